@@ -1,0 +1,108 @@
+//! Hosts: what they are, offer and refuse.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Whether a host can be given work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostState {
+    /// Its worker is connected and well.
+    Up,
+    /// Its worker is not connected; work on it is kept until `worker_lost_timeout`.
+    Away,
+    /// Away for longer than `worker_lost_timeout`: its work was put back (or is held).
+    Down,
+    /// Its worker says that it can't do its job, and why.
+    Panic(String),
+}
+
+impl HostState {
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Away => "away",
+            Self::Down => "down",
+            Self::Panic(_) => "panic",
+        }
+    }
+}
+
+/// What a worker says of its host when it connects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostFacts {
+    /// The name it goes by.
+    pub name: String,
+    /// Slots offered (`worker_cpus`; the number of cores by default).
+    pub slots: u32,
+    /// `host.*` properties: `host.os`, `host.architecture`, `host.kernel_version`, `host.worker_mode`, `host.proxy_mode` …
+    pub properties: BTreeMap<String, String>,
+    /// `host.*` amounts: `host.memory` in MiB, `host.cpus`.
+    pub resources: BTreeMap<String, u64>,
+    /// Who jobs can run as there.
+    pub identity: Identity,
+    /// Why the worker can't do its job, if it can't.
+    pub panic: Option<String>,
+    /// The version of the worker program.
+    pub version: String,
+}
+
+/// Who jobs run as on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Identity {
+    /// Service mode: all jobs as this account.
+    Proxy(String),
+    /// Service mode: each job as its user.
+    #[default]
+    User,
+    /// Desktop mode: always this user.
+    Desktop(String),
+}
+
+impl Identity {
+    /// Answers the account that a job for `account` would run as there.
+    #[must_use]
+    pub fn account_for<'a>(&'a self, account: &'a str) -> &'a str {
+        match self {
+            Self::Proxy(proxy) | Self::Desktop(proxy) => proxy,
+            Self::User => account,
+        }
+    }
+
+    /// Answers `proxy`, `user` or `desktop`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Proxy(_) => "proxy",
+            Self::User => "user",
+            Self::Desktop(_) => "desktop",
+        }
+    }
+}
+
+/// Why a host would not become an account. No attempt is counted; see *badlogin* in docs/glossary.md.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable word: `no_such_account`, `account_denied`, `directory_unavailable` …
+    pub code: String,
+    /// A sentence that names host, account, reason and way out.
+    pub text: String,
+}
+
+impl Refusal {
+    /// Says whether it passes by itself: a directory that doesn't answer is no verdict on the account.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "directory_unavailable" | "launcher_unavailable" | "ticket_expired"
+        )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.text, self.code)
+    }
+}

@@ -1,0 +1,134 @@
+//! What a job is, as it was submitted and as it may be modified.
+
+use crate::agenda::Agenda;
+use crate::ids::JobId;
+use crate::name::UserName;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What the instances of a job do (Qube!'s *job type*).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobKind {
+    /// Each instance runs the command once.
+    CmdLine,
+    /// The command runs once per item of the agenda.
+    CmdRange(Agenda),
+}
+
+impl JobKind {
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::CmdLine => "cmdline",
+            Self::CmdRange(_) => "cmdrange",
+        }
+    }
+}
+
+/// A job's description, validated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSpec {
+    /// For people.
+    pub name: String,
+    /// What its instances do.
+    pub kind: JobKind,
+    /// The argument vector; `QB_FRAME_*` tokens are replaced for each item.
+    pub command: Vec<String>,
+    /// Environment variables added to those that the host makes.
+    pub env: BTreeMap<String, String>,
+    /// Working directory; the account's home when none is given.
+    pub cwd: Option<String>,
+    /// File mode mask of what the job makes.
+    pub umask: u32,
+    /// 1 (served first) to 9999.
+    pub priority: u32,
+    /// Number of instances (Qube!'s `cpus`).
+    pub cpus: u32,
+    /// Only these hosts; empty: any.
+    pub hosts: BTreeSet<String>,
+    /// Never these hosts.
+    pub omithosts: BTreeSet<String>,
+    /// Retries of an item after a failed attempt.
+    pub retrywork: u32,
+    /// Pause before each of them.
+    pub retrywork_delay: Duration,
+    /// Retries of an instance that failed.
+    pub retrysubjob: u32,
+    /// Longest run of an instance's launch.
+    pub timelimit: Option<Duration>,
+    /// Longest run of an item.
+    pub agendatimelimit: Option<Duration>,
+    /// Longest time without output of a running item.
+    pub silence_limit: Option<Duration>,
+    /// Time between the polite signal and the kill.
+    pub grace: Duration,
+    /// Bytes that an attempt may print per stream; more is cut with a mark.
+    pub output_limit: u64,
+    /// Pattern whose first group, a number from 0 to 100, is the progress of an item.
+    pub progress: Option<String>,
+    /// Jobs that must have completed first.
+    pub waitfor: Vec<JobId>,
+    /// Free text.
+    pub notes: String,
+}
+
+impl JobSpec {
+    /// Answers how many items the job has: those of its agenda, or one per instance.
+    #[must_use]
+    pub fn items(&self) -> u32 {
+        match &self.kind {
+            JobKind::CmdLine => self.cpus,
+            JobKind::CmdRange(agenda) => agenda.items(),
+        }
+    }
+
+    /// Answers how many instances it has: no more than items.
+    #[must_use]
+    pub fn instances(&self) -> u32 {
+        self.cpus.min(self.items())
+    }
+
+    /// Answers how people name an item: `7` or `1-5` of an agenda, the instance's number of a `cmdline` job.
+    #[must_use]
+    pub fn item_name(&self, item: crate::ids::ItemIndex) -> String {
+        match &self.kind {
+            JobKind::CmdLine => item.to_string(),
+            JobKind::CmdRange(agenda) => agenda.item_name(item),
+        }
+    }
+}
+
+/// Somebody whose name was proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Their account.
+    pub name: UserName,
+    /// How it was proven.
+    pub proof: Proof,
+    /// Whether they may act on everything.
+    pub is_admin: bool,
+}
+
+/// How a name was proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The kernel named the peer of a local socket.
+    Peer {
+        /// Its uid.
+        uid: u32,
+    },
+    /// A token, by its id.
+    Token(String),
+}
+
+impl Proof {
+    /// Prints the proof for audit: `peer uid 1000`, `token 3f2a`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Peer { uid } => format!("peer uid {uid}"),
+            Self::Token(id) => format!("token {id}"),
+        }
+    }
+}

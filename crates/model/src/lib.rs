@@ -1,0 +1,26 @@
+//! What the farm is made of: ids, jobs, agenda items, instances, hosts, their states and the messages that a
+//! supervisor and its workers exchange.
+//!
+//! Owns the words and the rules that need nothing but a value: what a state may become, which action is allowed in
+//! which state, which frames an item covers. Leaves to others: storage, sockets, clocks, JSON, scheduling.
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod agenda;
+pub mod host;
+pub mod ids;
+pub mod job;
+pub mod limits;
+pub mod msg;
+pub mod name;
+pub mod state;
+pub mod time;
+
+pub use action::{Action, Refused, Rule};
+pub use agenda::{Agenda, FrameRun, Order, Split};
+pub use host::{HostFacts, HostState, Identity, Refusal};
+pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
+pub use job::{JobKind, JobSpec, Principal, Proof};
+pub use name::{HostName, UserName};
+pub use state::{End, InstanceStatus, ItemStatus, JobStatus, Outcome};
+pub use time::Timestamp;

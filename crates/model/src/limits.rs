@@ -1,0 +1,42 @@
+//! Bounds of what comes from outside; each error names the one it met.
+
+/// Frames of one agenda.
+pub const FRAMES_MAX: u64 = 10_000_000;
+/// Largest frame number, positive or negative.
+pub const FRAME_NUMBER_MAX: i64 = 1_000_000_000;
+/// Runs (`1-10x2` is one) of one agenda.
+pub const RUNS_MAX: usize = 10_000;
+/// Instances of one job.
+pub const INSTANCES_MAX: u32 = 10_000;
+/// Arguments of a command.
+pub const ARGUMENTS_MAX: usize = 4_096;
+/// Bytes of a command, all arguments together.
+pub const COMMAND_BYTES_MAX: usize = 128 * 1024;
+/// Environment variables of a job.
+pub const VARIABLES_MAX: usize = 4_096;
+/// Bytes of a job's environment, names and values together.
+pub const ENVIRONMENT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a job's name.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes of a job's notes.
+pub const NOTES_BYTES_MAX: usize = 16 * 1024;
+/// Host names in `hosts` or `omithosts`.
+pub const HOST_NAMES_MAX: usize = 1_000;
+/// The best priority and the worst (Qube!'s scale: 1 is served first).
+pub const PRIORITY_RANGE: std::ops::RangeInclusive<u32> = 1..=9_999;
+/// Retries of an item or instance.
+pub const RETRIES_MAX: u32 = 1_000;
+/// Longest time that a limit or delay may name, in seconds (a year).
+pub const SECONDS_MAX: u64 = 366 * 24 * 3600;
+/// Jobs that one job may wait for.
+pub const WAITFOR_MAX: usize = 1_000;
+/// Slots that one host may offer.
+pub const SLOTS_MAX: u32 = 4_096;
+/// Default time between the polite signal and the kill, in seconds (Qube!'s default too).
+pub const GRACE_SECONDS_DEFAULT: u64 = 30;
+/// Default limit of what an attempt may print per stream, in bytes.
+pub const OUTPUT_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
+/// Bytes of an idempotency key.
+pub const KEY_BYTES_MAX: usize = 128;
+/// Bytes of a progress pattern.
+pub const PATTERN_BYTES_MAX: usize = 1_024;

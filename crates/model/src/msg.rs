@@ -1,0 +1,245 @@
+//! What supervisor and worker say to each other, as plain values; `wire` carries them.
+//!
+//! The rules that keep every frame:
+//! - a [`Report`] has a number that grows over the life of the worker's process; the worker repeats it, in order, on every
+//!   new connection until it is acknowledged, and keeps what it needs to say it again over its own restarts;
+//! - an order is sent only once; after a new connection the worker says what it has ([`FromWorker::Inventory`], after the
+//!   unacknowledged reports), and the supervisor orders again what is missing;
+//! - a report counts only while its attempt is the item's current one.
+
+use crate::host::{HostFacts, Refusal};
+use crate::ids::{Attempt, InstanceNo, ItemIndex, JobId, LaunchNo};
+use crate::state::{End, Limit};
+use crate::time::Timestamp;
+use std::fmt;
+use std::time::Duration;
+
+/// One start of an instance on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaunchKey {
+    /// The job.
+    pub job: JobId,
+    /// Which of its instances.
+    pub instance: InstanceNo,
+    /// Which start of it.
+    pub launch: LaunchNo,
+}
+
+impl fmt::Display for LaunchKey {
+    /// Prints `12345.0.1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.job, self.instance, self.launch)
+    }
+}
+
+/// One run of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Run {
+    /// The item.
+    pub item: ItemIndex,
+    /// Its attempt.
+    pub attempt: Attempt,
+}
+
+/// What a worker keeps while a launch lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunLimits {
+    /// Longest run of the launch.
+    pub timelimit: Option<Duration>,
+    /// Longest run of an item.
+    pub agendatimelimit: Option<Duration>,
+    /// Longest silence of an item.
+    pub silence_limit: Option<Duration>,
+    /// Time between the polite signal and the kill.
+    pub grace: Duration,
+    /// Bytes per stream that are kept.
+    pub output_limit: u64,
+    /// Pattern of progress.
+    pub progress: Option<String>,
+}
+
+/// From the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToWorker {
+    /// Start an instance, then run this item in it.
+    Start {
+        /// Which.
+        key: LaunchKey,
+        /// The signed ticket, opaque to the worker.
+        ticket: Vec<u8>,
+        /// Its signature.
+        signature: Vec<u8>,
+        /// The template of what runs, opaque to the worker, covered by the ticket's digest.
+        template: Vec<u8>,
+        /// Limits that the worker watches.
+        limits: RunLimits,
+        /// The first item.
+        run: Run,
+    },
+    /// Run an item in an instance that has none.
+    Run {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+    },
+    /// End the processes of an item; the instance stays.
+    EndItem {
+        /// Where.
+        key: LaunchKey,
+        /// What; a stale attempt is ignored.
+        run: Run,
+        /// Time between the polite signal and the kill.
+        grace: Duration,
+    },
+    /// End the instance and what runs in it.
+    Close {
+        /// Which.
+        key: LaunchKey,
+        /// Time between the polite signal and the kill.
+        grace: Duration,
+    },
+    /// Stop the processes of an instance.
+    Suspend(LaunchKey),
+    /// Let them go on.
+    Resume(LaunchKey),
+    /// All reports up to this number are durable.
+    Ack(u64),
+}
+
+/// From a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromWorker {
+    /// First of a connection.
+    Hello(HostFacts),
+    /// After the unacknowledged reports of a new connection: every launch that this worker has.
+    Inventory(Vec<LaunchInventory>),
+    /// Something that must not be lost.
+    Report {
+        /// Grows by one over the life of the worker's process.
+        seq: u64,
+        /// What happened.
+        report: Report,
+    },
+    /// Something that may be lost: an item's process exists.
+    ItemStarted {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// When.
+        at: Timestamp,
+    },
+    /// Something that may be lost: progress of an item in percent.
+    Progress {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// 0 to 100.
+        percent: u8,
+    },
+    /// I am here.
+    Heartbeat,
+}
+
+/// A launch as its worker sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchInventory {
+    /// Which.
+    pub key: LaunchKey,
+    /// What runs in it.
+    pub current: Option<Run>,
+    /// Whether it is ending and takes no more items.
+    pub is_closing: bool,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+}
+
+/// What a worker tells until it is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// The instance exists; items run as this account.
+    Started {
+        /// Which.
+        key: LaunchKey,
+        /// The account, as the launcher resolved it.
+        account: String,
+        /// Its uid.
+        uid: u32,
+        /// How what runs is kept together: `cgroup2` or `session`.
+        containment: String,
+    },
+    /// Nothing was started, and why; the launch is over.
+    Refused {
+        /// Which.
+        key: LaunchKey,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An item's processes have ended, all of them.
+    ItemEnded {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// How.
+        end: AttemptEnd,
+    },
+    /// Nothing of the launch is left on the host.
+    Gone {
+        /// Which.
+        key: LaunchKey,
+        /// Why it went.
+        cause: GoneCause,
+    },
+}
+
+impl Report {
+    /// Answers the launch it is about.
+    #[must_use]
+    pub fn key(&self) -> LaunchKey {
+        match self {
+            Self::Started { key, .. }
+            | Self::Refused { key, .. }
+            | Self::ItemEnded { key, .. }
+            | Self::Gone { key, .. } => *key,
+        }
+    }
+}
+
+/// The end of an attempt with what was measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptEnd {
+    /// How.
+    pub end: End,
+    /// When its process was started, by the host's clock.
+    pub started: Timestamp,
+    /// How long it ran, by a monotonic clock.
+    pub elapsed: Duration,
+    /// CPU time, user and system, of its processes.
+    pub cpu: Duration,
+    /// Largest resident size of one of its processes, in bytes.
+    pub peak_memory: u64,
+    /// Bytes that it printed to stdout and stderr (kept or not).
+    pub printed: [u64; 2],
+    /// Bytes of the log that were kept, per stream.
+    pub kept: [u64; 2],
+    /// Processes that were left when its main process ended, and were killed.
+    pub leftovers: u32,
+}
+
+/// Why a launch is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GoneCause {
+    /// It was closed.
+    Closed,
+    /// Its timelimit was over.
+    Limit(Limit),
+    /// The job ended its own starter.
+    StarterLost,
+    /// The shepherd was lost; no fault of the job.
+    ShepherdLost,
+    /// The worker never had it (an order that got lost).
+    Unknown,
+}

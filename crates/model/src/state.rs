@@ -1,0 +1,356 @@
+//! States of agenda items, instances and jobs. The words are the field's; what may follow what is in
+//! [`crate::action`] for people's actions and in the engine for what happens by itself.
+
+use crate::host::Refusal;
+use crate::ids::{HostId, LaunchNo};
+use crate::time::Timestamp;
+use std::fmt;
+
+/// The state of an agenda item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum ItemStatus {
+    /// May be started any time.
+    Pending = 0,
+    /// Held until somebody unblocks it.
+    Blocked = 1,
+    /// Pending after a retry delay.
+    Waiting = 2,
+    /// A current attempt exists.
+    Running = 3,
+    /// A current attempt exists and is stopped by signal.
+    Suspended = 4,
+    /// Done.
+    Complete = 5,
+    /// Over, its last attempt failed.
+    Failed = 6,
+    /// Ended by somebody.
+    Killed = 7,
+}
+
+impl ItemStatus {
+    /// Every state, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Blocked,
+        Self::Waiting,
+        Self::Running,
+        Self::Suspended,
+        Self::Complete,
+        Self::Failed,
+        Self::Killed,
+    ];
+
+    /// Says whether nothing more will happen to it by itself.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Killed)
+    }
+
+    /// Says whether a current attempt exists.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Running | Self::Suspended)
+    }
+
+    /// Answers the state with that number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Blocked => "blocked",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Suspended => "suspended",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+impl fmt::Display for ItemStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// The state of an instance, with what that state has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceStatus {
+    /// May be placed on a host.
+    Pending,
+    /// Held until somebody unblocks it.
+    Blocked,
+    /// Comes back to pending then: after a failure, or while a directory does not answer.
+    Waiting {
+        /// When.
+        until: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// No host would become its account; released by a change on a host.
+    Badlogin(Refusal),
+    /// On a host.
+    Running {
+        /// Where.
+        host: HostId,
+        /// Which start of it.
+        launch: LaunchNo,
+    },
+    /// On a host, stopped by signal.
+    Suspended {
+        /// Where.
+        host: HostId,
+        /// Which start of it.
+        launch: LaunchNo,
+    },
+    /// Nothing left to do.
+    Complete,
+    /// Failed as often as it may.
+    Failed,
+    /// Ended by somebody.
+    Killed,
+}
+
+/// The state of an instance without its details; what tables and lists show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "see InstanceStatus")]
+pub enum InstanceWord {
+    Pending,
+    Blocked,
+    Waiting,
+    Badlogin,
+    Running,
+    Suspended,
+    Complete,
+    Failed,
+    Killed,
+}
+
+impl InstanceWord {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Blocked,
+        Self::Waiting,
+        Self::Badlogin,
+        Self::Running,
+        Self::Suspended,
+        Self::Complete,
+        Self::Failed,
+        Self::Killed,
+    ];
+
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Blocked => "blocked",
+            Self::Waiting => "waiting",
+            Self::Badlogin => "badlogin",
+            Self::Running => "running",
+            Self::Suspended => "suspended",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Killed => "killed",
+        }
+    }
+
+    /// Says whether nothing more will happen to it by itself.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Killed)
+    }
+}
+
+impl InstanceStatus {
+    /// Answers the state without its details.
+    #[must_use]
+    pub fn kind(&self) -> InstanceWord {
+        match self {
+            Self::Pending => InstanceWord::Pending,
+            Self::Blocked => InstanceWord::Blocked,
+            Self::Waiting { .. } => InstanceWord::Waiting,
+            Self::Badlogin(_) => InstanceWord::Badlogin,
+            Self::Running { .. } => InstanceWord::Running,
+            Self::Suspended { .. } => InstanceWord::Suspended,
+            Self::Complete => InstanceWord::Complete,
+            Self::Failed => InstanceWord::Failed,
+            Self::Killed => InstanceWord::Killed,
+        }
+    }
+
+    /// Answers the launch it has, if it is on a host.
+    #[must_use]
+    pub fn launch(&self) -> Option<LaunchNo> {
+        match self {
+            Self::Running { launch, .. } | Self::Suspended { launch, .. } => Some(*launch),
+            Self::Pending
+            | Self::Blocked
+            | Self::Waiting { .. }
+            | Self::Badlogin(_)
+            | Self::Complete
+            | Self::Failed
+            | Self::Killed => None,
+        }
+    }
+}
+
+/// The state of a job: derived from its instances and items, never stored as a truth of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the field's words, see docs/glossary.md")]
+pub enum JobStatus {
+    Pending,
+    Blocked,
+    Waiting,
+    Badlogin,
+    Running,
+    Suspended,
+    Complete,
+    Failed,
+    Killed,
+}
+
+impl JobStatus {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Blocked,
+        Self::Waiting,
+        Self::Badlogin,
+        Self::Running,
+        Self::Suspended,
+        Self::Complete,
+        Self::Failed,
+        Self::Killed,
+    ];
+
+    /// Says whether nothing more will happen to the job by itself.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Killed)
+    }
+
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Blocked => "blocked",
+            Self::Waiting => "waiting",
+            Self::Badlogin => "badlogin",
+            Self::Running => "running",
+            Self::Suspended => "suspended",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// How the processes of an attempt ended, as the kernel told its parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The process exited by itself with this status.
+    Exit(i32),
+    /// A signal ended it.
+    Signal(i32),
+    /// It never started: the step that failed and the system's reason.
+    NotStarted(String),
+    /// The farm ended it, for this reason.
+    Limit(Limit),
+    /// The farm ended it because somebody or the dispatcher asked.
+    Asked,
+    /// Its host, launcher or shepherd was lost; how it ended is not known.
+    Lost,
+}
+
+/// A limit of the job's that ended an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// `agendatimelimit`.
+    ItemTime,
+    /// `timelimit`.
+    InstanceTime,
+    /// `silence-limit`.
+    Silence,
+}
+
+impl fmt::Display for End {
+    /// Prints the end in words: `exit 1`, `signal 9 (KILL)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exit {code}"),
+            Self::Signal(number) => match signal_name(*number) {
+                Some(name) => write!(f, "signal {number} ({name})"),
+                None => write!(f, "signal {number}"),
+            },
+            Self::NotStarted(why) => write!(f, "not started: {why}"),
+            Self::Limit(Limit::ItemTime) => f.write_str("over its agendatimelimit"),
+            Self::Limit(Limit::InstanceTime) => f.write_str("over the job's timelimit"),
+            Self::Limit(Limit::Silence) => f.write_str("printed nothing for its silence-limit"),
+            Self::Asked => f.write_str("ended on request"),
+            Self::Lost => f.write_str("lost with its host or worker"),
+        }
+    }
+}
+
+/// Answers the name of a common signal, without `SIG`.
+fn signal_name(number: i32) -> Option<&'static str> {
+    Some(match number {
+        1 => "HUP",
+        2 => "INT",
+        3 => "QUIT",
+        4 => "ILL",
+        6 => "ABRT",
+        7 => "BUS",
+        8 => "FPE",
+        9 => "KILL",
+        11 => "SEGV",
+        13 => "PIPE",
+        14 => "ALRM",
+        15 => "TERM",
+        24 => "XCPU",
+        25 => "XFSZ",
+        _ => return None,
+    })
+}
+
+/// What the end of an attempt means for its item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Exit 0.
+    Done,
+    /// Anything the job itself is answerable for; uses up a retry.
+    Failed,
+    /// The farm or a person ended it; uses up nothing.
+    Interrupted,
+}
+
+impl End {
+    /// Answers what this end means: only exit 0 is success, and what the farm did never counts against the job.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Exit(0) => Outcome::Done,
+            Self::Exit(_) | Self::Signal(_) | Self::NotStarted(_) | Self::Limit(_) => {
+                Outcome::Failed
+            }
+            Self::Asked | Self::Lost => Outcome::Interrupted,
+        }
+    }
+}
