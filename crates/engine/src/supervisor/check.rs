@@ -1,0 +1,179 @@
+//! What must always hold of the engine's memory. Tests and the simulator ask after every step; it scans everything, so
+//! daemons don't.
+
+use super::dispatch::place_of;
+use super::job::Phase;
+use super::{Engine, Job};
+use std::collections::BTreeMap;
+use tessera_model::msg::LaunchKey;
+use tessera_model::{InstanceStatus, ItemIndex};
+
+impl Engine {
+    /// Says everything that is wrong.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut holders: BTreeMap<(u64, ItemIndex), Vec<LaunchKey>> = BTreeMap::new();
+        for launch in self.launches.values() {
+            if let Some(run) = launch.current {
+                holders
+                    .entry((launch.key.job.0, run.item))
+                    .or_default()
+                    .push(launch.key);
+            }
+            self.check_launch(launch.key, &mut faults);
+        }
+        for job in self.jobs.values() {
+            self.check_job(job, &holders, &mut faults);
+        }
+        self.check_hosts(&mut faults);
+        let ready = self
+            .jobs
+            .values()
+            .filter(|job| job.next_instance().is_some())
+            .count();
+        if ready != self.planner.ready_jobs() {
+            faults.push(format!(
+                "{} jobs in the planner, {ready} ready",
+                self.planner.ready_jobs()
+            ));
+        }
+        faults
+    }
+
+    fn check_launch(&self, key: LaunchKey, faults: &mut Vec<String>) {
+        let Some(launch) = self.launches.get(&key) else {
+            return;
+        };
+        let Some(job) = self.jobs.get(&key.job) else {
+            faults.push(format!("launch {key} of no job"));
+            return;
+        };
+        if !self
+            .hosts
+            .get(&launch.host)
+            .is_some_and(|host| host.launches.contains(&key))
+        {
+            faults.push(format!("launch {key} not on its host"));
+        }
+        let owned = job
+            .instance(key.instance)
+            .is_some_and(|i| i.status.launch() == Some(key.launch));
+        if !owned && launch.phase != Phase::Closing {
+            faults.push(format!(
+                "launch {key} is {:?} and no instance is on it",
+                launch.phase
+            ));
+        }
+        if let Some(run) = launch.current {
+            let core = job.items.get(run.item);
+            let current = core.status.is_active() && core.attempt == run.attempt;
+            if run.attempt > core.attempt {
+                faults.push(format!(
+                    "{key} runs attempt {} of item {}, newest is {}",
+                    run.attempt, run.item, core.attempt
+                ));
+            }
+            if !current && !job.items.is_held(run.item) {
+                faults.push(format!(
+                    "{key} still has item {}, which nothing holds back",
+                    run.item
+                ));
+            }
+            if owned && !current && launch.phase != Phase::Closing && core.status.is_active() {
+                faults.push(format!(
+                    "item {} of {key} is active with another attempt",
+                    run.item
+                ));
+            }
+        }
+    }
+
+    fn check_job(
+        &self,
+        job: &Job,
+        holders: &BTreeMap<(u64, ItemIndex), Vec<LaunchKey>>,
+        faults: &mut Vec<String>,
+    ) {
+        let id = job.id;
+        if let Some(fault) = job.items.fault() {
+            faults.push(format!("job {id}: {fault}"));
+        }
+        for item in job.items.indices() {
+            let core = job.items.get(item);
+            let held_by = holders
+                .get(&(id.0, item))
+                .map_or(&[] as &[LaunchKey], Vec::as_slice);
+            if core.status.is_active() && held_by.len() != 1 {
+                faults.push(format!(
+                    "item {id}#{item} is {} on {} launches",
+                    core.status,
+                    held_by.len()
+                ));
+            }
+            if held_by.len() > 1 {
+                faults.push(format!("item {id}#{item} is on {held_by:?}"));
+            }
+            if job.items.is_held(item) && held_by.is_empty() {
+                faults.push(format!("item {id}#{item} is held by nothing"));
+            }
+        }
+        for instance in &job.instances {
+            let (InstanceStatus::Running { host, launch }
+            | InstanceStatus::Suspended { host, launch }) = instance.status
+            else {
+                continue;
+            };
+            let key = LaunchKey {
+                job: id,
+                instance: instance.no,
+                launch,
+            };
+            if self
+                .launches
+                .get(&key)
+                .is_none_or(|launch| launch.host != host)
+            {
+                faults.push(format!(
+                    "instance {id}.{} is on launch {launch}, which is not there",
+                    instance.no
+                ));
+            }
+        }
+        if job.status != job.derive_status() {
+            faults.push(format!(
+                "job {id} is {}, should be {}",
+                job.status,
+                job.derive_status()
+            ));
+        }
+        let is_ready = job.next_instance().is_some();
+        if is_ready != self.planner.is_ready(job.class, place_of(job)) {
+            faults.push(format!(
+                "job {id} ready: {is_ready}, the planner thinks otherwise"
+            ));
+        }
+    }
+
+    fn check_hosts(&self, faults: &mut Vec<String>) {
+        for host in self.hosts.values() {
+            if self.planner.free_of(host.id) != host.free() {
+                let (name, free) = (&host.facts.name, host.free());
+                faults.push(format!(
+                    "{name} has {free} free slots, the planner thinks {}",
+                    self.planner.free_of(host.id)
+                ));
+            }
+            if let Some(key) = host
+                .launches
+                .iter()
+                .find(|key| !self.launches.contains_key(key))
+            {
+                faults.push(format!(
+                    "{} has launch {key}, which is not there",
+                    host.facts.name
+                ));
+            }
+        }
+    }
+}

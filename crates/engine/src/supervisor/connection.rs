@@ -1,0 +1,187 @@
+//! Workers come and go: connections, and what administrators do to hosts.
+
+use super::host::Host;
+use super::io::{Answer, Change, Denied, SessionId, kind};
+use super::time::Timer;
+use super::{About, Engine, Turn};
+use tessera_model::msg::{FromWorker, ToWorker};
+use tessera_model::{HostFacts, HostId, HostState, Principal};
+
+impl Engine {
+    pub(super) fn connected(
+        &mut self,
+        t: &mut Turn<'_>,
+        id: HostId,
+        session: SessionId,
+        facts: HostFacts,
+    ) {
+        let state = facts.panic.clone().map_or(HostState::Up, HostState::Panic);
+        let (kind, text) = match &state {
+            HostState::Panic(why) => (
+                kind::HOST_PANIC,
+                format!("{} can't do its job: {why}", facts.name),
+            ),
+            HostState::Up | HostState::Away | HostState::Down => (
+                kind::HOST_UP,
+                format!("{} is up with {} slots", facts.name, facts.slots),
+            ),
+        };
+        let host = self
+            .hosts
+            .entry(id)
+            .or_insert_with(|| Host::new(id, HostFacts::default(), HostState::Away, t.now.wall));
+        host.facts = facts;
+        host.state = state;
+        host.session = Some(session);
+        host.is_synced = false;
+        host.strays.clear();
+        host.refused.clear();
+        host.seen = t.now.wall;
+        host.last_heard = t.now.elapsed;
+        t.change(Change::Host(id));
+        t.event(kind, About::host(id), text);
+        self.timers.set(
+            t.now.elapsed + self.config.heartbeat_timeout,
+            Timer::Silent(id),
+        );
+        self.refresh_host(id);
+        self.release_badlogins(t, |_| true);
+    }
+
+    pub(super) fn disconnected(&mut self, t: &mut Turn<'_>, id: HostId, session: SessionId) {
+        let Some(host) = self
+            .hosts
+            .get_mut(&id)
+            .filter(|host| host.session == Some(session))
+        else {
+            return;
+        };
+        host.session = None;
+        host.is_synced = false;
+        host.state = HostState::Away;
+        host.away_since = t.now.elapsed;
+        host.seen = t.now.wall;
+        let text = format!(
+            "the worker of {} is not connected; its work goes on there",
+            host.facts.name
+        );
+        t.change(Change::Host(id));
+        t.event(kind::HOST_AWAY, About::host(id), text);
+        self.timers.set(
+            t.now.elapsed + self.config.worker_lost_timeout,
+            Timer::Lost(id),
+        );
+        self.refresh_host(id);
+    }
+
+    pub(super) fn said(
+        &mut self,
+        t: &mut Turn<'_>,
+        id: HostId,
+        session: SessionId,
+        what: FromWorker,
+    ) {
+        let Some(host) = self
+            .hosts
+            .get_mut(&id)
+            .filter(|host| host.session == Some(session))
+        else {
+            return;
+        };
+        host.last_heard = t.now.elapsed;
+        host.seen = t.now.wall;
+        match what {
+            FromWorker::Hello(facts) => self.connected(t, id, session, facts),
+            FromWorker::Inventory(launches) => self.inventory(t, id, &launches),
+            FromWorker::Report { seq, report } => {
+                self.report(t, id, report);
+                self.send(t, id, ToWorker::Ack(seq));
+            }
+            FromWorker::ItemStarted { key, run, at } => {
+                if let Some(launch) = self
+                    .launch_on(id, key)
+                    .filter(|launch| launch.current == Some(run))
+                {
+                    launch.current_started = Some(at);
+                }
+            }
+            FromWorker::Progress { key, run, percent } => {
+                if let Some(launch) = self
+                    .launch_on(id, key)
+                    .filter(|launch| launch.current == Some(run))
+                {
+                    launch.progress = Some(percent.min(100));
+                }
+            }
+            FromWorker::Heartbeat => {}
+        }
+    }
+
+    pub(super) fn lock(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+        is_locked: bool,
+    ) -> Result<Answer, Denied> {
+        admin_only(by, "lock or unlock hosts")?;
+        let host = self.hosts.get_mut(&id).ok_or(Denied::NoHost(id))?;
+        if host.is_locked != is_locked {
+            host.is_locked = is_locked;
+            let (kind, word) = if is_locked {
+                (kind::HOST_LOCKED, "locked")
+            } else {
+                (kind::HOST_UNLOCKED, "unlocked")
+            };
+            let text = format!("{} is {word}", host.facts.name);
+            t.change(Change::Host(id));
+            t.event(kind, About::host(id).by(&by.name), text);
+            self.refresh_host(id);
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn remove_host(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+    ) -> Result<Answer, Denied> {
+        admin_only(by, "remove hosts")?;
+        let host = self.hosts.get(&id).ok_or(Denied::NoHost(id))?;
+        if host.session.is_some() {
+            return Err(Denied::HostConnected(id));
+        }
+        let (launches, name) = (host.launches.clone(), host.facts.name.clone());
+        for key in launches {
+            self.lose_launch(t, key, "its host was removed");
+        }
+        self.hosts.remove(&id);
+        self.refresh_host(id);
+        t.change(Change::Host(id));
+        t.event(
+            kind::HOST_REMOVED,
+            About::host(id).by(&by.name),
+            format!("{name} was removed"),
+        );
+        Ok(Answer::Done)
+    }
+
+    /// Gives up a connection; for the daemon's use when it can't write to it.
+    #[must_use]
+    pub fn session_of(&self, host: HostId) -> Option<SessionId> {
+        self.hosts.get(&host).and_then(|host| host.session)
+    }
+}
+
+fn admin_only(by: &Principal, what: &str) -> Result<(), Denied> {
+    if by.is_admin {
+        return Ok(());
+    }
+    let why = "only the farm's administrators may (root and the group tessera-admin on the supervisor's host)".into();
+    Err(Denied::Forbidden {
+        by: by.name.clone(),
+        what: what.to_owned(),
+        why,
+    })
+}

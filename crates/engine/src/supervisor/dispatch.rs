@@ -1,0 +1,376 @@
+//! From ready items to running ones: placing instances, giving them items, taking slots back; and the setters through
+//! which every state of a job changes.
+
+use super::io::{Change, Effect, StartOrder, kind};
+use super::items::ItemCore;
+use super::job::{Launch, Phase};
+use super::plan::{Place, Placement};
+use super::{About, Engine, Turn};
+use std::sync::Arc;
+use std::time::Duration;
+use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
+use tessera_model::state::InstanceWord;
+use tessera_model::{
+    Attempt, HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobSpec,
+    JobStatus, LaunchNo,
+};
+
+impl Engine {
+    /// Places what can be placed.
+    pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
+        loop {
+            let (jobs, hosts) = (&self.jobs, &self.hosts);
+            let fits = |job: JobId, host: HostId| match (jobs.get(&job), hosts.get(&host)) {
+                (Some(job), Some(host)) => {
+                    let account = host.facts.identity.account_for(job.owner.as_str());
+                    let is_barred = job
+                        .bars
+                        .iter()
+                        .any(|(bar, until)| *bar == host.id && *until > t.now.elapsed);
+                    !is_barred && !host.refuses(account) && !host.has_stray_of(job.id)
+                }
+                _ => false,
+            };
+            let Some(placement) = self.planner.next(fits) else {
+                return;
+            };
+            self.place(t, placement);
+        }
+    }
+
+    fn place(&mut self, t: &mut Turn<'_>, placement: Placement) {
+        let Placement {
+            job: id,
+            host: host_id,
+        } = placement;
+        let next = self.jobs.get(&id).and_then(|job| job.next_instance());
+        let (Some((no, item)), Some(host)) = (next, self.hosts.get_mut(&host_id)) else {
+            // The index said ready and is wrong: mend it rather than ask for ever.
+            self.index_job(id);
+            self.refresh_host(host_id);
+            return;
+        };
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let instance = &mut job.instances[no.0 as usize];
+        instance.launch_last = LaunchNo(instance.launch_last.0 + 1);
+        let key = LaunchKey {
+            job: id,
+            instance: no,
+            launch: instance.launch_last,
+        };
+        let launch = Launch {
+            key,
+            host: host_id,
+            account: host
+                .facts
+                .identity
+                .account_for(job.owner.as_str())
+                .to_owned(),
+            mode: host.facts.identity.word(),
+            phase: Phase::Open,
+            current: None,
+            current_since: t.now.wall,
+            current_started: None,
+            progress: None,
+            since: t.now.wall,
+            is_started: false,
+        };
+        host.launches.insert(key);
+        let host_name = host.facts.name.clone();
+        let session = host.session;
+        t.event(
+            kind::INSTANCE_ASSIGNED,
+            About::launch(key, host_id),
+            format!(
+                "instance {id}.{no} goes to {host_name} as {}",
+                launch.account
+            ),
+        );
+        let order = StartOrder {
+            key,
+            owner: job.owner.clone(),
+            proof: job.proof.clone(),
+            account: launch.account.clone(),
+            mode: launch.mode,
+            spec: Arc::clone(&job.spec),
+            limits: limits_of(&job.spec),
+            run: Run {
+                item,
+                attempt: Attempt(job.items.get(item).attempt.0 + 1),
+            },
+        };
+        self.launches.insert(key, launch);
+        self.refresh_host(host_id);
+        self.set_instance(
+            t,
+            id,
+            no,
+            InstanceStatus::Running {
+                host: host_id,
+                launch: key.launch,
+            },
+        );
+        let run = self.assign(t, key, item);
+        debug_assert_eq!(run, Some(order.run));
+        if let Some(session) = session {
+            t.effect(Effect::Start {
+                host: host_id,
+                session,
+                order: Box::new(order),
+            });
+        }
+        self.settle(t, id);
+    }
+
+    /// Makes an item the current one of a launch, with the next attempt number.
+    fn assign(&mut self, t: &mut Turn<'_>, key: LaunchKey, item: ItemIndex) -> Option<Run> {
+        let launch = self.launches.get_mut(&key)?;
+        let job = self.jobs.get_mut(&key.job)?;
+        let mut core = job.items.get(item);
+        core.attempt = Attempt(core.attempt.0 + 1);
+        core.status = ItemStatus::Running;
+        let run = Run {
+            item,
+            attempt: core.attempt,
+        };
+        launch.current = Some(run);
+        launch.current_since = t.now.wall;
+        launch.current_started = None;
+        launch.progress = None;
+        job.started.get_or_insert(t.now.wall);
+        let host = launch.host;
+        t.change(Change::Launch(key));
+        self.set_item(
+            t,
+            key.job,
+            item,
+            core,
+            About::run(key, host, run),
+            kind::ITEM_ASSIGNED,
+            String::new(),
+        );
+        Some(run)
+    }
+
+    /// Gives an idle launch its next item, or ends it.
+    pub(super) fn advance(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
+        let Some(launch) = self
+            .launches
+            .get(&key)
+            .filter(|launch| launch.current.is_none())
+        else {
+            return;
+        };
+        let (host_id, phase) = (launch.host, launch.phase);
+        let may_stay = self.hosts.get(&host_id).is_some_and(|h| {
+            !h.is_locked && !matches!(h.state, HostState::Panic(_) | HostState::Down)
+        });
+        let job = self.jobs.get(&key.job);
+        let owns = job.and_then(|job| job.instance(key.instance)).is_some_and(|instance| {
+            matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
+        });
+        match phase {
+            Phase::Closing => {}
+            Phase::Open if owns && may_stay => {
+                match job.and_then(|job| job.next_item(key.instance)) {
+                    Some(item) => {
+                        if let Some(run) = self.assign(t, key, item) {
+                            self.send(t, host_id, ToWorker::Run { key, run });
+                        }
+                    }
+                    None => self.close(t, key, InstanceWord::Pending, Duration::ZERO),
+                }
+            }
+            Phase::Open => self.close(t, key, InstanceWord::Pending, Duration::ZERO),
+            Phase::Finishing(next) => self.close(t, key, next, Duration::ZERO),
+        }
+    }
+
+    /// Tells a launch to end; its instance becomes `next` at once, its slot is free when it is gone.
+    pub(super) fn close(
+        &mut self,
+        t: &mut Turn<'_>,
+        key: LaunchKey,
+        next: InstanceWord,
+        grace: Duration,
+    ) {
+        let Some(launch) = self.launches.get_mut(&key) else {
+            return;
+        };
+        let host = launch.host;
+        if launch.phase != Phase::Closing {
+            launch.phase = Phase::Closing;
+            t.change(Change::Launch(key));
+            self.send(t, host, ToWorker::Close { key, grace });
+        }
+        let status = match next {
+            InstanceWord::Blocked => InstanceStatus::Blocked,
+            InstanceWord::Complete => InstanceStatus::Complete,
+            InstanceWord::Failed => InstanceStatus::Failed,
+            InstanceWord::Killed => InstanceStatus::Killed,
+            InstanceWord::Pending
+            | InstanceWord::Waiting
+            | InstanceWord::Badlogin
+            | InstanceWord::Running
+            | InstanceWord::Suspended => InstanceStatus::Pending,
+        };
+        self.leave_launch(t, key, status);
+    }
+
+    /// Takes an instance off its launch, if it still is on it.
+    pub(super) fn leave_launch(
+        &mut self,
+        t: &mut Turn<'_>,
+        key: LaunchKey,
+        status: InstanceStatus,
+    ) {
+        let instance = self
+            .jobs
+            .get(&key.job)
+            .and_then(|job| job.instance(key.instance));
+        if instance.is_some_and(|instance| instance.status.launch() == Some(key.launch)) {
+            self.set_instance(t, key.job, key.instance, status);
+        }
+    }
+
+    /// Changes an item, with a line of history; the only way an item changes while the farm runs.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one line of history needs them all"
+    )]
+    pub(super) fn set_item(
+        &mut self,
+        t: &mut Turn<'_>,
+        id: JobId,
+        item: ItemIndex,
+        core: ItemCore,
+        mut about: About,
+        kind: &'static str,
+        text: String,
+    ) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        job.items.set(item, core);
+        about.item = Some(item);
+        about.attempt = Some(core.attempt);
+        t.record(kind, about, Some(core.pack()), text);
+        t.change(Change::JobRow(id));
+    }
+
+    /// Changes an instance; the only way an instance changes while the farm runs.
+    pub(super) fn set_instance(
+        &mut self,
+        t: &mut Turn<'_>,
+        id: JobId,
+        no: InstanceNo,
+        status: InstanceStatus,
+    ) {
+        let Some(instance) = self
+            .jobs
+            .get_mut(&id)
+            .and_then(|job| job.instances.get_mut(no.0 as usize))
+        else {
+            return;
+        };
+        if status.kind() == InstanceWord::Badlogin {
+            self.badlogins.insert(id);
+        }
+        instance.status = status;
+        t.change(Change::Instance(id, no));
+    }
+
+    /// Brings instances, derived state and index of a job in line with its items. Called after anything changed in it.
+    pub(super) fn settle(&mut self, t: &mut Turn<'_>, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        let is_over = job.items.ended() == job.items.len();
+        let mut idle: Vec<InstanceNo> = Vec::new();
+        if is_over {
+            let idles = |word: InstanceWord| {
+                !word.is_ended() && !matches!(word, InstanceWord::Running | InstanceWord::Suspended)
+            };
+            idle.extend(
+                job.instances
+                    .iter()
+                    .filter(|i| idles(i.status.kind()))
+                    .map(|i| i.no),
+            );
+        }
+        for no in idle {
+            self.set_instance(t, id, no, InstanceStatus::Complete);
+        }
+        self.refresh_job(t, id);
+    }
+
+    /// Derives the state of a job anew and tells who needs to know.
+    pub(super) fn refresh_job(&mut self, t: &mut Turn<'_>, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let before = job.status;
+        let status = job.derive_status();
+        job.status = status;
+        if status != before {
+            job.ended = status.is_ended().then_some(t.now.wall);
+            t.change(Change::JobRow(id));
+            t.event(kind::JOB_STATUS, About::job(id), status.word().to_owned());
+            if status.is_ended() {
+                t.effect(Effect::JobEnded { job: id, status });
+            }
+        }
+        self.index_job(id);
+        if status != before && status == JobStatus::Complete {
+            self.release_dependents(t, id);
+        }
+    }
+
+    /// Tells the planner whether the job is ready.
+    pub(super) fn index_job(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get(&id) {
+            let is_ready = job.next_instance().is_some();
+            self.planner.set_ready(job.class, place_of(job), is_ready);
+        }
+    }
+
+    /// Takes the job out of the planner's index, before its class or place changes.
+    pub(super) fn unready(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get(&id) {
+            self.planner.set_ready(job.class, place_of(job), false);
+        }
+    }
+
+    fn release_dependents(&mut self, t: &mut Turn<'_>, parent: JobId) {
+        for child in self.dependents.remove(&parent).unwrap_or_default() {
+            let Some(job) = self.jobs.get_mut(&child) else {
+                continue;
+            };
+            if job.waiting_for.remove(&parent) && job.waiting_for.is_empty() {
+                t.change(Change::JobRow(child));
+                let text = format!("job {parent}, which it waited for, is complete");
+                self.unblock_all(t, child, About::job(child), text);
+            } else {
+                t.change(Change::JobRow(child));
+            }
+        }
+    }
+}
+
+/// Answers where a job stands among the ready ones.
+pub(super) fn place_of(job: &super::Job) -> Place {
+    (job.spec.priority, job.order, job.id)
+}
+
+fn limits_of(spec: &JobSpec) -> RunLimits {
+    RunLimits {
+        timelimit: spec.timelimit,
+        agendatimelimit: spec.agendatimelimit,
+        silence_limit: spec.silence_limit,
+        grace: spec.grace,
+        output_limit: spec.output_limit,
+        progress: spec.progress.clone(),
+    }
+}

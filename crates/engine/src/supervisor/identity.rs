@@ -1,0 +1,133 @@
+//! Hosts that would not become an account: the work waits, the host is avoided, a change or some time lets it go.
+
+use super::host::RefusedAccount;
+use super::io::kind;
+use super::report::loss_pause;
+use super::time::Timer;
+use super::{About, Config, Engine, Turn};
+use std::time::Duration;
+use tessera_model::msg::LaunchKey;
+use tessera_model::state::InstanceWord;
+use tessera_model::{HostId, HostState, InstanceStatus, JobId, Refusal};
+
+impl Engine {
+    /// The host would not become the account: the work waits, no retry is used, and the host is avoided for the account.
+    pub(super) fn refused(&mut self, t: &mut Turn<'_>, key: LaunchKey, refusal: Refusal) {
+        let Some(launch) = self.launches.get(&key) else {
+            return;
+        };
+        let (host_id, account) = (launch.host, launch.account.clone());
+        t.event(
+            kind::INSTANCE_REFUSED,
+            About::launch(key, host_id),
+            refusal.to_string(),
+        );
+        let owned = self.owns_instance(key);
+        let instance = self
+            .jobs
+            .get_mut(&key.job)
+            .and_then(|j| j.instances.get_mut(key.instance.0 as usize));
+        let losses = instance.map_or(0, |instance| {
+            instance.losses = instance.losses.saturating_add(1);
+            instance.losses - 1
+        });
+        if refusal.is_passing() {
+            if owned {
+                let pause = loss_pause(losses).max(Duration::from_secs(1));
+                self.pause_instance(t, key, pause, &refusal.text);
+            }
+        } else {
+            self.avoid(t, host_id, &account, refusal.clone());
+            let elsewhere = self
+                .jobs
+                .get(&key.job)
+                .is_some_and(|job| self.some_host_for(job));
+            let status = if elsewhere {
+                InstanceStatus::Pending
+            } else {
+                InstanceStatus::Badlogin(refusal)
+            };
+            if owned {
+                self.leave_launch(t, key, status);
+            }
+        }
+        // Nothing ran: the attempt leaves no row of history and uses up nothing.
+        if let Some(run) = self
+            .launches
+            .get_mut(&key)
+            .and_then(|launch| launch.current.take())
+        {
+            if self.is_current(key.job, run) {
+                self.put_back(t, key, host_id, run, "its host refused the account");
+            }
+            self.let_go(key.job, run);
+        }
+        self.end_launch(t, key, "its host refused the account");
+    }
+
+    pub(super) fn avoid(&mut self, t: &mut Turn<'_>, id: HostId, account: &str, refusal: Refusal) {
+        let recheck = self.config.identity_recheck;
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        let pause = match host.refused.get(account) {
+            Some(before) if before.is_probing => (before.pause * 2).min(Config::RECHECK_MAX),
+            Some(_) => return,
+            None => recheck,
+        };
+        let until = t.now.elapsed + pause;
+        let refused = RefusedAccount {
+            refusal,
+            until,
+            pause,
+            is_probing: false,
+        };
+        host.refused.insert(account.to_owned(), refused);
+        self.timers
+            .set(until, Timer::Recheck(id, account.to_owned()));
+    }
+
+    /// Says whether a host that the job may use has not refused its account (it may be full or away now).
+    pub(super) fn some_host_for(&self, job: &super::Job) -> bool {
+        self.hosts.values().any(|host| {
+            let account = host.facts.identity.account_for(job.owner.as_str());
+            matches!(host.state, HostState::Up | HostState::Away)
+                && self.planner.admits(job.class, &host.facts.name)
+                && !host.refuses(account)
+        })
+    }
+
+    /// Lets work in `badlogin` go whose account a host may become now.
+    pub(super) fn release_badlogins(
+        &mut self,
+        t: &mut Turn<'_>,
+        is_account: impl Fn(&str) -> bool,
+    ) {
+        let may_run = |id: &JobId| {
+            let Some(job) = self.jobs.get(id) else {
+                return false;
+            };
+            self.hosts
+                .values()
+                .any(|host| is_account(host.facts.identity.account_for(job.owner.as_str())))
+        };
+        let waiting: Vec<JobId> = self.badlogins.iter().copied().filter(may_run).collect();
+        for id in waiting {
+            let Some(job) = self.jobs.get(&id).filter(|job| self.some_host_for(job)) else {
+                continue;
+            };
+            let waiting: Vec<_> = job
+                .instances
+                .iter()
+                .filter(|i| i.status.kind() == InstanceWord::Badlogin)
+                .map(|i| i.no)
+                .collect();
+            self.badlogins.remove(&id);
+            for no in waiting {
+                self.set_instance(t, id, no, InstanceStatus::Pending);
+            }
+            self.settle(t, id);
+        }
+        self.planner.touch_all();
+    }
+}

@@ -1,0 +1,391 @@
+//! The farm as the store keeps it: plain values out of the engine, and an engine out of them.
+
+use super::host::Host;
+use super::items::Items;
+use super::job::{Instance, Job, Launch, Phase};
+use super::plan::Demands;
+use super::{Config, Engine};
+use crate::Now;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tessera_model::msg::{LaunchKey, Run};
+use tessera_model::{
+    HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, JobStatus, Timestamp, UserName,
+};
+
+/// All that outlives the supervisor's process.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// The number that the next job gets.
+    pub next_job: u64,
+    /// All jobs.
+    pub jobs: Vec<JobImage>,
+    /// All launches that are not gone.
+    pub launches: Vec<LaunchImage>,
+    /// All hosts.
+    pub hosts: Vec<HostImage>,
+}
+
+/// A job with all it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobImage {
+    /// What its row has.
+    pub row: JobRow,
+    /// What it does.
+    pub spec: Arc<JobSpec>,
+    /// Its items, packed ([`super::items::ItemCore::pack`]).
+    pub cells: Vec<u64>,
+    /// Its instances, by number.
+    pub instances: Vec<InstanceImage>,
+}
+
+/// The part of a job that changes often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRow {
+    /// Its id.
+    pub id: JobId,
+    /// Its owner.
+    pub owner: UserName,
+    /// Who submitted it.
+    pub submitter: UserName,
+    /// How they were proven.
+    pub proof: String,
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// When it was submitted.
+    pub submitted: Timestamp,
+    /// When its first item was assigned.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Its place in its priority.
+    pub order: i64,
+    /// Jobs that it still waits for.
+    pub waiting_for: BTreeSet<JobId>,
+    /// Its state, for people who read the store; derived again at start.
+    pub status: JobStatus,
+    /// Items by state, in the order of [`tessera_model::ItemStatus::ALL`].
+    pub counts: [u32; 8],
+}
+
+/// An instance.
+pub type InstanceImage = Instance;
+
+/// A launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchImage {
+    /// Which.
+    pub key: LaunchKey,
+    /// Where.
+    pub host: HostId,
+    /// The account.
+    pub account: String,
+    /// `proxy`, `user` or `desktop`.
+    pub mode: String,
+    /// Whether it takes more items.
+    pub phase: Phase,
+    /// What it runs.
+    pub current: Option<Run>,
+    /// Since when (assigned).
+    pub current_since: Timestamp,
+    /// Since when it exists.
+    pub since: Timestamp,
+    /// Whether its worker said that it exists.
+    pub is_started: bool,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostImage {
+    /// Its id.
+    pub id: HostId,
+    /// What its worker said of it.
+    pub facts: HostFacts,
+    /// Whether an administrator locked it.
+    pub is_locked: bool,
+    /// Whether it was given up for lost (else it is away until its worker connects).
+    pub is_down: bool,
+    /// When it was heard last.
+    pub seen: Timestamp,
+}
+
+/// Why an image makes no engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadImage {
+    /// A launch of a job or host that does not exist.
+    #[error("launch {0} belongs to no known job and host")]
+    StrayLaunch(LaunchKey),
+    /// Two of the same.
+    #[error("job {0} is there twice")]
+    JobTwice(JobId),
+}
+
+impl Engine {
+    /// Answers what the store keeps of a job.
+    #[must_use]
+    pub fn job_image(&self, id: JobId) -> Option<JobImage> {
+        let job = self.jobs.get(&id)?;
+        Some(JobImage {
+            row: job.row(),
+            spec: Arc::clone(&job.spec),
+            cells: job.items.cells().to_vec(),
+            instances: job.instances.clone(),
+        })
+    }
+
+    /// Answers what the store keeps of a launch, `None` when it is gone.
+    #[must_use]
+    pub fn launch_image(&self, key: LaunchKey) -> Option<LaunchImage> {
+        self.launches.get(&key).map(|launch| LaunchImage {
+            key,
+            host: launch.host,
+            account: launch.account.clone(),
+            mode: launch.mode.to_owned(),
+            phase: launch.phase,
+            current: launch.current,
+            current_since: launch.current_since,
+            since: launch.since,
+            is_started: launch.is_started,
+        })
+    }
+
+    /// Answers what the store keeps of a host, `None` when it is gone.
+    #[must_use]
+    pub fn host_image(&self, id: HostId) -> Option<HostImage> {
+        self.hosts.get(&id).map(|host| HostImage {
+            id,
+            facts: host.facts.clone(),
+            is_locked: host.is_locked,
+            is_down: host.state == HostState::Down,
+            seen: host.seen,
+        })
+    }
+
+    /// Answers all that the store would keep now.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        Image {
+            next_job: self.next_job,
+            jobs: self
+                .jobs
+                .keys()
+                .filter_map(|id| self.job_image(*id))
+                .collect(),
+            launches: self
+                .launches
+                .keys()
+                .filter_map(|key| self.launch_image(*key))
+                .collect(),
+            hosts: self
+                .hosts
+                .keys()
+                .filter_map(|id| self.host_image(*id))
+                .collect(),
+        }
+    }
+
+    /// Rebuilds the engine from what was durable. Every host is away until its worker connects and has the whole
+    /// `worker_lost_timeout` from now for it; retry delays start again.
+    ///
+    /// # Errors
+    /// When the parts do not fit together.
+    pub fn restore(config: Config, now: Now, image: Image) -> Result<Self, BadImage> {
+        let mut engine = Self::new(config);
+        engine.next_job = image.next_job.max(1);
+        for host in image.hosts {
+            engine.restore_host(now, host);
+        }
+        for job in image.jobs {
+            engine.restore_job(now, job)?;
+        }
+        for launch in image.launches {
+            engine.restore_launch(launch)?;
+        }
+        engine.restore_items();
+        let jobs: Vec<_> = engine.jobs.keys().copied().collect();
+        for id in jobs {
+            engine.rederive(id);
+        }
+        Ok(engine)
+    }
+
+    fn restore_host(&mut self, now: Now, image: HostImage) {
+        let state = if image.is_down {
+            HostState::Down
+        } else {
+            HostState::Away
+        };
+        let mut host = Host::new(image.id, image.facts, state, image.seen);
+        host.is_locked = image.is_locked;
+        host.away_since = now.elapsed;
+        self.timers.set(
+            now.elapsed + self.config.worker_lost_timeout,
+            super::time::Timer::Lost(image.id),
+        );
+        self.hosts.insert(image.id, host);
+    }
+
+    fn restore_job(&mut self, now: Now, image: JobImage) -> Result<(), BadImage> {
+        let JobImage {
+            row,
+            spec,
+            cells,
+            instances,
+        } = image;
+        let id = row.id;
+        self.next_job = self.next_job.max(id.0 + 1);
+        if let Some(key) = &row.key {
+            self.by_key.insert((row.owner.clone(), key.clone()), id);
+        }
+        for parent in &row.waiting_for {
+            self.dependents.entry(*parent).or_default().insert(id);
+        }
+        for instance in &instances {
+            if matches!(instance.status, InstanceStatus::Badlogin(_)) {
+                self.badlogins.insert(id);
+            }
+            if matches!(instance.status, InstanceStatus::Waiting { .. }) {
+                self.timers
+                    .set(now.elapsed, super::time::Timer::Instance(id, instance.no));
+            }
+        }
+        let items = Items::from_cells(&spec, cells);
+        if items.count(tessera_model::ItemStatus::Waiting) > 0 {
+            let waiting = items
+                .indices()
+                .filter(|i| items.get(*i).status == tessera_model::ItemStatus::Waiting);
+            for item in waiting {
+                self.timers.set(
+                    now.elapsed + spec.retrywork_delay,
+                    super::time::Timer::Item(id, item),
+                );
+            }
+        }
+        let job = Job {
+            id,
+            class: self.planner.class(Demands::of(&spec)),
+            owner: row.owner,
+            proof: row.proof,
+            submitter: row.submitter,
+            key: row.key,
+            submitted: row.submitted,
+            started: row.started,
+            ended: row.ended,
+            order: row.order,
+            waiting_for: row.waiting_for,
+            items,
+            instances,
+            spec,
+            status: row.status,
+            bars: Vec::new(),
+        };
+        match self.jobs.insert(id, job) {
+            None => Ok(()),
+            Some(_) => Err(BadImage::JobTwice(id)),
+        }
+    }
+
+    fn restore_launch(&mut self, image: LaunchImage) -> Result<(), BadImage> {
+        let key = image.key;
+        let stray = || BadImage::StrayLaunch(key);
+        let host = self.hosts.get_mut(&image.host).ok_or_else(stray)?;
+        let job = self.jobs.get_mut(&key.job).ok_or_else(stray)?;
+        host.launches.insert(key);
+        if let Some(run) = image.current.filter(|run| run.item.0 < job.items.len()) {
+            let core = job.items.get(run.item);
+            if !(core.status.is_active() && core.attempt == run.attempt) {
+                job.items.hold(run.item);
+            }
+        }
+        let launch = Launch {
+            key,
+            host: image.host,
+            account: image.account,
+            mode: mode_word(&image.mode),
+            phase: image.phase,
+            current: image.current,
+            current_since: image.current_since,
+            current_started: None,
+            progress: None,
+            since: image.since,
+            is_started: image.is_started,
+        };
+        self.launches.insert(key, launch);
+        Ok(())
+    }
+
+    /// Puts back items and instances that name a launch which is not there. A consistent store has none; a person who
+    /// restores half a backup should lose no frame by it.
+    fn restore_items(&mut self) {
+        use tessera_model::ItemStatus as S;
+        let owned: BTreeSet<_> = self
+            .launches
+            .values()
+            .filter_map(|launch| {
+                launch
+                    .current
+                    .map(|run| (launch.key.job, run.item, run.attempt))
+            })
+            .collect();
+        for job in self.jobs.values_mut() {
+            if job.items.count(S::Running) + job.items.count(S::Suspended) > 0 {
+                for item in job.items.indices() {
+                    let mut core = job.items.get(item);
+                    if core.status.is_active() && !owned.contains(&(job.id, item, core.attempt)) {
+                        core.status = S::Pending;
+                        job.items.set(item, core);
+                    }
+                }
+            }
+            for instance in &mut job.instances {
+                let Some(launch) = instance.status.launch() else {
+                    continue;
+                };
+                let key = LaunchKey {
+                    job: job.id,
+                    instance: instance.no,
+                    launch,
+                };
+                if !self.launches.contains_key(&key) {
+                    instance.status = InstanceStatus::Pending;
+                }
+            }
+        }
+    }
+
+    fn rederive(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.status = job.derive_status();
+        }
+        self.index_job(id);
+    }
+}
+
+impl Job {
+    /// Answers the part of it that changes often.
+    #[must_use]
+    pub fn row(&self) -> JobRow {
+        JobRow {
+            id: self.id,
+            owner: self.owner.clone(),
+            submitter: self.submitter.clone(),
+            proof: self.proof.clone(),
+            key: self.key.clone(),
+            submitted: self.submitted,
+            started: self.started,
+            ended: self.ended,
+            order: self.order,
+            waiting_for: self.waiting_for.clone(),
+            status: self.status,
+            counts: self.items.counts(),
+        }
+    }
+}
+
+fn mode_word(mode: &str) -> &'static str {
+    match mode {
+        "proxy" => "proxy",
+        "desktop" => "desktop",
+        _ => "user",
+    }
+}

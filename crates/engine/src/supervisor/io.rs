@@ -1,0 +1,392 @@
+//! What goes into the supervisor's engine and what comes out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tessera_model::action::Refused;
+use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run, RunLimits, ToWorker};
+use tessera_model::{
+    Action, Attempt, HostFacts, HostId, InstanceNo, ItemIndex, JobId, JobSpec, JobStatus,
+    Principal, Timestamp, UserName,
+};
+
+/// Counts the connections of a worker; what is said on an older one is ignored.
+pub type SessionId = u64;
+
+/// One thing that happened outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A client submits a job. Answered by [`Answer::Submitted`].
+    Submit(Box<Submission>),
+    /// A client acts on jobs, instances or items. Answered by [`Answer::Acted`].
+    Act {
+        /// Who.
+        by: Principal,
+        /// What; not `modify`.
+        action: Action,
+        /// On what; every target is tried, one refusal stops no other.
+        targets: Vec<Target>,
+    },
+    /// A client changes a job.
+    Modify {
+        /// Who.
+        by: Principal,
+        /// Which.
+        job: JobId,
+        /// Into what.
+        patch: Box<JobPatch>,
+    },
+    /// A client locks or unlocks a host: a locked one finishes what it has and is given nothing.
+    Lock {
+        /// Who (an administrator).
+        by: Principal,
+        /// Which.
+        host: HostId,
+        /// Locked from now on, or not.
+        is_locked: bool,
+    },
+    /// A client forgets a host that is away.
+    RemoveHost {
+        /// Who (an administrator).
+        by: Principal,
+        /// Which.
+        host: HostId,
+    },
+    /// A worker's `Hello` came over a connection whose certificate names this host.
+    Connected {
+        /// Which.
+        host: HostId,
+        /// The connection; larger than any before.
+        session: SessionId,
+        /// What it says of itself.
+        facts: Box<HostFacts>,
+    },
+    /// A worker said something after its `Hello`.
+    Said {
+        /// Which.
+        host: HostId,
+        /// On which connection.
+        session: SessionId,
+        /// What.
+        what: Box<FromWorker>,
+    },
+    /// A worker's connection ended.
+    Disconnected {
+        /// Which.
+        host: HostId,
+        /// Which connection.
+        session: SessionId,
+    },
+    /// Removes ended jobs (retention); those that have not ended are left.
+    Clean {
+        /// Which.
+        jobs: Vec<JobId>,
+    },
+    /// Time has passed; due when [`super::Engine::next_deadline`] says.
+    Tick,
+}
+
+/// A validated job with who asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Who asked, proven.
+    pub by: Principal,
+    /// What.
+    pub spec: JobSpec,
+    /// The owner; `None` means `by`. Another needs an administrator.
+    pub owner: Option<UserName>,
+    /// Sent twice with the same key, a submission exists once (per owner).
+    pub key: Option<String>,
+    /// Begin blocked.
+    pub is_blocked: bool,
+}
+
+/// What an action is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A job with all it has.
+    Job(JobId),
+    /// An instance, `12345.0`.
+    Instance(JobId, InstanceNo),
+    /// Items, by their places.
+    Items(JobId, Vec<ItemIndex>),
+}
+
+impl Target {
+    /// Answers the job it is about.
+    #[must_use]
+    pub fn job(&self) -> JobId {
+        match self {
+            Self::Job(job) | Self::Instance(job, _) | Self::Items(job, _) => *job,
+        }
+    }
+}
+
+/// Changes to a job; `None` leaves a field as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the fields of JobSpec")]
+pub struct JobPatch {
+    pub name: Option<String>,
+    pub priority: Option<u32>,
+    pub cpus: Option<u32>,
+    pub hosts: Option<BTreeSet<String>>,
+    pub omithosts: Option<BTreeSet<String>>,
+    pub retrywork: Option<u32>,
+    pub retrywork_delay: Option<Duration>,
+    pub retrysubjob: Option<u32>,
+    pub timelimit: Option<Option<Duration>>,
+    pub agendatimelimit: Option<Option<Duration>>,
+    pub silence_limit: Option<Option<Duration>>,
+    pub notes: Option<String>,
+}
+
+/// What came of one input.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Output {
+    /// For the client, released after the commit.
+    pub answer: Option<Result<Answer, Denied>>,
+    /// What must be durable before anything of this output leaves the process.
+    pub changes: Vec<Change>,
+    /// What is carried out after that, in this order.
+    pub effects: Vec<Effect>,
+}
+
+/// A client's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The job exists.
+    Submitted {
+        /// Its id.
+        job: JobId,
+        /// Whether it existed before (same key).
+        existed: bool,
+    },
+    /// What came of each target, in their order.
+    Acted(Vec<(Target, Result<Acted, Denied>)>),
+    /// Done.
+    Done,
+}
+
+/// How much an action changed of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acted {
+    /// Items changed.
+    pub items: u32,
+    /// Instances changed.
+    pub instances: u32,
+}
+
+/// Why a client's wish is not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// No such job.
+    #[error("there is no job {0}")]
+    NoJob(JobId),
+    /// No such instance.
+    #[error("job {0} has no instance {1}")]
+    NoInstance(JobId, InstanceNo),
+    /// No such item.
+    #[error("job {0} has no item #{number}", number = u64::from(.1.0) + 1)]
+    NoItem(JobId, ItemIndex),
+    /// No such host.
+    #[error("there is no host {0}")]
+    NoHost(HostId),
+    /// Not theirs.
+    #[error("{by} may not {what}: {why}")]
+    Forbidden {
+        /// Who asked.
+        by: UserName,
+        /// What they asked for, in words.
+        what: String,
+        /// Who may.
+        why: String,
+    },
+    /// Not in this state.
+    #[error("can't {action} {what}: {why}")]
+    State {
+        /// What was asked.
+        action: Action,
+        /// Of what, in words.
+        what: String,
+        /// Why not.
+        why: Refused,
+    },
+    /// Not in this state, for a reason of the host's.
+    #[error("can't remove host {0}: it is connected; stop its worker first")]
+    HostConnected(HostId),
+    /// A job to wait for does not exist, or the like.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// The field of the submission.
+        field: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The same key with another job.
+    #[error("key {key:?} was used by {owner} for another submission (job {job})")]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// Whose.
+        owner: UserName,
+        /// Which job has it.
+        job: JobId,
+    },
+}
+
+/// Something that must be durable. What is named by key is read from the engine when the transaction is written, so that
+/// several changes of one thing in a turn cost one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A job is new or its description changed: write all of it ([`super::Engine::job_image`]), items included.
+    JobWhole(JobId),
+    /// Its derived state, counts or order changed: write its row.
+    JobRow(JobId),
+    /// It is gone with everything that it had.
+    JobRemoved(JobId),
+    /// Many of its items changed at once: write all segments.
+    ItemsRefold(JobId),
+    /// An instance changed.
+    Instance(JobId, InstanceNo),
+    /// A launch is new or changed, or is gone when the engine has it no more.
+    Launch(LaunchKey),
+    /// A host is new or changed, or is gone when the engine has it no more.
+    Host(HostId),
+    /// An attempt is over: a row of history.
+    Attempt(Box<AttemptRecord>),
+    /// Something to read in `hist`, to follow as an event, and, when it has a `core`, to replay at start.
+    Event(Box<Event>),
+}
+
+/// A line of history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What kind: `job.submitted`, `job.running`, `job.ended`, `job.action`, `instance.started`, `item.started`,
+    /// `item.ended`, `item.changed`, `host.up` … ([`kind`]).
+    pub kind: &'static str,
+    /// Of which job.
+    pub job: Option<JobId>,
+    /// Of which instance.
+    pub instance: Option<InstanceNo>,
+    /// Of which item.
+    pub item: Option<ItemIndex>,
+    /// Which attempt.
+    pub attempt: Option<Attempt>,
+    /// On which host.
+    pub host: Option<HostId>,
+    /// Who did it, when somebody did.
+    pub actor: Option<UserName>,
+    /// The item's packed state after it ([`super::items::ItemCore::pack`]).
+    pub core: Option<u64>,
+    /// A sentence.
+    pub text: String,
+}
+
+/// Kinds of events.
+#[expect(missing_docs, reason = "the words say it")]
+pub mod kind {
+    pub const JOB_SUBMITTED: &str = "job.submitted";
+    pub const JOB_STATUS: &str = "job.status";
+    pub const JOB_ACTION: &str = "job.action";
+    pub const JOB_MODIFIED: &str = "job.modified";
+    pub const JOB_REMOVED: &str = "job.removed";
+    pub const INSTANCE_ASSIGNED: &str = "instance.assigned";
+    pub const INSTANCE_STARTED: &str = "instance.started";
+    pub const INSTANCE_REFUSED: &str = "instance.refused";
+    pub const INSTANCE_ENDED: &str = "instance.ended";
+    pub const ITEM_ASSIGNED: &str = "item.assigned";
+    pub const ITEM_ENDED: &str = "item.ended";
+    pub const ITEM_CHANGED: &str = "item.changed";
+    pub const HOST_UP: &str = "host.up";
+    pub const HOST_AWAY: &str = "host.away";
+    pub const HOST_DOWN: &str = "host.down";
+    pub const HOST_PANIC: &str = "host.panic";
+    pub const HOST_LOCKED: &str = "host.locked";
+    pub const HOST_UNLOCKED: &str = "host.unlocked";
+    pub const HOST_REMOVED: &str = "host.removed";
+}
+
+/// One attempt, over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// Where it ran: job, instance and launch.
+    pub key: LaunchKey,
+    /// What.
+    pub run: Run,
+    /// On which host.
+    pub host: HostId,
+    /// The host's name then.
+    pub host_name: String,
+    /// The account that it ran as, as the host said.
+    pub account: String,
+    /// When it was assigned.
+    pub assigned: Timestamp,
+    /// When its record was closed.
+    pub ended: Timestamp,
+    /// How it ended, with what was measured; `None` when it is not known (its host was lost).
+    pub end: Option<AttemptEnd>,
+    /// Whether the end counted: it was the item's current attempt.
+    pub counted: bool,
+}
+
+/// Something to carry out once the changes are durable. Each is safe to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Say this to a worker, if that connection is still there.
+    Send {
+        /// To which.
+        host: HostId,
+        /// On which connection.
+        session: SessionId,
+        /// What.
+        message: ToWorker,
+    },
+    /// Sign a ticket and send [`ToWorker::Start`].
+    Start {
+        /// To which.
+        host: HostId,
+        /// On which connection.
+        session: SessionId,
+        /// What to start.
+        order: Box<StartOrder>,
+    },
+    /// Close that connection; the worker comes again.
+    Disconnect {
+        /// Which.
+        host: HostId,
+        /// Which connection.
+        session: SessionId,
+    },
+    /// A job has ended.
+    JobEnded {
+        /// Which.
+        job: JobId,
+        /// How.
+        status: JobStatus,
+    },
+    /// Remove the logs of a job that is gone.
+    RemoveLogs(JobId),
+}
+
+/// What a ticket is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartOrder {
+    /// Which start of which instance.
+    pub key: LaunchKey,
+    /// Whose job.
+    pub owner: UserName,
+    /// How the owner was proven at submission, for the ticket and audit.
+    pub proof: String,
+    /// The account to run as on that host.
+    pub account: String,
+    /// `proxy`, `user` or `desktop`.
+    pub mode: &'static str,
+    /// The job's description.
+    pub spec: Arc<JobSpec>,
+    /// Limits for the worker.
+    pub limits: RunLimits,
+    /// The first item.
+    pub run: Run,
+}

@@ -1,0 +1,217 @@
+//! Jobs, instances and launches as the engine holds them, and what follows from them: a job's state.
+
+use super::items::Items;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tessera_model::msg::{LaunchKey, Run};
+use tessera_model::state::InstanceWord;
+use tessera_model::{
+    HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobKind, JobSpec, JobStatus,
+    LaunchNo, Timestamp, UserName,
+};
+
+/// A job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What it does.
+    pub spec: Arc<JobSpec>,
+    /// Whose it is; the account to run as where a host runs jobs as users.
+    pub owner: UserName,
+    /// How the submitter was proven.
+    pub proof: String,
+    /// Who submitted it.
+    pub submitter: UserName,
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// When it was submitted.
+    pub submitted: Timestamp,
+    /// When its first item was assigned.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Its place among jobs of the same priority, smaller first; its id unless moved to top or bottom.
+    pub order: i64,
+    /// Jobs that must complete before it starts.
+    pub waiting_for: BTreeSet<JobId>,
+    pub(super) items: Items,
+    pub(super) instances: Vec<Instance>,
+    pub(super) status: JobStatus,
+    /// Hosts that it was migrated away from, until then (monotonic time).
+    pub(super) bars: Vec<(HostId, Duration)>,
+    pub(super) class: usize,
+}
+
+/// One of a job's parallel executors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its number.
+    pub no: InstanceNo,
+    /// Its state.
+    pub status: InstanceStatus,
+    /// The newest of its launches; 0 before the first.
+    pub launch_last: LaunchNo,
+    /// Retries that failures have used up.
+    pub retries_used: u32,
+    /// Losses in a row that were no fault of the job.
+    pub losses: u32,
+}
+
+/// A start of an instance on a host, until nothing of it is left there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// Which.
+    pub key: LaunchKey,
+    /// Where.
+    pub host: HostId,
+    /// The account that it runs as there.
+    pub account: String,
+    /// `proxy`, `user` or `desktop`.
+    pub mode: &'static str,
+    /// Whether it takes more items.
+    pub phase: Phase,
+    /// The item that it was given last and that has not ended.
+    pub current: Option<Run>,
+    /// When that was assigned.
+    pub current_since: Timestamp,
+    /// When its process was seen, by the host's clock.
+    pub current_started: Option<Timestamp>,
+    /// Its progress in percent.
+    pub progress: Option<u8>,
+    /// When it was assigned.
+    pub since: Timestamp,
+    /// Whether its worker said that it exists.
+    pub is_started: bool,
+}
+
+/// Whether a launch takes more items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It does.
+    Open,
+    /// It finishes its item, and its instance then becomes this.
+    Finishing(InstanceWord),
+    /// It was told to end; its slot is free when it is gone.
+    Closing,
+}
+
+impl Job {
+    /// Answers its state.
+    #[must_use]
+    pub fn status(&self) -> JobStatus {
+        self.status
+    }
+
+    /// Answers its items.
+    #[must_use]
+    pub fn items(&self) -> &Items {
+        &self.items
+    }
+
+    /// Answers its instances.
+    #[must_use]
+    pub fn instances(&self) -> &[Instance] {
+        &self.instances
+    }
+
+    /// Answers the instance with that number.
+    #[must_use]
+    pub fn instance(&self, no: InstanceNo) -> Option<&Instance> {
+        self.instances.get(no.0 as usize)
+    }
+
+    /// Says whether each instance has just its own item.
+    #[must_use]
+    pub fn is_cmdline(&self) -> bool {
+        matches!(self.spec.kind, JobKind::CmdLine)
+    }
+
+    /// Answers the item that this instance would take next.
+    #[must_use]
+    pub fn next_item(&self, instance: InstanceNo) -> Option<ItemIndex> {
+        if self.is_cmdline() {
+            let own = ItemIndex(instance.0);
+            (instance.0 < self.items.len() && self.items.is_ready(own)).then_some(own)
+        } else {
+            self.items.next_ready()
+        }
+    }
+
+    /// Answers a pending instance that has something to do.
+    #[must_use]
+    pub fn next_instance(&self) -> Option<(InstanceNo, ItemIndex)> {
+        if self.items.ready() == 0 {
+            return None;
+        }
+        self.wanted_instances()
+            .iter()
+            .filter(|instance| instance.status == InstanceStatus::Pending)
+            .find_map(|instance| Some((instance.no, self.next_item(instance.no)?)))
+    }
+
+    /// Answers the instances that count: not those that a smaller `cpus` has made surplus.
+    fn wanted_instances(&self) -> &[Instance] {
+        let wanted = self.instances.len().min(self.spec.instances() as usize);
+        &self.instances[..wanted]
+    }
+
+    /// Counts instances in a state, surplus ones left out.
+    #[must_use]
+    pub fn instances_in(&self, word: InstanceWord) -> usize {
+        self.wanted_instances()
+            .iter()
+            .filter(|i| i.status.kind() == word)
+            .count()
+    }
+
+    /// Derives the state from items and instances.
+    #[must_use]
+    pub fn derive_status(&self) -> JobStatus {
+        let count = |status| self.items.count(status);
+        if self.items.ended() == self.items.len() {
+            return if count(ItemStatus::Killed) > 0 {
+                JobStatus::Killed
+            } else if count(ItemStatus::Failed) > 0 {
+                JobStatus::Failed
+            } else {
+                JobStatus::Complete
+            };
+        }
+        if count(ItemStatus::Running) > 0 {
+            return JobStatus::Running;
+        }
+        if count(ItemStatus::Suspended) > 0 {
+            return JobStatus::Suspended;
+        }
+        if self
+            .wanted_instances()
+            .iter()
+            .all(|i| i.status.kind().is_ended())
+        {
+            // With work left and nobody to do it somebody must have ended it, by killing or retiring its instances.
+            return if self.instances_in(InstanceWord::Failed) > 0 {
+                JobStatus::Failed
+            } else {
+                JobStatus::Killed
+            };
+        }
+        if self.instances_in(InstanceWord::Badlogin) > 0
+            && self.instances_in(InstanceWord::Pending) == 0
+        {
+            return JobStatus::Badlogin;
+        }
+        if count(ItemStatus::Pending) > 0 && self.instances_in(InstanceWord::Pending) > 0 {
+            return JobStatus::Pending;
+        }
+        let waits = count(ItemStatus::Waiting) > 0 || self.instances_in(InstanceWord::Waiting) > 0;
+        if waits && self.instances_in(InstanceWord::Blocked) < self.wanted_instances().len() {
+            return JobStatus::Waiting;
+        }
+        if count(ItemStatus::Pending) > 0 && self.instances_in(InstanceWord::Running) > 0 {
+            return JobStatus::Running;
+        }
+        JobStatus::Blocked
+    }
+}

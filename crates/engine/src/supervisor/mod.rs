@@ -1,0 +1,338 @@
+//! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
+//!
+//! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit` and `act`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `dispatch` (placing instances), `time` (what is about time), `why` (reasons), `image`
+//! (what the store keeps), `check` (what must always hold).
+//!
+//! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
+//! free only when nothing of its launch is left, or its host was given up. **Invariant:** nothing here reads a clock.
+
+mod act;
+mod check;
+mod connection;
+mod dispatch;
+mod host;
+mod identity;
+mod image;
+mod inventory;
+mod io;
+pub mod items;
+mod job;
+pub mod plan;
+mod report;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod time;
+pub mod why;
+
+pub use host::{Host, RefusedAccount};
+pub use image::{BadImage, HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage};
+pub use io::{
+    Acted, Answer, AttemptRecord, Change, Denied, Effect, Event, Input, JobPatch, Output,
+    SessionId, StartOrder, Submission, Target, kind,
+};
+pub use job::{Instance, Job, Launch, Phase};
+
+use crate::Now;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tessera_model::msg::{LaunchKey, ToWorker};
+use tessera_model::{HostId, JobId, UserName};
+
+/// What an administrator may set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How long a host may be away before its work is put back (`worker_lost_timeout`).
+    pub worker_lost_timeout: Duration,
+    /// What happens to the work of a lost host then (`on_host_lost`).
+    pub on_host_lost: OnHostLost,
+    /// How long a connected worker may be silent before its connection is given up.
+    pub heartbeat_timeout: Duration,
+    /// Pause before an account that a host refused is tried there again; doubles up to [`Config::RECHECK_MAX`].
+    pub identity_recheck: Duration,
+    /// How long a migrated job keeps off the host that it left (`supervisor_migrate_timeout`).
+    pub migrate_timeout: Duration,
+}
+
+impl Config {
+    /// Longest pause between two tries of a refused account on a host.
+    pub const RECHECK_MAX: Duration = Duration::from_secs(15 * 60);
+    /// Longest pause before an instance is started again that was lost through no fault of its job.
+    pub const LOSS_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            worker_lost_timeout: Duration::from_secs(5 * 60),
+            on_host_lost: OnHostLost::Requeue,
+            heartbeat_timeout: Duration::from_secs(40),
+            identity_recheck: Duration::from_secs(60),
+            migrate_timeout: Duration::from_secs(1200),
+        }
+    }
+}
+
+/// What happens to the work of a host that is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnHostLost {
+    /// Its items are run elsewhere, with the next attempt number.
+    Requeue,
+    /// They wait until the host is back or somebody interrupts them.
+    Hold,
+}
+
+/// The farm, as the supervisor knows it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    config: Config,
+    next_job: u64,
+    jobs: BTreeMap<JobId, Job>,
+    hosts: BTreeMap<HostId, Host>,
+    launches: BTreeMap<LaunchKey, Launch>,
+    by_key: BTreeMap<(UserName, String), JobId>,
+    /// Who waits for a job to complete.
+    dependents: BTreeMap<JobId, BTreeSet<JobId>>,
+    /// Jobs with an instance in `badlogin`, and perhaps some that had one.
+    badlogins: BTreeSet<JobId>,
+    planner: plan::Planner,
+    timers: time::Timers,
+}
+
+/// The time and the output of one input.
+struct Turn<'a> {
+    now: Now,
+    out: &'a mut Output,
+}
+
+impl Turn<'_> {
+    fn change(&mut self, change: Change) {
+        if self.out.changes.last() != Some(&change) {
+            self.out.changes.push(change);
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.out.effects.push(effect);
+    }
+
+    fn event(&mut self, kind: &'static str, about: About, text: String) {
+        self.record(kind, about, None, text);
+    }
+
+    fn record(&mut self, kind: &'static str, about: About, core: Option<u64>, text: String) {
+        self.out.changes.push(Change::Event(Box::new(Event {
+            at: self.now.wall,
+            kind,
+            job: about.job,
+            instance: about.instance,
+            item: about.item,
+            attempt: about.attempt,
+            host: about.host,
+            actor: about.actor,
+            core,
+            text,
+        })));
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Default)]
+struct About {
+    job: Option<JobId>,
+    instance: Option<tessera_model::InstanceNo>,
+    item: Option<tessera_model::ItemIndex>,
+    attempt: Option<tessera_model::Attempt>,
+    host: Option<HostId>,
+    actor: Option<UserName>,
+}
+
+impl About {
+    fn job(job: JobId) -> Self {
+        Self {
+            job: Some(job),
+            ..Self::default()
+        }
+    }
+
+    fn host(host: HostId) -> Self {
+        Self {
+            host: Some(host),
+            ..Self::default()
+        }
+    }
+
+    fn launch(key: LaunchKey, host: HostId) -> Self {
+        Self {
+            job: Some(key.job),
+            instance: Some(key.instance),
+            host: Some(host),
+            ..Self::default()
+        }
+    }
+
+    fn run(key: LaunchKey, host: HostId, run: tessera_model::msg::Run) -> Self {
+        Self {
+            item: Some(run.item),
+            attempt: Some(run.attempt),
+            ..Self::launch(key, host)
+        }
+    }
+
+    fn by(mut self, actor: &UserName) -> Self {
+        self.actor = Some(actor.clone());
+        self
+    }
+}
+
+impl Engine {
+    /// Makes an empty farm.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            next_job: 1,
+            jobs: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            launches: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            dependents: BTreeMap::new(),
+            badlogins: BTreeSet::new(),
+            planner: plan::Planner::default(),
+            timers: time::Timers::default(),
+        }
+    }
+
+    /// Takes one input; memory has changed when it returns.
+    pub fn handle(&mut self, now: Now, input: Input) -> Output {
+        let mut out = Output::default();
+        let mut turn = Turn { now, out: &mut out };
+        let t = &mut turn;
+        let answer = match input {
+            Input::Submit(submission) => Some(self.submit(t, *submission)),
+            Input::Act {
+                by,
+                action,
+                targets,
+            } => Some(Ok(self.act(t, &by, action, targets))),
+            Input::Modify { by, job, patch } => Some(self.modify(t, &by, job, &patch)),
+            Input::Lock {
+                by,
+                host,
+                is_locked,
+            } => Some(self.lock(t, &by, host, is_locked)),
+            Input::RemoveHost { by, host } => Some(self.remove_host(t, &by, host)),
+            Input::Clean { jobs } => {
+                jobs.into_iter().for_each(|job| self.clean(t, job));
+                Some(Ok(Answer::Done))
+            }
+            Input::Connected {
+                host,
+                session,
+                facts,
+            } => {
+                self.connected(t, host, session, *facts);
+                None
+            }
+            Input::Said {
+                host,
+                session,
+                what,
+            } => {
+                self.said(t, host, session, *what);
+                None
+            }
+            Input::Disconnected { host, session } => {
+                self.disconnected(t, host, session);
+                None
+            }
+            Input::Tick => None,
+        };
+        self.pass_time(t);
+        self.dispatch(t);
+        out.answer = answer;
+        out
+    }
+
+    /// Answers when [`Input::Tick`] is due at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    /// Answers the number that the next job will get.
+    #[must_use]
+    pub fn next_job(&self) -> u64 {
+        self.next_job
+    }
+
+    /// Answers a job.
+    #[must_use]
+    pub fn job(&self, job: JobId) -> Option<&Job> {
+        self.jobs.get(&job)
+    }
+
+    /// Answers all jobs, by id.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// Answers jobs with ids from `from` on, by id.
+    pub fn jobs_from(&self, from: JobId) -> impl Iterator<Item = &Job> {
+        self.jobs.range(from..).map(|(_, job)| job)
+    }
+
+    /// Answers a host.
+    #[must_use]
+    pub fn host(&self, host: HostId) -> Option<&Host> {
+        self.hosts.get(&host)
+    }
+
+    /// Answers all hosts, by id.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values()
+    }
+
+    /// Answers a launch that is not gone.
+    #[must_use]
+    pub fn launch(&self, key: LaunchKey) -> Option<&Launch> {
+        self.launches.get(&key)
+    }
+
+    /// Answers all launches that are not gone.
+    pub fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.launches.values()
+    }
+
+    /// Answers the launches of a job that are not gone.
+    pub fn launches_of(&self, job: JobId) -> impl Iterator<Item = &Launch> {
+        let key = |job| LaunchKey {
+            job,
+            instance: Default::default(),
+            launch: Default::default(),
+        };
+        self.launches
+            .range(key(job)..key(JobId(job.0 + 1)))
+            .map(|(_, launch)| launch)
+    }
+
+    /// Says this to the worker of a host, if it is connected.
+    fn send(&self, t: &mut Turn<'_>, host: HostId, message: ToWorker) {
+        if let Some(session) = self.hosts.get(&host).and_then(|host| host.session) {
+            t.effect(Effect::Send {
+                host,
+                session,
+                message,
+            });
+        }
+    }
+
+    /// Tells the planner what a host can give away now.
+    fn refresh_host(&mut self, host: HostId) {
+        match self.hosts.get(&host) {
+            Some(known) => self.planner.set_free(host, &known.facts.name, known.free()),
+            None => self.planner.set_free(host, "", 0),
+        }
+    }
+}

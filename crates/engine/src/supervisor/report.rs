@@ -1,0 +1,404 @@
+//! What workers report: instances that exist, items that ended, launches that are gone.
+
+use super::io::{AttemptRecord, Change, kind};
+use super::job::Phase;
+use super::time::Timer;
+use super::{About, Config, Engine, Turn};
+use std::time::Duration;
+use tessera_model::msg::{AttemptEnd, GoneCause, LaunchKey, Report, Run};
+use tessera_model::state::InstanceWord;
+use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, Outcome};
+
+impl Engine {
+    pub(super) fn launch_on(&mut self, host: HostId, key: LaunchKey) -> Option<&mut super::Launch> {
+        self.launches
+            .get_mut(&key)
+            .filter(|launch| launch.host == host)
+    }
+
+    /// A report about a launch that this host has; about another's it changes nothing.
+    pub(super) fn report(&mut self, t: &mut Turn<'_>, host: HostId, report: Report) {
+        let key = report.key();
+        if self.launch_on(host, key).is_none() {
+            let is_end = matches!(report, Report::Gone { .. } | Report::Refused { .. });
+            let strays = self.hosts.get_mut(&host).map(|host| &mut host.strays);
+            if is_end && strays.is_some_and(|strays| strays.remove(&key)) {
+                self.refresh_host(host);
+            }
+            return;
+        }
+        match report {
+            Report::Started {
+                account,
+                uid,
+                containment,
+                ..
+            } => {
+                let Some(launch) = self
+                    .launches
+                    .get_mut(&key)
+                    .filter(|launch| !launch.is_started)
+                else {
+                    return;
+                };
+                launch.is_started = true;
+                launch.account.clone_from(&account);
+                t.change(Change::Launch(key));
+                if let Some(host) = self.hosts.get_mut(&host) {
+                    host.refused.remove(&account);
+                }
+                let instance = self
+                    .jobs
+                    .get_mut(&key.job)
+                    .and_then(|j| j.instances.get_mut(key.instance.0 as usize));
+                if let Some(instance) = instance.filter(|instance| instance.losses > 0) {
+                    instance.losses = 0;
+                    t.change(Change::Instance(key.job, key.instance));
+                }
+                let text = format!("runs as {account} (uid {uid}), kept together by {containment}");
+                t.event(kind::INSTANCE_STARTED, About::launch(key, host), text);
+            }
+            Report::Refused { refusal, .. } => self.refused(t, key, refusal),
+            Report::ItemEnded { run, end, .. } => self.item_ended(t, key, run, &end),
+            Report::Gone { cause, .. } => self.gone(t, key, cause),
+        }
+    }
+
+    fn item_ended(&mut self, t: &mut Turn<'_>, key: LaunchKey, run: Run, end: &AttemptEnd) {
+        let Some(launch) = self
+            .launches
+            .get_mut(&key)
+            .filter(|launch| launch.current == Some(run))
+        else {
+            return;
+        };
+        launch.current = None;
+        launch.progress = None;
+        let host = launch.host;
+        t.change(Change::Launch(key));
+        let counted = self.is_current(key.job, run);
+        self.keep_attempt(t, key, run, Some(end.clone()), counted);
+        if counted {
+            self.end_current(t, key, host, run, end);
+        }
+        self.let_go(key.job, run);
+        self.advance(t, key);
+        self.settle(t, key.job);
+    }
+
+    /// Says whether this attempt is its item's current one.
+    pub(super) fn is_current(&self, job: JobId, run: Run) -> bool {
+        self.jobs.get(&job).is_some_and(|job| {
+            let in_range = run.item.0 < job.items.len();
+            let core = if in_range {
+                job.items.get(run.item)
+            } else {
+                return false;
+            };
+            core.status.is_active() && core.attempt == run.attempt
+        })
+    }
+
+    /// The older attempt of this item is proven gone: it may start again.
+    pub(super) fn let_go(&mut self, job: JobId, run: Run) {
+        if let Some(job) = self
+            .jobs
+            .get_mut(&job)
+            .filter(|job| run.item.0 < job.items.len())
+        {
+            job.items.release(run.item);
+        }
+    }
+
+    fn keep_attempt(
+        &mut self,
+        t: &mut Turn<'_>,
+        key: LaunchKey,
+        run: Run,
+        end: Option<AttemptEnd>,
+        counted: bool,
+    ) {
+        let Some(launch) = self.launches.get(&key) else {
+            return;
+        };
+        let host_name = self
+            .hosts
+            .get(&launch.host)
+            .map(|host| host.facts.name.clone())
+            .unwrap_or_default();
+        t.change(Change::Attempt(Box::new(AttemptRecord {
+            key,
+            run,
+            host: launch.host,
+            host_name,
+            account: launch.account.clone(),
+            assigned: launch.current_since,
+            ended: t.now.wall,
+            end,
+            counted,
+        })));
+    }
+
+    /// Decides what the end of the current attempt makes of its item.
+    fn end_current(
+        &mut self,
+        t: &mut Turn<'_>,
+        key: LaunchKey,
+        host: HostId,
+        run: Run,
+        end: &AttemptEnd,
+    ) {
+        let Some(job) = self.jobs.get(&key.job) else {
+            return;
+        };
+        let mut core = job.items.get(run.item);
+        let (limit, delay) = (job.spec.retrywork, job.spec.retrywork_delay);
+        let name = job.spec.item_name(run.item);
+        // The item of a `cmdline` instance that was retired has nobody to try it again.
+        let is_retired = job.is_cmdline()
+            && self
+                .launches
+                .get(&key)
+                .is_some_and(|l| l.phase == Phase::Finishing(InstanceWord::Complete));
+        let mut text = format!(
+            "{name}: {} after {:.1}s",
+            end.end,
+            end.elapsed.as_secs_f64()
+        );
+        match end.end.outcome() {
+            Outcome::Done => core.status = ItemStatus::Complete,
+            Outcome::Interrupted => core.status = ItemStatus::Pending,
+            Outcome::Failed if u32::from(core.retries_used) < limit && !is_retired => {
+                core.retries_used += 1;
+                core.status = if delay.is_zero() {
+                    ItemStatus::Pending
+                } else {
+                    ItemStatus::Waiting
+                };
+                text += &format!(", retry {} of {limit}", core.retries_used);
+            }
+            Outcome::Failed => core.status = ItemStatus::Failed,
+        }
+        if core.status == ItemStatus::Waiting {
+            self.timers
+                .set(t.now.elapsed + delay, Timer::Item(key.job, run.item));
+        }
+        let is_failed = core.status == ItemStatus::Failed;
+        self.set_item(
+            t,
+            key.job,
+            run.item,
+            core,
+            About::run(key, host, run),
+            kind::ITEM_ENDED,
+            text,
+        );
+        let is_cmdline = self.jobs.get(&key.job).is_some_and(super::Job::is_cmdline);
+        if is_cmdline && is_failed && !is_retired {
+            self.fail_instance(t, key, "its command failed");
+        } else if is_cmdline && core.status == ItemStatus::Complete {
+            self.close(t, key, InstanceWord::Complete, Duration::ZERO);
+        }
+    }
+
+    /// An instance failed: it is retried as often as `retrysubjob` says, its own item of a `cmdline` job with it.
+    fn fail_instance(&mut self, t: &mut Turn<'_>, key: LaunchKey, why: &str) {
+        let Some(job) = self.jobs.get_mut(&key.job) else {
+            return;
+        };
+        let (limit, is_cmdline) = (job.spec.retrysubjob, job.is_cmdline());
+        let Some(instance) = job.instances.get_mut(key.instance.0 as usize) else {
+            return;
+        };
+        let again = instance.retries_used < limit;
+        let host = self
+            .launches
+            .get(&key)
+            .map(|launch| launch.host)
+            .unwrap_or_default();
+        let about = About::launch(key, host);
+        let next = if again {
+            instance.retries_used += 1;
+            let text = format!(
+                "instance failed ({why}), retry {} of {limit}",
+                instance.retries_used
+            );
+            t.event(kind::INSTANCE_ENDED, about.clone(), text);
+            InstanceWord::Pending
+        } else {
+            t.event(
+                kind::INSTANCE_ENDED,
+                about.clone(),
+                format!("instance failed ({why})"),
+            );
+            InstanceWord::Failed
+        };
+        let own = tessera_model::ItemIndex(key.instance.0);
+        if again && is_cmdline && own.0 < job.items.len() {
+            let mut core = job.items.get(own);
+            if core.status == ItemStatus::Failed {
+                core.status = ItemStatus::Pending;
+                core.retries_used = 0;
+                self.set_item(
+                    t,
+                    key.job,
+                    own,
+                    core,
+                    about,
+                    kind::ITEM_CHANGED,
+                    "retried with its instance".into(),
+                );
+            }
+        }
+        self.close(t, key, next, Duration::ZERO);
+    }
+
+    /// Nothing of the launch is left on its host.
+    pub(super) fn gone(&mut self, t: &mut Turn<'_>, key: LaunchKey, cause: GoneCause) {
+        match cause {
+            GoneCause::Closed => self.end_launch(t, key, "it ended without its worker's word"),
+            GoneCause::Limit(_) => {
+                if self.owns_instance(key) {
+                    self.fail_instance(t, key, "it was over its timelimit");
+                }
+                self.end_launch(t, key, "its instance was over its timelimit");
+            }
+            GoneCause::StarterLost => {
+                if self.owns_instance(key) {
+                    self.fail_instance(t, key, "the job ended its own starter");
+                }
+                self.end_launch(t, key, "the job ended its own starter");
+            }
+            GoneCause::ShepherdLost => self.lose_launch(t, key, "its shepherd was lost"),
+            GoneCause::Unknown => self.end_launch(t, key, "its worker does not have it"),
+        }
+    }
+
+    pub(super) fn owns_instance(&self, key: LaunchKey) -> bool {
+        let instance = self
+            .jobs
+            .get(&key.job)
+            .and_then(|job| job.instance(key.instance));
+        instance.is_some_and(|instance| instance.status.launch() == Some(key.launch))
+    }
+
+    /// Ends a launch that was lost through no fault of its job: no retry is used; a pause that grows with the losses in a
+    /// row keeps a broken host from being asked without end.
+    pub(super) fn lose_launch(&mut self, t: &mut Turn<'_>, key: LaunchKey, why: &str) {
+        if self.owns_instance(key) {
+            let Some(instance) = self
+                .jobs
+                .get_mut(&key.job)
+                .and_then(|j| j.instances.get_mut(key.instance.0 as usize))
+            else {
+                return;
+            };
+            let pause = loss_pause(instance.losses);
+            instance.losses = instance.losses.saturating_add(1);
+            self.pause_instance(t, key, pause, why);
+        }
+        self.end_launch(t, key, why);
+    }
+
+    pub(super) fn pause_instance(
+        &mut self,
+        t: &mut Turn<'_>,
+        key: LaunchKey,
+        pause: Duration,
+        why: &str,
+    ) {
+        if pause.is_zero() {
+            self.leave_launch(t, key, InstanceStatus::Pending);
+            return;
+        }
+        let until = t
+            .now
+            .wall
+            .plus_ms(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
+        self.timers.set(
+            t.now.elapsed + pause,
+            Timer::Instance(key.job, key.instance),
+        );
+        self.leave_launch(
+            t,
+            key,
+            InstanceStatus::Waiting {
+                until,
+                reason: why.to_owned(),
+            },
+        );
+    }
+
+    /// Removes a launch that is gone: its slot is free, its item, if it still had one, is put back and counts nothing.
+    pub(super) fn end_launch(&mut self, t: &mut Turn<'_>, key: LaunchKey, why: &str) {
+        let Some(launch) = self.launches.get(&key).cloned() else {
+            return;
+        };
+        if let Some(run) = launch.current {
+            let counted = self.is_current(key.job, run);
+            self.keep_attempt(t, key, run, None, counted);
+            if counted {
+                self.put_back(t, key, launch.host, run, why);
+            }
+            self.let_go(key.job, run);
+        }
+        self.launches.remove(&key);
+        t.change(Change::Launch(key));
+        self.leave_launch(t, key, InstanceStatus::Pending);
+        if let Some(host) = self.hosts.get_mut(&launch.host) {
+            host.launches.remove(&key);
+        }
+        self.refresh_host(launch.host);
+        self.settle(t, key.job);
+    }
+
+    pub(super) fn put_back(
+        &mut self,
+        t: &mut Turn<'_>,
+        key: LaunchKey,
+        host: HostId,
+        run: Run,
+        why: &str,
+    ) {
+        let Some(job) = self.jobs.get(&key.job) else {
+            return;
+        };
+        let mut core = job.items.get(run.item);
+        // The item of a `cmdline` instance has no other to go to.
+        let own = job
+            .instance(key.instance)
+            .filter(|_| job.is_cmdline())
+            .map(|instance| instance.status.kind());
+        core.status = match own {
+            Some(InstanceWord::Failed | InstanceWord::Complete) => ItemStatus::Failed,
+            Some(InstanceWord::Killed) => ItemStatus::Killed,
+            _ => ItemStatus::Pending,
+        };
+        let text = format!(
+            "{}: {}, {why}",
+            job.spec.item_name(run.item),
+            if core.status == ItemStatus::Pending {
+                "put back"
+            } else {
+                "over"
+            }
+        );
+        self.set_item(
+            t,
+            key.job,
+            run.item,
+            core,
+            About::run(key, host, run),
+            kind::ITEM_CHANGED,
+            text,
+        );
+    }
+}
+
+/// Answers the pause after so many losses in a row before this one: none, then 1, 2, 4 … seconds.
+pub(super) fn loss_pause(losses: u32) -> Duration {
+    match losses {
+        0 => Duration::ZERO,
+        n => Duration::from_secs(1 << (n - 1).min(9)).min(Config::LOSS_PAUSE_MAX),
+    }
+}

@@ -1,0 +1,281 @@
+//! Submission and modification of jobs.
+
+use super::io::{Answer, Change, Denied, JobPatch, Submission, kind};
+use super::items::Items;
+use super::job::{Instance, Job};
+use super::plan::Demands;
+use super::{About, Engine, Turn};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tessera_model::{
+    InstanceNo, InstanceStatus, ItemStatus, JobId, JobStatus, LaunchNo, Principal, UserName,
+};
+
+impl Engine {
+    pub(super) fn submit(
+        &mut self,
+        t: &mut Turn<'_>,
+        submission: Submission,
+    ) -> Result<Answer, Denied> {
+        let owner = self.owner_of(&submission)?;
+        if let Some(answer) = self.known_key(&owner, &submission)? {
+            return Ok(answer);
+        }
+        let waiting_for = self.unfinished_parents(&submission.spec.waitfor)?;
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        let is_blocked = submission.is_blocked || !waiting_for.is_empty();
+        let job = self.new_job(t, id, owner, submission, waiting_for, is_blocked);
+        let (owner, name, items) = (job.owner.clone(), job.spec.name.clone(), job.items.len());
+        if let Some(key) = &job.key {
+            self.by_key.insert((owner.clone(), key.clone()), id);
+        }
+        for parent in &job.waiting_for {
+            self.dependents.entry(*parent).or_default().insert(id);
+        }
+        let submitter = job.submitter.clone();
+        self.jobs.insert(id, job);
+        t.change(Change::JobWhole(id));
+        let text = match items {
+            1 => format!("submitted \"{name}\" for {owner}"),
+            n => format!("submitted \"{name}\" for {owner}, {n} items"),
+        };
+        t.event(kind::JOB_SUBMITTED, About::job(id).by(&submitter), text);
+        self.refresh_job(t, id);
+        Ok(Answer::Submitted {
+            job: id,
+            existed: false,
+        })
+    }
+
+    fn owner_of(&self, submission: &Submission) -> Result<UserName, Denied> {
+        let by = &submission.by;
+        match &submission.owner {
+            Some(owner) if *owner != by.name && !by.is_admin => Err(Denied::Forbidden {
+                by: by.name.clone(),
+                what: format!("submit as {owner}"),
+                why: "only the farm's administrators may submit for others".into(),
+            }),
+            Some(owner) => Ok(owner.clone()),
+            None => Ok(by.name.clone()),
+        }
+    }
+
+    fn known_key(
+        &self,
+        owner: &UserName,
+        submission: &Submission,
+    ) -> Result<Option<Answer>, Denied> {
+        let Some(key) = &submission.key else {
+            return Ok(None);
+        };
+        let Some(&id) = self.by_key.get(&(owner.clone(), key.clone())) else {
+            return Ok(None);
+        };
+        let same = self
+            .jobs
+            .get(&id)
+            .is_some_and(|job| job.submitter == submission.by.name);
+        if same {
+            Ok(Some(Answer::Submitted {
+                job: id,
+                existed: true,
+            }))
+        } else {
+            Err(Denied::KeyReused {
+                key: key.clone(),
+                owner: owner.clone(),
+                job: id,
+            })
+        }
+    }
+
+    /// Answers the jobs to wait for that have not completed.
+    fn unfinished_parents(&self, waitfor: &[JobId]) -> Result<BTreeSet<JobId>, Denied> {
+        let mut open = BTreeSet::new();
+        for id in waitfor {
+            match self.jobs.get(id) {
+                None => {
+                    let why =
+                        format!("there is no job {id} to wait for (removed, or never submitted)");
+                    return Err(Denied::Invalid {
+                        field: "waitfor",
+                        why,
+                    });
+                }
+                Some(job) if job.status == JobStatus::Complete => {}
+                Some(_) => _ = open.insert(*id),
+            }
+        }
+        Ok(open)
+    }
+
+    fn new_job(
+        &mut self,
+        t: &Turn<'_>,
+        id: JobId,
+        owner: UserName,
+        submission: Submission,
+        waiting_for: BTreeSet<JobId>,
+        is_blocked: bool,
+    ) -> Job {
+        let Submission { by, spec, key, .. } = submission;
+        let (item, instance) = if is_blocked {
+            (ItemStatus::Blocked, InstanceStatus::Blocked)
+        } else {
+            (ItemStatus::Pending, InstanceStatus::Pending)
+        };
+        let class = self.planner.class(Demands::of(&spec));
+        let mut job = Job {
+            id,
+            owner,
+            proof: by.proof.in_words(),
+            submitter: by.name,
+            key,
+            submitted: t.now.wall,
+            started: None,
+            ended: None,
+            order: i64::try_from(id.0).unwrap_or(i64::MAX),
+            waiting_for,
+            items: Items::new(&spec, item),
+            instances: (0..spec.instances())
+                .map(|no| new_instance(InstanceNo(no), instance.clone()))
+                .collect(),
+            spec: Arc::new(spec),
+            status: JobStatus::Pending,
+            bars: Vec::new(),
+            class,
+        };
+        job.status = job.derive_status();
+        job
+    }
+
+    pub(super) fn modify(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: JobId,
+        patch: &JobPatch,
+    ) -> Result<Answer, Denied> {
+        let job = self.jobs.get(&id).ok_or(Denied::NoJob(id))?;
+        may_act(by, job, "modify")?;
+        if patch.cpus.is_some() && job.is_cmdline() {
+            let why =
+                "each instance of a cmdline job is one run of its command; submit another job"
+                    .into();
+            return Err(Denied::Invalid { field: "cpus", why });
+        }
+        let changed = patched_fields(patch);
+        self.unready(id);
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return Err(Denied::NoJob(id));
+        };
+        let mut spec = (*job.spec).clone();
+        apply_patch(&mut spec, patch);
+        job.class = self.planner.class(Demands::of(&spec));
+        job.spec = Arc::new(spec);
+        self.resize(t, id);
+        t.change(Change::JobWhole(id));
+        t.event(
+            kind::JOB_MODIFIED,
+            About::job(id).by(&by.name),
+            format!("changed {}", changed.join(", ")),
+        );
+        self.settle(t, id);
+        Ok(Answer::Done)
+    }
+
+    /// Makes the number of instances what the description says: new ones are pending, surplus ones finish their item.
+    fn resize(&mut self, t: &mut Turn<'_>, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let want = job.spec.instances();
+        let have = u32::try_from(job.instances.len()).unwrap_or(u32::MAX);
+        let all_blocked = job
+            .instances
+            .iter()
+            .all(|i| i.status == InstanceStatus::Blocked);
+        let status = match (all_blocked, job.status.is_ended()) {
+            (true, _) => InstanceStatus::Blocked,
+            (_, true) => InstanceStatus::Complete,
+            _ => InstanceStatus::Pending,
+        };
+        for no in have..want {
+            job.instances
+                .push(new_instance(InstanceNo(no), status.clone()));
+            t.change(Change::Instance(id, InstanceNo(no)));
+        }
+        // An instance that an earlier, smaller number had retired comes back when there is work: see `settle`.
+        for no in want..have {
+            self.retire_instance(t, id, InstanceNo(no));
+        }
+    }
+}
+
+pub(super) fn new_instance(no: InstanceNo, status: InstanceStatus) -> Instance {
+    Instance {
+        no,
+        status,
+        launch_last: LaunchNo(0),
+        retries_used: 0,
+        losses: 0,
+    }
+}
+
+/// Says whether somebody may act on a job: its owner, who submitted it, and administrators.
+pub(super) fn may_act(by: &Principal, job: &Job, what: &str) -> Result<(), Denied> {
+    if by.is_admin || by.name == job.owner || by.name == job.submitter {
+        return Ok(());
+    }
+    Err(Denied::Forbidden {
+        by: by.name.clone(),
+        what: format!("{what} job {}", job.id),
+        why: format!(
+            "it is {}'s; its owner and the farm's administrators may",
+            job.owner
+        ),
+    })
+}
+
+fn patched_fields(patch: &JobPatch) -> Vec<&'static str> {
+    let fields = [
+        (patch.name.is_some(), "name"),
+        (patch.priority.is_some(), "priority"),
+        (patch.cpus.is_some(), "cpus"),
+        (patch.hosts.is_some(), "hosts"),
+        (patch.omithosts.is_some(), "omithosts"),
+        (patch.retrywork.is_some(), "retrywork"),
+        (patch.retrywork_delay.is_some(), "retryworkdelay"),
+        (patch.retrysubjob.is_some(), "retrysubjob"),
+        (patch.timelimit.is_some(), "timelimit"),
+        (patch.agendatimelimit.is_some(), "agendatimelimit"),
+        (patch.silence_limit.is_some(), "silence-limit"),
+        (patch.notes.is_some(), "notes"),
+    ];
+    fields
+        .into_iter()
+        .filter(|(is_set, _)| *is_set)
+        .map(|(_, name)| name)
+        .collect()
+}
+
+fn apply_patch(spec: &mut tessera_model::JobSpec, patch: &JobPatch) {
+    fn set<T: Clone>(field: &mut T, value: Option<&T>) {
+        if let Some(value) = value {
+            field.clone_from(value);
+        }
+    }
+    set(&mut spec.name, patch.name.as_ref());
+    set(&mut spec.priority, patch.priority.as_ref());
+    set(&mut spec.cpus, patch.cpus.as_ref());
+    set(&mut spec.hosts, patch.hosts.as_ref());
+    set(&mut spec.omithosts, patch.omithosts.as_ref());
+    set(&mut spec.retrywork, patch.retrywork.as_ref());
+    set(&mut spec.retrywork_delay, patch.retrywork_delay.as_ref());
+    set(&mut spec.retrysubjob, patch.retrysubjob.as_ref());
+    set(&mut spec.timelimit, patch.timelimit.as_ref());
+    set(&mut spec.agendatimelimit, patch.agendatimelimit.as_ref());
+    set(&mut spec.silence_limit, patch.silence_limit.as_ref());
+    set(&mut spec.notes, patch.notes.as_ref());
+}

@@ -1,0 +1,337 @@
+//! What people ask for.
+
+use super::*;
+
+#[test]
+fn better_priority_goes_first_then_age_then_top() {
+    let mut w = World::new();
+    let old = w.submit(spec(1));
+    let young = w.submit(spec(1));
+    let urgent = w.submit(JobSpec {
+        priority: 1,
+        ..spec(1)
+    });
+    let last = w.submit(spec(1));
+    w.act(Action::Top, Target::Job(last)).expect("allowed");
+    w.connect(1, 4);
+    let order: Vec<JobId> = (0..4).map(|_| w.order().1.job).collect();
+    assert_eq!(order, [urgent, last, old, young]);
+}
+
+#[test]
+fn an_interrupted_item_waits_until_its_old_processes_are_gone() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.connect(2, 1);
+    let job = w.submit(spec(1));
+    let order = w.order();
+    w.act(Action::Interrupt, Target::Job(job)).expect("allowed");
+    assert!(matches!(w.heard().1, ToWorker::Close { .. }));
+    assert!(
+        w.said.is_empty(),
+        "started again before the old one was gone: {:?}",
+        w.said
+    );
+    w.end(order, End::Asked);
+    assert_eq!(w.order().2.attempt, Attempt(2));
+}
+
+#[test]
+fn others_may_not_act_on_a_job() {
+    let mut w = World::new();
+    let job = w.submit(spec(1));
+    let denied = w.act_as("eve", Action::Kill, Target::Job(job));
+    assert!(
+        matches!(denied, Err(Denied::Forbidden { .. })),
+        "{denied:?}"
+    );
+    assert_eq!(w.status(job), JobStatus::Pending);
+    w.act_as("root", Action::Kill, Target::Job(job))
+        .expect("an administrator may");
+    assert_eq!(w.status(job), JobStatus::Killed);
+    let submission = Submission {
+        by: person("eve"),
+        spec: spec(1),
+        owner: Some(name("mia")),
+        key: None,
+        is_blocked: false,
+    };
+    let denied = w.step(Input::Submit(Box::new(submission)));
+    assert!(
+        matches!(denied, Some(Err(Denied::Forbidden { .. }))),
+        "{denied:?}"
+    );
+}
+
+#[test]
+fn a_submission_sent_twice_exists_once() {
+    let mut w = World::new();
+    let first = w.try_submit("mia", spec(1), Some("k"));
+    let again = w.try_submit("mia", spec(1), Some("k"));
+    assert_eq!(
+        first,
+        Ok(Answer::Submitted {
+            job: JobId(1),
+            existed: false
+        })
+    );
+    assert_eq!(
+        again,
+        Ok(Answer::Submitted {
+            job: JobId(1),
+            existed: true
+        })
+    );
+    let other = w.try_submit("bob", spec(1), Some("k"));
+    assert_eq!(
+        other,
+        Ok(Answer::Submitted {
+            job: JobId(2),
+            existed: false
+        }),
+        "keys are each user's own"
+    );
+}
+
+#[test]
+fn a_job_waits_for_others_and_not_for_what_is_complete() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let parent = w.submit(spec(1));
+    let order = w.order();
+    let child = w.submit(JobSpec {
+        waitfor: vec![parent],
+        ..spec(1)
+    });
+    assert_eq!(w.status(child), JobStatus::Blocked);
+    assert_eq!(
+        w.engine.why(child).expect("there")[0].kind,
+        why::Kind::WaitsForJobs
+    );
+    w.end(order, End::Exit(0));
+    assert_eq!(w.status(child), JobStatus::Pending);
+    let late = w.submit(JobSpec {
+        waitfor: vec![parent],
+        ..spec(1)
+    });
+    assert_eq!(w.status(late), JobStatus::Pending);
+    let missing = w.try_submit(
+        "mia",
+        JobSpec {
+            waitfor: vec![JobId(99)],
+            ..spec(1)
+        },
+        None,
+    );
+    assert!(
+        matches!(
+            missing,
+            Err(Denied::Invalid {
+                field: "waitfor",
+                ..
+            })
+        ),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn suspended_work_is_resumed_or_killed() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(2));
+    let order = w.order();
+    w.act(Action::Suspend, Target::Job(job)).expect("allowed");
+    assert_eq!(w.heard().1, ToWorker::Suspend(order.1));
+    assert_eq!(
+        (w.status(job), w.item(job, 0)),
+        (JobStatus::Suspended, ItemStatus::Suspended)
+    );
+    w.act(Action::Resume, Target::Job(job)).expect("allowed");
+    assert_eq!(w.heard().1, ToWorker::Resume(order.1));
+    w.act(Action::Suspend, Target::Job(job)).expect("allowed");
+    w.said.clear();
+    w.act(Action::Kill, Target::Job(job)).expect("allowed");
+    assert!(matches!(w.heard().1, ToWorker::Close { .. }));
+    assert_eq!(w.status(job), JobStatus::Killed);
+}
+
+#[test]
+fn a_retired_instance_finishes_its_item_and_others_go_on() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    let job = w.submit(JobSpec { cpus: 2, ..spec(4) });
+    let (first, second) = (w.order(), w.order());
+    w.act(Action::Retire, Target::Instance(job, InstanceNo(0)))
+        .expect("allowed");
+    assert!(w.said.is_empty());
+    w.end(first, End::Exit(0));
+    assert!(matches!(w.heard().1, ToWorker::Close { .. }));
+    w.gone(1, first.1);
+    assert!(
+        w.said.is_empty(),
+        "a retired instance came back: {:?}",
+        w.said
+    );
+    let mut order = second;
+    for _ in 0..2 {
+        w.end(order, End::Exit(0));
+        order = w.order();
+    }
+    w.end(order, End::Exit(0));
+    assert_eq!(w.status(job), JobStatus::Complete);
+}
+
+#[test]
+fn a_locked_host_finishes_what_it_has() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(2));
+    let order = w.order();
+    let denied = w.step(Input::Lock {
+        by: person("mia"),
+        host: host(1),
+        is_locked: true,
+    });
+    assert!(
+        matches!(denied, Some(Err(Denied::Forbidden { .. }))),
+        "{denied:?}"
+    );
+    w.step(Input::Lock {
+        by: person("root"),
+        host: host(1),
+        is_locked: true,
+    });
+    w.end(order, End::Exit(0));
+    assert!(matches!(w.heard().1, ToWorker::Close { .. }));
+    w.gone(1, order.1);
+    assert!(w.said.is_empty());
+    assert!(
+        w.engine
+            .why(job)
+            .expect("there")
+            .iter()
+            .any(|r| r.kind == why::Kind::HostLocked)
+    );
+    w.step(Input::Lock {
+        by: person("root"),
+        host: host(1),
+        is_locked: false,
+    });
+    assert_eq!(w.order().2.item, ItemIndex(1));
+}
+
+#[test]
+fn a_migrated_job_keeps_off_the_host_that_it_left() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    let order = w.order();
+    w.act(Action::Migrate, Target::Job(job)).expect("allowed");
+    w.said.clear();
+    w.end(order, End::Asked);
+    w.gone(1, order.1);
+    assert!(w.said.is_empty());
+    assert!(
+        w.engine
+            .why(job)
+            .expect("there")
+            .iter()
+            .any(|r| r.kind == why::Kind::Migrated)
+    );
+    w.wait(1200);
+    assert_eq!(w.order().0, 1);
+}
+
+#[test]
+fn more_instances_take_more_items_and_fewer_give_them_back() {
+    let mut w = World::new();
+    w.connect(1, 4);
+    let job = w.submit(spec(10));
+    let first = w.order();
+    let patch = |cpus| {
+        Box::new(JobPatch {
+            cpus: Some(cpus),
+            ..JobPatch::default()
+        })
+    };
+    w.step(Input::Modify {
+        by: person("mia"),
+        job,
+        patch: patch(3),
+    });
+    let (second, third) = (w.order(), w.order());
+    assert_eq!([first.2.item.0, second.2.item.0, third.2.item.0], [0, 1, 2]);
+    w.step(Input::Modify {
+        by: person("mia"),
+        job,
+        patch: patch(1),
+    });
+    assert!(w.said.is_empty());
+    w.end(third, End::Exit(0));
+    assert!(matches!(w.heard().1, ToWorker::Close { .. }));
+    w.gone(1, third.1);
+    assert!(w.said.is_empty());
+    assert_eq!(
+        w.engine
+            .job(job)
+            .unwrap()
+            .instances_in(InstanceWord::Running),
+        1
+    );
+}
+
+#[test]
+fn only_ended_jobs_without_processes_are_removed() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    let order = w.order();
+    assert!(matches!(
+        w.act(Action::Remove, Target::Job(job)),
+        Err(Denied::State { .. })
+    ));
+    w.end(order, End::Exit(0));
+    assert!(
+        matches!(
+            w.act(Action::Remove, Target::Job(job)),
+            Err(Denied::State { .. })
+        ),
+        "its launch is there"
+    );
+    w.gone(1, order.1);
+    w.act(Action::Remove, Target::Job(job)).expect("allowed");
+    assert!(w.engine.job(job).is_none());
+    let denied = w.act(Action::Kill, Target::Job(job));
+    assert_eq!(denied, Err(Denied::NoJob(job)));
+}
+
+#[test]
+fn a_killed_item_alone_is_retried_alone() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(3));
+    let first = w.order();
+    w.act(Action::Kill, Target::Items(job, vec![ItemIndex(0)]))
+        .expect("allowed");
+    assert!(matches!(w.heard().1, ToWorker::EndItem { .. }));
+    w.end(first, End::Asked);
+    for _ in 1..3 {
+        let order = w.order();
+        w.end(order, End::Exit(0));
+    }
+    assert_eq!(w.status(job), JobStatus::Killed);
+    w.gone(1, first.1);
+    w.said.clear();
+    w.act(Action::Retry, Target::Job(job)).expect("allowed");
+    let order = w.order();
+    assert_eq!(
+        order.2,
+        Run {
+            item: ItemIndex(0),
+            attempt: Attempt(2)
+        }
+    );
+    w.end(order, End::Exit(0));
+    assert_eq!(w.status(job), JobStatus::Complete);
+}

@@ -1,0 +1,336 @@
+//! What workers say, and what follows when they say nothing.
+
+use super::*;
+
+#[test]
+fn a_job_runs_item_after_item_in_one_instance() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(3));
+    assert_eq!(w.status(job), JobStatus::Running);
+    for item in 0..3 {
+        let order = w.order();
+        assert_eq!(
+            order.2,
+            Run {
+                item: ItemIndex(item),
+                attempt: Attempt(1)
+            }
+        );
+        w.end(order, End::Exit(0));
+    }
+    let (_, close) = w.heard();
+    assert!(matches!(close, ToWorker::Close { .. }), "{close:?}");
+    assert_eq!(w.status(job), JobStatus::Complete);
+    assert_eq!(
+        w.engine.host(host(1)).map(Host::used),
+        Some(1),
+        "the slot is in use until nothing is left"
+    );
+    let key = w.engine.launches().next().expect("closing").key;
+    w.gone(1, key);
+    assert_eq!(w.engine.host(host(1)).map(Host::free), Some(1));
+}
+
+#[test]
+fn hosts_and_omithosts_are_kept() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    w.connect(2, 2);
+    w.submit(JobSpec {
+        hosts: ["rnd2".to_owned()].into(),
+        ..spec(1)
+    });
+    assert_eq!(w.order().0, 2);
+    w.submit(JobSpec {
+        omithosts: ["rnd2".to_owned()].into(),
+        ..spec(1)
+    });
+    assert_eq!(w.order().0, 1);
+    let nowhere = w.submit(JobSpec {
+        hosts: ["rnd9".to_owned()].into(),
+        ..spec(1)
+    });
+    assert!(w.said.is_empty());
+    let why = w.engine.why(nowhere).expect("there");
+    assert_eq!((why[0].kind, why[0].count), (why::Kind::NotAmongHosts, 2));
+}
+
+#[test]
+fn a_failed_item_is_retried_after_its_delay_as_often_as_it_may() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(JobSpec {
+        retrywork: 1,
+        retrywork_delay: Duration::from_secs(10),
+        ..spec(1)
+    });
+    let first = w.order();
+    w.end(first, End::Exit(3));
+    assert_eq!(w.item(job, 0), ItemStatus::Waiting);
+    assert_eq!(w.status(job), JobStatus::Waiting);
+    w.gone(1, first.1);
+    w.said.clear();
+    w.wait(9);
+    assert!(w.said.is_empty());
+    w.wait(1);
+    let second = w.order();
+    assert_eq!(second.2.attempt, Attempt(2));
+    w.end(second, End::Signal(11));
+    assert_eq!(w.status(job), JobStatus::Failed);
+}
+
+#[test]
+fn a_cmdline_instance_is_retried_as_a_whole() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(JobSpec {
+        kind: JobKind::CmdLine,
+        retrysubjob: 1,
+        ..spec(1)
+    });
+    let first = w.order();
+    w.end(first, End::Exit(1));
+    w.gone(1, first.1);
+    w.said.remove(0);
+    let second = w.order();
+    assert_eq!((second.1.launch.0, second.2.attempt), (2, Attempt(2)));
+    w.end(second, End::Exit(1));
+    assert_eq!(w.status(job), JobStatus::Failed);
+}
+
+#[test]
+fn what_is_not_the_current_attempt_changes_nothing() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(2));
+    let first = w.order();
+    w.act(Action::Interrupt, Target::Items(job, vec![ItemIndex(0)]))
+        .expect("allowed");
+    assert!(matches!(w.heard().1, ToWorker::EndItem { .. }));
+    assert_eq!(w.item(job, 0), ItemStatus::Pending);
+    // It ended well just before the signal: the person's word counts, the frame is done again.
+    w.end(first, End::Exit(0));
+    assert_eq!(w.item(job, 0), ItemStatus::Running);
+    let second = w.order();
+    assert_eq!(
+        second.2,
+        Run {
+            item: ItemIndex(0),
+            attempt: Attempt(2)
+        }
+    );
+    w.end(first, End::Exit(0));
+    assert_eq!(
+        w.item(job, 0),
+        ItemStatus::Running,
+        "a report of attempt 1 changed attempt 2"
+    );
+}
+
+#[test]
+fn a_refused_account_waits_in_badlogin_and_is_released_by_a_change() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    let (_, key, _) = w.order();
+    let refusal = Refusal {
+        code: "no_such_account".into(),
+        text: "no account mia on rnd1".into(),
+    };
+    w.report(1, Report::Refused { key, refusal });
+    assert_eq!(w.status(job), JobStatus::Badlogin);
+    assert_eq!(w.engine.host(host(1)).map(Host::free), Some(1));
+    let why = w.engine.why(job).expect("there");
+    assert!(
+        why.iter()
+            .any(|r| r.kind == why::Kind::AccountRefused && r.text.contains("no account mia")),
+        "{why:?}"
+    );
+    // Another host may know the account.
+    w.connect(2, 1);
+    let order = w.order();
+    assert_eq!(order.0, 2);
+    w.end(order, End::Exit(0));
+    assert_eq!(w.status(job), JobStatus::Complete);
+    assert_eq!(
+        w.engine
+            .job(job)
+            .unwrap()
+            .items()
+            .get(ItemIndex(0))
+            .retries_used,
+        0
+    );
+}
+
+#[test]
+fn a_refused_account_is_tried_again_after_a_while() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    for pause in [60, 120, 240] {
+        let (_, key, _) = w.order();
+        let refusal = Refusal {
+            code: "account_denied".into(),
+            text: "denied".into(),
+        };
+        w.report(1, Report::Refused { key, refusal });
+        assert_eq!(w.status(job), JobStatus::Badlogin);
+        w.wait(pause - 1);
+        assert!(w.said.is_empty(), "tried again before {pause}s");
+        w.wait(1);
+    }
+    assert_eq!(w.order().2.attempt, Attempt(4));
+}
+
+#[test]
+fn a_directory_that_does_not_answer_is_no_badlogin() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    let (_, key, _) = w.order();
+    let refusal = Refusal {
+        code: "directory_unavailable".into(),
+        text: "LDAP is away".into(),
+    };
+    w.report(1, Report::Refused { key, refusal });
+    assert_eq!(w.status(job), JobStatus::Waiting);
+    w.wait(2);
+    assert_eq!(w.order().2.attempt, Attempt(2));
+}
+
+#[test]
+fn a_lost_host_puts_work_back_once_and_ends_it_when_it_returns() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    let (_, key, run) = w.order();
+    w.report(
+        1,
+        Report::Started {
+            key,
+            account: "mia".into(),
+            uid: 1000,
+            containment: "cgroup2".into(),
+        },
+    );
+    w.disconnect(1);
+    w.connect(2, 1);
+    w.wait(299);
+    assert!(w.said.is_empty());
+    w.wait(1);
+    let second = w.order();
+    assert_eq!((second.0, second.2.attempt), (2, Attempt(2)));
+    assert_eq!(
+        w.engine
+            .job(job)
+            .unwrap()
+            .items()
+            .get(ItemIndex(0))
+            .retries_used,
+        0,
+        "a lost host used a retry"
+    );
+    w.connect_as(1, 1, Identity::User);
+    let old = LaunchInventory {
+        key,
+        current: Some(run),
+        is_closing: false,
+        is_suspended: false,
+    };
+    w.say(1, FromWorker::Inventory(vec![old]));
+    assert_eq!(
+        w.heard(),
+        (
+            host(1),
+            ToWorker::Close {
+                key,
+                grace: Duration::ZERO
+            }
+        )
+    );
+    assert_eq!(
+        w.engine.host(host(1)).map(Host::free),
+        Some(0),
+        "what is left there keeps its slot"
+    );
+    w.end((1, key, run), End::Exit(0));
+    assert_eq!(
+        w.item(job, 0),
+        ItemStatus::Running,
+        "the older attempt counted"
+    );
+    w.gone(1, key);
+    assert_eq!(w.engine.host(host(1)).map(Host::free), Some(1));
+    w.end(second, End::Exit(0));
+    assert_eq!(w.status(job), JobStatus::Complete);
+}
+
+#[test]
+fn an_order_that_got_lost_is_given_again() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.submit(spec(2));
+    let first = w.order();
+    w.end(first, End::Exit(0));
+    let lost = w.order();
+    w.disconnect(1);
+    w.connect_as(1, 1, Identity::User);
+    let idle = LaunchInventory {
+        key: lost.1,
+        current: None,
+        is_closing: false,
+        is_suspended: false,
+    };
+    w.say(1, FromWorker::Inventory(vec![idle]));
+    assert_eq!(w.order(), lost);
+    assert!(w.said.is_empty());
+}
+
+#[test]
+fn a_start_that_got_lost_is_made_again_with_new_numbers() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.submit(spec(1));
+    let (_, key, run) = w.order();
+    w.disconnect(1);
+    w.connect_as(1, 1, Identity::User);
+    w.say(1, FromWorker::Inventory(Vec::new()));
+    let (_, again, rerun) = w.order();
+    assert!(again.launch > key.launch && rerun.attempt > run.attempt);
+}
+
+#[test]
+fn a_silent_worker_is_disconnected() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.wait_in_silence(39);
+    w.say(1, FromWorker::Heartbeat);
+    w.wait_in_silence(39);
+    assert!(w.engine.host(host(1)).is_some_and(Host::is_connected));
+    w.wait_in_silence(1);
+    assert!(w.engine.host(host(1)).is_some_and(|h| !h.is_connected()));
+}
+
+#[test]
+fn an_image_restores_to_the_same_farm() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    let job = w.submit(JobSpec { cpus: 2, ..spec(5) });
+    let order = w.order();
+    w.end(order, End::Exit(1));
+    w.submit(JobSpec {
+        waitfor: vec![job],
+        ..spec(1)
+    });
+    w.act(Action::Block, Target::Items(job, vec![ItemIndex(4)]))
+        .expect("allowed");
+    let now = Now {
+        wall: Timestamp(0),
+        elapsed: Duration::ZERO,
+    };
+    let restored = Engine::restore(Config::default(), now, w.engine.image()).expect("a good image");
+    assert_eq!(restored.image(), w.engine.image());
+    assert_eq!(restored.faults(), Vec::<String>::new());
+}

@@ -1,0 +1,178 @@
+//! What is about time: retry delays, lost hosts, silent workers, accounts to try again.
+
+use super::io::{Change, Effect, kind};
+use super::{About, Engine, OnHostLost, Turn};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tessera_model::{HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId};
+
+/// Something that is due at some time; each checks whether it still is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A retry delay of an item is over.
+    Item(JobId, ItemIndex),
+    /// A pause of an instance is over.
+    Instance(JobId, InstanceNo),
+    /// A host may be lost.
+    Lost(HostId),
+    /// A connected worker may be silent.
+    Silent(HostId),
+    /// An account may be tried again on a host.
+    Recheck(HostId, String),
+    /// A migrated job may come back.
+    Bar(JobId),
+}
+
+/// Timers, by when they are due.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Timers(BTreeSet<(Duration, Timer)>);
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Duration, timer: Timer) {
+        self.0.insert((at, timer));
+    }
+
+    pub(super) fn next(&self) -> Option<Duration> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    fn due(&mut self, now: Duration) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop_first().map(|(_, timer)| timer)
+    }
+}
+
+impl Engine {
+    /// Does all that is due.
+    pub(super) fn pass_time(&mut self, t: &mut Turn<'_>) {
+        while let Some(timer) = self.timers.due(t.now.elapsed) {
+            match timer {
+                Timer::Item(job, item) => self.item_delay_over(t, job, item),
+                Timer::Instance(job, instance) => self.instance_pause_over(t, job, instance),
+                Timer::Lost(host) => self.check_lost(t, host),
+                Timer::Silent(host) => self.check_silent(t, host),
+                Timer::Recheck(host, account) => self.recheck(t, host, &account),
+                Timer::Bar(job) => self.bar_over(t, job),
+            }
+        }
+    }
+
+    fn item_delay_over(&mut self, t: &mut Turn<'_>, id: JobId, item: ItemIndex) {
+        let Some(job) = self
+            .jobs
+            .get_mut(&id)
+            .filter(|job| item.0 < job.items.len())
+        else {
+            return;
+        };
+        let mut core = job.items.get(item);
+        if core.status == ItemStatus::Waiting {
+            core.status = ItemStatus::Pending;
+            self.set_item(
+                t,
+                id,
+                item,
+                core,
+                About::job(id),
+                kind::ITEM_CHANGED,
+                "its retry delay is over".into(),
+            );
+            self.settle(t, id);
+        }
+    }
+
+    fn instance_pause_over(&mut self, t: &mut Turn<'_>, id: JobId, no: InstanceNo) {
+        let Some(instance) = self.jobs.get(&id).and_then(|job| job.instance(no)) else {
+            return;
+        };
+        let InstanceStatus::Waiting { until, .. } = instance.status else {
+            return;
+        };
+        if until > t.now.wall.plus_ms(50) {
+            // A later pause has replaced this one, or the wall clock was set back: look again when it says.
+            let left = Duration::from_millis(until.since_ms(t.now.wall))
+                .min(super::Config::LOSS_PAUSE_MAX);
+            self.timers
+                .set(t.now.elapsed + left, Timer::Instance(id, no));
+            return;
+        }
+        self.set_instance(t, id, no, InstanceStatus::Pending);
+        self.settle(t, id);
+    }
+
+    fn check_silent(&mut self, t: &mut Turn<'_>, id: HostId) {
+        let Some((host, session)) = self
+            .hosts
+            .get(&id)
+            .and_then(|host| Some((host, host.session?)))
+        else {
+            return;
+        };
+        let due = host.last_heard + self.config.heartbeat_timeout;
+        if due > t.now.elapsed {
+            self.timers.set(due, Timer::Silent(id));
+            return;
+        }
+        t.effect(Effect::Disconnect { host: id, session });
+        self.disconnected(t, id, session);
+    }
+
+    fn check_lost(&mut self, t: &mut Turn<'_>, id: HostId) {
+        let timeout = self.config.worker_lost_timeout;
+        let Some(host) = self
+            .hosts
+            .get_mut(&id)
+            .filter(|host| host.state == HostState::Away)
+        else {
+            return;
+        };
+        let due = host.away_since + timeout;
+        if due > t.now.elapsed {
+            self.timers.set(due, Timer::Lost(id));
+            return;
+        }
+        host.state = HostState::Down;
+        let launches: Vec<_> = host.launches.iter().copied().collect();
+        let requeue = self.config.on_host_lost == OnHostLost::Requeue;
+        let fate = match (launches.len(), requeue) {
+            (0, _) => "it had no work".to_owned(),
+            (n, true) => format!("{n} instances are put back"),
+            (n, false) => format!("{n} instances are held until it is back (on_host_lost = hold)"),
+        };
+        let name = host.facts.name.clone();
+        t.change(Change::Host(id));
+        t.event(
+            kind::HOST_DOWN,
+            About::host(id),
+            format!("{name} was away for {}s: {fate}", timeout.as_secs()),
+        );
+        if requeue {
+            for key in launches {
+                self.lose_launch(t, key, "its host was lost");
+            }
+        }
+        self.refresh_host(id);
+    }
+
+    fn recheck(&mut self, t: &mut Turn<'_>, id: HostId, account: &str) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        match host.refused.get_mut(account) {
+            Some(refused) if refused.until <= t.now.elapsed => refused.is_probing = true,
+            Some(_) | None => return,
+        }
+        self.release_badlogins(t, |job_account| job_account == account);
+    }
+
+    fn bar_over(&mut self, t: &mut Turn<'_>, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        job.bars.retain(|(_, until)| *until > t.now.elapsed);
+        let class = job.class;
+        self.planner.touch_class(class);
+    }
+}

@@ -1,0 +1,355 @@
+//! Why work waits: for a job the first reason of each kind with the hosts it is about, and what would change it.
+
+use super::dispatch::place_of;
+use super::{Engine, Host, Job};
+use std::collections::BTreeMap;
+use tessera_model::state::InstanceWord;
+use tessera_model::{HostId, HostState, InstanceStatus, ItemStatus, JobId, JobStatus};
+
+/// Jobs named as being ahead, at most.
+const AHEAD_MAX: usize = 3;
+/// Hosts named in a reason, at most.
+const HOSTS_MAX: usize = 8;
+
+/// What kind of reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Kind {
+    Ended,
+    Running,
+    Blocked,
+    WaitsForJobs,
+    RetryDelay,
+    Pause,
+    AllItemsTaken,
+    Ending,
+    NoHosts,
+    NotAmongHosts,
+    Omitted,
+    HostDown,
+    HostPanic,
+    HostLocked,
+    HostAway,
+    AccountRefused,
+    Migrated,
+    Full,
+    BehindJobs,
+}
+
+impl Kind {
+    /// Answers the stable word of it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Running => "running",
+            Self::Blocked => "blocked",
+            Self::WaitsForJobs => "waits_for_jobs",
+            Self::RetryDelay => "retry_delay",
+            Self::Pause => "pause",
+            Self::AllItemsTaken => "all_items_taken",
+            Self::Ending => "ending",
+            Self::NoHosts => "no_hosts",
+            Self::NotAmongHosts => "not_among_hosts",
+            Self::Omitted => "omitted",
+            Self::HostDown => "host_down",
+            Self::HostPanic => "host_panic",
+            Self::HostLocked => "host_locked",
+            Self::HostAway => "host_away",
+            Self::AccountRefused => "account_refused",
+            Self::Migrated => "migrated",
+            Self::Full => "full",
+            Self::BehindJobs => "behind_jobs",
+        }
+    }
+}
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// What kind.
+    pub kind: Kind,
+    /// How many hosts, items or jobs it is about.
+    pub count: u32,
+    /// Names of hosts that it is about, the first few.
+    pub hosts: Vec<String>,
+    /// A sentence.
+    pub text: String,
+    /// What would change it, if something of the reader's would.
+    pub hint: Option<String>,
+}
+
+impl Reason {
+    fn plain(kind: Kind, count: u32, text: String, hint: Option<String>) -> Self {
+        Self {
+            kind,
+            count,
+            hosts: Vec::new(),
+            text,
+            hint,
+        }
+    }
+}
+
+impl Engine {
+    /// Answers why nothing more of a job runs now; the first reason is the one that matters most.
+    #[must_use]
+    pub fn why(&self, id: JobId) -> Option<Vec<Reason>> {
+        let job = self.jobs.get(&id)?;
+        let mut reasons = Vec::new();
+        if job.status.is_ended() {
+            let hint = (job.status != JobStatus::Complete).then(|| format!("tessera retry {id}"));
+            reasons.push(Reason::plain(
+                Kind::Ended,
+                1,
+                format!("the job is over: {}", job.status),
+                hint,
+            ));
+            return Some(reasons);
+        }
+        self.why_items(job, &mut reasons);
+        if job.next_instance().is_some() {
+            self.why_hosts(job, &mut reasons);
+        } else {
+            self.why_instances(job, &mut reasons);
+        }
+        Some(reasons)
+    }
+
+    fn why_items(&self, job: &Job, reasons: &mut Vec<Reason>) {
+        let id = job.id;
+        if !job.waiting_for.is_empty() {
+            let parents: Vec<String> = job
+                .waiting_for
+                .iter()
+                .take(HOSTS_MAX)
+                .map(|id| self.parent_in_words(*id))
+                .collect();
+            let hint = Some(format!("tessera unblock {id} starts it without them"));
+            let count = u32::try_from(job.waiting_for.len()).unwrap_or(u32::MAX);
+            reasons.push(Reason::plain(
+                Kind::WaitsForJobs,
+                count,
+                format!("it waits for {}", parents.join(", ")),
+                hint,
+            ));
+        } else if job.items.count(ItemStatus::Blocked) > 0 {
+            let n = job.items.count(ItemStatus::Blocked);
+            let text = format!("{n} of {} items are blocked", job.items.len());
+            reasons.push(Reason::plain(
+                Kind::Blocked,
+                n,
+                text,
+                Some(format!("tessera unblock {id}")),
+            ));
+        }
+        let waiting = job.items.count(ItemStatus::Waiting);
+        if waiting > 0 {
+            let delay = job.spec.retrywork_delay.as_secs();
+            let text = format!(
+                "{waiting} items failed and wait {delay}s before their next try (retryworkdelay)"
+            );
+            reasons.push(Reason::plain(Kind::RetryDelay, waiting, text, None));
+        }
+        let running = job.items.count(ItemStatus::Running);
+        if running > 0 {
+            reasons.push(Reason::plain(
+                Kind::Running,
+                running,
+                format!("{running} items are running"),
+                None,
+            ));
+        }
+        let held = job
+            .items
+            .indices()
+            .filter(|i| job.items.is_held(*i))
+            .count();
+        if held > 0 {
+            let text = format!(
+                "{held} items start again when their ended processes are gone from their hosts"
+            );
+            reasons.push(Reason::plain(
+                Kind::Ending,
+                u32::try_from(held).unwrap_or(u32::MAX),
+                text,
+                None,
+            ));
+        }
+    }
+
+    fn parent_in_words(&self, id: JobId) -> String {
+        match self.jobs.get(&id) {
+            Some(job) => format!("job {id} ({})", job.status),
+            None => format!("job {id}, which was removed"),
+        }
+    }
+
+    /// There is nothing to place: say what the instances do instead.
+    fn why_instances(&self, job: &Job, reasons: &mut Vec<Reason>) {
+        let id = job.id;
+        for instance in job.instances() {
+            match &instance.status {
+                InstanceStatus::Badlogin(refusal) => {
+                    let n = job.instances_in(InstanceWord::Badlogin);
+                    let text = format!("no host would run it as {}: {}", job.owner, refusal.text);
+                    let hint = "fix the account or the host's policy; it is tried again by itself"
+                        .to_owned();
+                    let count = u32::try_from(n).unwrap_or(u32::MAX);
+                    reasons.push(Reason::plain(Kind::AccountRefused, count, text, Some(hint)));
+                    break;
+                }
+                InstanceStatus::Waiting { reason, .. } => {
+                    let text = format!(
+                        "instance {id}.{} is started again shortly: {reason}",
+                        instance.no
+                    );
+                    reasons.push(Reason::plain(Kind::Pause, 1, text, None));
+                    break;
+                }
+                InstanceStatus::Pending
+                | InstanceStatus::Blocked
+                | InstanceStatus::Running { .. }
+                | InstanceStatus::Suspended { .. }
+                | InstanceStatus::Complete
+                | InstanceStatus::Failed
+                | InstanceStatus::Killed => {}
+            }
+        }
+        let left = job.items.ready();
+        if left > 0 && job.instances_in(InstanceWord::Pending) == 0 {
+            let n = job.spec.cpus;
+            let text = format!(
+                "{left} items wait for its {n} instances, which are all busy, blocked or ended"
+            );
+            let hint = Some(format!("tessera modify {id} --cpus N gives it more"));
+            reasons.push(Reason::plain(Kind::AllItemsTaken, n, text, hint));
+        }
+    }
+
+    /// There is something to place: say why no host takes it.
+    fn why_hosts(&self, job: &Job, reasons: &mut Vec<Reason>) {
+        let mut by_kind: BTreeMap<Kind, (Vec<String>, String, Option<String>)> = BTreeMap::new();
+        for host in self.hosts.values() {
+            let (kind, text, hint) = why_host(job, host);
+            by_kind
+                .entry(kind)
+                .or_insert((Vec::new(), text, hint))
+                .0
+                .push(host.facts.name.clone());
+        }
+        if by_kind.is_empty() {
+            let text = "the farm has no host yet".to_owned();
+            let hint = Some("tessera host invite, then tessera join on the host".to_owned());
+            reasons.push(Reason::plain(Kind::NoHosts, 0, text, hint));
+            return;
+        }
+        let ahead = self.planner.before(place_of(job), AHEAD_MAX);
+        if by_kind.contains_key(&Kind::Full) && !ahead.is_empty() {
+            let names: Vec<String> = ahead.iter().map(|id| format!("job {id}")).collect();
+            let text = format!("before it in the queue: {}", names.join(", "));
+            let hint = Some(format!("tessera top {} or modify --priority", job.id));
+            let count = u32::try_from(ahead.len()).unwrap_or(u32::MAX);
+            reasons.push(Reason::plain(Kind::BehindJobs, count, text, hint));
+        }
+        for (kind, (mut hosts, text, hint)) in by_kind {
+            let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+            hosts.truncate(HOSTS_MAX);
+            reasons.push(Reason {
+                kind,
+                count,
+                hosts,
+                text,
+                hint,
+            });
+        }
+    }
+
+    /// Answers why a host is given nothing now, `None` when it would take work.
+    #[must_use]
+    pub fn why_host_idle(&self, id: HostId) -> Option<(Kind, String)> {
+        let host = self.hosts.get(&id)?;
+        why_closed(host).map(|(kind, text, _)| (kind, text))
+    }
+}
+
+type HostReason = (Kind, String, Option<String>);
+
+/// Answers the first reason that keeps a job off a host.
+fn why_host(job: &Job, host: &Host) -> HostReason {
+    let name = &host.facts.name;
+    if !job.spec.hosts.is_empty() && !job.spec.hosts.contains(name) {
+        let hint = Some(format!("tessera modify {} --hosts …", job.id));
+        return (
+            Kind::NotAmongHosts,
+            "not among the job's hosts".into(),
+            hint,
+        );
+    }
+    if job.spec.omithosts.contains(name) {
+        return (
+            Kind::Omitted,
+            "omitted by the job (omithosts)".into(),
+            Some(format!("tessera modify {} --omithosts …", job.id)),
+        );
+    }
+    if let Some(closed) = why_closed(host) {
+        return closed;
+    }
+    let account = host.facts.identity.account_for(job.owner.as_str());
+    if let Some((_, refusal)) = host.refusals().find(|(refused, _)| *refused == account) {
+        return (
+            Kind::AccountRefused,
+            refusal.text.clone(),
+            Some("it is tried again by itself".into()),
+        );
+    }
+    if host.has_stray_of(job.id) {
+        return (
+            Kind::Ending,
+            "an older run of this job is still being ended there".into(),
+            None,
+        );
+    }
+    if job.bars.iter().any(|(bar, _)| *bar == host.id) {
+        return (
+            Kind::Migrated,
+            "the job was migrated away from it".into(),
+            None,
+        );
+    }
+    (Kind::BehindJobs, "would take it in its turn".into(), None)
+}
+
+fn why_closed(host: &Host) -> Option<HostReason> {
+    let reason = match &host.state {
+        HostState::Down => (
+            Kind::HostDown,
+            "down: its worker has not been heard of".into(),
+            Some("start its worker".into()),
+        ),
+        HostState::Panic(why) => (
+            Kind::HostPanic,
+            format!("can't do its job: {why}"),
+            Some("tessera doctor on that host".into()),
+        ),
+        HostState::Away => (
+            Kind::HostAway,
+            "its worker is not connected".into(),
+            Some("start its worker".into()),
+        ),
+        HostState::Up if host.is_locked => (
+            Kind::HostLocked,
+            "locked".into(),
+            Some(format!("tessera unlock {}", host.facts.name)),
+        ),
+        HostState::Up if !host.is_synced => (Kind::HostAway, "it has just connected".into(), None),
+        HostState::Up if host.used() >= host.facts.slots => (
+            Kind::Full,
+            format!("all {} slots are in use", host.facts.slots),
+            None,
+        ),
+        HostState::Up => return None,
+    };
+    Some(reason)
+}

@@ -1,0 +1,444 @@
+//! The worker's logic: which launches it has, what runs in each, which limits are over, what the supervisor must still
+//! be told.
+//!
+//! Owns: the life of a launch on a host, time limits, the list of unacknowledged reports. Leaves to the daemon: the
+//! connection, starting and ending processes (through `tessera-launch`), files.
+//!
+//! Nothing here needs a file of its own: what must outlive the worker's process is in the spool that the shepherds write
+//! (the record of each ended attempt stands there until the report of it is acknowledged), and [`Worker::adopt`] takes it up.
+
+use crate::Now;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tessera_model::Refusal;
+use tessera_model::msg::{
+    AttemptEnd, FromWorker, GoneCause, LaunchInventory, LaunchKey, Report, Run, RunLimits, ToWorker,
+};
+use tessera_model::state::{End, Limit};
+
+mod launch;
+#[cfg(test)]
+mod tests;
+
+use launch::{Launch, Phase};
+
+/// One thing that happened outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The supervisor welcomed us: reports and inventory follow.
+    Connected,
+    /// The connection ended.
+    Disconnected,
+    /// The supervisor said something.
+    Said(Box<ToWorker>),
+    /// The launcher started an instance.
+    Started {
+        /// Which.
+        key: LaunchKey,
+        /// The account it became.
+        account: String,
+        /// Its uid.
+        uid: u32,
+        /// How what runs is kept together.
+        containment: String,
+    },
+    /// The launcher started nothing.
+    Refused {
+        /// Which.
+        key: LaunchKey,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An item's process exists.
+    ItemStarted {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+    },
+    /// An item's processes have ended, and the record of it is on disk.
+    ItemEnded {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// How.
+        end: AttemptEnd,
+    },
+    /// An item printed something.
+    Printed {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+    },
+    /// An item's progress was read from its output.
+    Progress {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// 0 to 100.
+        percent: u8,
+    },
+    /// The shepherd says that the job's starter is gone.
+    StarterLost(LaunchKey),
+    /// The connection to the shepherd ended; whether anything is left must be proven.
+    ShepherdLost(LaunchKey),
+    /// Nothing of a launch is left: answer to [`Effect::ProveGone`], or it closed by itself.
+    Gone(LaunchKey),
+    /// Time has passed; due when [`Worker::next_deadline`] says.
+    Tick,
+}
+
+/// Something to carry out, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Say this to the supervisor, if connected.
+    Send(FromWorker),
+    /// Ask the launcher to start an instance; answer with `Started` or `Refused`.
+    Start {
+        /// Which.
+        key: LaunchKey,
+        /// The ticket.
+        ticket: Vec<u8>,
+        /// Its signature.
+        signature: Vec<u8>,
+        /// The template.
+        template: Vec<u8>,
+        /// Kept beside the spool so that a new worker knows them.
+        limits: RunLimits,
+    },
+    /// Ask the shepherd to run an item.
+    RunItem {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// Bytes per stream that are kept.
+        output_limit: u64,
+    },
+    /// Ask the shepherd to end an item; `ItemEnded` follows.
+    EndItem {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// Time between the polite signal and the kill.
+        grace: Duration,
+        /// The limit that is over, for the record of the attempt; `None`: somebody asked.
+        limit: Option<Limit>,
+    },
+    /// Ask the shepherd to stop or continue the processes.
+    SetSuspended {
+        /// Where.
+        key: LaunchKey,
+        /// Stop, or go on.
+        is_suspended: bool,
+    },
+    /// Ask the shepherd to end everything and itself; `Gone` follows when that is proven.
+    CloseShepherd {
+        /// Which.
+        key: LaunchKey,
+    },
+    /// Prove that nothing of a launch is left, ending what is; `Gone` follows.
+    ProveGone(LaunchKey),
+    /// The report of this attempt is acknowledged: its record may go, its output when that is delivered.
+    ForgetItem {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+    },
+    /// The end of this launch is acknowledged: its directory may go, when its output is delivered.
+    ForgetLaunch(LaunchKey),
+}
+
+/// What a new worker found of a launch in its spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which.
+    pub key: LaunchKey,
+    /// Its limits, as they were kept.
+    pub limits: RunLimits,
+    /// Whether its shepherd answers.
+    pub is_alive: bool,
+    /// The item that its shepherd runs.
+    pub current: Option<Run>,
+    /// For how long it has run.
+    pub current_elapsed: Duration,
+    /// For how long the launch has existed.
+    pub elapsed: Duration,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+    /// Records of ended attempts that nobody has acknowledged, oldest first.
+    pub ended: Vec<(Run, AttemptEnd)>,
+}
+
+/// The worker of a host.
+#[derive(Debug, Clone, Default)]
+pub struct Worker {
+    is_connected: bool,
+    launches: BTreeMap<LaunchKey, Launch>,
+    last_seq: u64,
+    unacknowledged: BTreeMap<u64, Report>,
+}
+
+impl Worker {
+    /// Makes a worker that has nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers the launches that are there, with what runs in each.
+    pub fn launches(&self) -> impl Iterator<Item = LaunchInventory> {
+        self.launches.values().map(Launch::inventory)
+    }
+
+    /// Answers how many reports wait to be acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        self.unacknowledged.len()
+    }
+
+    /// Takes up a launch that an earlier worker process left in the spool. Call before anything else.
+    pub fn adopt(&mut self, now: Now, found: Found) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let key = found.key;
+        let mut launch = Launch::adopted(now, &found);
+        for (run, end) in found.ended {
+            launch.forget_current(run);
+            self.report(&mut effects, Report::ItemEnded { key, run, end });
+        }
+        if !found.is_alive {
+            launch.phase = Phase::Proving(GoneCause::ShepherdLost);
+            effects.push(Effect::ProveGone(key));
+        }
+        self.launches.insert(key, launch);
+        effects
+    }
+
+    /// Takes one input and answers what is to be done, in order.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let e = &mut effects;
+        match input {
+            Input::Connected => self.connected(e),
+            Input::Disconnected => self.is_connected = false,
+            Input::Said(message) => self.said(now, e, *message),
+            Input::Started {
+                key,
+                account,
+                uid,
+                containment,
+            } => {
+                if self.launches.contains_key(&key) {
+                    self.report(
+                        e,
+                        Report::Started {
+                            key,
+                            account,
+                            uid,
+                            containment,
+                        },
+                    );
+                    self.with(key, |launch| launch.started(now, e));
+                }
+            }
+            Input::Refused { key, refusal } => {
+                if self.launches.remove(&key).is_some() {
+                    self.report(e, Report::Refused { key, refusal });
+                }
+            }
+            Input::ItemStarted { key, run } => {
+                if self.is_connected {
+                    e.push(Effect::Send(FromWorker::ItemStarted {
+                        key,
+                        run,
+                        at: now.wall,
+                    }));
+                }
+            }
+            Input::ItemEnded { key, run, end } => self.item_ended(e, key, run, end),
+            Input::Printed { key, run } => self.with(key, |launch| launch.printed(now, run)),
+            Input::Progress { key, run, percent } => {
+                if self.is_connected {
+                    e.push(Effect::Send(FromWorker::Progress { key, run, percent }));
+                }
+            }
+            Input::StarterLost(key) => self.with(key, |launch| launch.starter_lost(e)),
+            Input::ShepherdLost(key) => self.with(key, |launch| launch.shepherd_lost(e)),
+            Input::Gone(key) => self.gone(e, key),
+            Input::Tick => {}
+        }
+        for launch in self.launches.values_mut() {
+            launch.watch(now, e);
+        }
+        effects
+    }
+
+    /// Answers when [`Input::Tick`] is due at the latest: when the next limit would be over.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.launches.values().filter_map(Launch::deadline).min()
+    }
+
+    fn with(&mut self, key: LaunchKey, change: impl FnOnce(&mut Launch)) {
+        if let Some(launch) = self.launches.get_mut(&key) {
+            change(launch);
+        }
+    }
+
+    fn connected(&mut self, e: &mut Vec<Effect>) {
+        self.is_connected = true;
+        for (seq, report) in &self.unacknowledged {
+            e.push(Effect::Send(FromWorker::Report {
+                seq: *seq,
+                report: report.clone(),
+            }));
+        }
+        e.push(Effect::Send(FromWorker::Inventory(
+            self.launches().collect(),
+        )));
+    }
+
+    fn report(&mut self, e: &mut Vec<Effect>, report: Report) {
+        self.last_seq += 1;
+        self.unacknowledged.insert(self.last_seq, report.clone());
+        if self.is_connected {
+            e.push(Effect::Send(FromWorker::Report {
+                seq: self.last_seq,
+                report,
+            }));
+        }
+    }
+
+    fn said(&mut self, now: Now, e: &mut Vec<Effect>, message: ToWorker) {
+        match message {
+            ToWorker::Start {
+                key,
+                ticket,
+                signature,
+                template,
+                limits,
+                run,
+            } => {
+                if self.launches.contains_key(&key) || self.is_over(key) {
+                    return;
+                }
+                self.launches
+                    .insert(key, Launch::new(now, key, limits.clone(), run));
+                e.push(Effect::Start {
+                    key,
+                    ticket,
+                    signature,
+                    template,
+                    limits,
+                });
+            }
+            ToWorker::Run { key, run } => {
+                if !self.has_ended(key, run) {
+                    self.with(key, |launch| launch.run(now, e, run));
+                }
+            }
+            ToWorker::EndItem { key, run, grace } => {
+                let mut never_ran = false;
+                self.with(key, |launch| never_ran = launch.end_item(e, run, grace));
+                if never_ran {
+                    self.report(
+                        e,
+                        Report::ItemEnded {
+                            key,
+                            run,
+                            end: never_started(now),
+                        },
+                    );
+                }
+            }
+            ToWorker::Close { key, grace } => {
+                let mut never_ran = None;
+                self.with(key, |launch| never_ran = launch.close(e, grace));
+                if let Some(run) = never_ran {
+                    self.report(
+                        e,
+                        Report::ItemEnded {
+                            key,
+                            run,
+                            end: never_started(now),
+                        },
+                    );
+                }
+            }
+            ToWorker::Suspend(key) => self.with(key, |launch| launch.suspend(now, e)),
+            ToWorker::Resume(key) => self.with(key, |launch| launch.resume(now, e)),
+            ToWorker::Ack(seq) => self.acknowledged(e, seq),
+        }
+    }
+
+    /// Says whether a launch has ended and only its report is left.
+    fn is_over(&self, key: LaunchKey) -> bool {
+        self.unacknowledged.values().any(|report| {
+            report.key() == key && matches!(report, Report::Gone { .. } | Report::Refused { .. })
+        })
+    }
+
+    fn has_ended(&self, key: LaunchKey, run: Run) -> bool {
+        self.unacknowledged.values().any(|report| {
+            matches!(report, Report::ItemEnded { key: k, run: r, .. } if *k == key && *r == run)
+        })
+    }
+
+    fn acknowledged(&mut self, e: &mut Vec<Effect>, seq: u64) {
+        let rest = self.unacknowledged.split_off(&(seq.saturating_add(1)));
+        for report in std::mem::replace(&mut self.unacknowledged, rest).into_values() {
+            match report {
+                Report::ItemEnded { key, run, .. } => e.push(Effect::ForgetItem { key, run }),
+                Report::Gone { key, .. } | Report::Refused { key, .. } => {
+                    e.push(Effect::ForgetLaunch(key));
+                }
+                Report::Started { .. } => {}
+            }
+        }
+    }
+
+    fn item_ended(&mut self, e: &mut Vec<Effect>, key: LaunchKey, run: Run, mut end: AttemptEnd) {
+        let Some(launch) = self.launches.get_mut(&key) else {
+            return;
+        };
+        let Some(ended_by) = launch.take_current(run) else {
+            return;
+        };
+        if let Some(ended_by) = ended_by {
+            end.end = ended_by;
+        }
+        self.report(e, Report::ItemEnded { key, run, end });
+        self.with(key, |launch| launch.after_item(e));
+    }
+
+    fn gone(&mut self, e: &mut Vec<Effect>, key: LaunchKey) {
+        if let Some(launch) = self.launches.remove(&key) {
+            self.report(
+                e,
+                Report::Gone {
+                    key,
+                    cause: launch.cause(),
+                },
+            );
+        }
+    }
+}
+
+/// The end of an item that was ended before its process was started.
+fn never_started(now: Now) -> AttemptEnd {
+    AttemptEnd {
+        end: End::Asked,
+        started: now.wall,
+        elapsed: Duration::ZERO,
+        cpu: Duration::ZERO,
+        peak_memory: 0,
+        printed: [0; 2],
+        kept: [0; 2],
+        leftovers: 0,
+    }
+}

@@ -1,0 +1,309 @@
+//! What the worker decides, one situation at a time.
+
+use super::*;
+use tessera_model::msg::{LaunchKey, Run, RunLimits};
+use tessera_model::{Attempt, InstanceNo, ItemIndex, JobId, LaunchNo, Timestamp};
+
+const KEY: LaunchKey = LaunchKey {
+    job: JobId(7),
+    instance: InstanceNo(0),
+    launch: LaunchNo(1),
+};
+const RUN: Run = Run {
+    item: ItemIndex(0),
+    attempt: Attempt(1),
+};
+const NEXT: Run = Run {
+    item: ItemIndex(1),
+    attempt: Attempt(1),
+};
+
+fn at(seconds: u64) -> Now {
+    Now {
+        wall: Timestamp(i64::try_from(seconds * 1000).unwrap()),
+        elapsed: Duration::from_secs(seconds),
+    }
+}
+
+fn start(limits: RunLimits) -> Input {
+    let message = ToWorker::Start {
+        key: KEY,
+        ticket: vec![1],
+        signature: vec![2],
+        template: vec![3],
+        limits,
+        run: RUN,
+    };
+    Input::Said(Box::new(message))
+}
+
+fn said(message: ToWorker) -> Input {
+    Input::Said(Box::new(message))
+}
+
+fn started() -> Input {
+    Input::Started {
+        key: KEY,
+        account: "mia".into(),
+        uid: 1000,
+        containment: "cgroup2".into(),
+    }
+}
+
+fn ended(run: Run, end: End) -> Input {
+    let end = AttemptEnd {
+        end,
+        ..never_started(at(0))
+    };
+    Input::ItemEnded { key: KEY, run, end }
+}
+
+/// A connected worker with one running item.
+fn running(limits: RunLimits) -> Worker {
+    let mut worker = Worker::new();
+    worker.handle(at(0), Input::Connected);
+    worker.handle(at(0), start(limits));
+    worker.handle(at(0), started());
+    worker
+}
+
+fn reports(effects: &[Effect]) -> Vec<&Report> {
+    let report = |effect| match effect {
+        &Effect::Send(FromWorker::Report { ref report, .. }) => Some(report),
+        _ => None,
+    };
+    effects.iter().filter_map(report).collect()
+}
+
+#[test]
+fn an_item_runs_when_its_shepherd_is_there_and_another_after_it() {
+    let mut worker = Worker::new();
+    worker.handle(at(0), Input::Connected);
+    assert!(matches!(
+        worker.handle(at(0), start(RunLimits::default()))[..],
+        [Effect::Start { .. }]
+    ));
+    let effects = worker.handle(at(0), started());
+    assert!(
+        matches!(
+            effects[..],
+            [Effect::Send(_), Effect::RunItem { run: RUN, .. }]
+        ),
+        "{effects:?}"
+    );
+    let effects = worker.handle(at(1), ended(RUN, End::Exit(0)));
+    assert!(matches!(
+        reports(&effects)[..],
+        [Report::ItemEnded { run: RUN, .. }]
+    ));
+    let effects = worker.handle(
+        at(1),
+        said(ToWorker::Run {
+            key: KEY,
+            run: NEXT,
+        }),
+    );
+    assert!(matches!(effects[..], [Effect::RunItem { run: NEXT, .. }]));
+}
+
+#[test]
+fn reports_are_repeated_in_order_until_they_are_acknowledged() {
+    let mut worker = running(RunLimits::default());
+    worker.handle(at(1), Input::Disconnected);
+    assert!(
+        worker.handle(at(1), ended(RUN, End::Exit(0))).is_empty(),
+        "said something without a connection"
+    );
+    let effects = worker.handle(at(2), Input::Connected);
+    assert!(matches!(
+        reports(&effects)[..],
+        [Report::Started { .. }, Report::ItemEnded { .. }]
+    ));
+    assert!(matches!(
+        effects.last(),
+        Some(Effect::Send(FromWorker::Inventory(_)))
+    ));
+    assert_eq!(
+        worker.handle(at(2), said(ToWorker::Ack(2))),
+        [Effect::ForgetItem { key: KEY, run: RUN }]
+    );
+    let effects = worker.handle(at(3), Input::Connected);
+    assert!(reports(&effects).is_empty());
+}
+
+#[test]
+fn an_order_repeated_for_an_item_that_has_ended_starts_nothing() {
+    let mut worker = running(RunLimits::default());
+    worker.handle(at(1), ended(RUN, End::Exit(0)));
+    assert!(
+        worker
+            .handle(at(1), said(ToWorker::Run { key: KEY, run: RUN }))
+            .is_empty()
+    );
+    assert!(worker.handle(at(1), start(RunLimits::default())).is_empty());
+}
+
+#[test]
+fn limits_end_what_is_over_them_and_say_which() {
+    let second = Some(Duration::from_secs(10));
+    let limits = RunLimits {
+        agendatimelimit: second,
+        ..RunLimits::default()
+    };
+    let mut worker = running(limits);
+    assert_eq!(worker.next_deadline(), Some(Duration::from_secs(10)));
+    assert!(worker.handle(at(9), Input::Tick).is_empty());
+    let effects = worker.handle(at(10), Input::Tick);
+    assert!(matches!(
+        effects[..],
+        [Effect::EndItem {
+            run: RUN,
+            limit: Some(Limit::ItemTime),
+            ..
+        }]
+    ));
+    assert!(worker.handle(at(11), Input::Tick).is_empty(), "ended twice");
+    let effects = worker.handle(at(12), ended(RUN, End::Signal(15)));
+    let [Report::ItemEnded { end, .. }] = reports(&effects)[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(end.end, End::Limit(Limit::ItemTime));
+}
+
+#[test]
+fn silence_is_broken_by_output_and_not_counted_while_suspended() {
+    let limits = RunLimits {
+        silence_limit: Some(Duration::from_secs(10)),
+        ..RunLimits::default()
+    };
+    let mut worker = running(limits);
+    worker.handle(at(8), Input::Printed { key: KEY, run: RUN });
+    assert!(worker.handle(at(17), Input::Tick).is_empty());
+    worker.handle(at(17), said(ToWorker::Suspend(KEY)));
+    assert!(worker.handle(at(100), Input::Tick).is_empty());
+    worker.handle(at(100), said(ToWorker::Resume(KEY)));
+    assert!(worker.handle(at(100), Input::Tick).is_empty());
+    let effects = worker.handle(at(101), Input::Tick);
+    assert!(
+        matches!(
+            effects[..],
+            [Effect::EndItem {
+                limit: Some(Limit::Silence),
+                ..
+            }]
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_timelimit_ends_the_instance_with_what_runs_in_it() {
+    let limits = RunLimits {
+        timelimit: Some(Duration::from_secs(5)),
+        ..RunLimits::default()
+    };
+    let mut worker = running(limits);
+    assert!(matches!(
+        worker.handle(at(5), Input::Tick)[..],
+        [Effect::EndItem { .. }]
+    ));
+    let effects = worker.handle(at(6), ended(RUN, End::Signal(9)));
+    assert!(
+        matches!(effects.last(), Some(Effect::CloseShepherd { .. })),
+        "{effects:?}"
+    );
+    let effects = worker.handle(at(6), Input::Gone(KEY));
+    let expected = Report::Gone {
+        key: KEY,
+        cause: GoneCause::Limit(Limit::InstanceTime),
+    };
+    assert_eq!(reports(&effects), [&expected]);
+}
+
+#[test]
+fn closing_before_the_shepherd_is_there_runs_nothing() {
+    let mut worker = Worker::new();
+    worker.handle(at(0), Input::Connected);
+    worker.handle(at(0), start(RunLimits::default()));
+    let effects = worker.handle(
+        at(0),
+        said(ToWorker::Close {
+            key: KEY,
+            grace: Duration::ZERO,
+        }),
+    );
+    assert!(matches!(
+        reports(&effects)[..],
+        [Report::ItemEnded {
+            end: AttemptEnd {
+                end: End::Asked,
+                ..
+            },
+            ..
+        }]
+    ));
+    let effects = worker.handle(at(1), started());
+    assert!(
+        effects.contains(&Effect::CloseShepherd { key: KEY }),
+        "{effects:?}"
+    );
+    assert!(
+        !effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::RunItem { .. }))
+    );
+}
+
+#[test]
+fn a_lost_shepherd_must_be_proven_gone_before_that_is_said() {
+    let mut worker = running(RunLimits::default());
+    assert_eq!(
+        worker.handle(at(1), Input::ShepherdLost(KEY)),
+        [Effect::ProveGone(KEY)]
+    );
+    let effects = worker.handle(at(2), Input::Gone(KEY));
+    assert_eq!(
+        reports(&effects),
+        [&Report::Gone {
+            key: KEY,
+            cause: GoneCause::ShepherdLost
+        }]
+    );
+    assert_eq!(worker.launches().count(), 0);
+}
+
+#[test]
+fn a_new_worker_takes_up_what_lives_and_tells_what_ended() {
+    let mut worker = Worker::new();
+    let end = AttemptEnd {
+        end: End::Exit(0),
+        ..never_started(at(0))
+    };
+    let found = Found {
+        key: KEY,
+        limits: RunLimits {
+            agendatimelimit: Some(Duration::from_secs(100)),
+            ..RunLimits::default()
+        },
+        is_alive: true,
+        current: Some(NEXT),
+        current_elapsed: Duration::from_secs(30),
+        elapsed: Duration::from_secs(60),
+        is_suspended: false,
+        ended: vec![(RUN, end)],
+    };
+    assert!(worker.adopt(at(1000), found.clone()).is_empty());
+    assert_eq!(worker.next_deadline(), Some(Duration::from_secs(1070)));
+    let effects = worker.handle(at(1000), Input::Connected);
+    assert!(matches!(
+        reports(&effects)[..],
+        [Report::ItemEnded { run: RUN, .. }]
+    ));
+    let mut other = Worker::new();
+    let dead = Found {
+        is_alive: false,
+        current: None,
+        ..found
+    };
+    assert_eq!(other.adopt(at(0), dead), [Effect::ProveGone(KEY)]);
+}
