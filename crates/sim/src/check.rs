@@ -1,0 +1,250 @@
+//! What must hold, seen from outside the engines: from what processes really ran and what was really committed.
+
+use crate::durable::Durable;
+use crate::host::{Host, Shepherd};
+use crate::tally::Tally;
+use std::collections::{BTreeMap, BTreeSet};
+use tessera_engine::supervisor::{Change, Engine, kind};
+use tessera_model::msg::{FromWorker, LaunchKey, Report, Run};
+use tessera_model::{Attempt, HostId, ItemIndex, JobId, Outcome};
+
+type Item = (JobId, ItemIndex);
+
+/// Watches the world.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// Which attempts ever had a process.
+    ran: BTreeSet<(Item, Attempt)>,
+    /// Jobs whose submission was acknowledged, with its key.
+    acknowledged: BTreeMap<JobId, Option<String>>,
+    /// Two submissions that were told the same id.
+    confused: Option<JobId>,
+    removed: BTreeSet<JobId>,
+    /// Attempts that counted.
+    counted: BTreeSet<(Item, Attempt)>,
+    /// Hosts that were given up, and when that was committed last.
+    lost_hosts: BTreeSet<HostId>,
+    last_delivery: BTreeMap<(usize, usize), u64>,
+    ticks: BTreeSet<u64>,
+    worker_ticks: BTreeSet<(usize, u64)>,
+    /// Processes that nobody looks after (of a planted bug).
+    strays: Vec<(usize, LaunchKey, Run)>,
+}
+
+impl Checker {
+    /// Keeps the messages of one connection and direction in order: answers the delay that does.
+    pub fn in_order(&mut self, host: usize, direction: usize, now: u64, delay: u64) -> u64 {
+        let last = self.last_delivery.entry((host, direction)).or_insert(0);
+        *last = (*last).max(now + delay);
+        *last - now
+    }
+
+    /// Says whether nothing is planned for that time yet.
+    pub fn plan_tick(&mut self, now: u64, at: u64) -> bool {
+        self.ticks.retain(|tick| *tick >= now);
+        self.ticks.insert(at)
+    }
+
+    /// The same for a worker.
+    pub fn plan_worker_tick(&mut self, host: usize, now: u64, at: u64) -> bool {
+        self.worker_ticks.retain(|(_, tick)| *tick >= now);
+        self.worker_ticks.insert((host, at))
+    }
+
+    /// A submission was acknowledged.
+    pub fn acknowledged(&mut self, job: JobId, key: Option<&str>) {
+        let before = self.acknowledged.insert(job, key.map(str::to_owned));
+        if before.is_some_and(|before| before.as_deref() != key) {
+            self.confused = Some(job);
+        }
+    }
+
+    /// A shepherd died and what it looked after goes on.
+    pub fn leave_running(&mut self, host: usize, key: LaunchKey, shepherd: Option<&Shepherd>) {
+        if let Some(process) = shepherd.and_then(|s| s.process.as_ref()) {
+            self.strays.push((host, key, process.run));
+        }
+    }
+
+    /// A process of an item begins.
+    ///
+    /// # Errors
+    /// When the same attempt ran before, or another attempt runs where its end could have been known.
+    pub fn started(
+        &mut self,
+        now: u64,
+        hosts: &[Host],
+        index: usize,
+        key: LaunchKey,
+        run: Run,
+    ) -> Result<(), String> {
+        let item = (key.job, run.item);
+        if !self.ran.insert((item, run.attempt)) {
+            return Err(format!(
+                "attempt {} of {}#{} was started twice",
+                run.attempt, key.job, run.item
+            ));
+        }
+        let strays = self
+            .strays
+            .iter()
+            .filter(|(_, k, r)| k.job == key.job && r.item == run.item);
+        if let Some((host, other, _)) = strays.clone().find(|(host, _, _)| *host == index) {
+            return Err(format!(
+                "{other} still runs {}#{} on host {host}",
+                key.job, run.item
+            ));
+        }
+        for (at, host) in hosts.iter().enumerate() {
+            let others = host.shepherds.iter().filter(|(k, s)| {
+                let same = s
+                    .process
+                    .as_ref()
+                    .is_some_and(|p| p.run.item == run.item && p.run != run);
+                k.job == key.job && same
+            });
+            for (other, _) in others {
+                if at == index {
+                    return Err(format!(
+                        "{key} starts {}#{} while {other} runs it on the same host",
+                        key.job, run.item
+                    ));
+                }
+                if !self.lost_hosts.contains(&host.id) {
+                    let name = &host.name;
+                    return Err(format!(
+                        "{key} starts {}#{} at {now} while {other} runs it on {name}",
+                        key.job, run.item
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A message is about to be handled.
+    pub fn hear(&mut self, tally: &mut Tally, engine: &Engine, host: HostId, what: &FromWorker) {
+        let FromWorker::Report {
+            report: Report::ItemEnded { key, run, .. },
+            ..
+        } = what
+        else {
+            return;
+        };
+        let known = engine
+            .launch(*key)
+            .is_some_and(|l| l.host == host && l.current == Some(*run));
+        let current = engine
+            .job(key.job)
+            .is_some_and(|job| job.items().get(run.item).attempt == run.attempt);
+        if !known || !current {
+            tally.add("seen: stale report");
+        }
+    }
+
+    /// Changes are durable.
+    ///
+    /// # Errors
+    /// When an attempt counted twice, or counted as done and never ran.
+    pub fn committed<'a>(
+        &mut self,
+        tally: &mut Tally,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> Result<(), String> {
+        for change in changes {
+            match change {
+                Change::Attempt(record) if record.counted => {
+                    let item = (record.key.job, record.run.item);
+                    if !self.counted.insert((item, record.run.attempt)) {
+                        return Err(format!(
+                            "attempt {} of {}#{} counted twice",
+                            record.run.attempt, item.0, item.1
+                        ));
+                    }
+                    let done = record
+                        .end
+                        .as_ref()
+                        .is_some_and(|end| end.end.outcome() == Outcome::Done);
+                    if done && !self.ran.contains(&(item, record.run.attempt)) {
+                        return Err(format!(
+                            "attempt {} of {}#{} is done and never ran",
+                            record.run.attempt, item.0, item.1
+                        ));
+                    }
+                }
+                Change::Event(event) if event.kind == kind::HOST_DOWN => {
+                    tally.add("seen: host lost");
+                    self.lost_hosts.extend(event.host);
+                }
+                Change::Event(event) if event.kind == kind::HOST_REMOVED => {
+                    self.lost_hosts.extend(event.host);
+                }
+                Change::Event(event)
+                    if event.kind == kind::ITEM_ENDED && event.text.contains("retry") =>
+                {
+                    tally.add("seen: retry");
+                }
+                Change::JobRemoved(job) => _ = self.removed.insert(*job),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything has ended.
+    ///
+    /// # Errors
+    /// When something that was acknowledged is not there, or an item is complete without a good attempt that counted.
+    pub fn at_end(
+        &self,
+        disk: &Durable,
+        hosts: &[Host],
+        engine: Option<&Engine>,
+    ) -> Result<(), String> {
+        if let Some(job) = self.confused {
+            return Err(format!("two submissions were acknowledged as job {job}"));
+        }
+        if let Some(job) = self
+            .acknowledged
+            .keys()
+            .find(|job| !disk.has(**job) && !self.removed.contains(job))
+        {
+            return Err(format!("job {job} was acknowledged and is not there"));
+        }
+        if let Some(host) = hosts.iter().find(|host| !host.exits.is_empty()) {
+            return Err(format!(
+                "{} keeps {} records that nobody will ask for",
+                host.name,
+                host.exits.len()
+            ));
+        }
+        let good: BTreeSet<(Item, Attempt)> = disk
+            .attempts
+            .iter()
+            .filter(|a| {
+                a.counted
+                    && a.end
+                        .as_ref()
+                        .is_some_and(|end| end.end.outcome() == Outcome::Done)
+            })
+            .map(|a| ((a.key.job, a.run.item), a.run.attempt))
+            .collect();
+        let Some(engine) = engine else {
+            return Err("no supervisor at the end".into());
+        };
+        for job in engine.jobs() {
+            for item in job.items().indices() {
+                let core = job.items().get(item);
+                let complete = core.status == tessera_model::ItemStatus::Complete;
+                let by_hand = job.spec.notes == crate::client::COMPLETED_BY_HAND;
+                if complete && !by_hand && !good.contains(&((job.id, item), core.attempt)) {
+                    return Err(format!(
+                        "item {}#{item} is complete and its attempt {} is not",
+                        job.id, core.attempt
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! People: they submit, repeat what was not answered, and act on what is there; when it gets calm they let everything go.
+
+use crate::rng::Rng;
+use crate::world::Request;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, Submission, Target};
+use tessera_model::state::InstanceWord;
+use tessera_model::{
+    Action, Agenda, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobKind, JobSpec, Order,
+    Principal, Proof, Split, UserName,
+};
+
+/// Notes of a job on which somebody may use *complete*.
+pub const COMPLETED_BY_HAND: &str = "complete";
+
+/// All clients of the farm.
+#[derive(Debug, Default)]
+pub struct Client {
+    left: u32,
+    serial: u64,
+    /// Submissions without an answer: ticket → what was sent.
+    open: BTreeMap<u64, Submission>,
+    /// Submissions to send again.
+    again: Vec<Submission>,
+}
+
+impl Client {
+    /// Makes clients that will submit so many jobs.
+    #[must_use]
+    pub fn new(jobs: u32) -> Self {
+        Self {
+            left: jobs,
+            ..Self::default()
+        }
+    }
+
+    /// Says whether everything was submitted and acknowledged.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.left == 0 && self.open.is_empty() && self.again.is_empty()
+    }
+
+    /// Says what is left, for a failure.
+    #[must_use]
+    pub fn state(&self) -> String {
+        format!(
+            "{} to submit, {} open, {} to repeat",
+            self.left,
+            self.open.len(),
+            self.again.len()
+        )
+    }
+
+    /// Answers the idempotency key of an open submission.
+    #[must_use]
+    pub fn key_of(&self, ticket: u64) -> Option<String> {
+        self.open
+            .get(&ticket)
+            .and_then(|submission| submission.key.clone())
+    }
+
+    /// The answer came.
+    pub fn answered(&mut self, ticket: u64) {
+        self.open.remove(&ticket);
+    }
+
+    /// The answer was given and did not arrive.
+    pub fn lost(&mut self, ticket: u64) {
+        self.again.extend(self.open.remove(&ticket));
+    }
+
+    /// The supervisor said that it could not.
+    pub fn refused(&mut self, ticket: u64) {
+        self.lost(ticket);
+    }
+
+    /// The supervisor is gone: every open request is repeated.
+    pub fn lose_answers(&mut self) {
+        self.again
+            .extend(std::mem::take(&mut self.open).into_values());
+    }
+
+    /// Answers what they ask for now.
+    pub(crate) fn act(
+        &mut self,
+        rng: &mut Rng,
+        engine: Option<&Engine>,
+        calm: bool,
+    ) -> Vec<Request> {
+        let Some(engine) = engine else {
+            return Vec::new();
+        };
+        let mut requests = Vec::new();
+        if let Some(again) = self.again.pop() {
+            requests.push(self.submit(again));
+        } else if self.left > 0 {
+            self.left -= 1;
+            let submission = submission(rng, self.left);
+            requests.push(self.submit(submission));
+        }
+        if calm {
+            requests.extend(let_go(engine));
+        } else if rng.chance(60) {
+            requests.extend(meddle(rng, engine));
+        }
+        requests
+    }
+
+    fn submit(&mut self, submission: Submission) -> Request {
+        self.serial += 1;
+        self.open.insert(self.serial, submission.clone());
+        Request {
+            input: Input::Submit(Box::new(submission)),
+            ticket: Some(self.serial),
+        }
+    }
+}
+
+fn principal(is_admin: bool) -> Principal {
+    let name: UserName = "mia"
+        .parse()
+        .unwrap_or_else(|_| unreachable!("a good name"));
+    Principal {
+        name,
+        proof: Proof::Peer { uid: 1000 },
+        is_admin,
+    }
+}
+
+fn submission(rng: &mut Rng, number: u32) -> Submission {
+    let seconds = |rng: &mut Rng, percent, low, high| {
+        rng.chance(percent)
+            .then(|| Duration::from_secs(rng.between(low, high)))
+    };
+    let items = u32::try_from(rng.between(1, 25)).unwrap_or(1);
+    let order = *rng
+        .pick(&[Order::Ascend, Order::Reverse, Order::Binary])
+        .unwrap_or(&Order::Ascend);
+    let split = if rng.chance(30) {
+        Split::Chunk(2)
+    } else {
+        Split::Chunk(1)
+    };
+    let run = FrameRun {
+        start: 1,
+        step: 1,
+        count: items,
+    };
+    let kind = match Agenda::new(vec![run], split, order, 0) {
+        Ok(agenda) if rng.chance(80) => JobKind::CmdRange(agenda),
+        _ => JobKind::CmdLine,
+    };
+    let pick = |rng: &mut Rng| {
+        if rng.chance(10) {
+            ["rnd001".to_owned()].into()
+        } else {
+            BTreeSet::new()
+        }
+    };
+    let omithosts = if rng.chance(10) {
+        ["rnd002".to_owned()].into()
+    } else {
+        BTreeSet::new()
+    };
+    let spec = JobSpec {
+        name: format!("job{number}"),
+        kind,
+        command: vec!["true".into()],
+        env: BTreeMap::new(),
+        cwd: None,
+        umask: 0o22,
+        priority: u32::try_from(rng.between(1, 4)).unwrap_or(1),
+        cpus: u32::try_from(rng.between(1, 6)).unwrap_or(1),
+        hosts: pick(rng),
+        omithosts,
+        retrywork: u32::try_from(rng.below(3)).unwrap_or(0),
+        retrywork_delay: Duration::from_secs(if rng.chance(50) {
+            0
+        } else {
+            rng.between(1, 30)
+        }),
+        retrysubjob: u32::try_from(rng.below(3)).unwrap_or(0),
+        timelimit: seconds(rng, 10, 5, 300),
+        agendatimelimit: seconds(rng, 30, 3, 120),
+        silence_limit: seconds(rng, 10, 3, 120),
+        grace: Duration::from_secs(rng.between(0, 30)),
+        output_limit: 1 << 20,
+        progress: None,
+        waitfor: Vec::new(),
+        notes: if rng.chance(30) {
+            COMPLETED_BY_HAND.into()
+        } else {
+            String::new()
+        },
+    };
+    Submission {
+        by: principal(false),
+        spec,
+        owner: None,
+        key: Some(format!("key{number}")),
+        is_blocked: rng.chance(10),
+    }
+}
+
+fn act(action: Action, target: Target) -> Request {
+    Request {
+        input: Input::Act {
+            by: principal(true),
+            action,
+            targets: vec![target],
+        },
+        ticket: None,
+    }
+}
+
+/// Does something to something.
+fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
+    let jobs: Vec<&Job> = engine.jobs().collect();
+    let job = *rng.pick(&jobs)?;
+    let hosts: Vec<_> = engine.hosts().map(|host| host.id).collect();
+    if rng.chance(8) {
+        let host = *rng.pick(&hosts)?;
+        let input = if rng.chance(80) {
+            Input::Lock {
+                by: principal(true),
+                host,
+                is_locked: rng.chance(50),
+            }
+        } else {
+            Input::RemoveHost {
+                by: principal(true),
+                host,
+            }
+        };
+        return Some(Request {
+            input,
+            ticket: None,
+        });
+    }
+    if rng.chance(8) {
+        let cpus = (!job.is_cmdline()).then(|| u32::try_from(rng.between(1, 6)).unwrap_or(1));
+        let priority = Some(u32::try_from(rng.between(1, 4)).unwrap_or(1));
+        let patch = Box::new(JobPatch {
+            cpus,
+            priority,
+            ..JobPatch::default()
+        });
+        return Some(Request {
+            input: Input::Modify {
+                by: principal(true),
+                job: job.id,
+                patch,
+            },
+            ticket: None,
+        });
+    }
+    if rng.chance(3) {
+        return Some(Request {
+            input: Input::Clean { jobs: vec![job.id] },
+            ticket: None,
+        });
+    }
+    let usual: Vec<Action> = Action::ALL
+        .into_iter()
+        .filter(|a| *a != Action::Modify)
+        .filter(|a| *a != Action::Complete || job.spec.notes == COMPLETED_BY_HAND)
+        .collect();
+    let action = *rng.pick(&usual)?;
+    let target = match rng.below(3) {
+        0 => Target::Job(job.id),
+        1 => Target::Instance(
+            job.id,
+            InstanceNo(u32::try_from(rng.below(job.instances().len() as u64)).ok()?),
+        ),
+        _ => {
+            let items = u64::from(job.items().len());
+            let few = (0..rng.between(1, 3)).map(|_| rng.below(items));
+            Target::Items(
+                job.id,
+                few.filter_map(|i| u32::try_from(i).ok())
+                    .map(ItemIndex)
+                    .collect(),
+            )
+        }
+    };
+    Some(act(action, target))
+}
+
+/// Unblocks, resumes and unlocks all that would wait for a person.
+fn let_go(engine: &Engine) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for host in engine.hosts().filter(|host| host.is_locked) {
+        let input = Input::Lock {
+            by: principal(true),
+            host: host.id,
+            is_locked: false,
+        };
+        requests.push(Request {
+            input,
+            ticket: None,
+        });
+    }
+    for job in engine.jobs().filter(|job| !job.status().is_ended()) {
+        let items = job.items();
+        if items.count(ItemStatus::Blocked) > 0 || job.instances_in(InstanceWord::Blocked) > 0 {
+            requests.push(act(Action::Unblock, Target::Job(job.id)));
+        }
+        if items.count(ItemStatus::Suspended) > 0 || job.instances_in(InstanceWord::Suspended) > 0 {
+            requests.push(act(Action::Resume, Target::Job(job.id)));
+        }
+    }
+    requests
+}

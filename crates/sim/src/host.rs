@@ -1,0 +1,156 @@
+//! A host: its spool, its launcher, shepherds and processes, and the worker process when there is one.
+
+use crate::rng::Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tessera_engine::worker::{Found, Worker};
+use tessera_model::msg::{AttemptEnd, LaunchKey, Run, RunLimits};
+use tessera_model::state::End;
+use tessera_model::{HostId, Timestamp};
+
+/// A host of the simulated farm.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Its slots.
+    pub slots: u32,
+    /// The worker's process, when it runs.
+    pub worker: Option<Worker>,
+    /// Counts the worker's processes; what was meant for an older one is lost with it.
+    pub incarnation: u64,
+    /// The connection: its number, as the supervisor counts.
+    pub session: Option<u64>,
+    /// No new connection before this time.
+    pub cut_until: u64,
+    /// Directories in the spool, with the limits kept there. Survives everything.
+    pub spool: BTreeMap<LaunchKey, RunLimits>,
+    /// Records of ended attempts in the spool.
+    pub exits: BTreeMap<(LaunchKey, Run), AttemptEnd>,
+    /// Shepherds that live.
+    pub shepherds: BTreeMap<LaunchKey, Shepherd>,
+    /// Launches that the launcher will not start any more: it said that nothing of them is left.
+    pub barred: BTreeSet<LaunchKey>,
+}
+
+/// A shepherd and what it keeps.
+#[derive(Debug, Clone, Default)]
+pub struct Shepherd {
+    /// The process that runs.
+    pub process: Option<Process>,
+    /// Whether it is stopped.
+    pub is_suspended: bool,
+    /// When it began.
+    pub since: u64,
+    /// Its starter is gone.
+    pub has_lost_starter: bool,
+}
+
+/// A process of an item.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// What.
+    pub run: Run,
+    /// When it began.
+    pub since: u64,
+    /// How it will end.
+    pub end: End,
+    /// Counts; an end that was planned for another is void.
+    pub generation: u64,
+    /// Milliseconds that it still runs.
+    pub left: u64,
+    /// It ignores the polite signal.
+    pub is_stubborn: bool,
+    /// A limit ended it.
+    pub limit: Option<tessera_model::state::Limit>,
+}
+
+impl Host {
+    /// Makes a host whose worker does not run yet.
+    #[must_use]
+    pub fn new(number: u8, slots: u32) -> Self {
+        Self {
+            id: HostId([number; 16]),
+            name: format!("rnd{number:03}"),
+            slots,
+            worker: None,
+            incarnation: 0,
+            session: None,
+            cut_until: 0,
+            spool: BTreeMap::new(),
+            exits: BTreeMap::new(),
+            shepherds: BTreeMap::new(),
+            barred: BTreeSet::new(),
+        }
+    }
+
+    /// Answers what a new worker finds in the spool.
+    #[must_use]
+    pub fn found(&self, now: u64) -> Vec<Found> {
+        let found = |(key, limits): (&LaunchKey, &RunLimits)| {
+            let shepherd = self.shepherds.get(key);
+            let process = shepherd.and_then(|s| s.process.as_ref());
+            Found {
+                key: *key,
+                limits: limits.clone(),
+                is_alive: shepherd.is_some(),
+                current: process.map(|p| p.run),
+                current_elapsed: Duration::from_millis(process.map_or(0, |p| now - p.since)),
+                elapsed: Duration::from_millis(shepherd.map_or(0, |s| now - s.since)),
+                is_suspended: shepherd.is_some_and(|s| s.is_suspended),
+                ended: self.exits_of(*key),
+            }
+        };
+        self.spool.iter().map(found).collect()
+    }
+
+    /// Answers the records of a launch.
+    #[must_use]
+    pub fn exits_of(&self, key: LaunchKey) -> Vec<(Run, AttemptEnd)> {
+        self.exits
+            .iter()
+            .filter(|((k, _), _)| *k == key)
+            .map(|((_, run), end)| (*run, end.clone()))
+            .collect()
+    }
+}
+
+/// Makes the process of an attempt: mostly short, mostly good.
+pub fn process(rng: &mut Rng, run: Run, now: u64, generation: u64) -> Process {
+    let end = match rng.below(20) {
+        0 => End::Exit(1),
+        1 => End::Signal(11),
+        _ => End::Exit(0),
+    };
+    let left = if rng.chance(5) {
+        rng.between(60_000, 400_000)
+    } else {
+        rng.between(5, 8_000)
+    };
+    Process {
+        run,
+        since: now,
+        end,
+        generation,
+        left,
+        is_stubborn: rng.chance(10),
+        limit: None,
+    }
+}
+
+/// Answers the record of a process that ended now.
+#[must_use]
+pub fn record(process: &Process, end: End, wall: Timestamp, now: u64) -> AttemptEnd {
+    AttemptEnd {
+        end,
+        started: wall.plus_ms(-i64::try_from(now - process.since).unwrap_or(0)),
+        elapsed: Duration::from_millis(now - process.since),
+        cpu: Duration::ZERO,
+        peak_memory: 0,
+        printed: [0; 2],
+        kept: [0; 2],
+        leftovers: 0,
+    }
+}

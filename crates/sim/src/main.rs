@@ -1,0 +1,78 @@
+//! `tessera-sim --seed N | --seeds N [--first N] [--bug NAME] [--trace]`: runs seeds and says what it saw.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use tessera_sim::{Bug, Plan, Tally, run};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let place = words.iter().position(|word| word == name)?;
+        words.get(place + 1)
+    };
+    let number = |name: &str| value(name).and_then(|text| text.parse::<u64>().ok());
+    let bug = match value("--bug").map(String::as_str) {
+        None => None,
+        Some("effects-before-commit") => Some(Bug::EffectsBeforeCommit),
+        Some("spool-forgotten") => Some(Bug::SpoolForgotten),
+        Some("loss-is-proof") => Some(Bug::LossIsProof),
+        Some(other) => {
+            eprintln!(
+                "error: no bug is called {other}\nhint: effects-before-commit, spool-forgotten, loss-is-proof"
+            );
+            return ExitCode::from(2);
+        }
+    };
+    let (first, count) = match (number("--seed"), number("--seeds")) {
+        (Some(seed), _) => (seed, 1),
+        (None, Some(count)) => (number("--first").unwrap_or(1), count),
+        (None, None) => {
+            eprintln!("usage: tessera-sim --seed N | --seeds N [--first N] [--bug NAME]");
+            return ExitCode::from(2);
+        }
+    };
+    let trace = words.iter().any(|word| word == "--trace");
+    run_all(
+        first,
+        count,
+        &Plan {
+            bug,
+            trace,
+            ..Plan::default()
+        },
+    )
+}
+
+fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
+    let mut sum = Tally::default();
+    let mut failed = 0;
+    for seed in first..first + count {
+        match run(seed, plan) {
+            Ok(tally) => sum.merge(&tally),
+            Err(fault) => {
+                failed += 1;
+                eprintln!("FAILED {fault}\n  again: cargo xtask sim --seed {seed}");
+                if failed >= 10 {
+                    break;
+                }
+            }
+        }
+    }
+    for (what, n) in &sum.0 {
+        println!("{n:>9}  {what}");
+    }
+    let missing = if count >= 100 {
+        sum.missing()
+    } else {
+        Vec::new()
+    };
+    for what in &missing {
+        println!("        0  {what}  <- never happened");
+    }
+    println!("{} passed, {failed} failed", count - failed.min(count));
+    if failed > 0 || !missing.is_empty() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,59 @@
+//! How often each kind of fault and each thing worth seeing happened.
+
+use std::collections::BTreeMap;
+
+/// Counts by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally(pub BTreeMap<&'static str, u64>);
+
+/// Every fault and boundary that a series of seeds must have hit at least once.
+pub const MUST_HAPPEN: &[&str] = &[
+    "fault: connection cut",
+    "fault: message doubled",
+    "fault: message from an old connection",
+    "fault: late message",
+    "fault: partition",
+    "fault: worker crash",
+    "fault: worker crash while starting",
+    "fault: shepherd crash",
+    "fault: starter lost",
+    "fault: power cut",
+    "fault: wall clock step",
+    "fault: disk full",
+    "fault: launcher refuses",
+    "fault: launcher unavailable",
+    "crash: supervisor before commit",
+    "crash: supervisor after commit, before effects",
+    "crash: supervisor between effects",
+    "crash: supervisor idle",
+    "seen: host lost",
+    "seen: stale report",
+    "seen: retry",
+    "seen: limit",
+    "seen: submission sent twice",
+    "seen: adopted",
+];
+
+impl Tally {
+    /// Counts one.
+    pub fn add(&mut self, what: &'static str) {
+        *self.0.entry(what).or_insert(0) += 1;
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for (what, n) in &other.0 {
+            *self.0.entry(what).or_insert(0) += n;
+        }
+    }
+
+    /// Answers what never happened and should have.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        MUST_HAPPEN
+            .iter()
+            .copied()
+            .filter(|what| !self.0.contains_key(what))
+            .collect()
+    }
+}

@@ -1,0 +1,446 @@
+//! The workers of the world, with their launchers, shepherds and processes.
+
+use crate::host::{self, Shepherd};
+use crate::world::{Bug, Event, Request, World};
+use std::time::Duration;
+use tessera_engine::Now;
+use tessera_engine::supervisor::Input;
+use tessera_engine::worker::{self, Worker};
+use tessera_model::msg::{LaunchKey, Run};
+use tessera_model::state::End;
+use tessera_model::{HostFacts, Identity, Refusal, Timestamp};
+
+impl World {
+    pub(crate) fn worker_up(&mut self, index: usize) -> Result<(), String> {
+        let now = self.clock();
+        let host = &mut self.hosts[index];
+        if host.worker.is_some() {
+            return Ok(());
+        }
+        host.incarnation += 1;
+        if self.plan.bug == Some(Bug::SpoolForgotten) {
+            host.exits.clear();
+        }
+        let mut worker = Worker::new();
+        let found = host.found(self.now);
+        let mut effects = Vec::new();
+        for found in found {
+            if found.is_alive {
+                self.tally.add("seen: adopted");
+            }
+            effects.extend(worker.adopt(now, found));
+        }
+        host.worker = Some(worker);
+        let incarnation = host.incarnation;
+        self.work(index, effects)?;
+        self.at(
+            1,
+            Event::Connect {
+                host: index,
+                incarnation,
+            },
+        );
+        Ok(())
+    }
+
+    pub(crate) fn worker_down(&mut self, index: usize) {
+        self.hosts[index].worker = None;
+        self.hosts[index].incarnation += 1;
+        self.cut(index);
+        let delay = self.rng.between(5, 30_000);
+        self.at(delay, Event::WorkerUp { host: index });
+    }
+
+    pub(crate) fn connect(&mut self, index: usize, incarnation: u64) -> Result<(), String> {
+        let host = &self.hosts[index];
+        if host.incarnation != incarnation || host.session.is_some() || host.worker.is_none() {
+            return Ok(());
+        }
+        let wait = host.cut_until.saturating_sub(self.now);
+        let Some(supervisor) = self.supervisor.as_mut().filter(|_| wait == 0) else {
+            self.at(
+                wait.max(500),
+                Event::Connect {
+                    host: index,
+                    incarnation,
+                },
+            );
+            return Ok(());
+        };
+        supervisor.sessions += 1;
+        let session = supervisor.sessions;
+        let facts = HostFacts {
+            name: host.name.clone(),
+            slots: host.slots,
+            identity: Identity::Proxy("tessera-job".into()),
+            ..HostFacts::default()
+        };
+        self.hosts[index].session = Some(session);
+        let id = self.hosts[index].id;
+        self.request(Request {
+            input: Input::Connected {
+                host: id,
+                session,
+                facts: Box::new(facts),
+            },
+            ticket: None,
+        });
+        self.feed(index, worker::Input::Connected)
+    }
+
+    /// Ends the connection of a host; what was under way either way is lost, or arrives too late.
+    pub(crate) fn cut(&mut self, index: usize) {
+        let Some(session) = self.hosts[index].session.take() else {
+            return;
+        };
+        let (rng, calm) = (&mut self.rng, self.now >= self.plan.faults_ms);
+        self.events.retain(|_, event| match event {
+            Event::ToSupervisor {
+                host, session: s, ..
+            } => *host != index || *s != session || (!calm && rng.chance(30)),
+            Event::ToWorker {
+                host, session: s, ..
+            } => *host != index || *s != session,
+            _ => true,
+        });
+        let id = self.hosts[index].id;
+        self.request(Request {
+            input: Input::Disconnected { host: id, session },
+            ticket: None,
+        });
+        if let Some(worker) = &mut self.hosts[index].worker {
+            let effects = worker.handle(
+                Now {
+                    wall: Timestamp(0),
+                    elapsed: Duration::from_millis(self.now),
+                },
+                worker::Input::Disconnected,
+            );
+            debug_assert!(
+                effects
+                    .iter()
+                    .all(|effect| !matches!(effect, worker::Effect::Send(_)))
+            );
+            let incarnation = self.hosts[index].incarnation;
+            // A failure here is one of the checks' and comes again with the next step.
+            _ = self.work(index, effects);
+            let delay = self.rng.between(5, 3_000);
+            self.at(
+                delay,
+                Event::Connect {
+                    host: index,
+                    incarnation,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn feed(&mut self, index: usize, input: worker::Input) -> Result<(), String> {
+        let now = self.clock();
+        let Some(worker) = &mut self.hosts[index].worker else {
+            return Ok(());
+        };
+        let effects = worker.handle(now, input);
+        self.work(index, effects)
+    }
+
+    pub(crate) fn work(
+        &mut self,
+        index: usize,
+        effects: Vec<worker::Effect>,
+    ) -> Result<(), String> {
+        for effect in effects {
+            self.work_one(index, effect)?;
+        }
+        let host = &self.hosts[index];
+        if let Some(due) = host.worker.as_ref().and_then(Worker::next_deadline) {
+            let due = u64::try_from(due.as_millis()).unwrap_or(u64::MAX);
+            let incarnation = host.incarnation;
+            let wait = due.saturating_sub(self.now).max(1);
+            if self
+                .checker
+                .plan_worker_tick(index, self.now, self.now + wait)
+            {
+                self.at(
+                    wait,
+                    Event::WorkerTick {
+                        host: index,
+                        incarnation,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn tell(&mut self, index: usize, delay: u64, input: worker::Input) {
+        let incarnation = self.hosts[index].incarnation;
+        self.at(
+            delay,
+            Event::Worker {
+                host: index,
+                incarnation,
+                input,
+            },
+        );
+    }
+
+    pub(crate) fn work_one(&mut self, index: usize, effect: worker::Effect) -> Result<(), String> {
+        use worker::Effect as E;
+        match effect {
+            E::Send(what) => {
+                if let Some(session) = self.hosts[index].session {
+                    let delay = self.latency(index, 0);
+                    self.at(
+                        delay,
+                        Event::ToSupervisor {
+                            host: index,
+                            session,
+                            what,
+                        },
+                    );
+                }
+            }
+            E::Start { key, limits, .. } => {
+                self.hosts[index].spool.insert(key, limits);
+                let incarnation = self.hosts[index].incarnation;
+                let delay = self.rng.between(1, 30);
+                self.at(
+                    delay,
+                    Event::Launch {
+                        host: index,
+                        incarnation,
+                        key,
+                    },
+                );
+                if !self.is_calm() && self.rng.below(100) == 0 {
+                    self.tally.add("fault: worker crash while starting");
+                    self.worker_down(index);
+                }
+            }
+            E::RunItem { key, run, .. } => self.run_item(index, key, run)?,
+            E::EndItem {
+                key,
+                run,
+                grace,
+                limit,
+            } => self.end_item(index, key, run, grace, limit),
+            E::SetSuspended { key, is_suspended } => self.set_suspended(index, key, is_suspended),
+            E::CloseShepherd { key } => {
+                self.end_shepherd(index, key);
+                let delay = self.rng.between(1, 20);
+                self.tell(index, delay, worker::Input::Gone(key));
+            }
+            E::ProveGone(key) => {
+                self.prove_gone(index, key);
+            }
+            E::ForgetItem { key, run } => _ = self.hosts[index].exits.remove(&(key, run)),
+            E::ForgetLaunch(key) => {
+                self.hosts[index].spool.remove(&key);
+                self.hosts[index].exits.retain(|(k, _), _| *k != key);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn prove_gone(&mut self, index: usize, key: LaunchKey) {
+        if self.plan.bug == Some(Bug::LossIsProof) {
+            self.tell(index, 1, worker::Input::Gone(key));
+            return;
+        }
+        // The launcher ends what is left and from then on starts nothing of that launch.
+        self.end_shepherd(index, key);
+        self.hosts[index].barred.insert(key);
+        for (run, end) in self.hosts[index].exits_of(key) {
+            self.tell(index, 2, worker::Input::ItemEnded { key, run, end });
+        }
+        let delay = self.rng.between(3, 200);
+        self.tell(index, delay, worker::Input::Gone(key));
+    }
+
+    /// The launcher has done what it was asked for a launch.
+    pub(crate) fn launch(&mut self, index: usize, incarnation: u64, key: LaunchKey) {
+        let (refused, code) = if self.is_calm() || !self.rng.chance(3) {
+            (false, "")
+        } else if self.rng.chance(50) {
+            self.tally.add("fault: launcher unavailable");
+            (true, "launcher_unavailable")
+        } else {
+            self.tally.add("fault: launcher refuses");
+            (true, "no_such_account")
+        };
+        let host = &mut self.hosts[index];
+        if host.barred.contains(&key) || !host.spool.contains_key(&key) {
+            return;
+        }
+        let input = if refused {
+            let refusal = Refusal {
+                code: code.into(),
+                text: "simulated".into(),
+            };
+            worker::Input::Refused { key, refusal }
+        } else {
+            host.shepherds.insert(
+                key,
+                Shepherd {
+                    since: self.now,
+                    ..Shepherd::default()
+                },
+            );
+            worker::Input::Started {
+                key,
+                account: "tessera-job".into(),
+                uid: 999,
+                containment: "cgroup2".into(),
+            }
+        };
+        self.at(
+            1,
+            Event::Worker {
+                host: index,
+                incarnation,
+                input,
+            },
+        );
+    }
+
+    pub(crate) fn run_item(
+        &mut self,
+        index: usize,
+        key: LaunchKey,
+        run: Run,
+    ) -> Result<(), String> {
+        self.serial += 1;
+        let generation = self.serial;
+        let process = host::process(&mut self.rng, run, self.now, generation);
+        let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
+            return Ok(());
+        };
+        if shepherd.process.is_some() {
+            return Err(format!(
+                "{key} was given attempt {} of {} while it runs another",
+                run.attempt, run.item
+            ));
+        }
+        let left = process.left;
+        shepherd.process = Some(process);
+        self.checker
+            .started(self.now, &self.hosts, index, key, run)?;
+        self.at(
+            left,
+            Event::ProcessEnd {
+                host: index,
+                key,
+                generation,
+            },
+        );
+        self.tell(index, 1, worker::Input::ItemStarted { key, run });
+        Ok(())
+    }
+
+    pub(crate) fn end_item(
+        &mut self,
+        index: usize,
+        key: LaunchKey,
+        run: Run,
+        grace: Duration,
+        limit: Option<tessera_model::state::Limit>,
+    ) {
+        self.serial += 1;
+        let generation = self.serial;
+        let quick = self.rng.between(1, 50);
+        let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
+            return;
+        };
+        shepherd.is_suspended = false;
+        let Some(process) = shepherd
+            .process
+            .as_mut()
+            .filter(|process| process.run == run)
+        else {
+            return;
+        };
+        if limit.is_some() {
+            self.tally.add("seen: limit");
+        }
+        process.limit = limit;
+        process.end = limit.map_or(End::Asked, End::Limit);
+        process.generation = generation;
+        let grace = u64::try_from(grace.as_millis()).unwrap_or(0);
+        let delay = if process.is_stubborn {
+            grace.max(1)
+        } else {
+            quick
+        };
+        self.at(
+            delay,
+            Event::ProcessEnd {
+                host: index,
+                key,
+                generation,
+            },
+        );
+    }
+
+    pub(crate) fn set_suspended(&mut self, index: usize, key: LaunchKey, is_suspended: bool) {
+        self.serial += 1;
+        let generation = self.serial;
+        let now = self.now;
+        let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
+            return;
+        };
+        shepherd.is_suspended = is_suspended;
+        let Some(process) = &mut shepherd.process else {
+            return;
+        };
+        if !is_suspended {
+            process.generation = generation;
+            let left = process.left.min(10_000);
+            debug_assert!(process.since <= now);
+            self.at(
+                left,
+                Event::ProcessEnd {
+                    host: index,
+                    key,
+                    generation,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn process_end(&mut self, index: usize, key: LaunchKey, generation: u64) {
+        let (wall, now) = (self.clock().wall, self.now);
+        let host = &mut self.hosts[index];
+        let Some(shepherd) = host.shepherds.get_mut(&key).filter(|s| !s.is_suspended) else {
+            return;
+        };
+        let Some(process) = shepherd.process.take_if(|p| p.generation == generation) else {
+            return;
+        };
+        let end = host::record(&process, process.end.clone(), wall, now);
+        host.exits.insert((key, process.run), end.clone());
+        let delay = self.rng.between(1, 3);
+        self.tell(
+            index,
+            delay,
+            worker::Input::ItemEnded {
+                key,
+                run: process.run,
+                end,
+            },
+        );
+    }
+
+    /// Everything of a launch ends now; what ran leaves a record only when its shepherd is there to write it.
+    pub(crate) fn end_shepherd(&mut self, index: usize, key: LaunchKey) {
+        let (wall, now) = (self.clock().wall, self.now);
+        let host = &mut self.hosts[index];
+        let Some(mut shepherd) = host.shepherds.remove(&key) else {
+            return;
+        };
+        if let Some(process) = shepherd.process.take() {
+            let end = host::record(&process, End::Asked, wall, now);
+            host.exits.insert((key, process.run), end);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! A few seeds as an ordinary test (thousands run in `cargo xtask sim`), the seeds that once failed, and the planted bugs
+//! that must be found.
+
+use tessera_sim::{Bug, Plan, run};
+
+/// Seeds that once showed a bug, with what it was.
+const REGRESSIONS: &[(u64, &str)] = &[
+    (
+        7,
+        "an action that failed for one item left the derived state of the job behind",
+    ),
+    (
+        24,
+        "a host that was removed and came back was given an item that it still ran",
+    ),
+    (
+        101,
+        "a surplus instance that was blocked kept its job from ending",
+    ),
+    (
+        119,
+        "a lost host that came back was given an item that it still ran",
+    ),
+];
+
+#[test]
+fn seeds_that_once_failed_pass() {
+    for (seed, what) in REGRESSIONS {
+        if let Err(fault) = run(*seed, &Plan::default()) {
+            panic!("{fault} (once: {what})");
+        }
+    }
+}
+
+#[test]
+fn some_seeds_pass() {
+    for seed in 10_000..10_040 {
+        if let Err(fault) = run(seed, &Plan::default()) {
+            panic!("{fault}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_does_the_same() {
+    let first = run(5, &Plan::default());
+    assert!(first.is_ok());
+    assert_eq!(first, run(5, &Plan::default()));
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for bug in [
+        Bug::EffectsBeforeCommit,
+        Bug::SpoolForgotten,
+        Bug::LossIsProof,
+    ] {
+        let plan = Plan {
+            bug: Some(bug),
+            ..Plan::default()
+        };
+        let found = (1..=100).any(|seed| run(seed, &plan).is_err());
+        assert!(found, "{bug:?} passed 100 seeds");
+    }
+}
