@@ -1,0 +1,85 @@
+//! What a host is.
+
+use super::parts::{at_most, read_name, read_text, text};
+use super::{ConvertError, PROPERTIES_MAX};
+use crate::proto;
+use std::collections::HashMap;
+use tessera_model::limits::SLOTS_MAX;
+use tessera_model::{HostFacts, Identity};
+
+pub(super) fn write(facts: HostFacts) -> proto::HostFacts {
+    proto::HostFacts {
+        name: facts.name,
+        slots: facts.slots,
+        properties: facts
+            .properties
+            .into_iter()
+            .map(|(name, value)| (name, text(value)))
+            .collect(),
+        resources: facts.resources.into_iter().collect(),
+        identity: Some(write_identity(facts.identity)),
+        panic: facts.panic.map(text),
+        version: facts.version,
+    }
+}
+
+pub(super) fn read(facts: proto::HostFacts) -> Result<HostFacts, ConvertError> {
+    at_most(facts.properties.len(), PROPERTIES_MAX, "facts.properties")?;
+    at_most(facts.resources.len(), PROPERTIES_MAX, "facts.resources")?;
+    if facts.slots > SLOTS_MAX {
+        let (got, max) = (facts.slots.into(), SLOTS_MAX.into());
+        return Err(ConvertError::Range {
+            field: "facts.slots",
+            got,
+            max,
+        });
+    }
+    Ok(HostFacts {
+        name: read_name(facts.name, "facts.name")?,
+        slots: facts.slots,
+        properties: read_map(facts.properties, "facts.properties", |value| {
+            read_text(value, "facts.properties")
+        })?,
+        resources: read_map(facts.resources, "facts.resources", Ok)?,
+        identity: read_identity(facts.identity)?,
+        panic: facts
+            .panic
+            .map(|why| read_text(why, "facts.panic"))
+            .transpose()?,
+        version: read_name(facts.version, "facts.version")?,
+    })
+}
+
+/// Reads a map, its names bounded.
+fn read_map<V>(
+    map: HashMap<String, V>,
+    field: &'static str,
+    value: impl Fn(V) -> Result<V, ConvertError>,
+) -> Result<std::collections::BTreeMap<String, V>, ConvertError> {
+    map.into_iter()
+        .map(|(name, v)| Ok((read_name(name, field)?, value(v)?)))
+        .collect()
+}
+
+fn write_identity(identity: Identity) -> proto::Identity {
+    use proto::identity::Kind;
+    let kind = match identity {
+        Identity::Proxy(account) => Kind::Proxy(account),
+        Identity::User => Kind::User(proto::Empty {}),
+        Identity::Desktop(user) => Kind::Desktop(user),
+    };
+    proto::Identity { kind: Some(kind) }
+}
+
+/// Reads who jobs run as. A kind that is not known is an error, never a guess.
+fn read_identity(identity: Option<proto::Identity>) -> Result<Identity, ConvertError> {
+    use proto::identity::Kind;
+    const FIELD: &str = "facts.identity";
+    let identity = identity.ok_or(ConvertError::Missing { field: FIELD })?;
+    match identity.kind {
+        Some(Kind::Proxy(account)) => Ok(Identity::Proxy(read_name(account, FIELD)?)),
+        Some(Kind::User(_)) => Ok(Identity::User),
+        Some(Kind::Desktop(user)) => Ok(Identity::Desktop(read_name(user, FIELD)?)),
+        None => Err(ConvertError::Unknown { field: FIELD }),
+    }
+}

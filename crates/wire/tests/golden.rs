@@ -1,0 +1,296 @@
+//! The bytes of every kind of message, as released. A changed line here is a broken promise to workers out there: add a
+//! field, never change one. `TESSERA_UPDATE=1` adds what is new.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tessera_model::host::Refusal;
+use tessera_model::msg::{
+    AttemptEnd, FromWorker, GoneCause, LaunchInventory, LaunchKey, Report, Run, RunLimits, ToWorker,
+};
+use tessera_model::state::{End, Limit};
+use tessera_model::{
+    Attempt, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Timestamp,
+};
+use tessera_wire::convert::{
+    LogAck, LogChunk, LogKey, LogStream, decode_ack, decode_chunk, decode_from_worker,
+    decode_to_worker, encode_ack, encode_chunk, encode_from_worker, encode_to_worker,
+};
+
+const FILE: &str = "tests/golden/v1.txt";
+const KEY: LaunchKey = LaunchKey {
+    job: JobId(12_345),
+    instance: InstanceNo(3),
+    launch: LaunchNo(2),
+};
+const RUN: Run = Run {
+    item: ItemIndex(41),
+    attempt: Attempt(7),
+};
+const AT: Timestamp = Timestamp(1_795_000_000_123);
+
+fn facts(identity: Identity) -> HostFacts {
+    HostFacts {
+        name: "rnd042".into(),
+        slots: 16,
+        properties: [("host.os".into(), "linux".into())].into(),
+        resources: [("host.memory".into(), 64_000)].into(),
+        identity,
+        panic: Some("clock".into()),
+        version: "0.1.0".into(),
+    }
+}
+
+fn ended(end: End) -> FromWorker {
+    let end = AttemptEnd {
+        end,
+        started: AT,
+        elapsed: Duration::from_nanos(1_500_000_001),
+        cpu: Duration::from_nanos(1_400_000_002),
+        peak_memory: 5_000_000_000,
+        printed: [300, 301],
+        kept: [200, 201],
+        leftovers: 2,
+    };
+    FromWorker::Report {
+        seq: 9,
+        report: Report::ItemEnded {
+            key: KEY,
+            run: RUN,
+            end,
+        },
+    }
+}
+
+fn gone(cause: GoneCause) -> FromWorker {
+    FromWorker::Report {
+        seq: 10,
+        report: Report::Gone { key: KEY, cause },
+    }
+}
+
+fn from_worker() -> Vec<(&'static str, FromWorker)> {
+    let inventory = LaunchInventory {
+        key: KEY,
+        current: Some(RUN),
+        is_closing: true,
+        is_suspended: true,
+    };
+    let account = "tessera-job".to_owned();
+    let started = Report::Started {
+        key: KEY,
+        account,
+        uid: 998,
+        containment: "cgroup2".to_owned(),
+    };
+    let refusal = Refusal {
+        code: "no_such_account".into(),
+        text: "no account mia".into(),
+    };
+    let refused = Report::Refused { key: KEY, refusal };
+    vec![
+        (
+            "hello_proxy",
+            FromWorker::Hello(facts(Identity::Proxy("tessera-job".into()))),
+        ),
+        ("hello_user", FromWorker::Hello(facts(Identity::User))),
+        (
+            "hello_desktop",
+            FromWorker::Hello(facts(Identity::Desktop("mia".into()))),
+        ),
+        ("inventory", FromWorker::Inventory(vec![inventory])),
+        (
+            "report_started",
+            FromWorker::Report {
+                seq: 7,
+                report: started,
+            },
+        ),
+        (
+            "report_refused",
+            FromWorker::Report {
+                seq: 8,
+                report: refused,
+            },
+        ),
+        ("report_exit", ended(End::Exit(-1))),
+        ("report_signal", ended(End::Signal(9))),
+        (
+            "report_not_started",
+            ended(End::NotStarted("exec: no such file".into())),
+        ),
+        ("report_item_time", ended(End::Limit(Limit::ItemTime))),
+        (
+            "report_instance_time",
+            ended(End::Limit(Limit::InstanceTime)),
+        ),
+        ("report_silence", ended(End::Limit(Limit::Silence))),
+        ("report_asked", ended(End::Asked)),
+        ("report_lost", ended(End::Lost)),
+        ("report_closed", gone(GoneCause::Closed)),
+        (
+            "report_gone_limit",
+            gone(GoneCause::Limit(Limit::InstanceTime)),
+        ),
+        ("report_starter_lost", gone(GoneCause::StarterLost)),
+        ("report_shepherd_lost", gone(GoneCause::ShepherdLost)),
+        ("report_unknown", gone(GoneCause::Unknown)),
+        (
+            "item_started",
+            FromWorker::ItemStarted {
+                key: KEY,
+                run: RUN,
+                at: AT,
+            },
+        ),
+        (
+            "progress",
+            FromWorker::Progress {
+                key: KEY,
+                run: RUN,
+                percent: 77,
+            },
+        ),
+        ("heartbeat", FromWorker::Heartbeat),
+    ]
+}
+
+fn to_worker() -> Vec<(&'static str, ToWorker)> {
+    let grace = Duration::from_secs(30);
+    let limits = RunLimits {
+        timelimit: Some(Duration::from_secs(3600)),
+        agendatimelimit: Some(Duration::from_secs(600)),
+        silence_limit: Some(Duration::from_secs(60)),
+        grace,
+        output_limit: 1 << 28,
+        progress: Some("([0-9]+)%".into()),
+    };
+    let (ticket, signature, template) = (vec![1, 2, 3], vec![4; 64], vec![5, 6]);
+    let start = ToWorker::Start {
+        key: KEY,
+        ticket,
+        signature,
+        template,
+        limits,
+        run: RUN,
+    };
+    vec![
+        ("start", start),
+        ("run", ToWorker::Run { key: KEY, run: RUN }),
+        (
+            "end_item",
+            ToWorker::EndItem {
+                key: KEY,
+                run: RUN,
+                grace,
+            },
+        ),
+        ("close", ToWorker::Close { key: KEY, grace }),
+        ("suspend", ToWorker::Suspend(KEY)),
+        ("resume", ToWorker::Resume(KEY)),
+        ("ack", ToWorker::Ack(300)),
+    ]
+}
+
+fn log_key(stream: LogStream) -> LogKey {
+    LogKey {
+        job: KEY.job,
+        item: RUN.item,
+        attempt: RUN.attempt,
+        stream,
+    }
+}
+
+fn chunk() -> LogChunk {
+    let data = b"frame 42\n"[..].into();
+    LogChunk {
+        key: log_key(LogStream::Err),
+        offset: 1000,
+        data,
+        final_size: Some(1009),
+    }
+}
+
+fn ack() -> LogAck {
+    LogAck {
+        key: log_key(LogStream::Index),
+        durable_to: 1009,
+        is_complete: true,
+    }
+}
+
+/// Prints every message by its name.
+fn print_all() -> String {
+    let from = from_worker()
+        .into_iter()
+        .map(|(name, m)| (name, encode_from_worker(&[m])));
+    let to = to_worker()
+        .into_iter()
+        .map(|(name, m)| (name, encode_to_worker(&[m])));
+    let logs = [
+        ("log_chunk", encode_chunk(chunk())),
+        ("log_ack", encode_ack(ack())),
+    ];
+    let mut text = String::new();
+    for (name, bytes) in from.chain(to).chain(logs) {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        writeln!(text, "{name} {hex}").unwrap();
+    }
+    text
+}
+
+fn golden() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    if std::env::var_os("TESSERA_UPDATE").is_some() {
+        let mut text = fs::read_to_string(&path).unwrap_or_default();
+        for line in print_all().lines() {
+            let name = line.split_inclusive(' ').next().unwrap();
+            if !text.lines().any(|old| old.starts_with(name)) {
+                writeln!(text, "{line}").unwrap();
+            }
+        }
+        fs::write(&path, text).unwrap();
+    }
+    fs::read_to_string(path).unwrap()
+}
+
+/// Answers the released bytes of a message.
+fn released(golden: &str, name: &str) -> Vec<u8> {
+    let line = golden
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let hex = line
+        .unwrap_or_else(|| panic!("{FILE} has no {name}"))
+        .as_bytes();
+    hex.chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn released_bytes_mean_what_they_meant() {
+    let golden = golden();
+    for (name, message) in from_worker() {
+        let read = decode_from_worker(&released(&golden, name)).unwrap();
+        assert_eq!(read.messages, [message], "{name}");
+    }
+    for (name, message) in to_worker() {
+        let read = decode_to_worker(&released(&golden, name)).unwrap();
+        assert_eq!(read.messages, [message], "{name}");
+    }
+    assert_eq!(
+        decode_chunk(&released(&golden, "log_chunk")).unwrap(),
+        chunk()
+    );
+    assert_eq!(decode_ack(&released(&golden, "log_ack")).unwrap(), ack());
+}
+
+#[test]
+fn this_program_prints_the_released_bytes() {
+    let (printed, golden) = (print_all(), golden());
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let changed = "the wire format has changed; see the head of this file";
+    assert_eq!(lines(&printed), lines(&golden), "{changed}");
+}
