@@ -1,0 +1,212 @@
+//! One method an endpoint.
+
+use super::events::EventStream;
+use super::log::{LogFollower, LogPart};
+use super::{Client, ClientError};
+use crate::PREFIX;
+use crate::query::{self, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, SubmitQuery};
+use crate::types::{
+    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Health, History,
+    HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
+    JoinTokenRequest, ModifyRequest, NewToken, SubmitReply, SubmitRequest, TokenRequest, Tokens,
+    Usage, Why,
+};
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a call answers.
+type Answer<T> = Result<T, ClientError>;
+
+macro_rules! errors {
+    () => {
+        "\n\n# Errors\nWhen the supervisor can't be reached or refuses."
+    };
+}
+
+impl Client {
+    #[doc = concat!("Says whether the supervisor serves; needs no token.", errors!())]
+    pub async fn health(&self) -> Answer<Health> {
+        self.get("/health").await
+    }
+
+    #[doc = concat!("Answers what farm this is and who the caller is to it.", errors!())]
+    pub async fn info(&self) -> Answer<Info> {
+        self.get("/info").await
+    }
+
+    #[doc = concat!("Submits a job; `dry_run` only checks it.", errors!())]
+    pub async fn submit(&self, job: &SubmitRequest, dry_run: bool) -> Answer<SubmitReply> {
+        self.post(
+            &format!("/jobs{}", query::print(&SubmitQuery { dry_run })),
+            job,
+        )
+        .await
+    }
+
+    #[doc = concat!("Answers a page of jobs, the newest first.", errors!())]
+    pub async fn jobs(&self, which: &JobsQuery) -> Answer<Jobs> {
+        self.get(&format!("/jobs{}", query::print(which))).await
+    }
+
+    #[doc = concat!("Answers everything about a job but its items.", errors!())]
+    pub async fn job(&self, job: u64) -> Answer<JobDetail> {
+        self.get(&format!("/jobs/{job}")).await
+    }
+
+    #[doc = concat!("Answers a page of a job's items.", errors!())]
+    pub async fn items(&self, job: u64, which: &ItemsQuery) -> Answer<Items> {
+        self.get(&format!("/jobs/{job}/items{}", query::print(which)))
+            .await
+    }
+
+    #[doc = concat!("Answers the attempts of an item (its place from 0).", errors!())]
+    pub async fn attempts(&self, job: u64, item: u32) -> Answer<Attempts> {
+        self.get(&format!("/jobs/{job}/items/{item}/attempts"))
+            .await
+    }
+
+    #[doc = concat!("Answers a page of a job's history.", errors!())]
+    pub async fn history(&self, job: u64, which: &HistoryQuery) -> Answer<History> {
+        self.get(&format!("/jobs/{job}/history{}", query::print(which)))
+            .await
+    }
+
+    #[doc = concat!("Answers why a job does not run, or not more of it.", errors!())]
+    pub async fn why(&self, job: u64) -> Answer<Why> {
+        self.get(&format!("/jobs/{job}/why")).await
+    }
+
+    #[doc = concat!("Acts on jobs, instances or items; each target has its own result.", errors!())]
+    pub async fn act(&self, action: &ActionRequest) -> Answer<ActionReply> {
+        self.post("/actions", action).await
+    }
+
+    #[doc = concat!("Changes a job.", errors!())]
+    pub async fn modify(&self, job: u64, change: &ModifyRequest) -> Answer<()> {
+        self.transport
+            .send_json(Method::PATCH, &path(&format!("/jobs/{job}")), change)
+            .await
+    }
+
+    #[doc = concat!("Submits an old job again, with these differences.", errors!())]
+    pub async fn resubmit(&self, job: u64, differences: &SubmitRequest) -> Answer<SubmitReply> {
+        self.post(&format!("/jobs/{job}/resubmit"), differences)
+            .await
+    }
+
+    #[doc = concat!("Reads a piece of an attempt's output as far as there is any (item: its place from 0).", errors!())]
+    pub async fn log(&self, job: u64, item: u32, which: &LogQuery) -> Answer<LogPart> {
+        LogPart::read(&self.transport, job, item, which).await
+    }
+
+    #[doc = concat!("Follows an attempt's output until it has ended and everything was read.", errors!())]
+    pub async fn follow_log(&self, job: u64, item: u32, which: LogQuery) -> Answer<LogFollower> {
+        LogFollower::open(self.transport.clone(), job, item, which).await
+    }
+
+    #[doc = concat!("Answers all hosts.", errors!())]
+    pub async fn hosts(&self) -> Answer<Hosts> {
+        self.get("/hosts").await
+    }
+
+    #[doc = concat!("Answers everything about a host, by name or id.", errors!())]
+    pub async fn host(&self, host: &str) -> Answer<HostDetail> {
+        self.get(&host_path(host, "")).await
+    }
+
+    #[doc = concat!("Locks a host: it finishes what it has and is given nothing.", errors!())]
+    pub async fn lock_host(&self, host: &str) -> Answer<()> {
+        self.transport
+            .send(Method::POST, &path(&host_path(host, "/lock")))
+            .await
+    }
+
+    #[doc = concat!("Unlocks a host.", errors!())]
+    pub async fn unlock_host(&self, host: &str) -> Answer<()> {
+        self.transport
+            .send(Method::POST, &path(&host_path(host, "/unlock")))
+            .await
+    }
+
+    #[doc = concat!("Forgets a host that is not connected.", errors!())]
+    pub async fn remove_host(&self, host: &str) -> Answer<()> {
+        self.transport
+            .send(Method::DELETE, &path(&host_path(host, "")))
+            .await
+    }
+
+    #[doc = concat!("Answers why a host does not run, or not more.", errors!())]
+    pub async fn host_why(&self, host: &str) -> Answer<HostWhy> {
+        self.get(&host_path(host, "/why")).await
+    }
+
+    /// Follows what happens. When this answers, everything from then on (or from `after` on) will come.
+    ///
+    /// # Errors
+    /// When the supervisor can't be reached or refuses.
+    pub async fn events(&self, which: EventsQuery) -> Answer<EventStream> {
+        EventStream::open(self.transport.clone(), which).await
+    }
+
+    #[doc = concat!("Makes a token.", errors!())]
+    pub async fn create_token(&self, token: &TokenRequest) -> Answer<NewToken> {
+        self.post("/tokens", token).await
+    }
+
+    #[doc = concat!("Answers the caller's tokens, or everybody's for an administrator.", errors!())]
+    pub async fn tokens(&self) -> Answer<Tokens> {
+        self.get("/tokens").await
+    }
+
+    #[doc = concat!("Revokes a token by its id.", errors!())]
+    pub async fn revoke_token(&self, id: &str) -> Answer<()> {
+        let mut below = "/tokens/".to_owned();
+        query::push_encoded(&mut below, id);
+        self.transport.send(Method::DELETE, &path(&below)).await
+    }
+
+    #[doc = concat!("Makes a join token for one host.", errors!())]
+    pub async fn create_join_token(&self, token: &JoinTokenRequest) -> Answer<JoinToken> {
+        self.post("/join-tokens", token).await
+    }
+
+    #[doc = concat!("Enrols a host; the token inside is the only proof.", errors!())]
+    pub async fn join(&self, host: &JoinRequest) -> Answer<JoinReply> {
+        self.post("/join", host).await
+    }
+
+    #[doc = concat!("Removes ended jobs, or says which it would.", errors!())]
+    pub async fn cleanup(&self, what: &CleanupRequest) -> Answer<CleanupReply> {
+        self.post("/cleanup", what).await
+    }
+
+    #[doc = concat!("Answers what the farm's state takes on disk.", errors!())]
+    pub async fn usage(&self) -> Answer<Usage> {
+        self.get("/usage").await
+    }
+
+    #[doc = concat!("Answers the supervisor's OpenAPI document.", errors!())]
+    pub async fn openapi(&self) -> Answer<serde_json::Value> {
+        self.get("/openapi.json").await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, below: &str) -> Answer<T> {
+        self.transport.get(&path(below)).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, below: &str, body: &impl Serialize) -> Answer<T> {
+        self.transport.post(&path(below), body).await
+    }
+}
+
+/// Answers the whole path.
+pub(super) fn path(below: &str) -> String {
+    format!("{PREFIX}{below}")
+}
+
+fn host_path(host: &str, below: &str) -> String {
+    let mut path = "/hosts/".to_owned();
+    query::push_encoded(&mut path, host);
+    path + below
+}

@@ -1,0 +1,158 @@
+//! The endpoints, declared for the OpenAPI document; `supervisor` serves them and [`crate::Client`] calls them.
+
+use crate::error::ApiError;
+use crate::query::{EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, SubmitQuery};
+use crate::types::{
+    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Event, Health, History,
+    HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
+    JoinTokenRequest, ModifyRequest, NewToken, SubmitReply, SubmitRequest, TokenRequest, Tokens,
+    Usage, Why,
+};
+
+/// What every endpoint may answer instead.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by utoipa only")]
+enum Errors {
+    /// Refused or failed; the status is that of the code.
+    #[response(status = "default")]
+    Refused(ApiError),
+}
+
+macro_rules! endpoint {
+    ($(#[$doc:meta])* $name:ident: $($path:tt)*) => {
+        $(#[$doc])*
+        #[utoipa::path($($path)*)]
+        pub fn $name() {}
+    };
+}
+
+endpoint!(
+    /// Says whether the supervisor serves; needs no token.
+    health: get, path = "/health", tag = "farm", security(()), responses((status = 200, body = Health)));
+endpoint!(
+    /// This document; needs no token.
+    openapi: get, path = "/openapi.json", tag = "farm", security(()), responses((status = 200, body = Object)));
+endpoint!(
+    /// What farm this is, and who you are to it.
+    info: get, path = "/info", tag = "farm", responses((status = 200, body = Info), Errors));
+endpoint!(
+    /// Submits a job.
+    ///
+    /// Answered when it is durable. All errors of the request come at once. The status is 200 when it existed already, by its
+    /// key, or was only checked.
+    submit: post, path = "/jobs", tag = "jobs", params(SubmitQuery), request_body = SubmitRequest,
+    responses((status = 201, body = SubmitReply), (status = 200, body = SubmitReply), Errors));
+endpoint!(
+    /// Lists jobs, the newest first.
+    jobs: get, path = "/jobs", tag = "jobs", params(JobsQuery), responses((status = 200, body = Jobs), Errors));
+endpoint!(
+    /// Everything about a job but its items.
+    job: get, path = "/jobs/{id}", tag = "jobs", params(("id" = u64, Path, description = "The job")),
+    responses((status = 200, body = JobDetail), Errors));
+endpoint!(
+    /// Changes a job.
+    modify: patch, path = "/jobs/{id}", tag = "jobs", params(("id" = u64, Path, description = "The job")),
+    request_body = ModifyRequest, responses((status = 204), Errors));
+endpoint!(
+    /// Submits an old job again, with the differences in the body.
+    ///
+    /// A chunk replaces partitions and the other way round; a command without a name takes its own name.
+    resubmit: post, path = "/jobs/{id}/resubmit", tag = "jobs", params(("id" = u64, Path, description = "The job")),
+    request_body = SubmitRequest, responses((status = 201, body = SubmitReply), (status = 200, body = SubmitReply), Errors));
+endpoint!(
+    /// Lists the items of a job in the agenda's order.
+    items: get, path = "/jobs/{id}/items", tag = "jobs", params(("id" = u64, Path, description = "The job"), ItemsQuery),
+    responses((status = 200, body = Items), Errors));
+endpoint!(
+    /// Lists the attempts of an item, the first first.
+    attempts: get, path = "/jobs/{id}/items/{item}/attempts", tag = "jobs",
+    params(("id" = u64, Path, description = "The job"), ("item" = u32, Path, description = "The item's place, from 0")),
+    responses((status = 200, body = Attempts), Errors));
+endpoint!(
+    /// The output of an attempt.
+    ///
+    /// Plain bytes, or frames when `framed` is set or both streams are asked for. A frame is a kind (one byte), a length (four
+    /// bytes, most significant first) and so many bytes: kind 1 is stdout, 2 stderr, 0 (empty) nothing new, 3 (empty) the end of
+    /// what was asked for. Offsets count bytes of output only. With `follow` the answer goes on until the attempt has ended and
+    /// all was sent. An item that has never run is answered with 409.
+    log: get, path = "/jobs/{id}/items/{item}/log", tag = "jobs",
+    params(("id" = u64, Path, description = "The job"), ("item" = u32, Path, description = "The item's place, from 0"), LogQuery),
+    responses(
+        (status = 200, content_type = "application/octet-stream", body = String, headers(
+            ("X-Tessera-Attempt" = u32, description = "The attempt"),
+            ("X-Tessera-Offset" = u64, description = "The place of the first byte"),
+            ("X-Tessera-Size" = u64, description = "How many bytes there are now"),
+            ("X-Tessera-Complete" = bool, description = "Whether the attempt has ended and no more will come"),
+        )),
+        Errors));
+endpoint!(
+    /// What happened to a job, the oldest first.
+    history: get, path = "/jobs/{id}/history", tag = "jobs", params(("id" = u64, Path, description = "The job"), HistoryQuery),
+    responses((status = 200, body = History), Errors));
+endpoint!(
+    /// Why a job does not run, or not more of it.
+    why: get, path = "/jobs/{id}/why", tag = "jobs", params(("id" = u64, Path, description = "The job")),
+    responses((status = 200, body = Why), Errors));
+endpoint!(
+    /// Acts on jobs, instances or items.
+    ///
+    /// Each target has its own result; one refusal stops no other.
+    act: post, path = "/actions", tag = "jobs", request_body = ActionRequest, responses((status = 200, body = ActionReply), Errors));
+endpoint!(
+    /// Lists hosts by name.
+    hosts: get, path = "/hosts", tag = "hosts", responses((status = 200, body = Hosts), Errors));
+endpoint!(
+    /// Everything about a host.
+    host: get, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    responses((status = 200, body = HostDetail), Errors));
+endpoint!(
+    /// Forgets a host that is not connected.
+    remove_host: delete, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    responses((status = 204), Errors));
+endpoint!(
+    /// Locks a host: it finishes what it has and is given nothing.
+    lock_host: post, path = "/hosts/{host}/lock", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    responses((status = 204), Errors));
+endpoint!(
+    /// Unlocks a host.
+    unlock_host: post, path = "/hosts/{host}/unlock", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    responses((status = 204), Errors));
+endpoint!(
+    /// Why a host does not run, or not more.
+    host_why: get, path = "/hosts/{host}/why", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    responses((status = 200, body = HostWhy), Errors));
+endpoint!(
+    /// Streams what happens, as server-sent events.
+    ///
+    /// The event's name is the `kind`, its id the `seq`, its data an `Event`. To resume send `Last-Event-ID` or `after`. The
+    /// first event is `hello` and tells where the stream begins; `resync` says that what was asked to resume after is no longer
+    /// kept: read the state anew. Both have `Resync` as data. A comment comes at least every 15 seconds.
+    events: get, path = "/events", tag = "farm",
+    params(EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "Resume after this event")),
+    responses((status = 200, content_type = "text/event-stream", body = Event), Errors));
+endpoint!(
+    /// Lists the caller's tokens, or everybody's for an administrator.
+    tokens: get, path = "/tokens", tag = "access", responses((status = 200, body = Tokens), Errors));
+endpoint!(
+    /// Makes a token; only this answer shows it.
+    create_token: post, path = "/tokens", tag = "access", request_body = TokenRequest,
+    responses((status = 201, body = NewToken), Errors));
+endpoint!(
+    /// Revokes a token.
+    revoke_token: delete, path = "/tokens/{id}", tag = "access", params(("id" = String, Path, description = "Its id")),
+    responses((status = 204), Errors));
+endpoint!(
+    /// Makes a join token for one host; needs an administrator.
+    create_join_token: post, path = "/join-tokens", tag = "access", request_body = JoinTokenRequest,
+    responses((status = 201, body = JoinToken), Errors));
+endpoint!(
+    /// Enrols a host; the join token is the only proof.
+    join: post, path = "/join", tag = "access", security(()), request_body = JoinRequest,
+    responses((status = 201, body = JoinReply), Errors));
+endpoint!(
+    /// What the farm's state takes on disk.
+    usage: get, path = "/usage", tag = "farm", responses((status = 200, body = Usage), Errors));
+endpoint!(
+    /// Removes ended jobs, or says which it would; needs an administrator.
+    cleanup: post, path = "/cleanup", tag = "farm", request_body = CleanupRequest,
+    responses((status = 200, body = CleanupReply), Errors));

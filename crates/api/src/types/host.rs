@@ -1,0 +1,86 @@
+//! Hosts as they are shown.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A line of a list of hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct HostRow {
+    /// Its id, a UUID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `up`, `away`, `down` or `panic`.
+    pub status: String,
+    /// Why, when it can't do its job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether it is given nothing new.
+    #[serde(default)]
+    pub is_locked: bool,
+    /// Slots that it offers.
+    pub slots: u32,
+    /// Slots in use.
+    pub used_slots: u32,
+    /// `proxy`, `user` or `desktop`.
+    pub mode: String,
+    /// The account that all its jobs run as, in modes `proxy` and `desktop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// `host.*` properties.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+    /// `host.*` amounts.
+    #[serde(default)]
+    pub resources: BTreeMap<String, u64>,
+    /// The version of its worker.
+    #[serde(default)]
+    pub version: String,
+    /// When it was last heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_ms: Option<i64>,
+}
+
+/// All hosts, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Hosts {
+    /// The hosts.
+    pub hosts: Vec<HostRow>,
+}
+
+/// Everything about a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct HostDetail {
+    /// What a list shows of it.
+    pub host: HostRow,
+    /// What runs there.
+    pub running: Vec<RunningRow>,
+}
+
+/// An instance on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct RunningRow {
+    /// The job.
+    pub job: u64,
+    /// The job's name.
+    pub name: String,
+    /// The job's owner.
+    pub user: String,
+    /// The instance.
+    pub instance: u32,
+    /// Which start of it.
+    pub launch: u32,
+    /// The account that it runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The item that it has, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
+    /// How people name that item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_name: Option<String>,
+    /// Since when it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+}

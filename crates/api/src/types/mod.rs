@@ -1,0 +1,29 @@
+//! What requests and answers are made of.
+
+mod action;
+mod event;
+mod farm;
+mod host;
+mod item;
+mod job;
+mod quantity;
+mod submit;
+mod upkeep;
+mod why;
+
+pub use action::{ActionReply, ActionRequest, Changed, TargetResult};
+pub use event::{Event, HELLO_KIND, History, PASSING_KINDS, RESYNC_KIND, Resync};
+pub use farm::{
+    Caller, Health, Info, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token,
+    TokenRequest, Tokens,
+};
+pub use host::{HostDetail, HostRow, Hosts, RunningRow};
+pub use item::{AttemptRow, Attempts, EndView, ItemRow, Items};
+pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
+pub use quantity::Quantity;
+pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
+pub use upkeep::{CleanedJob, CleanupReply, CleanupRequest, Usage};
+pub use why::{HostWhy, Reason, Why};
+
+#[cfg(test)]
+mod tests;

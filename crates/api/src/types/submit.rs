@@ -1,0 +1,165 @@
+//! Submitting and modifying.
+
+use super::Quantity;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A job to submit; also, with only some of the fields, what is different when an old one is submitted again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubmitRequest {
+    /// The argument vector. With a range, `QB_FRAME_NUMBER`, `QB_FRAME_START`, `QB_FRAME_END`, `QB_FRAME_STEP` and
+    /// `QB_FRAME_RANGE` in it stand for the item's frames.
+    #[schema(example = json!(["blender", "-b", "shot.blend", "-f", "QB_FRAME_NUMBER"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// A shell to run the command, which is joined by spaces for it: `/bin/sh`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell: Option<String>,
+    /// Name for people; the command's file name when none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Frames, such as `1-100`, `1-100x3`, `100--10`, `1,2,8-10`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
+    /// Frames an item (1).
+    #[schema(minimum = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<i64>,
+    /// Number of items; not together with `chunk`.
+    #[schema(minimum = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i64>,
+    /// Least number of digits of frame numbers (0: as they are).
+    #[schema(minimum = 0, maximum = 20)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub padding: Option<i64>,
+    /// `ascend`, `reverse` or `binary`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
+    /// 1 (served first) to 9999 (the default).
+    #[schema(minimum = 1, maximum = 9999)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i64>,
+    /// Number of instances that run at a time (1).
+    #[schema(minimum = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<i64>,
+    /// Only these hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<String>>,
+    /// Never these hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omithosts: Option<Vec<String>>,
+    /// Environment variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
+    /// Working directory, absolute; the account's home when none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// File mode mask in octal (`022`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub umask: Option<String>,
+    /// Retries of an item after a failed attempt (0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrywork: Option<i64>,
+    /// Pause before each of them (0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retryworkdelay: Option<Quantity>,
+    /// Retries of an instance that failed (0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrysubjob: Option<i64>,
+    /// Longest run of an instance (`none`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timelimit: Option<Quantity>,
+    /// Longest run of an item (`none`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agendatimelimit: Option<Quantity>,
+    /// Longest time without output of a running item (`none`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence_limit: Option<Quantity>,
+    /// Time between the polite signal and the kill (`30s`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Quantity>,
+    /// Bytes per stream that are kept of an attempt's output (`256M`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_limit: Option<Quantity>,
+    /// Pattern whose first group is the progress of an item in percent, such as `Rendered (\d+)%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// Jobs that must have completed first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waitfor: Option<Vec<u64>>,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// `pending` or `blocked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The account that owns the job, when it is another than the caller's; needs an administrator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Idempotency key: sent twice with it, the job exists once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// The answer to a submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SubmitReply {
+    /// The job; absent when it was only checked (`dry_run`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<u64>,
+    /// Whether it existed before, submitted with the same key.
+    pub existed: bool,
+    /// How many items it has.
+    #[serde(default)]
+    pub items: u32,
+    /// How many instances it has.
+    #[serde(default)]
+    pub instances: u32,
+}
+
+/// What to change of a job; a field that is left out stays as it is. An empty list of hosts means any, `"none"` takes a
+/// limit away.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModifyRequest {
+    /// Name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// 1 (served first) to 9999.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i64>,
+    /// Number of instances that run at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<i64>,
+    /// Only these hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<String>>,
+    /// Never these hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omithosts: Option<Vec<String>>,
+    /// Retries of an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrywork: Option<i64>,
+    /// Pause before each of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retryworkdelay: Option<Quantity>,
+    /// Retries of an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrysubjob: Option<i64>,
+    /// Longest run of an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timelimit: Option<Quantity>,
+    /// Longest run of an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agendatimelimit: Option<Quantity>,
+    /// Longest silence of an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence_limit: Option<Quantity>,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+}

@@ -1,0 +1,45 @@
+//! Why something waits.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One reason, with the hosts that it holds for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Reason {
+    /// A stable word: `no_free_slot`, `host_locked`, `not_in_hosts`, `waitfor`, `badlogin` …
+    pub kind: String,
+    /// How many hosts (or jobs, for `waitfor`) it holds for.
+    pub count: u32,
+    /// Some of their names.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// A sentence.
+    pub text: String,
+    /// What would change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Why a job does not run, or not more of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// The job.
+    pub job: u64,
+    /// Its state.
+    pub status: String,
+    /// A sentence that answers the question.
+    pub summary: String,
+    /// The reasons, the most telling first.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why a host does not run, or not more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct HostWhy {
+    /// Its name.
+    pub host: String,
+    /// A sentence that answers the question.
+    pub summary: String,
+    /// The reasons, the most telling first.
+    pub reasons: Vec<Reason>,
+}

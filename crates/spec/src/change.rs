@@ -1,0 +1,137 @@
+//! Changes to a job that exists, checked like a submission.
+
+use crate::field::FieldError;
+use crate::submit::SubmissionDraft;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What somebody wants to change, in the words they used; `None` leaves a field as it is. The fields are those of
+/// [`SubmissionDraft`]; an empty list of hosts means any host, `none` takes a time limit away.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the fields of SubmissionDraft")]
+pub struct ChangeDraft {
+    pub name: Option<String>,
+    pub priority: Option<i64>,
+    pub cpus: Option<i64>,
+    pub hosts: Option<Vec<String>>,
+    pub omithosts: Option<Vec<String>>,
+    pub retrywork: Option<i64>,
+    pub retryworkdelay: Option<String>,
+    pub retrysubjob: Option<i64>,
+    pub timelimit: Option<String>,
+    pub agendatimelimit: Option<String>,
+    pub silence_limit: Option<String>,
+    pub notes: Option<String>,
+}
+
+/// A change without errors; `None` leaves a field as it is, `Some(None)` takes a limit away.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the fields of JobSpec")]
+pub struct Change {
+    pub name: Option<String>,
+    pub priority: Option<u32>,
+    pub cpus: Option<u32>,
+    pub hosts: Option<BTreeSet<String>>,
+    pub omithosts: Option<BTreeSet<String>>,
+    pub retrywork: Option<u32>,
+    pub retrywork_delay: Option<Duration>,
+    pub retrysubjob: Option<u32>,
+    pub timelimit: Option<Option<Duration>>,
+    pub agendatimelimit: Option<Option<Duration>>,
+    pub silence_limit: Option<Option<Duration>>,
+    pub notes: Option<String>,
+}
+
+impl ChangeDraft {
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// All errors that were found, and one when nothing is to be changed.
+    pub fn validate(&self) -> Result<Change, Vec<FieldError>> {
+        if *self == Self::default() {
+            return Err(vec![
+                FieldError::new("", "nothing to change was given")
+                    .hint("name at least one field, such as priority"),
+            ]);
+        }
+        let checked = self.as_submission().validate().map(|valid| valid.spec);
+        let spec = checked?;
+        let said = |is_said: bool| is_said.then_some(());
+        Ok(Change {
+            name: said(self.name.is_some()).map(|()| spec.name),
+            priority: said(self.priority.is_some()).map(|()| spec.priority),
+            cpus: said(self.cpus.is_some()).map(|()| spec.cpus),
+            hosts: said(self.hosts.is_some()).map(|()| spec.hosts),
+            omithosts: said(self.omithosts.is_some()).map(|()| spec.omithosts),
+            retrywork: said(self.retrywork.is_some()).map(|()| spec.retrywork),
+            retrywork_delay: said(self.retryworkdelay.is_some()).map(|()| spec.retrywork_delay),
+            retrysubjob: said(self.retrysubjob.is_some()).map(|()| spec.retrysubjob),
+            timelimit: said(self.timelimit.is_some()).map(|()| spec.timelimit),
+            agendatimelimit: said(self.agendatimelimit.is_some()).map(|()| spec.agendatimelimit),
+            silence_limit: said(self.silence_limit.is_some()).map(|()| spec.silence_limit),
+            notes: said(self.notes.is_some()).map(|()| spec.notes),
+        })
+    }
+
+    /// Answers a submission of a harmless command with these fields, so that one set of rules checks both.
+    fn as_submission(&self) -> SubmissionDraft {
+        SubmissionDraft {
+            command: vec!["true".to_owned()],
+            name: self.name.clone(),
+            priority: self.priority,
+            cpus: self.cpus,
+            hosts: self.hosts.clone(),
+            omithosts: self.omithosts.clone(),
+            retrywork: self.retrywork,
+            retryworkdelay: self.retryworkdelay.clone(),
+            retrysubjob: self.retrysubjob,
+            timelimit: self.timelimit.clone(),
+            agendatimelimit: self.agendatimelimit.clone(),
+            silence_limit: self.silence_limit.clone(),
+            notes: self.notes.clone(),
+            ..SubmissionDraft::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_changes() {
+        let draft = ChangeDraft {
+            priority: Some(5),
+            timelimit: Some("none".into()),
+            agendatimelimit: Some("2h".into()),
+            hosts: Some(vec![]),
+            ..ChangeDraft::default()
+        };
+        let expected = Change {
+            priority: Some(5),
+            timelimit: Some(None),
+            agendatimelimit: Some(Some(Duration::from_secs(7_200))),
+            hosts: Some(BTreeSet::new()),
+            ..Change::default()
+        };
+        assert_eq!(draft.validate(), Ok(expected));
+    }
+
+    #[test]
+    fn all_errors_come_at_once() {
+        let draft = ChangeDraft {
+            priority: Some(0),
+            cpus: Some(0),
+            name: Some(" ".into()),
+            ..ChangeDraft::default()
+        };
+        let errors = draft.validate().expect_err("three errors");
+        let mut fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["cpus", "name", "priority"]);
+        assert_eq!(
+            ChangeDraft::default().validate().map_err(|e| e.len()),
+            Err(1)
+        );
+    }
+}

@@ -1,0 +1,429 @@
+use super::*;
+use proptest::prelude::*;
+
+fn draft(command: &[&str]) -> SubmissionDraft {
+    let command = command.iter().map(|part| (*part).to_owned()).collect();
+    SubmissionDraft {
+        command,
+        ..SubmissionDraft::default()
+    }
+}
+
+fn spec(draft: &SubmissionDraft) -> JobSpec {
+    draft
+        .validate()
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
+        .spec
+}
+
+/// Answers the fields with errors, sorted.
+fn wrong(draft: &SubmissionDraft) -> Vec<String> {
+    let errors = draft
+        .validate()
+        .map(|valid| valid.spec)
+        .expect_err("a bad draft");
+    let mut fields: Vec<String> = errors.into_iter().map(|error| error.field).collect();
+    fields.sort_unstable();
+    fields
+}
+
+#[test]
+fn what_is_not_said_has_the_default() {
+    let job = spec(&draft(&["/usr/bin/render", "-x"]));
+    assert_eq!(job.name, "render");
+    assert_eq!((job.priority, job.cpus, job.umask), (9_999, 1, 0o022));
+    assert_eq!(
+        (job.retrywork, job.retrysubjob, job.retrywork_delay),
+        (0, 0, Duration::ZERO)
+    );
+    assert_eq!(
+        (job.timelimit, job.agendatimelimit, job.silence_limit),
+        (None, None, None)
+    );
+    assert_eq!(
+        (job.grace, job.output_limit),
+        (Duration::from_secs(30), 256 << 20)
+    );
+    assert_eq!(job.kind, JobKind::CmdLine);
+    assert_eq!(
+        (job.cwd, job.progress, job.notes.as_str()),
+        (None, None, "")
+    );
+}
+
+#[test]
+fn all_that_is_said_arrives() {
+    let text = |text: &str| Some(text.to_owned());
+    let full = SubmissionDraft {
+        command: vec!["render".into(), "QB_FRAME_NUMBER".into()],
+        name: text("A shot"),
+        range: text("1-10"),
+        partitions: Some(3),
+        padding: Some(4),
+        order: text("binary"),
+        priority: Some(1),
+        cpus: Some(8),
+        hosts: Some(vec!["RND1, rnd2".into(), "rnd3".into()]),
+        omithosts: Some(vec!["rnd2".into()]),
+        env: Some(vec![
+            ("A".into(), "1".into()),
+            ("_b".into(), String::new()),
+            ("A".into(), "2".into()),
+        ]),
+        cwd: text("/tmp"),
+        umask: text("0027"),
+        retrywork: Some(3),
+        retryworkdelay: text("1m"),
+        retrysubjob: Some(-1),
+        timelimit: text("2h"),
+        agendatimelimit: text("90"),
+        silence_limit: text("5m"),
+        grace: text("0"),
+        output_limit: text("1G"),
+        progress: text(r"(\d+)%"),
+        waitfor: Some(vec!["3,1".into(), "3".into()]),
+        notes: text("two\nlines"),
+        status: text("blocked"),
+        user: text("mia"),
+        key: text("k 1"),
+        shell: None,
+        chunk: None,
+    };
+    let valid = full
+        .validate()
+        .unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert!(valid.is_blocked);
+    assert_eq!(
+        (valid.owner.map(|o| o.to_string()), valid.key),
+        (text("mia"), text("k 1"))
+    );
+    let job = valid.spec;
+    let JobKind::CmdRange(agenda) = &job.kind else {
+        panic!("no agenda")
+    };
+    assert_eq!(
+        (agenda.items(), agenda.padding(), agenda.order()),
+        (3, 4, Order::Binary)
+    );
+    assert_eq!(
+        job.hosts.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["rnd1", "rnd2", "rnd3"]
+    );
+    assert_eq!(job.env.get("A").map(String::as_str), Some("2"));
+    assert_eq!(
+        (job.umask, job.retrysubjob, job.grace),
+        (0o027, 0, Duration::ZERO)
+    );
+    assert_eq!(
+        job.waitfor.iter().map(|job| job.0).collect::<Vec<_>>(),
+        [1, 3]
+    );
+    assert_eq!(job.silence_limit, Some(Duration::from_secs(300)));
+    assert_eq!(job.output_limit, 1 << 30);
+}
+
+#[test]
+fn all_errors_come_at_once_each_with_its_field() {
+    let text = |text: &str| Some(text.to_owned());
+    let bad = SubmissionDraft {
+        command: vec!["render\0".into()],
+        name: text("a\nb"),
+        range: text("1-x"),
+        chunk: Some(0),
+        padding: Some(99),
+        order: text("sideways"),
+        priority: Some(0),
+        cpus: Some(-1),
+        hosts: Some(vec!["no host".into()]),
+        omithosts: Some(vec!["-".into()]),
+        env: Some(vec![("A=B".into(), "1".into()), ("C".into(), "\0".into())]),
+        cwd: text("tmp"),
+        umask: text("999"),
+        retrywork: Some(-2),
+        retryworkdelay: text("-1"),
+        retrysubjob: Some(1_000_000),
+        timelimit: text("0"),
+        agendatimelimit: text("5 parsecs"),
+        silence_limit: text("500d"),
+        grace: text(""),
+        output_limit: text("0"),
+        progress: text("("),
+        waitfor: Some(vec!["0".into()]),
+        notes: text("\0"),
+        status: text("running"),
+        user: text("Root"),
+        key: text(""),
+        shell: text("/bin/sh -x"),
+        partitions: None,
+    };
+    let expected = [
+        "agendatimelimit",
+        "chunk",
+        "command[0]",
+        "cpus",
+        "cwd",
+        "env",
+        "env.C",
+        "grace",
+        "hosts",
+        "key",
+        "name",
+        "notes",
+        "omithosts",
+        "order",
+        "output_limit",
+        "padding",
+        "priority",
+        "progress",
+        "range",
+        "retrysubjob",
+        "retrywork",
+        "retryworkdelay",
+        "shell",
+        "silence_limit",
+        "status",
+        "timelimit",
+        "umask",
+        "user",
+        "waitfor",
+    ];
+    assert_eq!(wrong(&bad), expected);
+}
+
+#[test]
+fn a_token_needs_a_range_and_a_range_no_token() {
+    let errors = draft(&["render", "-f", "QB_FRAME_NUMBER"])
+        .validate()
+        .expect_err("no range");
+    assert_eq!(
+        errors[0].to_string(),
+        "command[2]: QB_FRAME_NUMBER stands for a frame, and the job has no range (add a range such as 1-100)"
+    );
+    assert_eq!(
+        wrong(&draft(&["sh", "-c", "echo $QB_FRAME_RANGE"])),
+        ["command[2]"]
+    );
+    let ranged = SubmissionDraft {
+        range: Some("1-3".into()),
+        ..draft(&["render"])
+    };
+    assert_eq!(spec(&ranged).items(), 3);
+}
+
+#[test]
+fn what_is_about_frames_needs_frames() {
+    let bad = SubmissionDraft {
+        chunk: Some(2),
+        padding: Some(4),
+        order: Some("reverse".into()),
+        ..draft(&["true"])
+    };
+    assert_eq!(wrong(&bad), ["chunk", "order", "padding"]);
+    let both = SubmissionDraft {
+        range: Some("1-9".into()),
+        chunk: Some(2),
+        partitions: Some(2),
+        ..draft(&["true"])
+    };
+    assert_eq!(wrong(&both), ["partitions"]);
+    let large = SubmissionDraft {
+        range: Some("1-20000000".into()),
+        ..draft(&["true"])
+    };
+    assert_eq!(wrong(&large), ["range"]);
+}
+
+#[test]
+fn a_shell_gets_the_command_as_one_text() {
+    let job = spec(&SubmissionDraft {
+        shell: Some("/bin/bash".into()),
+        ..draft(&["echo", "a", "|", "wc"])
+    });
+    assert_eq!(job.command, ["/bin/bash", "-c", "echo a | wc"]);
+    assert_eq!(job.name, "echo");
+    let one = spec(&SubmissionDraft {
+        shell: Some("sh".into()),
+        ..draft(&["/opt/nuke -x | tee log"])
+    });
+    assert_eq!(one.name, "nuke");
+}
+
+#[test]
+fn commands_are_bounded() {
+    assert_eq!(wrong(&draft(&[])), ["command"]);
+    assert_eq!(wrong(&draft(&["  ", "x"])), ["command"]);
+    assert_eq!(wrong(&draft(&vec!["a"; 5_000])), ["command"]);
+    assert_eq!(wrong(&draft(&["a", &"b".repeat(200_000)])), ["command"]);
+    assert!(
+        draft(&["render", ""]).validate().is_ok(),
+        "an empty argument is an argument"
+    );
+}
+
+#[test]
+fn default_names_are_names() {
+    for (program, name) in [("/a/b/", "b"), ("///", "job"), ("a\nb", "a?b"), ("x", "x")] {
+        let job = draft(&[program]);
+        assert_eq!(spec(&job).name, name, "{program:?}");
+    }
+    let long = "ä".repeat(400);
+    assert!(spec(&draft(&[&long])).name.len() <= tessera_model::limits::NAME_BYTES_MAX);
+}
+
+#[test]
+fn environments_are_bounded() {
+    let many = (0..5_000)
+        .map(|n| (format!("V{n}"), String::new()))
+        .collect();
+    assert_eq!(
+        wrong(&SubmissionDraft {
+            env: Some(many),
+            ..draft(&["a"])
+        }),
+        ["env"]
+    );
+    let large = vec![("A".to_owned(), "x".repeat(300_000))];
+    assert_eq!(
+        wrong(&SubmissionDraft {
+            env: Some(large),
+            ..draft(&["a"])
+        }),
+        ["env"]
+    );
+    let wrong_names = (0..5_000)
+        .map(|n| (format!("{n}"), String::new()))
+        .collect();
+    let errors = SubmissionDraft {
+        env: Some(wrong_names),
+        ..draft(&["a"])
+    }
+    .validate()
+    .expect_err("bad names");
+    assert_eq!(errors.len(), crate::field::ERRORS_MAX);
+}
+
+#[test]
+fn hosts_that_are_all_ruled_out_are_an_error() {
+    let none = SubmissionDraft {
+        hosts: Some(vec!["a,b".into()]),
+        omithosts: Some(vec!["B,a,c".into()]),
+        ..draft(&["true"])
+    };
+    assert_eq!(wrong(&none), ["omithosts"]);
+}
+
+#[test]
+fn patterns_are_linear_and_have_a_group() {
+    let progress = |text: &str| SubmissionDraft {
+        progress: Some(text.into()),
+        ..draft(&["true"])
+    };
+    assert!(progress(r"^Rendered +(\d{1,3}) ?%").validate().is_ok());
+    for bad in [
+        "",
+        r"\d+%",
+        "(",
+        r"(a)\1",
+        "(?=x)(y)",
+        "((a{500}){500}){500}",
+        &format!("{}a{}", "(".repeat(200), ")".repeat(200)),
+    ] {
+        assert_eq!(wrong(&progress(bad)), ["progress"], "{bad}");
+    }
+}
+
+#[test]
+fn an_overlay_replaces_what_it_says() {
+    let old = SubmissionDraft {
+        range: Some("1-10".into()),
+        chunk: Some(2),
+        name: Some("old".into()),
+        timelimit: Some("1h".into()),
+        ..draft(&["a", "b"])
+    };
+    let over = SubmissionDraft {
+        partitions: Some(4),
+        timelimit: Some("none".into()),
+        ..SubmissionDraft::default()
+    };
+    let new = old.clone().overlaid(over);
+    assert_eq!(
+        (new.chunk, new.partitions, new.name.as_deref()),
+        (None, Some(4), Some("old"))
+    );
+    assert_eq!(spec(&new).timelimit, None);
+    let new = spec(&old.overlaid(draft(&["/bin/c"])));
+    assert_eq!(
+        (new.name.as_str(), new.command.as_slice()),
+        ("c", &["/bin/c".to_owned()][..])
+    );
+}
+
+fn any_good_draft() -> impl Strategy<Value = SubmissionDraft> {
+    let agenda = proptest::option::of(("-?[0-9]{1,3}", 1_i64..9, 0_i64..5, any::<bool>()));
+    let times = (
+        proptest::option::of(1_u32..100_000),
+        proptest::option::of(0_u32..100_000),
+    );
+    (
+        proptest::collection::vec("[a-z /%é]{1,9}x", 1..5),
+        agenda,
+        times,
+        1_i64..9_999,
+        0_i64..9,
+        0_u32..0o777,
+    )
+        .prop_map(
+            |(command, agenda, (limit, grace), priority, retrywork, umask)| {
+                let mut draft = SubmissionDraft {
+                    command,
+                    priority: Some(priority),
+                    retrywork: Some(retrywork),
+                    timelimit: limit.map(|seconds| seconds.to_string()),
+                    grace: grace.map(|seconds| seconds.to_string()),
+                    umask: Some(format!("{umask:o}")),
+                    ..SubmissionDraft::default()
+                };
+                if let Some((start, split, padding, is_chunk)) = agenda {
+                    draft.range = Some(format!("{start}-500x7,1000,1001"));
+                    draft.padding = Some(padding);
+                    *(if is_chunk {
+                        &mut draft.chunk
+                    } else {
+                        &mut draft.partitions
+                    }) = Some(split);
+                }
+                draft
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn a_job_submitted_again_is_the_same(draft in any_good_draft()) {
+        let job = spec(&draft);
+        prop_assert_eq!(spec(&SubmissionDraft::of(&job)), job);
+    }
+
+    #[test]
+    fn any_text_in_any_field_is_checked(
+        texts in proptest::collection::vec(proptest::option::of(any::<String>()), 16),
+        numbers in proptest::collection::vec(proptest::option::of(any::<i64>()), 7),
+    ) {
+        let text = |n: usize| texts[n].clone();
+        let list = |n: usize| texts[n].clone().map(|text| vec![text]);
+        let draft = SubmissionDraft {
+            command: list(0).unwrap_or_default(),
+            shell: text(1), name: text(2), range: text(3), order: text(4), hosts: list(5), omithosts: list(6),
+            env: text(7).map(|text| vec![(text.clone(), text)]),
+            cwd: text(8), umask: text(9), timelimit: text(10), output_limit: text(11), progress: text(12),
+            waitfor: list(13), user: text(14), key: text(15),
+            chunk: numbers[0], partitions: numbers[1], padding: numbers[2], priority: numbers[3], cpus: numbers[4],
+            retrywork: numbers[5], retrysubjob: numbers[6],
+            ..SubmissionDraft::default()
+        };
+        if let Err(errors) = draft.validate() {
+            prop_assert!(!errors.is_empty());
+        }
+    }
+}
