@@ -91,13 +91,22 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Says whether it passes by itself: a directory that doesn't answer is no verdict on the account.
+    /// Says whether it passes by itself: a directory that doesn't answer, a full disk or a busy launcher is no verdict on
+    /// the account.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "directory_unavailable" | "launcher_unavailable" | "ticket_expired"
-        )
+        let passing = [
+            "directory_unavailable",
+            "launcher_unavailable",
+            "ticket_expired",
+            "ticket_replayed",
+            "ticket_superseded",
+            "spool_unwritable",
+            "state_unwritable",
+            "containment_failed",
+            "busy",
+        ];
+        passing.contains(&self.code.as_str())
     }
 }
 

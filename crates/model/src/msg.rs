@@ -76,7 +76,7 @@ pub enum ToWorker {
         /// The first item.
         run: Run,
     },
-    /// Run an item in an instance that has none.
+    /// Run an item in an instance, at once or when its current one has ended.
     Run {
         /// Where.
         key: LaunchKey,
@@ -150,6 +150,8 @@ pub struct LaunchInventory {
     pub key: LaunchKey,
     /// What runs in it.
     pub current: Option<Run>,
+    /// What it runs next without being asked.
+    pub queued: Option<Run>,
     /// Whether it is ending and takes no more items.
     pub is_closing: bool,
     /// Whether it is suspended.

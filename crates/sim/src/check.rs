@@ -110,7 +110,10 @@ impl Checker {
                         key.job, run.item
                     ));
                 }
-                if !self.lost_hosts.contains(&host.id) {
+                let is_lost = |host: Option<&Host>| {
+                    host.is_some_and(|host| self.lost_hosts.contains(&host.id))
+                };
+                if !is_lost(Some(host)) && !is_lost(hosts.get(index)) {
                     let name = &host.name;
                     return Err(format!(
                         "{key} starts {}#{} at {now} while {other} runs it on {name}",

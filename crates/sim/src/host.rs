@@ -127,7 +127,8 @@ pub fn process(rng: &mut Rng, run: Run, now: u64, generation: u64) -> Process {
     let left = if rng.chance(5) {
         rng.between(60_000, 400_000)
     } else {
-        rng.between(5, 8_000)
+        let most = if rng.chance(60) { 600 } else { 8_000 };
+        rng.between(5, most)
     };
     Process {
         run,

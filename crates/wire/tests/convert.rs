@@ -201,10 +201,12 @@ fn report() -> impl Strategy<Value = Report> {
 }
 
 fn inventory() -> impl Strategy<Value = LaunchInventory> {
-    (key(), option::of(run()), any::<bool>(), any::<bool>()).prop_map(
-        |(key, current, is_closing, is_suspended)| LaunchInventory {
+    let runs = (option::of(run()), option::of(run()));
+    (key(), runs, any::<bool>(), any::<bool>()).prop_map(
+        |(key, (current, queued), is_closing, is_suspended)| LaunchInventory {
             key,
             current,
+            queued,
             is_closing,
             is_suspended,
         },

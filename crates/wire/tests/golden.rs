@@ -75,6 +75,7 @@ fn from_worker() -> Vec<(&'static str, FromWorker)> {
     let inventory = LaunchInventory {
         key: KEY,
         current: Some(RUN),
+        queued: None,
         is_closing: true,
         is_suspended: true,
     };

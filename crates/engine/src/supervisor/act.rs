@@ -392,6 +392,7 @@ impl Engine {
                 self.close(t, key, next, grace);
             }
             (Rule::FinishThen(next), Some(key)) => {
+                self.recall(t, key);
                 if let Some(launch) = self.launches.get_mut(&key) {
                     launch.phase = Phase::Finishing(next);
                     t.change(Change::Launch(key));
@@ -455,6 +456,9 @@ impl Engine {
                 launch: key.launch,
             }
         };
+        if stop {
+            self.recall(t, key);
+        }
         self.set_instance(t, key.job, key.instance, status);
         if let Some(run) = current.filter(|run| self.is_current(key.job, *run))
             && let Some(job) = self.jobs.get(&key.job)
@@ -536,7 +540,10 @@ impl Engine {
                 }
                 Rule::EndAndBecome(next) => self.end_item(t, by, id, *item, next, action),
                 Rule::Stop | Rule::Continue => {
-                    if let Some(key) = self.launch_of_item(id, *item) {
+                    // One that was only given ahead does not run yet: there is nothing to stop.
+                    let key = self.launch_of_item(id, *item);
+                    let runs = key.and_then(|key| self.launches.get(&key)?.current);
+                    if let Some(key) = key.filter(|_| runs.is_some_and(|run| run.item == *item)) {
                         self.stop_or_go_on(t, key, rule == Rule::Stop);
                     }
                 }
@@ -607,7 +614,7 @@ impl Engine {
     fn launch_of_item(&self, id: JobId, item: ItemIndex) -> Option<LaunchKey> {
         let attempt = self.jobs.get(&id)?.items.get(item).attempt;
         self.launches_of(id)
-            .find(|launch| launch.current == Some(Run { item, attempt }))
+            .find(|launch| launch.runs().any(|run| run == Run { item, attempt }))
             .map(|launch| launch.key)
     }
 

@@ -15,7 +15,7 @@ impl Engine {
         let mut faults = Vec::new();
         let mut holders: BTreeMap<(u64, ItemIndex), Vec<LaunchKey>> = BTreeMap::new();
         for launch in self.launches.values() {
-            if let Some(run) = launch.current {
+            for run in launch.runs() {
                 holders
                     .entry((launch.key.job.0, run.item))
                     .or_default()
@@ -65,7 +65,7 @@ impl Engine {
                 launch.phase
             ));
         }
-        if let Some(run) = launch.current {
+        for run in launch.runs() {
             let core = job.items.get(run.item);
             let current = core.status.is_active() && core.attempt == run.attempt;
             if run.attempt > core.attempt {

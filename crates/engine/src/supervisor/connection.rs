@@ -137,6 +137,11 @@ impl Engine {
             t.change(Change::Host(id));
             t.event(kind, About::host(id).by(&by.name), text);
             self.refresh_host(id);
+            let launches = self.hosts.get(&id).map(|host| host.launches.clone());
+            for key in launches.into_iter().flatten().filter(|_| is_locked) {
+                self.recall(t, key);
+                self.settle(t, key.job);
+            }
         }
         Ok(Answer::Done)
     }

@@ -71,11 +71,13 @@ impl Engine {
             mode: host.facts.identity.word(),
             phase: Phase::Open,
             current: None,
+            queued: None,
             current_since: t.now.wall,
             current_started: None,
             progress: None,
             since: t.now.wall,
             is_started: false,
+            is_quick: false,
         };
         host.launches.insert(key);
         let host_name = host.facts.name.clone();
@@ -124,7 +126,8 @@ impl Engine {
         self.settle(t, id);
     }
 
-    /// Makes an item the current one of a launch, with the next attempt number.
+    /// Makes an item the current one of a launch, or the queued one when it has a current one, with the next attempt
+    /// number.
     fn assign(&mut self, t: &mut Turn<'_>, key: LaunchKey, item: ItemIndex) -> Option<Run> {
         let launch = self.launches.get_mut(&key)?;
         let job = self.jobs.get_mut(&key.job)?;
@@ -135,10 +138,14 @@ impl Engine {
             item,
             attempt: core.attempt,
         };
-        launch.current = Some(run);
-        launch.current_since = t.now.wall;
-        launch.current_started = None;
-        launch.progress = None;
+        if launch.current.is_none() {
+            launch.current = Some(run);
+            launch.current_since = t.now.wall;
+            launch.current_started = None;
+            launch.progress = None;
+        } else {
+            launch.queued = Some(run);
+        }
         job.started.get_or_insert(t.now.wall);
         let host = launch.host;
         t.change(Change::Launch(key));
@@ -154,16 +161,17 @@ impl Engine {
         Some(run)
     }
 
-    /// Gives an idle launch its next item, or ends it.
+    /// Gives an idle launch its next item, or ends it; gives one whose items are over quickly another ahead.
     pub(super) fn advance(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
         let Some(launch) = self
             .launches
             .get(&key)
-            .filter(|launch| launch.current.is_none())
+            .filter(|launch| launch.queued.is_none())
         else {
             return;
         };
         let (host_id, phase) = (launch.host, launch.phase);
+        let (is_idle, is_quick) = (launch.current.is_none(), launch.is_quick);
         let may_stay = self.hosts.get(&host_id).is_some_and(|h| {
             !h.is_locked && !matches!(h.state, HostState::Panic(_) | HostState::Down)
         });
@@ -171,6 +179,12 @@ impl Engine {
         let owns = job.and_then(|job| job.instance(key.instance)).is_some_and(|instance| {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
         });
+        if !is_idle {
+            if is_quick && phase == Phase::Open && owns && may_stay {
+                self.give_ahead(t, key, host_id);
+            }
+            return;
+        }
         match phase {
             Phase::Closing => {}
             Phase::Open if owns && may_stay => {
@@ -179,6 +193,7 @@ impl Engine {
                         if let Some(run) = self.assign(t, key, item) {
                             self.send(t, host_id, ToWorker::Run { key, run });
                         }
+                        self.advance(t, key);
                     }
                     None => self.close(t, key, InstanceWord::Pending, Duration::ZERO),
                 }
@@ -186,6 +201,46 @@ impl Engine {
             Phase::Open => self.close(t, key, InstanceWord::Pending, Duration::ZERO),
             Phase::Finishing(next) => self.close(t, key, next, Duration::ZERO),
         }
+    }
+
+    /// Gives a launch with a current item another to run right after it, if the job has more ready items than instances:
+    /// what the others could take at once is left to them.
+    fn give_ahead(&mut self, t: &mut Turn<'_>, key: LaunchKey, host: HostId) {
+        let job = self.jobs.get(&key.job).filter(|job| !job.is_cmdline());
+        let job = job.filter(|job| job.items.ready() > u64::from(job.spec.instances()));
+        let item = job.and_then(|job| job.next_item(key.instance));
+        if let Some(run) = item.and_then(|item| self.assign(t, key, item)) {
+            self.send(t, host, ToWorker::Run { key, run });
+        }
+    }
+
+    /// Takes back the item that a launch was given ahead; it may start again when the worker has said that it did not.
+    pub(super) fn recall(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
+        let Some(launch) = self.launches.get(&key) else {
+            return;
+        };
+        let host = launch.host;
+        let Some(run) = launch.queued.filter(|run| self.is_current(key.job, *run)) else {
+            return;
+        };
+        let Some(job) = self.jobs.get_mut(&key.job) else {
+            return;
+        };
+        let mut core = job.items.get(run.item);
+        core.status = ItemStatus::Pending;
+        job.items.hold(run.item);
+        let text = "taken back before it began".to_owned();
+        self.set_item(
+            t,
+            key.job,
+            run.item,
+            core,
+            About::job(key.job),
+            kind::ITEM_CHANGED,
+            text,
+        );
+        let grace = Duration::ZERO;
+        self.send(t, host, ToWorker::EndItem { key, run, grace });
     }
 
     /// Tells a launch to end; its instance becomes `next` at once, its slot is free when it is gone.
@@ -201,6 +256,10 @@ impl Engine {
         };
         let host = launch.host;
         if launch.phase != Phase::Closing {
+            self.recall(t, key);
+            let Some(launch) = self.launches.get_mut(&key) else {
+                return;
+            };
             launch.phase = Phase::Closing;
             t.change(Change::Launch(key));
             self.send(t, host, ToWorker::Close { key, grace });

@@ -52,11 +52,9 @@ impl Engine {
             }
         }
         // Nothing ran: the attempt leaves no row of history and uses up nothing.
-        if let Some(run) = self
-            .launches
-            .get_mut(&key)
-            .and_then(|launch| launch.current.take())
-        {
+        let launch = self.launches.get_mut(&key);
+        let runs = launch.map(|launch| [launch.current.take(), launch.queued.take()]);
+        for run in runs.into_iter().flatten().flatten() {
             if self.is_current(key.job, run) {
                 self.put_back(t, key, host_id, run, "its host refused the account");
             }

@@ -86,6 +86,8 @@ pub struct LaunchImage {
     pub phase: Phase,
     /// What it runs.
     pub current: Option<Run>,
+    /// What it runs next.
+    pub queued: Option<Run>,
     /// Since when (assigned).
     pub current_since: Timestamp,
     /// Since when it exists.
@@ -143,6 +145,7 @@ impl Engine {
             mode: launch.mode.to_owned(),
             phase: launch.phase,
             current: launch.current,
+            queued: launch.queued,
             current_since: launch.current_since,
             since: launch.since,
             is_started: launch.is_started,
@@ -291,7 +294,9 @@ impl Engine {
         let host = self.hosts.get_mut(&image.host).ok_or_else(stray)?;
         let job = self.jobs.get_mut(&key.job).ok_or_else(stray)?;
         host.launches.insert(key);
-        if let Some(run) = image.current.filter(|run| run.item.0 < job.items.len()) {
+        let items = job.items.len();
+        let runs = [image.current, image.queued].into_iter().flatten();
+        for run in runs.filter(|run| run.item.0 < items) {
             let core = job.items.get(run.item);
             if !(core.status.is_active() && core.attempt == run.attempt) {
                 job.items.hold(run.item);
@@ -304,11 +309,13 @@ impl Engine {
             mode: mode_word(&image.mode),
             phase: image.phase,
             current: image.current,
+            queued: image.queued,
             current_since: image.current_since,
             current_started: None,
             progress: None,
             since: image.since,
             is_started: image.is_started,
+            is_quick: false,
         };
         self.launches.insert(key, launch);
         Ok(())
@@ -321,10 +328,9 @@ impl Engine {
         let owned: BTreeSet<_> = self
             .launches
             .values()
-            .filter_map(|launch| {
-                launch
-                    .current
-                    .map(|run| (launch.key.job, run.item, run.attempt))
+            .flat_map(|launch| {
+                let job = launch.key.job;
+                launch.runs().map(move |run| (job, run.item, run.attempt))
             })
             .collect();
         for job in self.jobs.values_mut() {

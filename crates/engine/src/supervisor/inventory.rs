@@ -56,47 +56,38 @@ impl Engine {
 
     fn reconcile(&mut self, t: &mut Turn<'_>, id: HostId, has: &LaunchInventory) {
         let key = has.key;
-        let Some(launch) = self.launches.get(&key) else {
+        let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
-        if launch.phase == Phase::Closing {
-            let current = launch.current;
-            if !has.is_closing {
-                self.send(
-                    t,
-                    id,
-                    ToWorker::Close {
-                        key,
-                        grace: self.grace(key.job),
-                    },
-                );
-            }
-            if let Some(run) = current.filter(|run| has.current != Some(*run)) {
-                self.forget_run(t, key, run);
-            }
-            return;
+        if !launch.is_started && has.current.is_some() {
+            // The report that it exists died with an older worker process.
+            launch.is_started = true;
+            t.change(Change::Launch(key));
         }
-        let wanted = launch.current;
-        match (wanted, has.current) {
-            (Some(run), Some(runs)) if run == runs => self.remind(t, id, has, run),
-            (Some(run), None) if has.is_closing => {
-                // It ends without having taken the item; `Gone` follows and puts it back.
-                debug_assert!(run.attempt.0 > 0);
-            }
-            (Some(run), None) if self.is_current(key.job, run) => {
+        let (phase, wanted) = (launch.phase, [launch.current, launch.queued]);
+        let there = [has.current, has.queued];
+        if phase == Phase::Closing && !has.is_closing {
+            let grace = self.grace(key.job);
+            self.send(t, id, ToWorker::Close { key, grace });
+        }
+        for run in there
+            .into_iter()
+            .flatten()
+            .filter(|run| !wanted.contains(&Some(*run)))
+        {
+            let grace = Duration::ZERO;
+            self.send(t, id, ToWorker::EndItem { key, run, grace });
+        }
+        for run in wanted.into_iter().flatten() {
+            if there.contains(&Some(run)) {
+                if phase != Phase::Closing {
+                    self.remind(t, id, has, run);
+                }
+            } else if phase == Phase::Closing || !self.is_current(key.job, run) {
+                self.forget_run(t, key, run);
+            } else if !has.is_closing {
                 self.send(t, id, ToWorker::Run { key, run });
             }
-            (Some(run), None) => self.forget_run(t, key, run),
-            (_, Some(stale)) => self.send(
-                t,
-                id,
-                ToWorker::EndItem {
-                    key,
-                    run: stale,
-                    grace: Duration::ZERO,
-                },
-            ),
-            (None, None) => {}
         }
     }
 
@@ -119,7 +110,9 @@ impl Engine {
             .jobs
             .get(&key.job)
             .map(|job| job.items.get(run.item).status);
+        let is_queued = has.queued == Some(run);
         match (status == Some(ItemStatus::Suspended), has.is_suspended) {
+            _ if is_queued => {}
             (true, false) => self.send(t, id, ToWorker::Suspend(key)),
             (false, true) => self.send(t, id, ToWorker::Resume(key)),
             (true, true) | (false, false) => {}
@@ -131,7 +124,11 @@ impl Engine {
         let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
-        launch.current = None;
+        if launch.current == Some(run) {
+            launch.current = launch.queued.take();
+        } else {
+            launch.queued = None;
+        }
         t.change(Change::Launch(key));
         self.let_go(key.job, run);
         self.settle(t, key.job);

@@ -74,7 +74,9 @@ pub struct Launch {
     pub phase: Phase,
     /// The item that it was given last and that has not ended.
     pub current: Option<Run>,
-    /// When that was assigned.
+    /// The item that it runs next without being asked; short frames only.
+    pub queued: Option<Run>,
+    /// When the current one was assigned, or took over.
     pub current_since: Timestamp,
     /// When its process was seen, by the host's clock.
     pub current_started: Option<Timestamp>,
@@ -84,6 +86,15 @@ pub struct Launch {
     pub since: Timestamp,
     /// Whether its worker said that it exists.
     pub is_started: bool,
+    /// Whether its last item was over quickly; such a launch is given its next item ahead.
+    pub is_quick: bool,
+}
+
+impl Launch {
+    /// Answers the items that it has, the current one first.
+    pub fn runs(&self) -> impl Iterator<Item = Run> + use<> {
+        [self.current, self.queued].into_iter().flatten()
+    }
 }
 
 /// Whether a launch takes more items.

@@ -9,6 +9,9 @@ use tessera_model::msg::{AttemptEnd, GoneCause, LaunchKey, Report, Run};
 use tessera_model::state::InstanceWord;
 use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, Outcome};
 
+/// An item that took no longer makes its launch a quick one, which is given its next item ahead.
+const QUICK: Duration = Duration::from_secs(1);
+
 impl Engine {
     pub(super) fn launch_on(&mut self, host: HostId, key: LaunchKey) -> Option<&mut super::Launch> {
         self.launches
@@ -65,19 +68,27 @@ impl Engine {
     }
 
     fn item_ended(&mut self, t: &mut Turn<'_>, key: LaunchKey, run: Run, end: &AttemptEnd) {
-        let Some(launch) = self
-            .launches
-            .get_mut(&key)
-            .filter(|launch| launch.current == Some(run))
-        else {
+        let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
-        launch.current = None;
-        launch.progress = None;
         let host = launch.host;
+        let was_current = launch.current == Some(run);
+        if was_current {
+            launch.current = launch.queued.take();
+            launch.is_quick = end.elapsed <= QUICK;
+            launch.progress = None;
+        } else if launch.queued == Some(run) {
+            launch.queued = None;
+        } else {
+            return;
+        }
         t.change(Change::Launch(key));
         let counted = self.is_current(key.job, run);
         self.keep_attempt(t, key, run, Some(end.clone()), counted);
+        if let Some(launch) = self.launches.get_mut(&key).filter(|_| was_current) {
+            launch.current_since = t.now.wall;
+            launch.current_started = None;
+        }
         if counted {
             self.end_current(t, key, host, run, end);
         }
@@ -334,7 +345,7 @@ impl Engine {
         let Some(launch) = self.launches.get(&key).cloned() else {
             return;
         };
-        if let Some(run) = launch.current {
+        for run in launch.runs() {
             let counted = self.is_current(key.job, run);
             self.keep_attempt(t, key, run, None, counted);
             if counted {

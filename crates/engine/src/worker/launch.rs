@@ -25,7 +25,7 @@ pub(super) struct Launch {
     key: LaunchKey,
     pub(super) phase: Phase,
     limits: RunLimits,
-    /// Waits for the shepherd to be there.
+    /// Waits for the shepherd to be there, or for the current item to end.
     queued: Option<Run>,
     current: Option<Current>,
     since: Duration,
@@ -89,6 +89,7 @@ impl Launch {
                 .as_ref()
                 .map(|current| current.run)
                 .or(self.queued),
+            queued: self.queued.filter(|_| self.current.is_some()),
             is_closing: matches!(self.phase, Phase::Closing(_) | Phase::Proving(_)),
             is_suspended: self.suspended.is_some(),
         }
@@ -131,7 +132,13 @@ impl Launch {
                     output_limit: self.limits.output_limit,
                 });
             }
-            Phase::Starting if self.queued.is_none() => self.queued = Some(run),
+            Phase::Starting | Phase::Open if self.queued.is_none() => {
+                let runs = self
+                    .current
+                    .as_ref()
+                    .is_some_and(|current| current.run == run);
+                self.queued = Some(run).filter(|_| !runs);
+            }
             Phase::Starting | Phase::Open | Phase::Closing(_) | Phase::Proving(_) => {}
         }
     }
@@ -171,22 +178,13 @@ impl Launch {
         });
     }
 
-    /// Ends the launch; answers an item that was only queued.
-    pub(super) fn close(&mut self, e: &mut Vec<Effect>, grace: Duration) -> Option<Run> {
+    /// Ends the launch; an item that was only queued is left for [`Self::drop_queued`].
+    pub(super) fn close(&mut self, e: &mut Vec<Effect>, grace: Duration) {
         match self.phase {
-            Phase::Starting => {
-                self.phase = Phase::Closing(GoneCause::Closed);
-                self.queued.take()
-            }
-            Phase::Open => {
-                self.end(e, grace, GoneCause::Closed);
-                None
-            }
-            Phase::Closing(_) => {
-                self.end_current(e, None, grace, None);
-                None
-            }
-            Phase::Proving(_) => None,
+            Phase::Starting => self.phase = Phase::Closing(GoneCause::Closed),
+            Phase::Open => self.end(e, grace, GoneCause::Closed),
+            Phase::Closing(_) => self.end_current(e, None, grace, None),
+            Phase::Proving(_) => {}
         }
     }
 
@@ -221,10 +219,24 @@ impl Launch {
         self.current.take_if(|current| current.run == run);
     }
 
-    /// An item has ended: one that was to be the last closes the shepherd.
-    pub(super) fn after_item(&mut self, e: &mut Vec<Effect>) {
-        if let Phase::Closing(cause) = self.phase {
-            self.shut(e, cause);
+    /// An item has ended: the queued one runs; one that was to be the last closes the shepherd.
+    pub(super) fn after_item(&mut self, now: Now, e: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Closing(cause) => self.shut(e, cause),
+            Phase::Open => {
+                if let Some(run) = self.queued.take() {
+                    self.run(now, e, run);
+                }
+            }
+            Phase::Starting | Phase::Proving(_) => {}
+        }
+    }
+
+    /// Takes off an item that will not run here any more.
+    pub(super) fn drop_queued(&mut self) -> Option<Run> {
+        match self.phase {
+            Phase::Starting | Phase::Open => None,
+            Phase::Closing(_) | Phase::Proving(_) => self.queued.take(),
         }
     }
 

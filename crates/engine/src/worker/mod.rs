@@ -260,7 +260,7 @@ impl Worker {
                     }));
                 }
             }
-            Input::ItemEnded { key, run, end } => self.item_ended(e, key, run, end),
+            Input::ItemEnded { key, run, end } => self.item_ended(now, e, key, run, end),
             Input::Printed { key, run } => self.with(key, |launch| launch.printed(now, run)),
             Input::Progress { key, run, percent } => {
                 if self.is_connected {
@@ -272,8 +272,14 @@ impl Worker {
             Input::Gone(key) => self.gone(e, key),
             Input::Tick => {}
         }
-        for launch in self.launches.values_mut() {
+        let mut dropped = Vec::new();
+        for (key, launch) in &mut self.launches {
             launch.watch(now, e);
+            dropped.extend(launch.drop_queued().map(|run| (*key, run)));
+        }
+        for (key, run) in dropped {
+            let end = never_started(now);
+            self.report(&mut effects, Report::ItemEnded { key, run, end });
         }
         effects
     }
@@ -356,20 +362,7 @@ impl Worker {
                     );
                 }
             }
-            ToWorker::Close { key, grace } => {
-                let mut never_ran = None;
-                self.with(key, |launch| never_ran = launch.close(e, grace));
-                if let Some(run) = never_ran {
-                    self.report(
-                        e,
-                        Report::ItemEnded {
-                            key,
-                            run,
-                            end: never_started(now),
-                        },
-                    );
-                }
-            }
+            ToWorker::Close { key, grace } => self.with(key, |launch| launch.close(e, grace)),
             ToWorker::Suspend(key) => self.with(key, |launch| launch.suspend(now, e)),
             ToWorker::Resume(key) => self.with(key, |launch| launch.resume(now, e)),
             ToWorker::Ack(seq) => self.acknowledged(e, seq),
@@ -402,7 +395,14 @@ impl Worker {
         }
     }
 
-    fn item_ended(&mut self, e: &mut Vec<Effect>, key: LaunchKey, run: Run, mut end: AttemptEnd) {
+    fn item_ended(
+        &mut self,
+        now: Now,
+        e: &mut Vec<Effect>,
+        key: LaunchKey,
+        run: Run,
+        mut end: AttemptEnd,
+    ) {
         let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
@@ -412,8 +412,9 @@ impl Worker {
         if let Some(ended_by) = ended_by {
             end.end = ended_by;
         }
+        // What comes next is started before anything is said: nobody waits for the network.
+        launch.after_item(now, e);
         self.report(e, Report::ItemEnded { key, run, end });
-        self.with(key, |launch| launch.after_item(e));
     }
 
     fn gone(&mut self, e: &mut Vec<Effect>, key: LaunchKey) {

@@ -209,7 +209,7 @@ fn a_timelimit_ends_the_instance_with_what_runs_in_it() {
     ));
     let effects = worker.handle(at(6), ended(RUN, End::Signal(9)));
     assert!(
-        matches!(effects.last(), Some(Effect::CloseShepherd { .. })),
+        matches!(effects.first(), Some(Effect::CloseShepherd { .. })),
         "{effects:?}"
     );
     let effects = worker.handle(at(6), Input::Gone(KEY));
@@ -306,4 +306,75 @@ fn a_new_worker_takes_up_what_lives_and_tells_what_ended() {
         ..found
     };
     assert_eq!(other.adopt(at(0), dead), [Effect::ProveGone(KEY)]);
+}
+
+#[test]
+fn a_queued_item_runs_without_a_word_when_the_current_one_has_ended() {
+    let mut worker = running(RunLimits::default());
+    assert!(
+        worker
+            .handle(
+                at(1),
+                said(ToWorker::Run {
+                    key: KEY,
+                    run: NEXT
+                })
+            )
+            .is_empty()
+    );
+    assert_eq!(
+        worker.launches().next().and_then(|launch| launch.queued),
+        Some(NEXT)
+    );
+    worker.handle(at(1), Input::Disconnected);
+    let effects = worker.handle(at(2), ended(RUN, End::Exit(0)));
+    assert!(
+        matches!(effects[..], [Effect::RunItem { run: NEXT, .. }]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_queued_item_is_given_back_when_its_launch_ends() {
+    let mut worker = running(RunLimits::default());
+    worker.handle(
+        at(1),
+        said(ToWorker::Run {
+            key: KEY,
+            run: NEXT,
+        }),
+    );
+    let grace = Duration::ZERO;
+    let effects = worker.handle(
+        at(1),
+        said(ToWorker::EndItem {
+            key: KEY,
+            run: NEXT,
+            grace,
+        }),
+    );
+    assert!(matches!(
+        reports(&effects)[..],
+        [Report::ItemEnded { run: NEXT, .. }]
+    ));
+    worker.handle(
+        at(1),
+        said(ToWorker::Run {
+            key: KEY,
+            run: NEXT,
+        }),
+    );
+    worker.handle(at(1), said(ToWorker::Ack(3)));
+    worker.handle(
+        at(1),
+        said(ToWorker::Run {
+            key: KEY,
+            run: NEXT,
+        }),
+    );
+    let effects = worker.handle(at(2), said(ToWorker::Close { key: KEY, grace }));
+    assert!(
+        matches!(reports(&effects)[..], [Report::ItemEnded { run: NEXT, .. }]),
+        "{effects:?}"
+    );
 }

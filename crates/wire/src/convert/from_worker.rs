@@ -145,6 +145,7 @@ fn write_launch(launch: &LaunchInventory) -> proto::LaunchInventory {
     proto::LaunchInventory {
         key: key(launch.key),
         current: launch.current.and_then(run),
+        queued: launch.queued.and_then(run),
         is_closing: launch.is_closing,
         is_suspended: launch.is_suspended,
     }
@@ -155,9 +156,14 @@ fn read_launch(launch: proto::LaunchInventory) -> Result<LaunchInventory, Conver
         .current
         .map(|run| read_run(Some(run), "inventory.current"))
         .transpose()?;
+    let queued = launch
+        .queued
+        .map(|run| read_run(Some(run), "inventory.queued"))
+        .transpose()?;
     Ok(LaunchInventory {
         key: read_key(launch.key, "inventory.key")?,
         current,
+        queued,
         is_closing: launch.is_closing,
         is_suspended: launch.is_suspended,
     })

@@ -238,6 +238,7 @@ fn a_lost_host_puts_work_back_once_and_ends_it_when_it_returns() {
         current: Some(run),
         is_closing: false,
         is_suspended: false,
+        queued: None,
     };
     w.say(1, FromWorker::Inventory(vec![old]));
     assert_eq!(
@@ -282,6 +283,7 @@ fn an_order_that_got_lost_is_given_again() {
         current: None,
         is_closing: false,
         is_suspended: false,
+        queued: None,
     };
     w.say(1, FromWorker::Inventory(vec![idle]));
     assert_eq!(w.order(), lost);
