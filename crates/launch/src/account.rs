@@ -1,0 +1,691 @@
+//! From an account's name to what the kernel needs, and the rules that stand against it.
+//!
+//! The look-up runs in a child with a time limit, since the name service may be slow or hostile; what it found comes back
+//! as bytes and is judged here by the host's policy.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use tessera_ticket::{AccountName, Mode, Refusal};
+
+use crate::policy::{GroupPolicy, Policy};
+use crate::sys::{Errno, Sys, file, process};
+use crate::user::Identity;
+
+/// The most bytes that a look-up may return.
+pub(crate) const ANSWER_MAX: usize = 1 << 20;
+/// Room for one entry of the user directory; grows up to the second figure.
+const ENTRY_ROOM: (usize, usize) = (16 * 1024, 1 << 20);
+/// The most groups of one account.
+const GROUPS_MAX: usize = 4_096;
+const SECONDS_A_DAY: u64 = 86_400;
+
+/// What the user directory knows of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) home: String,
+    pub(crate) shell: String,
+    /// The name that the uid leads back to.
+    name_of_uid: String,
+    /// Gid and name of every group, the primary one included.
+    groups: Vec<(u32, String)>,
+    is_locked: bool,
+    /// The day (since 1970) from which the account is not valid.
+    expires: Option<u64>,
+}
+
+/// An account that may be used, with what the job and the audit need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) identity: Identity,
+    pub(crate) home: String,
+    pub(crate) shell: String,
+    /// Denied groups that were taken away.
+    pub(crate) stripped: Vec<String>,
+}
+
+/// A look-up under way.
+#[derive(Debug)]
+pub(crate) struct LookUp {
+    pub(crate) pid: i32,
+    pub(crate) answer: OwnedFd,
+}
+
+/// Starts a look-up in a child; the answer can be read from its pipe up to the end.
+pub(crate) fn look_up(name: &AccountName) -> Sys<LookUp> {
+    let (read, write) = file::pipe()?;
+    match process::fork()? {
+        Some(pid) => Ok(LookUp { pid, answer: read }),
+        None => {
+            let number = write.as_raw_fd();
+            let _ = process::default_signals();
+            let _ = process::close_all_but(3, &mut [number]);
+            let answer = encode(find(name));
+            let code = i32::from(file::write_all(number, &answer).is_err());
+            process::exit_now(code)
+        }
+    }
+}
+
+/// Looks an account up at once; for the start of a program, when nobody waits.
+pub(crate) fn find_now(name: &AccountName) -> Result<Found, Refusal> {
+    decode(&encode(find(name)))
+}
+
+/// Looks up the account that this process runs as.
+pub(crate) fn find_own(uid: u32) -> Result<Found, Refusal> {
+    let found = password_entry(|entry, room, result| {
+        // SAFETY: the pointers are those of live places, the room's length is its own.
+        unsafe { libc::getpwuid_r(uid, entry, room.as_mut_ptr().cast(), room.len(), result) }
+    });
+    found
+        .map_err(|errno| Refusal::DirectoryUnavailable { errno: errno.0 })?
+        .ok_or(Refusal::NoSuchAccount)
+}
+
+/// Looks up everything about an account. Absent is `None`, trouble is an errno.
+fn find(name: &AccountName) -> Sys<Option<Found>> {
+    let c_name = file::c_string(name.as_str())?;
+    let Some(mut found) = password_entry(|entry, room, result| {
+        // SAFETY: the pointers are those of live places, the room's length is its own.
+        unsafe {
+            libc::getpwnam_r(
+                c_name.as_ptr(),
+                entry,
+                room.as_mut_ptr().cast(),
+                room.len(),
+                result,
+            )
+        }
+    })?
+    else {
+        return Ok(None);
+    };
+    let uid = found.uid;
+    let by_uid = password_entry(|entry, room, result| {
+        // SAFETY: as above.
+        unsafe { libc::getpwuid_r(uid, entry, room.as_mut_ptr().cast(), room.len(), result) }
+    })?;
+    found.name_of_uid = by_uid.map(|it| it.name).unwrap_or_default();
+    found.groups = groups_of(&c_name, found.gid)?;
+    shadow(&c_name, &mut found);
+    Ok(Some(found))
+}
+
+type Entry<'a> = (&'a mut libc::passwd, &'a mut [u8]);
+
+fn password_entry(
+    call: impl Fn(*mut libc::passwd, &mut [u8], *mut *mut libc::passwd) -> libc::c_int,
+) -> Sys<Option<Found>> {
+    let mut room = vec![0; ENTRY_ROOM.0];
+    loop {
+        // SAFETY: a zeroed `passwd` is valid; it is read only when the call says that it filled it.
+        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+        let mut result = std::ptr::null_mut();
+        match call(&raw mut entry, &mut room, &raw mut result) {
+            0 if result.is_null() => return Ok(None),
+            0 => return Ok(Some(copy_entry((&mut entry, &mut room)))),
+            libc::ERANGE if room.len() < ENTRY_ROOM.1 => room.resize(room.len() * 4, 0),
+            // What POSIX lets a system say for "no such name".
+            libc::ENOENT | libc::ESRCH => return Ok(None),
+            errno => return Err(Errno(errno)),
+        }
+    }
+}
+
+fn copy_entry((entry, _room): Entry<'_>) -> Found {
+    Found {
+        name: text(entry.pw_name),
+        uid: entry.pw_uid,
+        gid: entry.pw_gid,
+        home: text(entry.pw_dir),
+        shell: text(entry.pw_shell),
+        ..Found::default()
+    }
+}
+
+/// Copies a C string of the user directory; null is empty.
+fn text(from: *const libc::c_char) -> String {
+    if from.is_null() {
+        return String::new();
+    }
+    // SAFETY: the directory's functions return null or a C string in the room that is still borrowed.
+    unsafe { CStr::from_ptr(from) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn groups_of(name: &CStr, gid: u32) -> Sys<Vec<(u32, String)>> {
+    let mut room: libc::c_int = 64;
+    let mut list: Vec<u32> = Vec::new();
+    loop {
+        list.resize(usize::try_from(room).unwrap_or(0), 0);
+        let before = room;
+        // SAFETY: the list has room for as many groups as it says.
+        let done =
+            unsafe { libc::getgrouplist(name.as_ptr(), gid, list.as_mut_ptr(), &raw mut room) };
+        if done >= 0 {
+            break;
+        }
+        // The list may have grown between two calls: go on with more room than asked for.
+        room = room.max(before).saturating_mul(2);
+        if usize::try_from(room).unwrap_or(usize::MAX) > 2 * GROUPS_MAX {
+            return Err(Errno(libc::EOVERFLOW));
+        }
+    }
+    list.truncate(usize::try_from(room).unwrap_or(0));
+    list.push(gid);
+    list.sort_unstable();
+    list.dedup();
+    Ok(list.into_iter().map(|gid| (gid, group_name(gid))).collect())
+}
+
+fn group_name(gid: u32) -> String {
+    let mut room = vec![0u8; ENTRY_ROOM.0];
+    loop {
+        let mut result = std::ptr::null_mut();
+        // SAFETY: a zeroed `group` is valid, and the pointers are those of live places with their lengths.
+        let (code, entry) = unsafe {
+            let mut entry: libc::group = std::mem::zeroed();
+            let buffer = room.as_mut_ptr().cast();
+            let code = libc::getgrgid_r(gid, &raw mut entry, buffer, room.len(), &raw mut result);
+            (code, entry)
+        };
+        match code {
+            0 if !result.is_null() => return text(entry.gr_name),
+            libc::ERANGE if room.len() < ENTRY_ROOM.1 => room.resize(room.len() * 4, 0),
+            _ => return String::new(),
+        }
+    }
+}
+
+/// Reads the shadow entry where there is one. `!` or `*` alone is an account without a password, not a locked one; a `!`
+/// before a password is how `usermod -L` and `passwd -l` lock.
+fn shadow(name: &CStr, found: &mut Found) {
+    let mut room = vec![0u8; ENTRY_ROOM.0];
+    let mut result = std::ptr::null_mut();
+    // SAFETY: a zeroed `spwd` is valid, and the pointers are those of live places with their lengths.
+    let entry = unsafe {
+        let mut entry: libc::spwd = std::mem::zeroed();
+        let buffer = room.as_mut_ptr().cast();
+        libc::getspnam_r(
+            name.as_ptr(),
+            &raw mut entry,
+            buffer,
+            room.len(),
+            &raw mut result,
+        );
+        entry
+    };
+    if result.is_null() {
+        return;
+    }
+    let password = text(entry.sp_pwdp);
+    let behind = password.trim_start_matches('!');
+    found.is_locked = password.starts_with('!') && !matches!(behind, "" | "*");
+    found.expires = u64::try_from(entry.sp_expire).ok();
+}
+
+/// Writes an answer: lines, since names of the directory hold none. A broken name makes the answer unreadable, no more.
+fn encode(answer: Sys<Option<Found>>) -> Vec<u8> {
+    let found = match answer {
+        Err(errno) => return format!("error\n{}\n", errno.0).into_bytes(),
+        Ok(None) => return b"none\n".to_vec(),
+        Ok(Some(found)) => found,
+    };
+    let expires = found.expires.map_or("-".to_owned(), |day| day.to_string());
+    let mut out = format!(
+        "found\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{expires}\n",
+        found.name,
+        found.uid,
+        found.gid,
+        found.home,
+        found.shell,
+        found.name_of_uid,
+        found.is_locked,
+    );
+    for (gid, name) in &found.groups {
+        out.push_str(&format!("{gid}:{name}\n"));
+    }
+    out.push_str("end\n");
+    out.into_bytes()
+}
+
+/// Reads an answer; half of one is a directory that did not answer.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Found, Refusal> {
+    let broken = Refusal::DirectoryUnavailable {
+        errno: libc::EPROTO,
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| broken.clone())?;
+    let mut lines = text.lines();
+    match lines.next() {
+        Some("none") => return Err(Refusal::NoSuchAccount),
+        Some("error") => {
+            let errno = lines
+                .next()
+                .and_then(|it| it.parse().ok())
+                .unwrap_or(libc::EIO);
+            return Err(Refusal::DirectoryUnavailable { errno });
+        }
+        Some("found") => {}
+        _ => return Err(broken),
+    }
+    let read = |lines: &mut std::str::Lines<'_>| {
+        let mut found = Found {
+            name: lines.next()?.to_owned(),
+            uid: lines.next()?.parse().ok()?,
+            gid: lines.next()?.parse().ok()?,
+            home: lines.next()?.to_owned(),
+            shell: lines.next()?.to_owned(),
+            name_of_uid: lines.next()?.to_owned(),
+            is_locked: lines.next()?.parse().ok()?,
+            ..Found::default()
+        };
+        found.expires = lines.next()?.parse().ok();
+        loop {
+            match lines.next()? {
+                "end" => return Some(found),
+                line => {
+                    let (gid, name) = line.split_once(':')?;
+                    found.groups.push((gid.parse().ok()?, name.to_owned()));
+                }
+            }
+        }
+    };
+    read(&mut lines).ok_or(broken)
+}
+
+/// Applies the rules: never root, nobody's or a daemon's; then the policy's lists; then the account's own state.
+///
+/// # Errors
+/// The first rule that refuses.
+pub(crate) fn judge(
+    found: &Found,
+    wanted: &AccountName,
+    mode: Mode,
+    policy: &Policy,
+    daemons: &[u32],
+    wall_ms: u64,
+) -> Result<Account, Refusal> {
+    if found.uid == 0 {
+        return Err(Refusal::RootRefused);
+    }
+    let nobodies = [u32::MAX, u32::from(u16::MAX), u32::from(u16::MAX) - 1];
+    if nobodies.contains(&found.uid) || daemons.contains(&found.uid) {
+        return Err(Refusal::ReservedAccount { uid: found.uid });
+    }
+    if found.name != wanted.as_str() || found.name_of_uid != wanted.as_str() {
+        return Err(Refusal::NameAmbiguous {
+            other: found.name_of_uid.clone(),
+        });
+    }
+    let is_proxy = mode == Mode::Proxy && policy.proxy_account.as_ref() == Some(wanted);
+    if found.uid < policy.uid_min && !is_proxy {
+        return Err(Refusal::UidBelowMin {
+            uid: found.uid,
+            min: policy.uid_min,
+        });
+    }
+    check_lists(found, policy, is_proxy)?;
+    let (groups, stripped) = check_groups(found, policy)?;
+    check_state(found, is_proxy, wall_ms)?;
+    Ok(Account {
+        name: found.name.clone(),
+        identity: Identity {
+            uid: found.uid,
+            gid: found.gid,
+            groups,
+        },
+        home: absolute_or(&found.home, "/"),
+        shell: absolute_or(&found.shell, "/bin/sh"),
+        stripped,
+    })
+}
+
+fn check_lists(found: &Found, policy: &Policy, is_proxy: bool) -> Result<(), Refusal> {
+    if policy.deny_users.contains(&found.name) {
+        return Err(Refusal::AccountDenied);
+    }
+    let has_list = !policy.allow_users.is_empty() || !policy.allow_groups.is_empty();
+    let is_listed = policy.allow_users.contains(&found.name)
+        || found
+            .groups
+            .iter()
+            .any(|(_, name)| policy.allow_groups.contains(name));
+    if has_list && !is_listed && !is_proxy {
+        Err(Refusal::AccountNotAllowed)
+    } else {
+        Ok(())
+    }
+}
+
+fn check_groups(found: &Found, policy: &Policy) -> Result<(Vec<u32>, Vec<String>), Refusal> {
+    if found.gid == 0 {
+        return Err(Refusal::PrimaryGroupRoot);
+    }
+    let (mut groups, mut stripped) = (Vec::new(), Vec::new());
+    for (gid, name) in &found.groups {
+        let is_denied = policy.deny_groups.contains(name);
+        if *gid == 0
+            || (is_denied && (policy.group_policy == GroupPolicy::Refuse || *gid == found.gid))
+        {
+            return Err(Refusal::GroupDenied {
+                group: name.clone(),
+            });
+        }
+        if is_denied {
+            stripped.push(name.clone());
+        } else {
+            groups.push(*gid);
+        }
+    }
+    Ok((groups, stripped))
+}
+
+fn check_state(found: &Found, is_proxy: bool, wall_ms: u64) -> Result<(), Refusal> {
+    if found.is_locked {
+        return Err(Refusal::AccountLocked);
+    }
+    let today = wall_ms / 1_000 / SECONDS_A_DAY;
+    if found.expires.is_some_and(|day| today >= day) {
+        return Err(Refusal::AccountExpired);
+    }
+    let program = found.shell.rsplit('/').next().unwrap_or_default();
+    if matches!(program, "nologin" | "false") && !is_proxy {
+        return Err(Refusal::NologinShell {
+            shell: found.shell.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn absolute_or(path: &str, other: &str) -> String {
+    if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        other.to_owned()
+    }
+}
+
+impl Found {
+    /// Returns what the kernel needs to become a daemon's account; group root is never among it.
+    pub(crate) fn identity(&self) -> Identity {
+        let groups = self
+            .groups
+            .iter()
+            .map(|(gid, _)| *gid)
+            .filter(|gid| *gid != 0)
+            .collect();
+        Identity {
+            uid: self.uid,
+            gid: self.gid,
+            groups,
+        }
+    }
+
+    /// Returns the account of a desktop: the person's own, whatever the policies of others say.
+    pub(crate) fn of_desktop(self) -> Account {
+        Account {
+            identity: Identity {
+                uid: self.uid,
+                gid: self.gid,
+                groups: Vec::new(),
+            },
+            home: absolute_or(&self.home, "/"),
+            shell: absolute_or(&self.shell, "/bin/sh"),
+            stripped: Vec::new(),
+            name: self.name,
+        }
+    }
+}
+
+/// Builds the environment that every item starts from: nothing of this process's own.
+pub(crate) fn base_env(account: &Account, path: &str) -> Vec<CString> {
+    let pairs = [
+        ("HOME", account.home.as_str()),
+        ("USER", &account.name),
+        ("LOGNAME", &account.name),
+        ("SHELL", &account.shell),
+        ("PATH", path),
+        ("LANG", "C.UTF-8"),
+    ];
+    pairs
+        .iter()
+        .filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mia() -> Found {
+        Found {
+            name: "mia".into(),
+            uid: 1001,
+            gid: 1001,
+            home: "/home/mia".into(),
+            shell: "/bin/bash".into(),
+            name_of_uid: "mia".into(),
+            groups: vec![(1001, "mia".into()), (1500, "proj".into())],
+            ..Found::default()
+        }
+    }
+
+    fn judge_in(found: &Found, mode: Mode, policy: &str) -> Result<Account, Refusal> {
+        let policy = Policy::parse(policy).unwrap();
+        judge(
+            found,
+            &"mia".parse().unwrap(),
+            mode,
+            &policy,
+            &[997],
+            20_000 * 86_400_000,
+        )
+    }
+
+    #[test]
+    fn an_answer_reads_back() {
+        let found = Found {
+            expires: Some(3),
+            is_locked: true,
+            ..mia()
+        };
+        assert_eq!(decode(&encode(Ok(Some(found.clone())))), Ok(found));
+        assert_eq!(decode(&encode(Ok(None))), Err(Refusal::NoSuchAccount));
+        let error = Err(Refusal::DirectoryUnavailable { errno: 5 });
+        assert_eq!(decode(&encode(Err(Errno(5)))), error);
+        let whole = encode(Ok(Some(mia())));
+        for len in 0..whole.len() - 1 {
+            assert!(
+                decode(&whole[..len]).is_err(),
+                "half an answer counts for nothing"
+            );
+        }
+    }
+
+    #[test]
+    fn an_ordinary_user_has_its_groups() {
+        let account = judge_in(&mia(), Mode::User, "").unwrap();
+        assert_eq!(
+            account.identity,
+            Identity {
+                uid: 1001,
+                gid: 1001,
+                groups: vec![1001, 1500]
+            }
+        );
+        assert!(account.stripped.is_empty());
+    }
+
+    #[test]
+    fn each_rule_refuses() {
+        let base = mia();
+        let cases: Vec<(Found, &str, Refusal)> = vec![
+            (
+                Found {
+                    uid: 0,
+                    ..base.clone()
+                },
+                "",
+                Refusal::RootRefused,
+            ),
+            (
+                Found {
+                    uid: 65534,
+                    ..base.clone()
+                },
+                "",
+                Refusal::ReservedAccount { uid: 65534 },
+            ),
+            (
+                Found {
+                    uid: u32::MAX,
+                    ..base.clone()
+                },
+                "",
+                Refusal::ReservedAccount { uid: u32::MAX },
+            ),
+            (
+                Found {
+                    uid: 997,
+                    ..base.clone()
+                },
+                "",
+                Refusal::ReservedAccount { uid: 997 },
+            ),
+            (
+                Found {
+                    name_of_uid: "zoe".into(),
+                    ..base.clone()
+                },
+                "",
+                Refusal::NameAmbiguous {
+                    other: "zoe".into(),
+                },
+            ),
+            (
+                Found {
+                    uid: 999,
+                    ..base.clone()
+                },
+                "",
+                Refusal::UidBelowMin {
+                    uid: 999,
+                    min: 1000,
+                },
+            ),
+            (
+                base.clone(),
+                "deny_users = mia\nallow_users = mia",
+                Refusal::AccountDenied,
+            ),
+            (
+                base.clone(),
+                "allow_users = zoe",
+                Refusal::AccountNotAllowed,
+            ),
+            (
+                Found {
+                    gid: 0,
+                    ..base.clone()
+                },
+                "",
+                Refusal::PrimaryGroupRoot,
+            ),
+            (
+                Found {
+                    groups: vec![(0, "root".into()), (1001, "mia".into())],
+                    ..base.clone()
+                },
+                "",
+                Refusal::GroupDenied {
+                    group: "root".into(),
+                },
+            ),
+            (
+                Found {
+                    groups: vec![(27, "sudo".into()), (1001, "mia".into())],
+                    ..base.clone()
+                },
+                "group_policy = refuse",
+                Refusal::GroupDenied {
+                    group: "sudo".into(),
+                },
+            ),
+            (
+                Found {
+                    is_locked: true,
+                    ..base.clone()
+                },
+                "",
+                Refusal::AccountLocked,
+            ),
+            (
+                Found {
+                    expires: Some(20_000),
+                    ..base.clone()
+                },
+                "",
+                Refusal::AccountExpired,
+            ),
+            (
+                Found {
+                    shell: "/usr/sbin/nologin".into(),
+                    ..base.clone()
+                },
+                "",
+                Refusal::NologinShell {
+                    shell: "/usr/sbin/nologin".into(),
+                },
+            ),
+        ];
+        for (found, policy, refusal) in cases {
+            assert_eq!(judge_in(&found, Mode::User, policy), Err(refusal));
+        }
+        assert!(judge_in(&base, Mode::User, "allow_groups = proj").is_ok());
+        assert!(
+            judge_in(
+                &Found {
+                    expires: Some(20_001),
+                    ..base
+                },
+                Mode::User,
+                ""
+            )
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn denied_groups_are_stripped_and_told() {
+        let found = Found {
+            groups: vec![(27, "sudo".into()), (1001, "mia".into())],
+            ..mia()
+        };
+        let account = judge_in(&found, Mode::User, "").unwrap();
+        assert_eq!(account.identity.groups, [1001]);
+        assert_eq!(account.stripped, ["sudo"]);
+    }
+
+    #[test]
+    fn the_proxy_account_may_be_a_system_account_in_proxy_mode_only() {
+        let found = Found {
+            uid: 990,
+            shell: "/usr/sbin/nologin".into(),
+            ..mia()
+        };
+        assert!(judge_in(&found, Mode::Proxy, "proxy_account = mia").is_ok());
+        assert!(judge_in(&found, Mode::User, "proxy_account = mia").is_err());
+        assert!(judge_in(&found, Mode::Proxy, "proxy_account = zoe").is_err());
+        let root = Found { uid: 0, ..found };
+        assert_eq!(
+            judge_in(&root, Mode::Proxy, "proxy_account = mia"),
+            Err(Refusal::RootRefused)
+        );
+    }
+}

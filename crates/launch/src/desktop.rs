@@ -1,0 +1,259 @@
+//! Desktop mode: the same shepherd and starter, all of them the person at the desktop, without any privilege.
+//!
+//! The worker, which is that person as well, starts this program with a socket as standard input. The ticket's signature
+//! is not checked here: nothing stands between the worker and this process, so a check would protect nobody. The ticket
+//! must be for desktop mode, in time, and name the template that came along.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use tessera_ticket::launcher::{Capabilities, FRAME_MAX, Reply, Request};
+use tessera_ticket::{LaunchKey, Mode, Refusal, Step, Ticket};
+
+use crate::account::{base_env, find_own};
+use crate::cgroup::{Place, destroy_instance, farm_dir, make_instance};
+use crate::launcher::{check_times, take_template};
+use crate::procs;
+use crate::shepherd::{self, Setup, read_report};
+use crate::sys::{
+    Errno, Failed, Sys, file, host_name, ids, poll, process, readable, socket, wall_ms,
+};
+
+/// How long the shepherd may take to report.
+const REPORT_TIME: Duration = Duration::from_secs(15);
+/// How long the look for what is left of a launch goes on.
+const GONE_TIME: Duration = Duration::from_secs(15);
+/// What of the desktop's own environment a job sees: what it takes to reach the screen.
+const PASSED_ON: [&str; 6] = [
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "LANG",
+    "TZ",
+];
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
+const SOCKET: BorrowedFd<'static> = stdin();
+
+/// Standard input, which is the worker's socket or the lock file.
+const fn stdin() -> BorrowedFd<'static> {
+    // SAFETY: the worker starts this program with something open there, and nothing here closes it before the end.
+    unsafe { BorrowedFd::borrow_raw(0) }
+}
+
+/// Serves one request of the worker's.
+///
+/// # Errors
+/// A sentence that says why it could not even answer.
+pub(crate) fn serve() -> Result<(), String> {
+    let mut buffer = vec![0; FRAME_MAX];
+    let packet = socket::receive_waiting(SOCKET, &mut buffer)
+        .map_err(|e| format!("standard input is not the worker's socket: {e}"))?;
+    let request = Request::decode(&buffer[..packet.len]).map_err(|e| e.to_string())?;
+    let reply = match request {
+        Request::Start {
+            id,
+            ticket,
+            orphan_seconds,
+            ..
+        } => {
+            let orphan = Duration::from_secs(orphan_seconds.into());
+            start(id, &ticket, orphan, packet.fds).unwrap_or_else(|refusal| {
+                let text = refusal.sentence(&host_name(), "an instance", "of this desktop");
+                let (code, hint) = (refusal.code().to_owned(), refusal.hint().to_owned());
+                Reply::Refused {
+                    id,
+                    code,
+                    text,
+                    hint,
+                }
+            })
+        }
+        Request::Capabilities { id } => Reply::Capabilities {
+            id,
+            what: capabilities(),
+        },
+        Request::Gone { .. } => return Err("`desktop-gone` answers that".into()),
+    };
+    socket::send(0, &reply.encode(), &[]).map_err(|e| format!("answering: {e}"))
+}
+
+/// Returns this process's uid, which is never root's.
+fn own_uid() -> Result<u32, Refusal> {
+    match ids::uids() {
+        Ok([real, effective, saved]) if real == effective && real == saved && real != 0 => Ok(real),
+        _ => Err(Refusal::RootRefused),
+    }
+}
+
+fn start(id: u32, ticket: &[u8], orphan: Duration, fds: Vec<OwnedFd>) -> Result<Reply, Refusal> {
+    let uid = own_uid()?;
+    let malformed = |reason: String| Refusal::TicketMalformed { reason };
+    let ticket = Ticket::decode(ticket).map_err(|e| malformed(e.to_string()))?;
+    if ticket.mode != Mode::Desktop {
+        return Err(Refusal::ModeNotAllowed {
+            mode: ticket.mode.name(),
+        });
+    }
+    check_times(&ticket, wall_ms())?;
+    let account = find_own(uid)?.of_desktop();
+    if !ticket.account.is_empty() && ticket.account != account.name {
+        return Err(Refusal::AccountNotAllowed);
+    }
+    let [template, listener, lock]: [OwnedFd; 3] = fds
+        .try_into()
+        .map_err(|_| malformed("not the descriptors of a start".into()))?;
+    let template = take_template(&ticket, &template)?;
+    if !socket::is_listening(listener.as_fd()) || file::lock(&lock).is_err() {
+        return Err(Refusal::Busy);
+    }
+    let (farm, host) = (hex(&ticket.farm), hex(&ticket.host));
+    let groups = farm_dir(Place::Own, &farm, &host).unwrap_or(None);
+    // A group that can't be made is the lesser containment, not a refusal: the host has said which it has.
+    let group = groups.and_then(|it| make_instance(it.as_fd(), ticket.key, None).ok());
+    let containment = if group.is_some() { "cgroup" } else { "session" };
+    let prepare = |e: Errno| Refusal::BecomingUserFailed {
+        step: Step::Prepare,
+        errno: e.0,
+    };
+    let program = file::open(c"/proc/self/exe", libc::O_RDONLY).map_err(prepare)?;
+    let (report, report_end) = file::pipe().map_err(prepare)?;
+    let setup = Setup {
+        key: ticket.key,
+        items: ticket.items,
+        template,
+        user: None,
+        env: environment(&account, &farm),
+        no_new_privs: true,
+        shepherd: None,
+        worker_uid: uid,
+        listener,
+        program: program.as_raw_fd(),
+        group,
+        report: report_end,
+        orphan,
+        run_dir: None,
+        lock: Some(lock),
+        boot: procs::boot_id(),
+    };
+    let pid = fork_shepherd(setup, &farm, &host).map_err(prepare)?;
+    let failed = |it: Failed| Refusal::BecomingUserFailed {
+        step: it.step,
+        errno: it.errno,
+    };
+    wait_for_report(&report).map_err(failed)?;
+    Ok(Reply::Started {
+        id,
+        shepherd: u32::try_from(pid).unwrap_or(0),
+        account: account.name,
+        uid,
+        gid: account.identity.gid,
+        containment: containment.to_owned(),
+    })
+}
+
+fn fork_shepherd(setup: Setup, farm: &str, host: &str) -> Sys<i32> {
+    if let Some(pid) = process::fork()? {
+        // The writing end is the child's alone, so that its death shows.
+        drop(setup);
+        return Ok(pid);
+    }
+    if let Some(lock) = &setup.lock {
+        let pid = process::own_pid();
+        let start = procs::read(pid).map_or(0, |it| it.start);
+        let text = format!("{pid} {start} {} {farm} {host}\n", setup.boot);
+        let _ = file::write_all(lock.as_raw_fd(), text.as_bytes());
+    }
+    shepherd::run(setup)
+}
+
+fn wait_for_report(report: &OwnedFd) -> Result<(), Failed> {
+    let mut fds = [readable(report.as_fd())];
+    let mut bytes = [0; 8];
+    let len = poll(&mut fds, Some(REPORT_TIME)).and_then(|()| file::read(report, &mut bytes));
+    read_report(&bytes[..len.unwrap_or(0)])
+}
+
+fn environment(account: &crate::account::Account, farm: &str) -> Vec<CString> {
+    let mut env = base_env(account, PATH);
+    env.retain(|it| !it.to_bytes().starts_with(b"LANG="));
+    let own = PASSED_ON
+        .iter()
+        .filter_map(|name| Some((*name, std::env::var(name).ok()?)));
+    env.extend(own.filter_map(|(name, value)| file::c_string(&format!("{name}={value}")).ok()));
+    env.extend(file::c_string(&format!("TESSERA_FARM={farm}")));
+    env
+}
+
+fn capabilities() -> Capabilities {
+    let has_groups = farm_dir(Place::Own, "capability", "check").is_ok_and(|it| it.is_some());
+    let problem = own_uid().err().map(|it| it.code().to_owned());
+    Capabilities {
+        containment: if has_groups { "cgroup" } else { "session" }.to_owned(),
+        modes: vec!["desktop".to_owned()],
+        proxy_account: String::new(),
+        proxy_uid: None,
+        proxy_problem: problem.unwrap_or_default(),
+        uid_min: 0,
+        no_new_privs: true,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// Kills what is left of a launch and returns when nothing of it is alive. Standard input is the lock file of the launch.
+///
+/// # Errors
+/// When something is still alive in the end.
+pub(crate) fn gone(key: &str) -> Result<(), String> {
+    let key: LaunchKey = key.parse().map_err(|_| format!("`{key}` is no launch"))?;
+    own_uid().map_err(|_| "desktop mode is not for root".to_owned())?;
+    let give_up = Instant::now() + GONE_TIME;
+    let mut pause = Duration::from_millis(2);
+    while !is_gone(key) {
+        if Instant::now() >= give_up {
+            return Err(format!("something of launch {key} is still alive"));
+        }
+        let _ = poll(&mut [], Some(pause));
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+fn is_gone(key: LaunchKey) -> bool {
+    let is_free = file::lock(SOCKET).is_ok();
+    let text = file::read_part(SOCKET, 0, 512).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [pid, start, boot, farm, host] = words.as_slice() else {
+        // Nobody has written there: nothing was ever started, or it is just being started.
+        return is_free;
+    };
+    if *boot != procs::boot_id() {
+        return true;
+    }
+    if !is_free {
+        kill_shepherd(pid.parse().unwrap_or(0), start.parse().unwrap_or(0));
+        return false;
+    }
+    let left = procs::marked(farm, key);
+    for &pid in &left {
+        let _ = process::kill(pid, libc::SIGKILL);
+    }
+    let groups = farm_dir(Place::Own, farm, host).unwrap_or(None);
+    let is_clear = groups.is_none_or(|it| destroy_instance(it.as_fd(), key).unwrap_or(true));
+    left.is_empty() && is_clear
+}
+
+fn kill_shepherd(pid: i32, start: u64) {
+    let Ok(handle) = process::pidfd(pid) else {
+        return;
+    };
+    if procs::read(pid).is_some_and(|it| it.start == start) {
+        let _ = process::pidfd_kill(handle.as_fd(), libc::SIGKILL);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}

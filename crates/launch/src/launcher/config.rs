@@ -1,0 +1,177 @@
+//! What the launcher is judged by: files that only root can write, below the launcher's directory.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use tessera_ticket::{Refusal, VerifyingKey};
+
+use crate::account::{Found, find_now};
+use crate::paths::{open_trusted_dir, read_trusted};
+use crate::policy::{POLICY_MAX, Policy};
+use crate::sys::{Sys, file};
+use crate::user::Identity;
+
+/// The most dispatch keys.
+const KEYS_MAX: usize = 8;
+const SMALL: usize = 4_096;
+const POLICY: &CStr = c"policy";
+const KEYS: &CStr = c"dispatch.pub";
+
+/// The launcher's directory and what stands in it.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) state: PathBuf,
+    pub(crate) dir: OwnedFd,
+    pub(crate) farm: [u8; 16],
+    pub(crate) host: [u8; 16],
+    pub(crate) farm_text: String,
+    pub(crate) host_text: String,
+    /// Who may connect; the last that a good policy named.
+    pub(crate) worker_uid: u32,
+    /// Read anew when the files change.
+    pub(crate) rules: Result<Rules, Refusal>,
+    stamp: Stamp,
+}
+
+/// The part that may change while the launcher runs.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) policy: Policy,
+    pub(crate) keys: Vec<VerifyingKey>,
+    pub(crate) worker_uid: u32,
+    pub(crate) shepherd: Identity,
+    /// The uids that no job may have.
+    pub(crate) daemons: Vec<u32>,
+    /// What the directory said of the proxy account when the policy was read.
+    pub(crate) proxy: Result<Found, Refusal>,
+}
+
+/// Inode, size and time of the files that may change.
+type Stamp = [(u64, i64, i64, i64); 2];
+
+impl Config {
+    /// Reads everything below `state`, refusing what others than root could have written.
+    ///
+    /// # Errors
+    /// A sentence that names the file or the component of its path.
+    pub(crate) fn load(state: &Path) -> Result<Self, String> {
+        let (real, dir) = open_trusted_dir(&state.join("launcher"))?;
+        let (farm_text, farm) = id(&dir, c"farm_id")?;
+        let (host_text, host) = id(&dir, c"host_id")?;
+        let stamp = stamp(&dir);
+        let rules = Rules::read(&dir)?;
+        let worker_uid = rules.worker_uid;
+        let state = real.parent().unwrap_or(state).to_owned();
+        Ok(Self {
+            state,
+            dir,
+            farm,
+            host,
+            farm_text,
+            host_text,
+            worker_uid,
+            rules: Ok(rules),
+            stamp,
+        })
+    }
+
+    /// Reads policy and keys again if they have changed; trouble is kept and refuses every start until it is mended.
+    pub(crate) fn refresh(&mut self) -> bool {
+        let now = stamp(&self.dir);
+        if now == self.stamp {
+            return false;
+        }
+        self.stamp = now;
+        self.rules = Rules::read(&self.dir).map_err(|reason| Refusal::PolicyInvalid { reason });
+        if let Ok(rules) = &self.rules {
+            self.worker_uid = rules.worker_uid;
+        }
+        true
+    }
+}
+
+impl Rules {
+    fn read(dir: &OwnedFd) -> Result<Self, String> {
+        let text = read_trusted(dir.as_fd(), POLICY, POLICY_MAX)?
+            .ok_or("policy: is not there; `tessera-launch supervise` writes one")?;
+        let policy = Policy::parse(&text).map_err(|what| format!("policy: {what}"))?;
+        let keys = keys(dir)?;
+        let find = |name: &tessera_ticket::AccountName| {
+            find_now(name).map_err(|e| format!("account {name}: {}", e.code()))
+        };
+        let worker = find(&policy.worker_account)?;
+        let shepherd = find(&policy.shepherd_account)?;
+        let mut daemons = vec![worker.uid, shepherd.uid];
+        // On a host that is only a worker the supervisor's account does not exist.
+        daemons.extend(find(&policy.supervisor_account).map(|it| it.uid));
+        if worker.uid == 0 || shepherd.uid == 0 || shepherd.gid == 0 || worker.uid == shepherd.uid {
+            return Err("policy: worker and shepherd need accounts of their own, not root".into());
+        }
+        let identity = Identity {
+            uid: shepherd.uid,
+            gid: shepherd.gid,
+            groups: vec![shepherd.gid],
+        };
+        let proxy = policy
+            .proxy_account
+            .as_ref()
+            .map_or(Err(Refusal::NoSuchAccount), find_now);
+        Ok(Self {
+            policy,
+            keys,
+            worker_uid: worker.uid,
+            shepherd: identity,
+            daemons,
+            proxy,
+        })
+    }
+}
+
+fn stamp(dir: &OwnedFd) -> Stamp {
+    [POLICY, KEYS].map(|name| {
+        let found: Sys<libc::stat> = file::stat_at(dir.as_fd(), name);
+        found.map_or((0, 0, 0, 0), |it| {
+            (it.st_ino, it.st_size, it.st_mtime, it.st_mtime_nsec)
+        })
+    })
+}
+
+fn id(dir: &OwnedFd, name: &CStr) -> Result<(String, [u8; 16]), String> {
+    let shown = name.to_string_lossy();
+    let text = read_trusted(dir.as_fd(), name, SMALL)?.ok_or(format!(
+        "{shown}: is not there; join this host to a farm first"
+    ))?;
+    let digits = text.trim().replace('-', "");
+    let id = hex::<16>(&digits).ok_or(format!("{shown}: is not an id of 32 hexadecimal digits"))?;
+    Ok((digits, id))
+}
+
+fn keys(dir: &OwnedFd) -> Result<Vec<VerifyingKey>, String> {
+    let text = read_trusted(dir.as_fd(), KEYS, SMALL)?
+        .ok_or("dispatch.pub: is not there; join this host to a farm first")?;
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|it| !it.is_empty() && !it.starts_with('#'));
+    let one = |line: &str| hex::<32>(line).and_then(|it| VerifyingKey::from_bytes(&it).ok());
+    let keys: Option<Vec<VerifyingKey>> = lines.map(one).collect();
+    match keys {
+        Some(keys) if !keys.is_empty() && keys.len() <= KEYS_MAX => Ok(keys),
+        _ => {
+            Err("dispatch.pub: holds no list of keys, each a line of 64 hexadecimal digits".into())
+        }
+    }
+}
+
+/// Reads exactly `N` bytes in hexadecimal.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,184 @@
+//! The instances of this host: which shepherds live, and the clearing away of what one left.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use tessera_ticket::LaunchKey;
+
+use crate::sys::{Sys, file, process};
+use crate::{cgroup, procs};
+
+/// The most run records read at the start.
+const RECORDS_MAX: usize = 65_536;
+/// The first and the longest pause between two looks at an instance that is being cleared away.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Instances {
+    groups: Option<OwnedFd>,
+    run_dir: OwnedFd,
+    farm: String,
+    /// Shepherds that live, by a handle that is readable when they end.
+    live: BTreeMap<LaunchKey, OwnedFd>,
+    clearing: BTreeMap<LaunchKey, Clearing>,
+}
+
+/// An instance being cleared away, and who waits to hear that it is gone.
+#[derive(Debug)]
+struct Clearing {
+    look_at: Instant,
+    pause: Duration,
+    waiting: Vec<(u64, u32)>,
+}
+
+impl Instances {
+    /// Takes up the shepherds that a former launcher left.
+    pub(super) fn find(groups: Option<OwnedFd>, run_dir: &OwnedFd, farm: &str) -> Sys<Self> {
+        let names = file::names(run_dir.as_fd(), RECORDS_MAX)?;
+        let mut live = BTreeMap::new();
+        for name in names {
+            let Ok(key) = name.parse::<LaunchKey>() else {
+                continue;
+            };
+            match adopt(run_dir.as_fd(), &name) {
+                Some(handle) => {
+                    live.insert(key, handle);
+                }
+                None => forget(run_dir.as_fd(), key),
+            }
+        }
+        let run_dir = file::open_dir(run_dir.as_fd(), c".")?;
+        Ok(Self {
+            groups,
+            run_dir,
+            farm: farm.to_owned(),
+            live,
+            clearing: BTreeMap::new(),
+        })
+    }
+
+    /// Returns the word that capabilities use.
+    pub(super) fn word(&self) -> &'static str {
+        if self.groups.is_some() {
+            "cgroup"
+        } else {
+            "session"
+        }
+    }
+
+    /// Returns where groups are made.
+    pub(super) fn groups(&self) -> Option<BorrowedFd<'_>> {
+        self.groups.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// Returns the handles of the shepherds that live.
+    pub(super) fn handles(&self) -> impl Iterator<Item = (LaunchKey, BorrowedFd<'_>)> {
+        self.live.iter().map(|(key, handle)| (*key, handle.as_fd()))
+    }
+
+    /// Says whether anything of this launch is known.
+    pub(super) fn has(&self, key: LaunchKey) -> bool {
+        self.live.contains_key(&key) || self.clearing.contains_key(&key)
+    }
+
+    /// Takes up a shepherd that was just started.
+    pub(super) fn add(&mut self, key: LaunchKey, handle: OwnedFd) {
+        self.live.insert(key, handle);
+    }
+
+    /// Begins to clear a launch away: its shepherd first, then all that is in its group.
+    pub(super) fn clear(&mut self, key: LaunchKey, waiting: Option<(u64, u32)>) {
+        if let Some(handle) = self.live.get(&key) {
+            let _ = process::pidfd_kill(handle.as_fd(), libc::SIGKILL);
+        }
+        let now = Instant::now();
+        let it = self.clearing.entry(key).or_insert(Clearing {
+            look_at: now,
+            pause: PAUSE.0,
+            waiting: Vec::new(),
+        });
+        it.look_at = now;
+        it.waiting.extend(waiting);
+    }
+
+    /// Forgets the handle of a shepherd that has ended and clears up behind it.
+    pub(super) fn on_ended(&mut self, key: LaunchKey) {
+        self.live.remove(&key);
+        self.clear(key, None);
+    }
+
+    /// Looks for groups that have no shepherd.
+    pub(super) fn sweep_orphans(&mut self, starting: &[LaunchKey]) {
+        let Some(groups) = &self.groups else { return };
+        for key in cgroup::launches(groups.as_fd()) {
+            if !self.has(key) && !starting.contains(&key) {
+                self.clear(key, None);
+            }
+        }
+    }
+
+    /// Returns when the next look is due.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.clearing.values().map(|it| it.look_at).min()
+    }
+
+    /// Looks at what is being cleared away; returns what is gone, with those who wait for it.
+    pub(super) fn look(&mut self, now: Instant) -> Vec<(LaunchKey, Vec<(u64, u32)>)> {
+        let due: Vec<LaunchKey> = self
+            .clearing
+            .iter()
+            .filter(|(_, it)| it.look_at <= now)
+            .map(|(key, _)| *key)
+            .collect();
+        let mut gone = Vec::new();
+        for key in due {
+            // A shepherd that was killed is still there until its handle says otherwise.
+            let is_gone = !self.live.contains_key(&key) && self.destroy(key).unwrap_or(false);
+            if is_gone {
+                forget(self.run_dir.as_fd(), key);
+                let waiting = self
+                    .clearing
+                    .remove(&key)
+                    .map(|it| it.waiting)
+                    .unwrap_or_default();
+                gone.push((key, waiting));
+            } else if let Some(it) = self.clearing.get_mut(&key) {
+                it.look_at = now + it.pause;
+                it.pause = (it.pause * 2).min(PAUSE.1);
+            }
+        }
+        gone
+    }
+
+    /// Kills what is left of a launch; says whether nothing is.
+    fn destroy(&self, key: LaunchKey) -> Sys<bool> {
+        match &self.groups {
+            Some(groups) => cgroup::destroy_instance(groups.as_fd(), key),
+            None => {
+                let left = procs::marked(&self.farm, key);
+                for &pid in &left {
+                    let _ = process::kill(pid, libc::SIGKILL);
+                }
+                Ok(left.is_empty())
+            }
+        }
+    }
+}
+
+/// Opens a handle to the shepherd that a record names, if it is still the same process.
+fn adopt(run_dir: BorrowedFd<'_>, name: &str) -> Option<OwnedFd> {
+    let text = file::read_at(run_dir, &file::c_string(name).ok()?, 256).ok()?;
+    let text = String::from_utf8(text).ok()?;
+    let pid: i32 = text.split_whitespace().next()?.parse().ok()?;
+    let handle = process::pidfd(pid).ok()?;
+    // Compared after the handle was opened: now the number can't pass to somebody else unnoticed.
+    procs::of_record(&text).map(|_| handle)
+}
+
+fn forget(run_dir: BorrowedFd<'_>, key: LaunchKey) {
+    if let Ok(name) = file::c_string(&key.to_string()) {
+        let _ = file::remove_file(run_dir, &name);
+    }
+}

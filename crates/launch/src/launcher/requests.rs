@@ -1,0 +1,656 @@
+//! What the worker asks, from the ticket's signature to the shepherd's report.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use tessera_ticket::launcher::{Capabilities, Reply, Request, START_FDS};
+use tessera_ticket::{
+    AccountName, DecodeError, LaunchKey, Mode, Refusal, SKEW_MAX_MS, Step, TEMPLATE_BYTES_MAX,
+    TICKET_LIFETIME_MAX_MS, Template, Ticket, TicketError,
+};
+
+use super::Launcher;
+use crate::account::{self, ANSWER_MAX, Account, Found};
+use crate::cgroup;
+use crate::shepherd::{self, Setup, read_report};
+use crate::sys::{Errno, Failed, Sys, file, process, socket, wall_ms};
+
+/// How long the user directory may take.
+const LOOK_UP_TIME: Duration = Duration::from_secs(5);
+/// The most look-ups at once; a start beyond that is refused as busy.
+const LOOK_UPS_MAX: usize = 64;
+/// The most starts at once.
+const STARTS_MAX: usize = 256;
+/// How long a shepherd may take to report.
+const REPORT_TIME: Duration = Duration::from_secs(15);
+/// How long what the directory said counts. Rules and policy are applied anew at each start.
+const CACHE_TIME: Duration = Duration::from_secs(5);
+/// The most accounts kept so.
+const CACHE_MAX: usize = 1_024;
+
+/// A start that passed the checks of its ticket.
+pub(super) struct Start {
+    connection: u64,
+    id: u32,
+    ticket: Ticket,
+    account: AccountName,
+    template: Vec<u8>,
+    listener: OwnedFd,
+    orphan: Duration,
+}
+
+/// A look-up under way, and the starts that wait for it.
+pub(super) struct Resolving {
+    pub(super) pid: i32,
+    pub(super) answer: OwnedFd,
+    pub(super) deadline: Instant,
+    account: AccountName,
+    bytes: Vec<u8>,
+    starts: Vec<Start>,
+}
+
+/// A shepherd that has not reported yet.
+pub(super) struct Starting {
+    pub(super) pid: i32,
+    handle: OwnedFd,
+    pub(super) report: OwnedFd,
+    pub(super) deadline: Instant,
+    pub(super) key: LaunchKey,
+    connection: u64,
+    id: u32,
+    account: Account,
+}
+
+/// What the directory said lately, and the starts that can go on.
+#[derive(Default)]
+pub(super) struct Cache {
+    known: BTreeMap<AccountName, (Instant, Found)>,
+    ready: Vec<(Start, Account)>,
+}
+
+impl Launcher {
+    pub(super) fn answer(&mut self, connection: u64, request: Request, fds: Vec<OwnedFd>) {
+        self.config.refresh();
+        match request {
+            Request::Start {
+                id,
+                ticket,
+                signature,
+                orphan_seconds,
+            } => {
+                let orphan = Duration::from_secs(orphan_seconds.into());
+                match self.check_start(&ticket, &signature, fds) {
+                    Ok((ticket, account, template, listener)) => {
+                        let start = Start {
+                            connection,
+                            id,
+                            ticket,
+                            account,
+                            template,
+                            listener,
+                            orphan,
+                        };
+                        self.resolve(start);
+                    }
+                    Err((refusal, ticket)) => {
+                        self.refuse(connection, id, ticket.as_deref(), &refusal);
+                    }
+                }
+            }
+            Request::Gone { id, key } => {
+                self.audit
+                    .add("gone_asked", &[("launch", &key.to_string())]);
+                if let Some(at) = self.starting.iter().position(|it| it.key == key) {
+                    self.abandon(at, &Refusal::Busy);
+                }
+                self.drop_unstarted(key);
+                self.instances.clear(key, Some((connection, id)));
+            }
+            Request::Capabilities { id } => {
+                let what = self.capabilities();
+                self.reply(connection, &Reply::Capabilities { id, what });
+            }
+        }
+    }
+
+    // ── the ticket ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Checks everything about a start that needs no look-up.
+    #[expect(
+        clippy::type_complexity,
+        reason = "the parts of a start, taken apart by the one caller"
+    )]
+    fn check_start(
+        &self,
+        ticket: &[u8],
+        signature: &[u8; 64],
+        fds: Vec<OwnedFd>,
+    ) -> Result<(Ticket, AccountName, Vec<u8>, OwnedFd), (Refusal, Option<Box<Ticket>>)> {
+        let rules = self.config.rules.as_ref().map_err(|e| (e.clone(), None))?;
+        let ticket =
+            Ticket::verify(ticket, signature, &rules.keys).map_err(|e| (refusal_of(&e), None))?;
+        match self.check_ticket(&ticket, fds) {
+            Ok((account, template, listener)) => Ok((ticket, account, template, listener)),
+            Err(refusal) => Err((refusal, Some(Box::new(ticket)))),
+        }
+    }
+
+    fn check_ticket(
+        &self,
+        ticket: &Ticket,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(AccountName, Vec<u8>, OwnedFd), Refusal> {
+        let rules = self.config.rules.as_ref().map_err(Clone::clone)?;
+        if ticket.farm != self.config.farm {
+            return Err(Refusal::TicketNotForThisFarm);
+        }
+        if ticket.host != self.config.host {
+            return Err(Refusal::TicketNotForThisHost);
+        }
+        check_times(ticket, wall_ms())?;
+        self.nonces.check(ticket)?;
+        let account: AccountName = ticket.account.parse().map_err(|_| Refusal::NameInvalid)?;
+        if !rules.policy.allows(ticket.mode) {
+            return Err(Refusal::ModeNotAllowed {
+                mode: ticket.mode.name(),
+            });
+        }
+        if ticket.mode == Mode::Proxy && rules.policy.proxy_account.as_ref() != Some(&account) {
+            let proxy = rules.policy.proxy_account.as_ref();
+            let proxy = proxy.map_or_else(|| "not set".to_owned(), ToString::to_string);
+            return Err(Refusal::ProxyMismatch { proxy });
+        }
+        let waiting: usize = self.resolving.iter().map(|it| it.starts.len()).sum();
+        if self.starting.len() + self.accounts.ready.len() + waiting >= STARTS_MAX {
+            return Err(Refusal::Busy);
+        }
+        let (template, listener) = take_fds(ticket, fds)?;
+        if self.instances.has(ticket.key) {
+            return Err(Refusal::TicketSuperseded {
+                last: ticket.key.launch,
+            });
+        }
+        Ok((account, template, listener))
+    }
+
+    fn refuse(&mut self, connection: u64, id: u32, ticket: Option<&Ticket>, refusal: &Refusal) {
+        let what = ticket.map_or_else(
+            || "an instance".to_owned(),
+            |it| format!("{}.{}", it.key.job, it.key.instance),
+        );
+        let account = ticket.map_or("unknown", |it| it.account.as_str());
+        let text = refusal.sentence(&self.host, &what, account);
+        let principal = ticket.map_or("", |it| it.principal.as_str());
+        let fields = [
+            ("launch", what.as_str()),
+            ("principal", principal),
+            ("account", account),
+            ("code", refusal.code()),
+            ("text", &text),
+        ];
+        self.audit.add("refused", &fields);
+        let (code, hint) = (refusal.code().to_owned(), refusal.hint().to_owned());
+        self.reply(
+            connection,
+            &Reply::Refused {
+                id,
+                code,
+                text,
+                hint,
+            },
+        );
+    }
+
+    // ── the account ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    fn resolve(&mut self, start: Start) {
+        let known = self.accounts.known.get(&start.account);
+        if let Some((at, found)) = known
+            && at.elapsed() < CACHE_TIME
+        {
+            let found = found.clone();
+            return self.judge(start, &found);
+        }
+        if let Some(it) = self
+            .resolving
+            .iter_mut()
+            .find(|it| it.account == start.account)
+        {
+            return it.starts.push(start);
+        }
+        if self.resolving.len() >= LOOK_UPS_MAX {
+            return self.refuse(
+                start.connection,
+                start.id,
+                Some(&start.ticket),
+                &Refusal::Busy,
+            );
+        }
+        match account::look_up(&start.account) {
+            Ok(look_up) => self.resolving.push(Resolving {
+                pid: look_up.pid,
+                answer: look_up.answer,
+                deadline: Instant::now() + LOOK_UP_TIME,
+                account: start.account.clone(),
+                bytes: Vec::new(),
+                starts: vec![start],
+            }),
+            Err(Errno(errno)) => {
+                let refusal = Refusal::DirectoryUnavailable { errno };
+                self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+            }
+        }
+    }
+
+    pub(super) fn hear_look_up(&mut self, pid: i32) {
+        let Some(at) = self.resolving.iter().position(|it| it.pid == pid) else {
+            return;
+        };
+        let mut part = [0; 4_096];
+        loop {
+            let it = &mut self.resolving[at];
+            match file::read(&it.answer, &mut part) {
+                Err(Errno(libc::EAGAIN)) => return,
+                Ok(len) if len > 0 && it.bytes.len() + len <= ANSWER_MAX => {
+                    it.bytes.extend_from_slice(&part[..len]);
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let it = self.resolving.swap_remove(at);
+        let result = account::decode(&it.bytes);
+        if let Ok(found) = &result {
+            if self.accounts.known.len() >= CACHE_MAX {
+                self.accounts.known.clear();
+            }
+            self.accounts
+                .known
+                .insert(it.account, (Instant::now(), found.clone()));
+        }
+        for start in it.starts {
+            match &result {
+                Ok(found) => self.judge(start, found),
+                Err(refusal) => {
+                    self.refuse(start.connection, start.id, Some(&start.ticket), refusal);
+                }
+            }
+        }
+    }
+
+    pub(super) fn give_up_slow_look_ups(&mut self, now: Instant) {
+        while let Some(at) = self.resolving.iter().position(|it| now >= it.deadline) {
+            let it = self.resolving.swap_remove(at);
+            let _ = process::kill(it.pid, libc::SIGKILL);
+            let refusal = Refusal::DirectoryUnavailable {
+                errno: libc::ETIMEDOUT,
+            };
+            for start in it.starts {
+                self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+            }
+        }
+    }
+
+    fn judge(&mut self, start: Start, found: &Found) {
+        let result = self
+            .config
+            .rules
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|rules| {
+                let mode = start.ticket.mode;
+                account::judge(
+                    found,
+                    &start.account,
+                    mode,
+                    &rules.policy,
+                    &rules.daemons,
+                    wall_ms(),
+                )
+            });
+        match result {
+            Ok(account) => self.accounts.ready.push((start, account)),
+            Err(refusal) => self.refuse(start.connection, start.id, Some(&start.ticket), &refusal),
+        }
+    }
+
+    // ── the start ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Starts what is ready: first the tickets and the intents of all of them are made durable, in one go each.
+    pub(super) fn start_ready(&mut self) {
+        let ready = std::mem::take(&mut self.accounts.ready);
+        if ready.is_empty() {
+            return;
+        }
+        let mut fresh = Vec::new();
+        for (start, account) in ready {
+            // Two copies of one ticket may have arrived in the same turn.
+            match self.nonces.check(&start.ticket) {
+                Ok(()) => {
+                    self.nonces.add(&start.ticket);
+                    self.audit_intent(&start, &account);
+                    fresh.push((start, account));
+                }
+                Err(refusal) => {
+                    self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+                }
+            }
+        }
+        let durable = self.nonces.flush().and_then(|()| self.audit.flush());
+        for (start, account) in fresh {
+            let result = match durable {
+                Ok(()) => self.fork_shepherd(&start, &account),
+                Err(Errno(errno)) => Err(Refusal::StateUnwritable { errno }),
+            };
+            if let Err(refusal) = result {
+                self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+            }
+        }
+    }
+
+    fn audit_intent(&mut self, start: &Start, account: &Account) {
+        let ticket = &start.ticket;
+        let groups: Vec<String> = account.identity.groups.iter().map(u32::to_string).collect();
+        let nnp = self
+            .config
+            .rules
+            .as_ref()
+            .is_ok_and(|it| it.policy.no_new_privs);
+        let fields = [
+            ("launch", ticket.key.to_string()),
+            ("principal", ticket.principal.clone()),
+            ("proven", ticket.proven.clone()),
+            ("mode", ticket.mode.name().to_owned()),
+            ("account", account.name.clone()),
+            ("uid", account.identity.uid.to_string()),
+            ("gid", account.identity.gid.to_string()),
+            ("groups", groups.join(" ")),
+            ("stripped", account.stripped.join(" ")),
+            ("template", ticket.template.to_string()),
+            ("containment", self.instances.word().to_owned()),
+            ("no_new_privs", nnp.to_string()),
+        ];
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        self.audit.add("launch", &fields);
+    }
+
+    /// Makes the instance's group and forks its shepherd.
+    fn fork_shepherd(&mut self, start: &Start, account: &Account) -> Result<(), Refusal> {
+        let key = start.ticket.key;
+        let contained = |e: Errno| Refusal::ContainmentFailed { errno: e.0 };
+        let failed = |e: Errno| Refusal::BecomingUserFailed {
+            step: Step::Prepare,
+            errno: e.0,
+        };
+        let rules = self.config.rules.as_ref().map_err(Clone::clone)?;
+        let owner = Some((rules.shepherd.uid, rules.shepherd.gid));
+        let groups = self.instances.groups();
+        let group = groups
+            .map(|it| cgroup::make_instance(it, key, owner))
+            .transpose()
+            .map_err(contained)?;
+        let (report, report_end) = file::pipe().map_err(failed)?;
+        let pid = process::fork().map_err(failed)?;
+        if pid.is_none() {
+            let setup = (|| -> Sys<Setup> {
+                Ok(Setup {
+                    key,
+                    items: start.ticket.items.clone(),
+                    template: start.template.clone(),
+                    user: Some(account.identity.clone()),
+                    env: self.environment(account, &rules.policy.path),
+                    no_new_privs: rules.policy.no_new_privs,
+                    shepherd: Some(rules.shepherd.clone()),
+                    worker_uid: rules.worker_uid,
+                    listener: clone_fd(&start.listener)?,
+                    program: self.program.as_raw_fd(),
+                    group,
+                    report: report_end,
+                    orphan: start.orphan,
+                    run_dir: Some(clone_fd(&self.run_dir)?),
+                    lock: None,
+                    boot: self.boot.clone(),
+                })
+            })();
+            match setup {
+                Ok(setup) => shepherd::run(setup),
+                Err(_) => process::exit_now(1),
+            }
+        }
+        let pid = pid.unwrap_or(0);
+        // Before anybody can wait for the child, so the number is certainly its own.
+        let handle = process::pidfd(pid).map_err(failed)?;
+        self.starting.push(Starting {
+            pid,
+            handle,
+            report,
+            deadline: Instant::now() + REPORT_TIME,
+            key,
+            connection: start.connection,
+            id: start.id,
+            account: account.clone(),
+        });
+        Ok(())
+    }
+
+    fn environment(&self, account: &Account, path: &str) -> Vec<std::ffi::CString> {
+        let mut env = account::base_env(account, path);
+        env.extend(file::c_string(&format!(
+            "TESSERA_FARM={}",
+            self.config.farm_text
+        )));
+        env
+    }
+
+    pub(super) fn hear_shepherd(&mut self, pid: i32) {
+        let Some(at) = self.starting.iter().position(|it| it.pid == pid) else {
+            return;
+        };
+        let mut bytes = [0; 8];
+        let len = match file::read(&self.starting[at].report, &mut bytes) {
+            Err(Errno(libc::EAGAIN)) => return,
+            other => other.unwrap_or(0),
+        };
+        match read_report(&bytes[..len]) {
+            Ok(()) => self.take_up(at),
+            Err(Failed { step, errno }) => {
+                self.abandon(at, &Refusal::BecomingUserFailed { step, errno });
+            }
+        }
+    }
+
+    /// Answers for a shepherd that has reported success.
+    fn take_up(&mut self, at: usize) {
+        let it = self.starting.swap_remove(at);
+        self.instances.add(it.key, it.handle);
+        let reply = Reply::Started {
+            id: it.id,
+            shepherd: u32::try_from(it.pid).unwrap_or(0),
+            account: it.account.name,
+            uid: it.account.identity.uid,
+            gid: it.account.identity.gid,
+            containment: self.instances.word().to_owned(),
+        };
+        self.reply(it.connection, &reply);
+    }
+
+    /// Ends a start that did not succeed; what it may have left is cleared away.
+    fn abandon(&mut self, at: usize, refusal: &Refusal) {
+        let it = self.starting.swap_remove(at);
+        let _ = process::pidfd_kill(it.handle.as_fd(), libc::SIGKILL);
+        self.instances.add(it.key, it.handle);
+        self.instances.clear(it.key, None);
+        let what = format!("{}.{}", it.key.job, it.key.instance);
+        let text = refusal.sentence(&self.host, &what, &it.account.name);
+        let fields = [
+            ("launch", it.key.to_string()),
+            ("code", refusal.code().to_owned()),
+        ];
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        self.audit.add("failed", &fields);
+        let (code, hint) = (refusal.code().to_owned(), refusal.hint().to_owned());
+        self.reply(
+            it.connection,
+            &Reply::Refused {
+                id: it.id,
+                code,
+                text,
+                hint,
+            },
+        );
+    }
+
+    pub(super) fn give_up_slow_shepherds(&mut self, now: Instant) {
+        while let Some(at) = self.starting.iter().position(|it| now >= it.deadline) {
+            let failed = Failed {
+                step: Step::Prepare,
+                errno: libc::ETIMEDOUT,
+            };
+            let refusal = Refusal::BecomingUserFailed {
+                step: failed.step,
+                errno: failed.errno,
+            };
+            self.abandon(at, &refusal);
+        }
+    }
+
+    /// Forgets starts of a launch that wait for the directory: it is being asked whether the launch is gone.
+    fn drop_unstarted(&mut self, key: LaunchKey) {
+        let mut dropped = Vec::new();
+        for it in &mut self.resolving {
+            let (out, stay) = std::mem::take(&mut it.starts)
+                .into_iter()
+                .partition(|start| start.ticket.key == key);
+            it.starts = stay;
+            dropped.extend::<Vec<Start>>(out);
+        }
+        for start in dropped {
+            self.refuse(
+                start.connection,
+                start.id,
+                Some(&start.ticket),
+                &Refusal::Busy,
+            );
+        }
+    }
+
+    // ── afterwards ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    pub(super) fn on_shepherd_ended(&mut self, key: LaunchKey) {
+        self.instances.on_ended(key);
+    }
+
+    pub(super) fn look_after_instances(&mut self, now: Instant) {
+        for (key, waiting) in self.instances.look(now) {
+            self.audit.add("gone", &[("launch", &key.to_string())]);
+            for (connection, id) in waiting {
+                self.reply(connection, &Reply::Gone { id });
+            }
+        }
+    }
+
+    fn capabilities(&mut self) -> Capabilities {
+        let mut what = capabilities_of(&self.config.rules, wall_ms());
+        what.containment = self.instances.word().to_owned();
+        what
+    }
+}
+
+/// Says what a host with these rules can do, but for its containment.
+pub(crate) fn capabilities_of(
+    rules: &Result<super::config::Rules, Refusal>,
+    wall_ms: u64,
+) -> Capabilities {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let rules = match rules {
+        Ok(rules) => rules,
+        Err(refusal) => {
+            let proxy_problem = format!("{}: {refusal:?}", refusal.code());
+            return Capabilities {
+                proxy_problem,
+                version,
+                ..Capabilities::default()
+            };
+        }
+    };
+    let policy = &rules.policy;
+    let proxy = policy.proxy_account.as_ref();
+    let judged = proxy.map(|name| {
+        let found = rules.proxy.as_ref().map_err(Clone::clone)?;
+        account::judge(found, name, Mode::Proxy, policy, &rules.daemons, wall_ms)
+    });
+    let (proxy_uid, proxy_problem) = match judged {
+        Some(Ok(account)) => (Some(account.identity.uid), String::new()),
+        Some(Err(refusal)) => (None, refusal.code().to_owned()),
+        None => (None, "not set".to_owned()),
+    };
+    Capabilities {
+        containment: String::new(),
+        modes: policy.modes.iter().map(|it| it.name().to_owned()).collect(),
+        proxy_account: proxy.map(ToString::to_string).unwrap_or_default(),
+        proxy_uid,
+        proxy_problem,
+        uid_min: policy.uid_min,
+        no_new_privs: policy.no_new_privs,
+        version,
+    }
+}
+
+pub(crate) fn check_times(ticket: &Ticket, now: u64) -> Result<(), Refusal> {
+    let lifetime = ticket.expires_ms.saturating_sub(ticket.not_before_ms);
+    let is_early = ticket.not_before_ms > now.saturating_add(SKEW_MAX_MS);
+    if lifetime == 0 || lifetime > TICKET_LIFETIME_MAX_MS || is_early {
+        return Err(Refusal::TicketTimes);
+    }
+    if now >= ticket.expires_ms {
+        return Err(Refusal::TicketExpired {
+            late_seconds: (now - ticket.expires_ms) / 1_000,
+        });
+    }
+    Ok(())
+}
+
+fn take_fds(ticket: &Ticket, fds: Vec<OwnedFd>) -> Result<(Vec<u8>, OwnedFd), Refusal> {
+    let wrong = |reason: &str| Refusal::TemplateInvalid {
+        reason: reason.to_owned(),
+    };
+    let [template, listener]: [OwnedFd; START_FDS] = fds
+        .try_into()
+        .map_err(|_| wrong("the descriptors are not those of a start"))?;
+    if !socket::is_listening(listener.as_fd()) {
+        return Err(wrong("the control socket does not listen"));
+    }
+    Ok((take_template(ticket, &template)?, listener))
+}
+
+/// Copies the template and checks it against the ticket: what the worker does to its own file afterwards changes nothing.
+pub(crate) fn take_template(ticket: &Ticket, file: &OwnedFd) -> Result<Vec<u8>, Refusal> {
+    let wrong = |reason: String| Refusal::TemplateInvalid { reason };
+    let bytes = file::read_memory_file(file.as_fd(), TEMPLATE_BYTES_MAX)
+        .map_err(|e| wrong(e.to_string()))?;
+    if Template::digest_of(&bytes) != ticket.template {
+        return Err(Refusal::DigestMismatch);
+    }
+    Template::decode(&bytes).map_err(|e| wrong(e.to_string()))?;
+    Ok(bytes)
+}
+
+fn refusal_of(error: &TicketError) -> Refusal {
+    match error {
+        TicketError::Signature => Refusal::TicketSignature,
+        TicketError::Malformed(
+            DecodeError::Invalid { field: "account" }
+            | DecodeError::TooLong {
+                field: "account", ..
+            },
+        ) => Refusal::NameInvalid,
+        TicketError::Malformed(e) => Refusal::TicketMalformed {
+            reason: e.to_string(),
+        },
+    }
+}
+
+fn clone_fd(fd: &OwnedFd) -> Sys<OwnedFd> {
+    fd.try_clone()
+        .map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EMFILE)))
+}

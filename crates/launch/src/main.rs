@@ -1,0 +1,142 @@
+//! `tessera-launch`: the one program of the farm that crosses from one user to another.
+//!
+//! `launcher` (root), the shepherds that it forks, and their starters; `supervise`, which keeps the daemons of a host
+//! running under their accounts; the desktop mode's variants of the same, without any privilege. One thread each.
+
+mod account;
+mod audit;
+mod cgroup;
+mod desktop;
+mod launcher;
+mod nonces;
+mod paths;
+mod policy;
+mod procs;
+mod shepherd;
+mod starter;
+mod supervise;
+mod sys;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+tessera-launch: starts jobs as their users, for the worker of a Tessera farm
+
+usage:
+  tessera-launch launcher --state DIR [--socket PATH]
+      serve the worker of this host (as root)
+  tessera-launch supervise --state DIR [--tessera PATH] [--listen ADDR] [--slots N] [--ephemeral] [-- ARG...]
+      run supervisor, launcher and worker under their accounts (as root)
+  tessera-launch check --state DIR
+      say what this host can do and what stands against it (as root)
+  tessera-launch --version | --help
+
+Started by other parts of the farm, not by hand: starter, desktop-shepherd, desktop-capabilities, desktop-gone.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|it| it.to_string_lossy().into_owned())
+        .collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["starter", key] => exit(starter::run(key)),
+        ["launcher", rest @ ..] => report(launcher_command(rest)),
+        ["supervise", rest @ ..] => report(supervise_command(rest)),
+        ["check", "--state", state] => report(check(state)),
+        ["desktop-shepherd" | "desktop-capabilities"] => report(desktop::serve()),
+        ["desktop-gone", key] => report(desktop::gone(key)),
+        ["--version" | "-V"] => print(&format!("tessera-launch {}\n", env!("CARGO_PKG_VERSION"))),
+        ["--help" | "-h" | "help"] => print(USAGE),
+        _ => {
+            sys::say("unknown arguments; `tessera-launch --help` lists them");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn launcher_command(args: &[&str]) -> Result<(), String> {
+    let (mut state, mut socket) = (None, None);
+    let mut rest = args.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "--state" => state = Some(value(word, rest.next())?),
+            "--socket" => socket = Some(PathBuf::from(value(word, rest.next())?)),
+            other => return Err(format!("unknown option `{other}`")),
+        }
+    }
+    let state = state.ok_or("`--state DIR` is missing")?;
+    launcher::run(state.as_ref(), socket.as_deref())
+}
+
+fn supervise_command(args: &[&str]) -> Result<(), String> {
+    let mut options = supervise::Options::default();
+    let mut rest = args.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "--state" => options.state = value(word, rest.next())?.into(),
+            "--tessera" => options.tessera = Some(value(word, rest.next())?.into()),
+            "--listen" => options.listen = Some(value(word, rest.next())?),
+            "--slots" => options.slots = Some(value(word, rest.next())?),
+            "--ephemeral" => options.ephemeral = true,
+            "--" => options.extra = rest.by_ref().map(|it| (*it).to_owned()).collect(),
+            other => return Err(format!("unknown option `{other}`")),
+        }
+    }
+    if options.state.as_os_str().is_empty() {
+        return Err("`--state DIR` is missing".into());
+    }
+    supervise::run(&options)
+}
+
+fn value(word: &str, next: Option<&&str>) -> Result<String, String> {
+    next.map(|it| (*it).to_owned())
+        .ok_or(format!("`{word}` needs a value"))
+}
+
+/// Prints what this host can do, a line for each.
+fn check(state: &str) -> Result<(), String> {
+    let config = launcher::Config::load(state.as_ref())?;
+    let what = launcher::capabilities_of(&config.rules, sys::wall_ms());
+    let groups = cgroup::farm_dir(cgroup::Place::System, &config.farm_text, &config.host_text);
+    let containment = if groups.is_ok_and(|it| it.is_some()) {
+        "cgroup"
+    } else {
+        "session"
+    };
+    let proxy = match what.proxy_uid {
+        Some(uid) => format!("{} (uid {uid})", what.proxy_account),
+        None => format!(
+            "{} can't be used: {}",
+            what.proxy_account, what.proxy_problem
+        ),
+    };
+    let text = format!(
+        "containment: {containment}\nmodes: {}\nproxy_account: {proxy}\nuid_min: {}\nno_new_privs: {}\n",
+        what.modes.join(", "),
+        what.uid_min,
+        if what.no_new_privs { "yes" } else { "no" },
+    );
+    sys::file::write_all(1, text.as_bytes()).map_err(|e| e.to_string())
+}
+
+fn report(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            sys::say(&text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    exit(i32::from(sys::file::write_all(1, text.as_bytes()).is_err()))
+}
+
+fn exit(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

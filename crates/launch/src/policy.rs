@@ -1,0 +1,242 @@
+//! The host's own word on who may run here: a file of `key = value` lines that only root can write.
+
+use std::collections::BTreeMap;
+
+use tessera_ticket::{AccountName, Mode};
+
+/// The most bytes of the policy file.
+pub(crate) const POLICY_MAX: usize = 64 * 1024;
+/// The most names in a list.
+const NAMES_MAX: usize = 1_024;
+/// What is written when there is no policy yet.
+pub(crate) const DEFAULT_POLICY: &str = "\
+# Who jobs may run as on this host. Only root can change this file; the farm can't.
+# modes: proxy (the proxy account), user (the user the job belongs to), or both.
+modes = proxy, user
+proxy_account = tessera-job
+# The least uid of a user in mode user.
+uid_min = 1000
+# deny beats allow; an empty allow list allows everybody who is not denied.
+allow_users =
+deny_users =
+allow_groups =
+deny_groups = root, sudo, wheel, admin, docker, lxd, disk, shadow, kmem, libvirt, systemd-journal
+# What happens to a user in a denied group: strip (runs without that group) or refuse. Group root always refuses.
+group_policy = strip
+no_new_privs = yes
+path = /usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games
+# The daemons' accounts.
+worker_account = tessera
+shepherd_account = tessera-shepherd
+supervisor_account = tessera-supervisor
+";
+
+/// What to do with a user in a denied group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupPolicy {
+    Refuse,
+    Strip,
+}
+
+/// The policy, read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) modes: Vec<Mode>,
+    pub(crate) proxy_account: Option<AccountName>,
+    pub(crate) uid_min: u32,
+    pub(crate) allow_users: Vec<String>,
+    pub(crate) deny_users: Vec<String>,
+    pub(crate) allow_groups: Vec<String>,
+    pub(crate) deny_groups: Vec<String>,
+    pub(crate) group_policy: GroupPolicy,
+    pub(crate) no_new_privs: bool,
+    pub(crate) path: String,
+    pub(crate) worker_account: AccountName,
+    pub(crate) shepherd_account: AccountName,
+    pub(crate) supervisor_account: AccountName,
+}
+
+impl Policy {
+    /// Reads the file's text. Keys that are not there have the values of [`DEFAULT_POLICY`]; unknown ones are errors.
+    ///
+    /// # Errors
+    /// A sentence that names the line.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut values = read_lines(DEFAULT_POLICY)?;
+        let known: Vec<String> = values.keys().cloned().collect();
+        for (key, (line, value)) in read_lines(text)? {
+            if !known.contains(&key) {
+                return Err(format!(
+                    "line {line}: unknown key `{key}`; known: {}",
+                    known.join(" ")
+                ));
+            }
+            values.insert(key, (line, value));
+        }
+        Fields(values).policy()
+    }
+
+    /// Says whether the policy allows an execution mode.
+    pub(crate) fn allows(&self, mode: Mode) -> bool {
+        self.modes.contains(&mode)
+    }
+}
+
+type Values = BTreeMap<String, (usize, String)>;
+
+fn read_lines(text: &str) -> Result<Values, String> {
+    let mut values = Values::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line
+            .split_once('=')
+            .ok_or(format!("line {number}: there is no `key = value`"))?;
+        let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+        if values.insert(key.clone(), (number, value)).is_some() {
+            return Err(format!("line {number}: `{key}` is there twice"));
+        }
+    }
+    Ok(values)
+}
+
+struct Fields(Values);
+
+impl Fields {
+    fn policy(&self) -> Result<Policy, String> {
+        let proxy = self.get("proxy_account").1;
+        Ok(Policy {
+            modes: self.modes()?,
+            proxy_account: if proxy.is_empty() {
+                None
+            } else {
+                Some(self.account("proxy_account")?)
+            },
+            uid_min: self.parse("uid_min", "a number")?,
+            allow_users: self.names("allow_users")?,
+            deny_users: self.names("deny_users")?,
+            allow_groups: self.names("allow_groups")?,
+            deny_groups: self.names("deny_groups")?,
+            group_policy: self.choice(
+                "group_policy",
+                [
+                    ("refuse", GroupPolicy::Refuse),
+                    ("strip", GroupPolicy::Strip),
+                ],
+            )?,
+            no_new_privs: self.choice("no_new_privs", [("yes", true), ("no", false)])?,
+            path: self.path()?,
+            worker_account: self.account("worker_account")?,
+            shepherd_account: self.account("shepherd_account")?,
+            supervisor_account: self.account("supervisor_account")?,
+        })
+    }
+
+    fn get(&self, key: &str) -> (usize, &str) {
+        self.0
+            .get(key)
+            .map_or((0, ""), |(line, value)| (*line, value))
+    }
+
+    fn parse<T: std::str::FromStr>(&self, key: &str, what: &str) -> Result<T, String> {
+        let (line, value) = self.get(key);
+        value
+            .parse()
+            .map_err(|_| format!("line {line}: `{key}` is not {what}: `{value}`"))
+    }
+
+    fn account(&self, key: &str) -> Result<AccountName, String> {
+        self.parse(key, "the name of an account")
+    }
+
+    fn names(&self, key: &str) -> Result<Vec<String>, String> {
+        let (line, value) = self.get(key);
+        let list = value.split(',').map(str::trim).filter(|it| !it.is_empty());
+        let list: Vec<String> = list.map(str::to_owned).collect();
+        if list.len() > NAMES_MAX {
+            return Err(format!(
+                "line {line}: `{key}` has more than {NAMES_MAX} names"
+            ));
+        }
+        Ok(list)
+    }
+
+    fn modes(&self) -> Result<Vec<Mode>, String> {
+        let (line, _) = self.get("modes");
+        let one = |name: &String| match name.as_str() {
+            "proxy" => Ok(Mode::Proxy),
+            "user" => Ok(Mode::User),
+            _ => Err(format!(
+                "line {line}: mode `{name}` is neither proxy nor user"
+            )),
+        };
+        self.names("modes")?.iter().map(one).collect()
+    }
+
+    fn choice<T: Copy>(&self, key: &str, of: [(&str, T); 2]) -> Result<T, String> {
+        let (line, value) = self.get(key);
+        let hit = of.iter().find(|(name, _)| *name == value);
+        hit.map(|(_, it)| *it).ok_or(format!(
+            "line {line}: `{key}` is neither {} nor {}",
+            of[0].0, of[1].0
+        ))
+    }
+
+    fn path(&self) -> Result<String, String> {
+        let (line, value) = self.get("path");
+        if value.split(':').all(|it| it.starts_with('/')) && !value.contains('\0') {
+            Ok(value.to_owned())
+        } else {
+            Err(format!(
+                "line {line}: `path` holds something that is not absolute"
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_policy_reads() {
+        let policy = Policy::parse("").unwrap();
+        assert_eq!(policy.modes, [Mode::Proxy, Mode::User]);
+        assert_eq!(policy.uid_min, 1000);
+        assert!(policy.deny_groups.contains(&"docker".to_owned()));
+        assert_eq!(policy.group_policy, GroupPolicy::Strip);
+        assert!(policy.no_new_privs && policy.allow_users.is_empty());
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        for (text, part) in [
+            ("modes = proxy\nuid_mn = 5", "line 2: unknown key `uid_mn`"),
+            ("modes = all", "line 1: mode `all`"),
+            ("uid_min = -1", "line 1: `uid_min` is not a number"),
+            (
+                "uid_min = 1\nuid_min = 2",
+                "line 2: `uid_min` is there twice",
+            ),
+            (
+                "proxy_account = 0",
+                "line 1: `proxy_account` is not the name",
+            ),
+            ("path = bin", "line 1: `path`"),
+            ("\n\nnonsense", "line 3: there is no"),
+            ("no_new_privs = maybe", "line 1: `no_new_privs` is neither"),
+        ] {
+            let error = Policy::parse(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn lists_are_split_and_may_be_empty() {
+        let policy = Policy::parse("deny_users = eve , mallory,\nmodes = proxy\n").unwrap();
+        assert_eq!(policy.deny_users, ["eve", "mallory"]);
+        assert!(!policy.allows(Mode::User) && !policy.allows(Mode::Desktop));
+    }
+}

@@ -1,0 +1,329 @@
+//! One attempt: its files, its pipes, and what is known of its process.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use tessera_ticket::{EndCause, EndKind, ExitRecord, INDEX_RECORDS_MAX, IndexRecord, Stream};
+
+use super::contain::Member;
+use crate::sys::process::Ended;
+use crate::sys::{Errno, Failed, Sys, file, wall_ms};
+
+/// What is read from a pipe at once.
+pub(super) const CHUNK: usize = 64 * 1024;
+/// What is still taken from a pipe when everything of the attempt is gone: the most that a pipe can hold by default
+/// limits. Only somebody outside the attempt could write more, and they are not waited for.
+const DRAIN_MAX: usize = 1 << 20;
+/// The first and the longest pause between two looks at whether an attempt is gone.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(200));
+const LOST_MARK: &[u8] = b"\n[tessera: output was lost here, the spool could not be written]\n";
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// The starter has the order.
+    Ordered,
+    /// The child is there and contained.
+    Contained,
+    /// The program runs.
+    Running,
+    /// It does not, and why.
+    Failed(Failed),
+}
+
+/// An end that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) cause: EndCause,
+    /// When to kill.
+    pub(super) deadline: Instant,
+}
+
+/// An attempt that is not over.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) who: Member,
+    pub(super) begun: Begun,
+    pub(super) ended: Option<Ended>,
+    /// When the kernel said that the main process had ended.
+    pub(super) ended_at: Option<Instant>,
+    pub(super) ending: Option<Ending>,
+    pub(super) leftover_grace: Duration,
+    pub(super) leftovers: u32,
+    /// When to look again whether it is gone, and how long to pause then.
+    pub(super) look_again: Option<Instant>,
+    pause: Duration,
+    pub(super) streams: [StreamFile; 2],
+    index: Index,
+    exit: OwnedFd,
+    durable: bool,
+    started: Instant,
+    started_ms: u64,
+    limit: u64,
+}
+
+/// One stream: the pipe's reading end and the file.
+#[derive(Debug)]
+pub(super) struct StreamFile {
+    pub(super) pipe: Option<OwnedFd>,
+    file: OwnedFd,
+    kept: u64,
+    produced: u64,
+    is_cut: bool,
+    /// Bytes were lost since the last that were written.
+    has_gap: bool,
+    had_gap: bool,
+}
+
+/// The order of arrival, joined while one stream goes on.
+#[derive(Debug)]
+struct Index {
+    file: OwnedFd,
+    last: Option<IndexRecord>,
+    records: u32,
+}
+
+/// The four files that come with an order, in this order.
+pub(super) struct Files {
+    pub(super) out: OwnedFd,
+    pub(super) err: OwnedFd,
+    pub(super) index: OwnedFd,
+    pub(super) exit: OwnedFd,
+}
+
+/// What the worker asked for with an attempt.
+pub(super) struct Wish {
+    pub(super) item: u32,
+    pub(super) attempt: u32,
+    pub(super) limit: u64,
+    pub(super) leftover_grace: Duration,
+    pub(super) durable: bool,
+}
+
+impl Item {
+    /// Takes the files and makes the pipes; returns the writing ends for the starter.
+    pub(super) fn new(wish: &Wish, files: Files) -> Sys<(Self, [OwnedFd; 2])> {
+        let (out, out_end) = file::pipe()?;
+        let (err, err_end) = file::pipe()?;
+        let item = Self {
+            who: Member {
+                item: wish.item,
+                attempt: wish.attempt,
+                pid: 0,
+            },
+            begun: Begun::Ordered,
+            ended: None,
+            ended_at: None,
+            ending: None,
+            leftover_grace: wish.leftover_grace,
+            leftovers: 0,
+            look_again: None,
+            pause: PAUSE.0,
+            streams: [
+                StreamFile::new(out, files.out),
+                StreamFile::new(err, files.err),
+            ],
+            index: Index {
+                file: files.index,
+                last: None,
+                records: 0,
+            },
+            exit: files.exit,
+            durable: wish.durable,
+            started: Instant::now(),
+            started_ms: wall_ms(),
+            limit: wish.limit,
+        };
+        Ok((item, [out_end, err_end]))
+    }
+
+    /// Writes the exit record of an attempt that is not even tried.
+    pub(super) fn refuse(wish: &Wish, files: Files, failed: Failed) {
+        if let Ok((item, _)) = Self::new(wish, files) {
+            let Failed { step, errno } = failed;
+            item.finish(EndKind::NotStarted { step, errno }, &mut [0; 1]);
+        }
+    }
+
+    /// Says whether this is that attempt.
+    pub(super) fn is(&self, item: u32, attempt: u32) -> bool {
+        (self.who.item, self.who.attempt) == (item, attempt)
+    }
+
+    /// Copies what a pipe has, at most one chunk; the end of a pipe closes it. Returns the bytes taken.
+    pub(super) fn copy(&mut self, stream: usize, buffer: &mut [u8]) -> usize {
+        let Some(it) = self.streams.get_mut(stream) else {
+            return 0;
+        };
+        let Some(pipe) = &it.pipe else { return 0 };
+        match file::read(pipe, buffer) {
+            Ok(0) => it.pipe = None,
+            Ok(len) => {
+                let before = it.kept;
+                it.take(&buffer[..len], self.limit);
+                let kept = it.kept - before;
+                self.index.add(stream, kept, self.started.elapsed());
+                return len;
+            }
+            Err(Errno(libc::EAGAIN)) => {}
+            Err(_) => it.pipe = None,
+        }
+        0
+    }
+
+    /// Sets the next look, later each time.
+    pub(super) fn look_later(&mut self, now: Instant) {
+        self.look_again = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(PAUSE.1);
+    }
+
+    /// Takes what is left in the pipes, writes the exit record and returns it. Nothing of the attempt is alive.
+    pub(super) fn finish(mut self, kind: EndKind, buffer: &mut [u8]) -> ExitRecord {
+        for stream in 0..self.streams.len() {
+            let mut taken = 0;
+            while taken < DRAIN_MAX {
+                match self.copy(stream, buffer) {
+                    0 => break,
+                    len => taken += len,
+                }
+            }
+        }
+        self.index.flush();
+        let record = self.record(kind);
+        // The worker hears of the end in any case; a record that could not be written is its loss alone.
+        if file::write_all(self.exit.as_raw_fd(), &record.encode()).is_ok() && self.durable {
+            let _ = file::sync(&self.exit);
+        }
+        record
+    }
+
+    fn record(&self, kind: EndKind) -> ExitRecord {
+        let end = self.ended_at.unwrap_or_else(Instant::now);
+        let elapsed = end.saturating_duration_since(self.started);
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let [out, err] = &self.streams;
+        ExitRecord {
+            item: self.who.item,
+            attempt: self.who.attempt,
+            kind,
+            cause: self.ending.map_or(EndCause::Itself, |it| it.cause),
+            leftovers: self.leftovers,
+            started_ms: self.started_ms,
+            ended_ms: self.started_ms.saturating_add(elapsed_ms),
+            elapsed_ms,
+            user_us: self.ended.map_or(0, |it| it.user_us),
+            system_us: self.ended.map_or(0, |it| it.system_us),
+            memory_max: self.ended.map_or(0, |it| it.memory_max),
+            kept: [out.kept, err.kept],
+            produced: [out.produced, err.produced],
+            cut_by_limit: out.is_cut || err.is_cut,
+            cut_by_disk: out.had_gap || err.had_gap,
+        }
+    }
+}
+
+impl StreamFile {
+    fn new(pipe: OwnedFd, file: OwnedFd) -> Self {
+        Self {
+            pipe: Some(pipe),
+            file,
+            kept: 0,
+            produced: 0,
+            is_cut: false,
+            has_gap: false,
+            had_gap: false,
+        }
+    }
+
+    /// Keeps bytes up to the limit, then one line that says so, then nothing: the job is never stopped for its output.
+    fn take(&mut self, bytes: &[u8], limit: u64) {
+        self.produced += bytes.len() as u64;
+        if self.is_cut {
+            return;
+        }
+        let room = usize::try_from(limit.saturating_sub(self.kept)).unwrap_or(usize::MAX);
+        let (keep, rest) = bytes.split_at(bytes.len().min(room));
+        self.write(keep);
+        if !rest.is_empty() {
+            self.is_cut = true;
+            let mark = format!(
+                "\n[tessera: this stream passed its output limit of {limit} bytes; what follows is not kept]\n"
+            );
+            self.write(mark.as_bytes());
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.has_gap && self.append(LOST_MARK) {
+            self.has_gap = false;
+        }
+        if self.has_gap || !self.append(bytes) {
+            self.has_gap = true;
+            self.had_gap = true;
+        }
+    }
+
+    /// Appends to the file and counts what got there; `false` when not all did.
+    fn append(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            match write_once(self.file.as_fd(), bytes) {
+                Ok(len) if len > 0 => {
+                    self.kept += len as u64;
+                    bytes = &bytes[len..];
+                }
+                Err(Errno(libc::EINTR)) => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+fn write_once(fd: BorrowedFd<'_>, bytes: &[u8]) -> Sys<usize> {
+    // SAFETY: the pointer and the length are those of a slice that is borrowed for the call.
+    crate::sys::check_len(unsafe {
+        libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len())
+    })
+}
+
+impl Index {
+    fn add(&mut self, stream: usize, kept: u64, at: Duration) {
+        let Ok(kept) = u32::try_from(kept) else {
+            return;
+        };
+        if kept == 0 {
+            return;
+        }
+        let stream = if stream == 0 {
+            Stream::Out
+        } else {
+            Stream::Err
+        };
+        let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        match &mut self.last {
+            Some(last) if last.stream == stream && last.len.checked_add(kept).is_some() => {
+                last.len += kept;
+                last.at_ms = at_ms;
+            }
+            _ => {
+                self.flush();
+                self.last = Some(IndexRecord {
+                    stream,
+                    len: kept,
+                    at_ms,
+                });
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let Some(record) = self.last.take() else {
+            return;
+        };
+        if self.records < INDEX_RECORDS_MAX
+            && file::write_all(self.file.as_raw_fd(), &record.encode()).is_ok()
+        {
+            self.records += 1;
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The shepherd: one per instance, parent of everything that the instance runs, and the only source of exit statuses and
+//! output. It starts as a child of the launcher, makes the starter become the user, and then keeps nothing but `CAP_KILL`.
+
+mod contain;
+mod item;
+mod watch;
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::time::Duration;
+
+use tessera_ticket::{ItemRange, LaunchKey, Step};
+
+use crate::sys::{At as _, Failed, file, ids, process, readable, socket};
+use crate::user::{Change, Identity, Program, become_user, exec_as};
+use crate::{cgroup, procs, starter};
+
+/// How long the starter may take to become the user and execute.
+const STARTER_TIME: Duration = Duration::from_secs(10);
+
+/// Everything that a shepherd needs; made by the launcher before it forks.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) key: LaunchKey,
+    pub(crate) items: Vec<ItemRange>,
+    pub(crate) template: Vec<u8>,
+    /// The user, or nobody to become in desktop mode.
+    pub(crate) user: Option<Identity>,
+    pub(crate) env: Vec<CString>,
+    pub(crate) no_new_privs: bool,
+    /// The shepherd's own account; `None` in desktop mode.
+    pub(crate) shepherd: Option<Identity>,
+    /// Who may connect.
+    pub(crate) worker_uid: u32,
+    pub(crate) listener: OwnedFd,
+    /// This program, for the starter.
+    pub(crate) program: RawFd,
+    /// The instance's group; `None` where there are none.
+    pub(crate) group: Option<OwnedFd>,
+    /// Where success or the failed step is reported, eight bytes.
+    pub(crate) report: OwnedFd,
+    pub(crate) orphan: Duration,
+    /// Where the launcher finds out who this is after its own restart.
+    pub(crate) run_dir: Option<OwnedFd>,
+    /// Held while this process lives (desktop mode).
+    pub(crate) lock: Option<OwnedFd>,
+    pub(crate) boot: String,
+}
+
+/// The starter, as its parent sees it.
+#[derive(Debug)]
+pub(crate) struct StarterEnd {
+    pub(crate) pid: i32,
+    pub(crate) orders: OwnedFd,
+    pub(crate) shake: OwnedFd,
+}
+
+/// Encodes a report.
+fn report(result: Result<(), Failed>) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    if let Err(failed) = result {
+        bytes[0] = failed.step as u8;
+        bytes[4..].copy_from_slice(&failed.errno.to_le_bytes());
+    }
+    bytes
+}
+
+/// Reads a report; half of one is a shepherd that died.
+pub(crate) fn read_report(bytes: &[u8]) -> Result<(), Failed> {
+    let died = Failed {
+        step: Step::Prepare,
+        errno: libc::EPIPE,
+    };
+    let (Some(&step), Some(errno)) = (bytes.first(), bytes.get(4..8)) else {
+        return Err(died);
+    };
+    let errno = i32::from_le_bytes(errno.try_into().map_err(|_| died)?);
+    match Step::from_u8(step) {
+        None if step == 0 => Ok(()),
+        None => Err(died),
+        Some(step) => Err(Failed { step, errno }),
+    }
+}
+
+/// Runs a shepherd in this process, a fresh child, to its end.
+pub(crate) fn run(setup: Setup) -> ! {
+    let result = begin(&setup);
+    let _ = file::write_all(
+        setup.report.as_raw_fd(),
+        &report(result.as_ref().map(drop).map_err(|e| *e)),
+    );
+    match result {
+        Err(_) => process::exit_now(1),
+        Ok(starter) => process::exit_now(watch::run(setup, starter)),
+    }
+}
+
+fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
+    process::new_session().at(Step::Session)?;
+    close_others(setup)?;
+    if let Some(group) = &setup.group {
+        cgroup::enter_chain(group.as_fd()).at(Step::Cgroup)?;
+    }
+    write_run_record(setup)?;
+    ids::become_subreaper().at(Step::Prepare)?;
+    let starter = start_starter(setup)?;
+    let result = drop_privileges(setup);
+    if result.is_err() {
+        let _ = process::kill(starter.pid, libc::SIGKILL);
+    }
+    result.map(|()| starter)
+}
+
+/// Closes what came along from the launcher and puts `/dev/null` at 0, 1 and 2.
+fn close_others(setup: &Setup) -> Result<(), Failed> {
+    let mut keep = vec![
+        setup.listener.as_raw_fd(),
+        setup.program,
+        setup.report.as_raw_fd(),
+    ];
+    let optional = [&setup.group, &setup.run_dir, &setup.lock];
+    keep.extend(
+        optional
+            .into_iter()
+            .flatten()
+            .map(std::os::fd::AsRawFd::as_raw_fd),
+    );
+    process::close_all_but(3, &mut keep).at(Step::CloseOthers)?;
+    let null = file::open(c"/dev/null", libc::O_RDWR).at(Step::Descriptors)?;
+    (0..3).try_for_each(|number| file::duplicate_to(null.as_raw_fd(), number).at(Step::Descriptors))
+}
+
+fn write_run_record(setup: &Setup) -> Result<(), Failed> {
+    let Some(dir) = &setup.run_dir else {
+        return Ok(());
+    };
+    let pid = process::own_pid();
+    let start = procs::read(pid).map_or(0, |it| it.start);
+    let text = format!("{pid} {start} {}\n", setup.boot);
+    let name = file::c_string(&setup.key.to_string()).at(Step::Prepare)?;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+    let record = file::open_at(dir.as_fd(), &name, flags, 0o600).at(Step::Prepare)?;
+    file::write_all(record.as_raw_fd(), text.as_bytes()).at(Step::Prepare)
+}
+
+/// Forks the starter, which becomes the user and executes this program anew; returns when it has.
+fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
+    let (orders, orders_end) = socket::pair().at(Step::Prepare)?;
+    let (shake, shake_end) = socket::pair().at(Step::Prepare)?;
+    socket::ask_for_sender(shake.as_fd()).at(Step::Prepare)?;
+    let template = file::memory_file(c"template", &setup.template).at(Step::Prepare)?;
+    let key = setup.key.to_string();
+    let argv = process::c_strings(["tessera-launch", "starter", &key]).at(Step::Prepare)?;
+    let (failed, failed_end) = file::pipe().at(Step::Prepare)?;
+    let parent = process::own_pid();
+    let Some(pid) = process::fork().at(Step::Prepare)? else {
+        let fds = [
+            0,
+            0,
+            0,
+            orders_end.as_raw_fd(),
+            template.as_raw_fd(),
+            shake_end.as_raw_fd(),
+        ];
+        let change = setup.user.as_ref().map(|identity| Change {
+            identity,
+            keep_caps: 0,
+            no_new_privs: setup.no_new_privs,
+        });
+        // SAFETY: the number is open in this copy of the process until it executes or ends.
+        let file = unsafe { std::os::fd::BorrowedFd::borrow_raw(setup.program) };
+        let program = Program {
+            file,
+            argv: &argv,
+            env: &setup.env,
+            fds: &fds,
+            bound_to: Some(parent),
+        };
+        let failed = match desktop_privileges(setup) {
+            Ok(()) => exec_as(change.as_ref(), &program),
+            Err(failed) => failed,
+        };
+        let _ = file::write_all(failed_end.as_raw_fd(), &report(Err(failed)));
+        process::exit_now(1)
+    };
+    drop(failed_end);
+    debug_assert_eq!(
+        fds_in_place(),
+        [starter::ORDERS_FD, starter::TEMPLATE_FD, starter::SHAKE_FD]
+    );
+    wait_for_exec(&failed)?;
+    Ok(StarterEnd { pid, orders, shake })
+}
+
+/// The places at which the starter finds what it is given, in the order of the list above.
+const fn fds_in_place() -> [RawFd; 3] {
+    [3, 4, 5]
+}
+
+/// In desktop mode there is nobody to become, but set-user-id programs are out of reach all the same.
+fn desktop_privileges(setup: &Setup) -> Result<(), Failed> {
+    if setup.user.is_none() && setup.no_new_privs {
+        ids::no_new_privileges().at(Step::NoNewPrivileges)?;
+    }
+    Ok(())
+}
+
+/// The pipe closes when the program is executed; before that it carries the step that failed.
+fn wait_for_exec(failed: &OwnedFd) -> Result<(), Failed> {
+    let mut fds = [readable(failed.as_fd())];
+    crate::sys::poll(&mut fds, Some(STARTER_TIME)).at(Step::Prepare)?;
+    let mut bytes = [0; 8];
+    match file::read(failed, &mut bytes).at(Step::Exec)? {
+        0 => Ok(()),
+        len => read_report(&bytes[..len]),
+    }
+}
+
+/// Becomes the shepherd's account with `CAP_KILL` only: without it the kernel would not let its death kill the user's
+/// processes.
+fn drop_privileges(setup: &Setup) -> Result<(), Failed> {
+    let Some(identity) = &setup.shepherd else {
+        return Ok(());
+    };
+    become_user(&Change {
+        identity,
+        keep_caps: 1 << ids::CAP_KILL,
+        no_new_privs: true,
+    })
+}

@@ -1,0 +1,322 @@
+//! The starter: already the user, trusted with nothing but starting the next process of its instance.
+//!
+//! For each item it clones a child whose parent is the shepherd. The child shares this process's memory until it executes
+//! its program, and this process waits for that (as `vfork` does), so a start costs the same however large the farm is.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ffi::{CString, c_void};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+
+use tessera_ticket::shepherd::{CHAIN_LEN, Chain};
+use tessera_ticket::{LaunchKey, Limit, Resource, Step, TEMPLATE_BYTES_MAX, Template};
+
+use crate::sys::{At as _, Errno, Failed, Sys, check, file, ids, process, socket};
+
+/// Orders of the shepherd, and answers to it.
+pub(crate) const ORDERS_FD: RawFd = 3;
+/// The template in a memory file.
+pub(crate) const TEMPLATE_FD: RawFd = 4;
+/// Words between an item's child and the shepherd.
+pub(crate) const SHAKE_FD: RawFd = 5;
+/// The stack of a child until it executes its program.
+const STACK: usize = 128 * 1024;
+
+/// What does not change from item to item.
+struct Starter {
+    key: LaunchKey,
+    template: Template,
+    /// The account's variables and the job's own.
+    env: Vec<(String, String)>,
+    shepherd: i32,
+    stack: Vec<u8>,
+}
+
+/// All that the child needs; made before the clone, since the child must not allocate.
+struct Item<'a> {
+    item: u32,
+    attempt: u32,
+    shepherd: i32,
+    out: RawFd,
+    err: RawFd,
+    directory: CString,
+    limits: &'a [Limit],
+    programs: Vec<CString>,
+    argv: Vec<*const libc::c_char>,
+    env: Vec<*const libc::c_char>,
+    failed: Cell<Option<Failed>>,
+}
+
+/// Serves the shepherd until it goes away. `key` is the launch.
+pub(crate) fn run(key: &str) -> i32 {
+    let Ok(mut starter) = Starter::new(key) else {
+        return 70;
+    };
+    let mut buffer = [0; CHAIN_LEN];
+    loop {
+        // SAFETY: the number was put in place by the shepherd and is open as long as this process.
+        let orders = unsafe { BorrowedFd::borrow_raw(ORDERS_FD) };
+        let Ok(packet) = socket::receive(orders, &mut buffer, 0) else {
+            return 71;
+        };
+        if packet.len == 0 {
+            return 0;
+        }
+        let fds = packet.fds;
+        let Ok(Chain::Start { item, attempt }) = Chain::decode(&buffer[..packet.len]) else {
+            return 72;
+        };
+        let answer = match starter.start(item, attempt, fds) {
+            Ok(()) => Chain::Running { item, attempt },
+            Err(Failed { step, errno }) => Chain::Failed {
+                item,
+                attempt,
+                step,
+                errno,
+            },
+        };
+        if send_waiting(&answer.encode()).is_err() {
+            return 0;
+        }
+    }
+}
+
+fn send_waiting(bytes: &[u8]) -> Sys<()> {
+    loop {
+        match socket::send(ORDERS_FD, bytes, &[]) {
+            Err(Errno(libc::EAGAIN)) => {
+                crate::sys::poll(&mut [crate::sys::entry(ORDERS_FD, libc::POLLOUT)], None)?;
+            }
+            other => return other,
+        }
+    }
+}
+
+impl Starter {
+    fn new(key: &str) -> Sys<Self> {
+        for fd in [ORDERS_FD, TEMPLATE_FD, SHAKE_FD] {
+            file::set_close_on_exec(fd, true)?;
+        }
+        process::default_signals()?;
+        // SAFETY: the number was put in place by the shepherd, and nobody else owns it.
+        let template: OwnedFd = file::owned(TEMPLATE_FD);
+        let bytes = file::read_all(&template, TEMPLATE_BYTES_MAX)?;
+        let template = Template::decode(&bytes).map_err(|_| Errno(libc::EPROTO))?;
+        process::set_umask(u32::from(template.umask));
+        // No core files unless the job asks for them.
+        process::limit(libc::RLIMIT_CORE, 0, u64::MAX)?;
+        let env = start_env(&template);
+        let key = key.parse().map_err(|_| Errno(libc::EINVAL))?;
+        let shepherd = process::parent_pid();
+        Ok(Self {
+            key,
+            template,
+            env,
+            shepherd,
+            stack: vec![0; STACK],
+        })
+    }
+
+    /// Starts an item; returns when its program runs or has failed to.
+    fn start(&mut self, item: u32, attempt: u32, fds: Vec<OwnedFd>) -> Result<(), Failed> {
+        let wrong = Failed {
+            step: Step::Command,
+            errno: libc::EINVAL,
+        };
+        let [out, err]: [OwnedFd; 2] = fds.try_into().map_err(|_| wrong)?;
+        let argv = self.template.argv_of(item).ok_or(wrong)?;
+        let env = self.item_env(item, attempt);
+        let programs = programs(&argv[0], &env).at(Step::Command)?;
+        let directory = self.directory(&env).at(Step::Command)?;
+        let argv = process::c_strings(argv.iter().map(String::as_str)).at(Step::Command)?;
+        let env = env
+            .iter()
+            .map(|(name, value)| file::c_string(&format!("{name}={value}")));
+        let env = env.collect::<Sys<Vec<CString>>>().at(Step::Command)?;
+        let child = Item {
+            item,
+            attempt,
+            shepherd: self.shepherd,
+            out: out.as_raw_fd(),
+            err: err.as_raw_fd(),
+            directory,
+            limits: &self.template.limits,
+            programs,
+            argv: process::pointers(&argv),
+            env: process::pointers(&env),
+            failed: Cell::new(None),
+        };
+        clone_child(&child, &mut self.stack).at(Step::Prepare)?;
+        child.failed.get().map_or(Ok(()), Err)
+    }
+
+    fn item_env(&self, item: u32, attempt: u32) -> Vec<(String, String)> {
+        let farm = self.template.farm_env(self.key, item, attempt);
+        let names: BTreeSet<&str> = farm.iter().map(|(name, _)| name.as_str()).collect();
+        let own = self
+            .env
+            .iter()
+            .filter(|(name, _)| !names.contains(name.as_str()))
+            .cloned();
+        let mut env: Vec<_> = own.collect();
+        env.extend(farm);
+        env
+    }
+
+    fn directory(&self, env: &[(String, String)]) -> Sys<CString> {
+        let cwd = if self.template.cwd.is_empty() {
+            value_of(env, "HOME").unwrap_or("/")
+        } else {
+            &self.template.cwd
+        };
+        file::c_string(cwd)
+    }
+}
+
+/// Joins the variables that this process was given with the job's own, which win.
+fn start_env(template: &Template) -> Vec<(String, String)> {
+    let given = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut env: Vec<(String, String)> = Vec::new();
+    for (name, value) in given.chain(template.env.iter().cloned()) {
+        match env.iter_mut().find(|(known, _)| *known == name) {
+            Some(known) => known.1 = value,
+            None => env.push((name, value)),
+        }
+    }
+    env
+}
+
+fn value_of<'a>(env: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    env.iter()
+        .find(|(it, _)| it == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// Lists where a program may be: itself if it names a path, else along the PATH of the new environment.
+fn programs(name: &str, env: &[(String, String)]) -> Sys<Vec<CString>> {
+    if name.contains('/') {
+        return Ok(vec![file::c_string(name)?]);
+    }
+    let path = value_of(env, "PATH").unwrap_or("/usr/bin:/bin");
+    let absolute = path.split(':').filter(|dir| dir.starts_with('/'));
+    absolute
+        .map(|dir| file::c_string(&format!("{dir}/{name}")))
+        .collect()
+}
+
+/// Clones the child with the shepherd as its parent and waits until it has executed its program or ended.
+fn clone_child(item: &Item<'_>, stack: &mut [u8]) -> Sys<()> {
+    let flags = libc::CLONE_PARENT | libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let top = stack.as_mut_ptr_range().end;
+    let top = top.wrapping_sub(top.addr() % 16);
+    let argument = std::ptr::from_ref(item).cast_mut().cast();
+    // SAFETY: this process stands still until the child has left its memory, so the stack and `item` are the child's
+    // alone meanwhile; the child runs `child_main` only, which makes system calls and does not allocate, lock or panic.
+    check(unsafe { libc::clone(child_main, top.cast(), flags, argument) }).map(drop)
+}
+
+/// The child. What it writes to `failed` the starter reads afterwards: they share memory.
+extern "C" fn child_main(argument: *mut c_void) -> libc::c_int {
+    // SAFETY: `clone_child` passes a live `Item`, and the starter stands still.
+    let item = unsafe { &*argument.cast::<Item<'_>>() };
+    item.failed.set(Some(begin(item)));
+    process::exit_now(127)
+}
+
+/// Goes through the steps up to the program; only ever returns a failure.
+fn begin(item: &Item<'_>) -> Failed {
+    match prepare(item) {
+        Err(failed) => failed,
+        Ok(()) => Failed {
+            step: Step::Exec,
+            errno: execute(item).0,
+        },
+    }
+}
+
+fn prepare(item: &Item<'_>) -> Result<(), Failed> {
+    ids::death_signal(libc::SIGKILL).at(Step::DeathSignal)?;
+    if process::parent_pid() != item.shepherd {
+        return Err(Failed {
+            step: Step::DeathSignal,
+            errno: libc::ESRCH,
+        });
+    }
+    process::new_session().at(Step::Session)?;
+    file::duplicate_to(item.out, 1).at(Step::Descriptors)?;
+    file::duplicate_to(item.err, 2).at(Step::Descriptors)?;
+    wait_for_go(item)?;
+    for limit in item.limits {
+        process::limit(number_of(limit.resource), limit.soft, limit.hard).at(Step::Limits)?;
+    }
+    process::change_dir(&item.directory).at(Step::Directory)?;
+    process::close_on_exec_from(3).at(Step::CloseOthers)
+}
+
+/// Tells the shepherd that this process is there and waits until it is contained. Words meant for a child before this one
+/// are passed over.
+fn wait_for_go(item: &Item<'_>) -> Result<(), Failed> {
+    let (number, attempt) = (item.item, item.attempt);
+    let here = Chain::Here {
+        item: number,
+        attempt,
+    }
+    .encode();
+    socket::send(SHAKE_FD, &here, &[]).at(Step::Cgroup)?;
+    let mut buffer = [0; CHAIN_LEN];
+    loop {
+        let len = receive_plain(SHAKE_FD, &mut buffer).at(Step::Cgroup)?;
+        match Chain::decode(&buffer[..len]) {
+            Ok(Chain::Go { item, attempt: a }) if (item, a) == (number, attempt) => return Ok(()),
+            Ok(Chain::Stop { item, attempt: a }) if (item, a) == (number, attempt) => {
+                return Err(Failed {
+                    step: Step::Cancelled,
+                    errno: 0,
+                });
+            }
+            _ if len == 0 => {
+                return Err(Failed {
+                    step: Step::Cgroup,
+                    errno: libc::EPIPE,
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Receives without descriptors, so without allocating.
+fn receive_plain(fd: RawFd, buffer: &mut [u8]) -> Sys<usize> {
+    // SAFETY: the number is open as long as this process.
+    file::read(unsafe { BorrowedFd::borrow_raw(fd) }, buffer)
+}
+
+/// Tries each place; the error of the first that exists counts.
+fn execute(item: &Item<'_>) -> Errno {
+    let mut error = Errno(libc::ENOENT);
+    for program in &item.programs {
+        // SAFETY: both lists end with a null pointer and point to C strings that the starter keeps.
+        unsafe { libc::execve(program.as_ptr(), item.argv.as_ptr(), item.env.as_ptr()) };
+        match Errno::last() {
+            Errno(libc::ENOENT | libc::ENOTDIR) => {}
+            Errno(libc::EACCES) => error = Errno(libc::EACCES),
+            other => return other,
+        }
+    }
+    error
+}
+
+fn number_of(resource: Resource) -> libc::__rlimit_resource_t {
+    match resource {
+        Resource::Core => libc::RLIMIT_CORE,
+        Resource::OpenFiles => libc::RLIMIT_NOFILE,
+        Resource::AddressSpace => libc::RLIMIT_AS,
+        Resource::Cpu => libc::RLIMIT_CPU,
+        Resource::FileSize => libc::RLIMIT_FSIZE,
+        Resource::Processes => libc::RLIMIT_NPROC,
+        Resource::Stack => libc::RLIMIT_STACK,
+        Resource::LockedMemory => libc::RLIMIT_MEMLOCK,
+        Resource::Data => libc::RLIMIT_DATA,
+    }
+}

@@ -1,0 +1,94 @@
+//! Calls that fail, lie or hang underneath the launcher: nothing runs, the reason is named, others go on.
+//! (Attacks L06, L11, L12.)
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::{User, World, can_run, template};
+use tessera_ticket::Mode;
+
+/// Builds the library that stands before the C library.
+fn preload(world: &World) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preload/faults.c");
+    let library = world.dir.join("faults.so");
+    let (library_text, source) = (library.to_str().unwrap(), source.to_str().unwrap());
+    common::run(
+        "cc",
+        &["-shared", "-fPIC", "-o", library_text, source, "-ldl"],
+    );
+    library
+}
+
+fn world_with(fault: &str) -> World {
+    let mut world = World::prepare("");
+    let library = preload(&world).display().to_string();
+    world.launcher_env = vec![
+        ("LD_PRELOAD".into(), library),
+        ("TS_FAULT".into(), fault.into()),
+    ];
+    world.start_launcher();
+    world
+}
+
+#[test]
+fn each_step_of_becoming_the_user_that_fails_or_lies_stops_everything() {
+    if !can_run() {
+        return;
+    }
+    let alice = User::new("tsa", &[]);
+    let what = template(&["true"]);
+    for (fault, step) in [
+        ("setgroups_fails", "setgroups"),
+        ("setresgid_fails", "setresgid"),
+        ("setresuid_fails", "setresuid"),
+        ("setgroups_lies", "read_back"),
+        ("setresgid_lies", "read_back"),
+        ("setresuid_lies", "read_back"),
+    ] {
+        let world = world_with(fault);
+        let ticket = world.ticket(&alice.name, Mode::User, &what);
+        let (code, text) = world.start_ticket(&ticket, &what).err().expect("refused");
+        assert_eq!(code, "becoming_user_failed", "{fault}");
+        assert!(
+            text.contains(&format!("at step {step} ")),
+            "{fault}: {text}"
+        );
+        common::wait_until("the child that failed is gone", || {
+            common::processes_of(alice.uid).is_empty()
+        });
+        world.gone(ticket.key);
+        world.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_directory_that_hangs_or_fails_stops_its_own_jobs_only() {
+    if !can_run() {
+        return;
+    }
+    let what = template(&["true"]);
+    let (slow, alice) = (User::new("tsh", &[]), User::new("tsa", &[]));
+    let world = world_with("directory_hangs");
+    let ticket = world.ticket(&slow.name, Mode::User, &what);
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| world.refusal(&ticket, &what));
+        std::thread::sleep(Duration::from_millis(300));
+        let instance = world.start(&alice.name, &what);
+        instance.run(0);
+        instance.close();
+        assert!(
+            begin.elapsed() < Duration::from_secs(4),
+            "others did not wait"
+        );
+        assert_eq!(waiting.join().unwrap(), "directory_unavailable");
+    });
+    assert!(begin.elapsed() >= Duration::from_secs(5));
+    drop(world);
+    let world = world_with("directory_fails");
+    let ticket = world.ticket(&slow.name, Mode::User, &what);
+    assert_eq!(world.refusal(&ticket, &what), "directory_unavailable");
+    world.assert_nothing_left();
+}

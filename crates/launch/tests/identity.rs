@@ -1,0 +1,378 @@
+//! What a job is: exactly its account, with nothing of anybody else's. (Attacks L10, L13, L14, L16, L17, L27, L28.)
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use common::{User, World, can_run, shell, template};
+use tessera_ticket::shepherd::Event;
+use tessera_ticket::{Agenda, EndKind, FrameRun, Limit, Mode, Resource, Split, Step};
+
+fn status_field(text: &str, name: &str) -> String {
+    let line = text
+        .lines()
+        .find_map(|it| it.strip_prefix(&format!("{name}:")));
+    line.unwrap_or_else(|| panic!("no {name} in {text}"))
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn probe_in(world: &World) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_tessera-launch")).with_file_name("examples/probe");
+    let copy = world.dir.join("probe");
+    fs::copy(built, &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    copy
+}
+
+#[test]
+fn a_job_is_exactly_its_account() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::prepare("");
+    world.launcher_env = vec![
+        ("SECRET".into(), "1".into()),
+        ("SSH_AUTH_SOCK".into(), "/x".into()),
+    ];
+    world.start_launcher();
+    let mut alice = User::new("tsa", &[]);
+    let group = alice.add_group("tsg");
+    let mut what = template(&["/bin/sh", "-c", "id; cat /proc/self/status; umask; pwd"]);
+    what.cwd = "/usr".into();
+    let instance = world.start(&alice.name, &what);
+    assert_eq!(instance.run(0).kind, EndKind::Exited { code: 0 });
+    let text = instance.out(0);
+
+    let id = std::process::Command::new("id")
+        .arg(&alice.name)
+        .output()
+        .unwrap();
+    let groups_of = |line: &str| -> BTreeSet<String> {
+        let (_, groups) = line.split_once("groups=").unwrap();
+        groups.trim().split(',').map(str::to_owned).collect()
+    };
+    let id = String::from_utf8(id.stdout).unwrap();
+    let own = text.lines().next().unwrap();
+    assert_eq!(
+        groups_of(own),
+        groups_of(&id),
+        "groups are exactly those of id"
+    );
+    assert!(own.contains(&group));
+    for (field, number) in [("Uid", alice.uid), ("Gid", alice.gid)] {
+        assert_eq!(
+            status_field(&text, field),
+            format!("{number} {number} {number} {number}")
+        );
+    }
+    for field in [
+        "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt",
+    ] {
+        assert_eq!(status_field(&text, field), "0000000000000000", "{field}");
+    }
+    assert_eq!(status_field(&text, "NoNewPrivs"), "1");
+    let tail: Vec<&str> = text.lines().rev().take(2).collect();
+    assert_eq!(tail, ["/usr", "0027"]);
+    instance.close();
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_job_has_three_descriptors_and_an_environment_from_scratch() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::prepare("path = /usr/bin:/bin");
+    world.launcher_env = vec![
+        ("SECRET".into(), "1".into()),
+        ("SSH_AUTH_SOCK".into(), "/x".into()),
+    ];
+    world.start_launcher();
+    let alice = User::new("tsa", &[]);
+    let mut what = shell("ls /proc/$$/fd; env; readlink /proc/self/fd/0");
+    what.env = vec![
+        ("MINE".into(), "x=y z".into()),
+        ("QBJOBID".into(), "forged".into()),
+    ];
+    let instance = world.start(&alice.name, &what);
+    instance.run(0);
+    let text = instance.out(0);
+    let fds: BTreeSet<&str> = text.lines().take_while(|it| it.len() == 1).collect();
+    assert_eq!(fds, BTreeSet::from(["0", "1", "2"]), "{text}");
+    assert!(text.lines().any(|it| it == "/dev/null"));
+    let env: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|it| it.split_once('='))
+        .map(|it| it.0)
+        .collect();
+    let farm = [
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "PATH",
+        "LANG",
+        "PWD",
+        "MINE",
+        "QBJOBID",
+        "QBSUBID",
+        "QB_JOBSLOTS",
+        "TESSERA_FARM",
+        "TESSERA_JOB",
+        "TESSERA_INSTANCE",
+        "TESSERA_LAUNCH",
+        "TESSERA_ITEM",
+        "TESSERA_ATTEMPT",
+    ];
+    let allowed: BTreeSet<&str> = farm.into_iter().chain(["_", "OLDPWD", "SHLVL"]).collect();
+    assert!(env.is_subset(&allowed), "{:?}", env.difference(&allowed));
+    for line in [
+        format!("USER={}", alice.name),
+        format!("LOGNAME={}", alice.name),
+        "HOME=/tmp".into(),
+        "SHELL=/bin/sh".into(),
+        "PATH=/usr/bin:/bin".into(),
+        "MINE=x=y z".into(),
+        format!("QBJOBID={}", instance.key.job),
+        format!(
+            "TESSERA_INSTANCE={}.{}",
+            instance.key.job, instance.key.instance
+        ),
+        "TESSERA_ATTEMPT=1".into(),
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in {text}");
+    }
+    instance.close();
+}
+
+#[test]
+fn there_is_no_way_back_and_no_terminal() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let probe = probe_in(&world);
+    let alice = User::new("tsa", &[]);
+    let instance = world.start(&alice.name, &template(&[probe.to_str().unwrap()]));
+    assert_eq!(instance.run(0).kind, EndKind::Exited { code: 0 });
+    let text = instance.out(0);
+    let said = |name: &str| -> i32 {
+        let line = text
+            .lines()
+            .find_map(|it| it.strip_prefix(&format!("{name} ")));
+        line.unwrap().parse().unwrap()
+    };
+    for name in [
+        "setuid",
+        "setresuid",
+        "seteuid",
+        "setgid",
+        "setresgid",
+        "setgroups",
+        "chroot",
+    ] {
+        assert_eq!(said(name), libc::EPERM, "{name}");
+    }
+    assert_eq!(said("nice"), libc::EACCES);
+    assert_eq!(said("open_tty"), libc::ENXIO);
+    assert!(
+        [libc::ENOTTY, libc::EPERM, libc::EIO].contains(&said("tiocsti")),
+        "{text}"
+    );
+    instance.close();
+}
+
+#[test]
+fn set_user_id_programs_give_nothing() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let copy = world.dir.join("id-suid");
+    fs::copy("/usr/bin/id", &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o4755)).unwrap();
+    let alice = User::new("tsa", &[]);
+    let what = template(&[copy.to_str().unwrap(), "-u"]);
+    let said = || {
+        let instance = world.start(&alice.name, &what);
+        instance.run(0);
+        instance.close();
+        instance.out(0).trim().to_owned()
+    };
+    assert_eq!(said(), alice.uid.to_string());
+    // The switch for software that needs such helpers; it is the host's to throw, and this is what it means.
+    world.set_policy("no_new_privs = no");
+    assert_eq!(said(), "0");
+}
+
+#[test]
+fn directories_and_programs_are_reached_as_the_user() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let private = world.dir.join("private");
+    fs::create_dir(&private).unwrap();
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    let alice = User::new("tsa", &[]);
+    let not_started = |cwd: &str, argv: &[&str]| {
+        let mut what = template(argv);
+        what.cwd = cwd.into();
+        let instance = world.start(&alice.name, &what);
+        instance.order(0, 1);
+        let event = instance.event();
+        let record = tessera_ticket::ExitRecord::decode(&instance.file(0, "exit")).unwrap();
+        instance.close();
+        match event {
+            Event::ItemNotStarted {
+                item: 0,
+                attempt: 1,
+                step,
+                errno,
+            } => {
+                assert_eq!(record.kind, EndKind::NotStarted { step, errno });
+                (step, errno)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let private = private.to_str().unwrap();
+    assert_eq!(
+        not_started(private, &["true"]),
+        (Step::Directory, libc::EACCES)
+    );
+    assert_eq!(
+        not_started("/nowhere", &["true"]),
+        (Step::Directory, libc::ENOENT)
+    );
+    assert_eq!(
+        not_started("/", &["no-such-program"]),
+        (Step::Exec, libc::ENOENT)
+    );
+    assert_eq!(
+        not_started("/", &["/etc/shadow"]),
+        (Step::Exec, libc::EACCES)
+    );
+    world.assert_nothing_left();
+}
+
+#[test]
+fn frames_and_limits_reach_the_job() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let alice = User::new("tsa", &[]);
+    let mut what = shell(
+        "echo arg QB_FRAME_RANGE env $QB_FRAME_START $QB_FRAME_PADDING; ulimit -n; ulimit -c",
+    );
+    what.limits = vec![Limit {
+        resource: Resource::OpenFiles,
+        soft: 77,
+        hard: 77,
+    }];
+    what.agenda = Some(Agenda {
+        runs: vec![FrameRun {
+            start: -2,
+            step: 1,
+            count: 10,
+        }],
+        split: Split::Chunk(3),
+        padding: 4,
+    });
+    let instance = world.start(&alice.name, &what);
+    instance.run(0);
+    instance.run(3);
+    assert_eq!(instance.out(0), "arg -2-0 env -0002 4\n77\n0\n");
+    assert_eq!(instance.out(3), "arg 7 env 0007 4\n77\n0\n");
+    instance.order(4, 1);
+    assert!(matches!(
+        instance.event(),
+        Event::ItemNotStarted {
+            step: Step::Command,
+            ..
+        }
+    ));
+    instance.close();
+}
+
+#[test]
+fn the_proxy_account_runs_jobs_without_a_shell() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("modes = proxy");
+    let what = template(&["id", "-un"]);
+    let ticket = world.ticket(&world.proxy.name, Mode::Proxy, &what);
+    let instance = world.start_ticket(&ticket, &what).unwrap();
+    instance.run(0);
+    assert_eq!(instance.out(0).trim(), world.proxy.name);
+    instance.close();
+    let alice = User::new("tsa", &[]);
+    assert_eq!(
+        world.refusal(&world.ticket(&alice.name, Mode::User, &what), &what),
+        "mode_not_allowed"
+    );
+    assert_eq!(
+        world.refusal(&world.ticket(&alice.name, Mode::Proxy, &what), &what),
+        "proxy_mismatch"
+    );
+}
+
+#[test]
+fn the_shepherd_keeps_only_the_right_to_kill() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let alice = User::new("tsa", &[]);
+    let instance = world.start(&alice.name, &shell("exec sleep 60"));
+    let text = fs::read_to_string(format!("/proc/{}/status", instance.shepherd)).unwrap();
+    let uid = world.shepherd.uid;
+    assert_eq!(
+        status_field(&text, "Uid"),
+        format!("{uid} {uid} {uid} {uid}")
+    );
+    assert_eq!(
+        status_field(&text, "Groups"),
+        world.shepherd.gid.to_string()
+    );
+    for field in ["CapPrm", "CapEff"] {
+        assert_eq!(
+            status_field(&text, field),
+            "0000000000000020",
+            "CAP_KILL is number 5"
+        );
+    }
+    for field in ["CapInh", "CapBnd", "CapAmb"] {
+        assert_eq!(status_field(&text, field), "0000000000000000");
+    }
+    assert_eq!(status_field(&text, "NoNewPrivs"), "1");
+    instance.close();
+}
+
+#[test]
+fn a_program_that_others_cannot_reach_still_starts_jobs() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::prepare("");
+    let private = world.dir.join("private");
+    fs::create_dir(&private).unwrap();
+    let program = private.join("tessera-launch");
+    fs::copy(env!("CARGO_BIN_EXE_tessera-launch"), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    world.program = program;
+    world.start_launcher();
+    let alice = User::new("tsa", &[]);
+    let instance = world.start(&alice.name, &template(&["id", "-u"]));
+    instance.run(0);
+    assert_eq!(instance.out(0).trim(), alice.uid.to_string());
+    instance.close();
+}

@@ -1,0 +1,36 @@
+/* Put before the C library by the tests of faults: calls that fail, that lie, or that hang, chosen by TS_FAULT. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int is(const char *wanted) {
+    const char *fault = getenv("TS_FAULT");
+    return fault && strcmp(fault, wanted) == 0;
+}
+
+#define FAULTY(name, arguments, passed)                                   \
+    int name arguments {                                                  \
+        int (*real) arguments = (int(*) arguments)dlsym(RTLD_NEXT, #name); \
+        if (is(#name "_fails")) {                                         \
+            errno = EAGAIN;                                               \
+            return -1;                                                    \
+        }                                                                 \
+        if (is(#name "_lies")) return 0;                                  \
+        return real passed;                                               \
+    }
+
+FAULTY(setgroups, (size_t n, const gid_t *list), (n, list))
+FAULTY(setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))
+FAULTY(setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))
+
+int getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t len, struct passwd **result) {
+    int (*real)(const char *, struct passwd *, char *, size_t, struct passwd **) = dlsym(RTLD_NEXT, "getpwnam_r");
+    if (is("directory_hangs") && strncmp(name, "tsh", 3) == 0) sleep(600);
+    if (is("directory_fails") && strncmp(name, "tsh", 3) == 0) return EIO;
+    return real(name, entry, buffer, len, result);
+}

@@ -1,0 +1,298 @@
+//! What is refused, each with its own reason, and that nothing runs then. (Attacks L01, L02, L04, L07, L08, L09, L45.)
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::time::{Duration, Instant};
+
+use common::{DEADLINE, User, World, can_run, no_digest, now_ms, template};
+use tessera_ticket::{Mode, Ticket};
+
+#[test]
+fn root_is_refused_by_name_and_by_number() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("uid_min = 0");
+    let what = template(&["true"]);
+    let refusal = |name: &str| world.refusal(&world.ticket(name, Mode::User, &what), &what);
+    assert_eq!(refusal("root"), "root_refused");
+    let toor = User::new("tst", &["-o", "-u", "0"]);
+    assert_eq!(refusal(&toor.name), "root_refused");
+    drop(toor);
+    let alice = User::new("tsa", &[]);
+    let double = User::new("tsd", &["-o", "-u", &alice.uid.to_string()]);
+    assert_eq!(
+        refusal(&double.name),
+        "name_ambiguous",
+        "its uid leads back to {}",
+        alice.name
+    );
+    assert!(world.audit().contains("root_refused"));
+    world.assert_nothing_left();
+}
+
+#[test]
+fn what_is_no_name_never_reaches_the_directory() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let what = template(&["true"]);
+    let long = "a".repeat(300);
+    let names = [
+        "",
+        "0",
+        "-1",
+        "4294967295",
+        "+0",
+        " alice",
+        "alice\0",
+        "..",
+        "a;b",
+        &long,
+    ];
+    for name in names {
+        let ticket = world.ticket(name, Mode::User, &what);
+        assert_eq!(
+            refusal_without_name(&world, &ticket, &what),
+            "name_invalid",
+            "{name:?}"
+        );
+    }
+    // Not UTF-8: one byte of a valid name is changed before signing.
+    let ticket = world.ticket("alice", Mode::User, &what);
+    let mut bytes = ticket.encode();
+    let at = bytes.windows(5).position(|it| it == b"alice").unwrap();
+    bytes[at] = 0xff;
+    let signature = Ticket::sign(&bytes, &world.key);
+    let (code, _) = world
+        .start_raw(ticket.key, bytes, signature, &what.encode(), 1)
+        .err()
+        .unwrap();
+    assert_eq!(code, "name_invalid");
+    let ticket = world.ticket("tsnosuchuser", Mode::User, &what);
+    assert_eq!(world.refusal(&ticket, &what), "no_such_account");
+    world.assert_nothing_left();
+}
+
+fn refusal_without_name(world: &World, ticket: &Ticket, what: &tessera_ticket::Template) -> String {
+    world.start_ticket(ticket, what).err().expect("refused").0
+}
+
+#[test]
+fn accounts_in_a_bad_state_are_refused() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let what = template(&["true"]);
+    let refusal = |name: &str| world.refusal(&world.ticket(name, Mode::User, &what), &what);
+    let system = User::new("tsr", &["-r"]);
+    assert_eq!(refusal(&system.name), "uid_below_min");
+    assert_eq!(refusal("nobody"), "reserved_account");
+    assert_eq!(refusal(&world.worker.name), "reserved_account");
+    assert_eq!(refusal(&world.shepherd.name), "reserved_account");
+    let locked = User::new("tsl", &["-p", "$6$salt$hash"]);
+    locked.change(&["-L"]);
+    assert_eq!(refusal(&locked.name), "account_locked");
+    let expired = User::new("tse", &["-e", "2020-01-01"]);
+    assert_eq!(refusal(&expired.name), "account_expired");
+    let shell = User::new("tsn", &["-s", "/usr/sbin/nologin"]);
+    assert_eq!(refusal(&shell.name), "nologin_shell");
+    let group = User::new("tsz", &["-N", "-g", "0"]);
+    assert_eq!(refusal(&group.name), "primary_group_root");
+}
+
+#[test]
+fn the_hosts_policy_has_the_last_word() {
+    if !can_run() {
+        return;
+    }
+    let (eve, alice) = (User::new("tse", &[]), User::new("tsa", &["-G", "disk"]));
+    let what = template(&["id", "-Gn"]);
+    let world = World::new(&format!(
+        "deny_users = {}\nallow_users = {}",
+        eve.name, eve.name
+    ));
+    let refusal = |name: &str| world.refusal(&world.ticket(name, Mode::User, &what), &what);
+    assert_eq!(refusal(&eve.name), "account_denied");
+    assert_eq!(refusal(&alice.name), "account_not_allowed");
+    // A change of the policy holds from the next start on.
+    world.set_policy("group_policy = refuse");
+    assert_eq!(refusal(&alice.name), "group_denied");
+    world.set_policy("group_policy = strip");
+    let instance = world.start(&alice.name, &what);
+    instance.run(0);
+    assert_eq!(instance.out(0).trim(), alice.name, "group disk is stripped");
+    assert!(world.audit().contains("\"stripped\":\"disk\""));
+    instance.close();
+    world.set_policy("nonsense");
+    assert_eq!(refusal(&alice.name), "policy_invalid");
+    world.set_policy("");
+    let root = User::new("tsb", &["-G", "root"]);
+    assert_eq!(refusal(&root.name), "group_denied");
+}
+
+#[test]
+fn a_ticket_counts_once_for_a_short_time_on_one_host() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::new("");
+    let alice = User::new("tsa", &[]);
+    let what = template(&["true"]);
+    let good = world.ticket(&alice.name, Mode::User, &what);
+    let instance = world.start_ticket(&good, &what).unwrap();
+    assert_eq!(instance.run(0).leftovers, 0);
+    assert_eq!(world.refusal(&good, &what), "ticket_replayed");
+    let again = Ticket {
+        nonce: [1; 16],
+        ..good.clone()
+    };
+    assert_eq!(world.refusal(&again, &what), "ticket_superseded");
+    instance.close();
+    world.kill_launcher();
+    world.start_launcher();
+    assert_eq!(
+        world.refusal(&good, &what),
+        "ticket_replayed",
+        "also after a restart"
+    );
+
+    let fresh = || world.ticket(&alice.name, Mode::User, &what);
+    let bad = |ticket: Ticket| world.refusal(&ticket, &what);
+    assert_eq!(
+        bad(Ticket {
+            expires_ms: now_ms() - 10,
+            ..fresh()
+        }),
+        "ticket_expired"
+    );
+    assert_eq!(
+        bad(Ticket {
+            expires_ms: now_ms() + 200_000,
+            ..fresh()
+        }),
+        "ticket_times"
+    );
+    let early = Ticket {
+        not_before_ms: now_ms() + 90_000,
+        expires_ms: now_ms() + 100_000,
+        ..fresh()
+    };
+    assert_eq!(bad(early), "ticket_times");
+    assert_eq!(
+        bad(Ticket {
+            host: [9; 16],
+            ..fresh()
+        }),
+        "ticket_not_for_this_host"
+    );
+    assert_eq!(
+        bad(Ticket {
+            farm: [9; 16],
+            ..fresh()
+        }),
+        "ticket_not_for_this_farm"
+    );
+    assert_eq!(
+        bad(Ticket {
+            template: no_digest(),
+            ..fresh()
+        }),
+        "digest_mismatch"
+    );
+    assert_eq!(
+        bad(Ticket {
+            mode: Mode::Desktop,
+            ..fresh()
+        }),
+        "mode_not_allowed"
+    );
+    let ticket = fresh();
+    let bytes = ticket.encode();
+    let other = tessera_ticket::SigningKey::from_bytes(&[99; 32]);
+    let signature = Ticket::sign(&bytes, &other);
+    let refused = world.start_raw(ticket.key, bytes.clone(), signature, &what.encode(), 1);
+    assert_eq!(refused.err().unwrap().0, "ticket_signature");
+    let mut changed = bytes;
+    let last = changed.len() - 1;
+    let signature = Ticket::sign(&changed, &world.key);
+    changed[last] ^= 1;
+    let refused = world.start_raw(ticket.key, changed, signature, &what.encode(), 1);
+    assert_eq!(refused.err().unwrap().0, "ticket_signature");
+    world.assert_nothing_left();
+    check_chain(&world.audit());
+}
+
+/// Each line of the audit carries the digest of the one before.
+fn check_chain(audit: &str) {
+    let mut last = "-".to_owned();
+    for line in audit.lines() {
+        assert!(line.contains(&format!("\"prev\":\"{last}\"")), "{line}");
+        let out = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "printf %s \"$1\" | sha256sum | cut -d' ' -f1",
+                "sh",
+                line,
+            ])
+            .output()
+            .unwrap();
+        last = String::from_utf8(out.stdout).unwrap().trim().to_owned();
+    }
+    assert!(audit.lines().count() > 5);
+}
+
+#[test]
+fn the_launcher_does_not_start_from_files_that_others_can_write() {
+    if !can_run() {
+        return;
+    }
+    let world = World::prepare("");
+    let eve = User::new("tse", &[]);
+    let refusal = || {
+        let mut child = world.spawn_launcher();
+        let end = Instant::now() + DEADLINE;
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
+                None => {
+                    child.kill().unwrap();
+                    panic!("the launcher started");
+                }
+            }
+        };
+        assert!(!status.success());
+        fs::read_to_string(world.dir.join("launcher.log")).unwrap()
+    };
+    let mode = |name: &str, mode| {
+        fs::set_permissions(world.dir.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let policy = world.dir.join("launcher/policy");
+    chown(&policy, Some(eve.uid), None).unwrap();
+    assert!(refusal().contains("policy: is owned by uid"));
+    chown(&policy, Some(0), None).unwrap();
+    mode("launcher/policy", 0o660);
+    assert!(refusal().contains("policy: can be written by others"));
+    mode("launcher/policy", 0o600);
+    mode("launcher/dispatch.pub", 0o606);
+    assert!(refusal().contains("dispatch.pub: can be written by others"));
+    mode("launcher/dispatch.pub", 0o600);
+    mode("", 0o777);
+    let said = refusal();
+    assert!(
+        said.contains(world.dir.to_str().unwrap()) && said.contains("mode 0777"),
+        "{said}"
+    );
+    mode("", 0o755);
+    chown(world.dir.join("launcher"), Some(eve.uid), None).unwrap();
+    assert!(refusal().contains("launcher: is owned by uid"));
+    chown(world.dir.join("launcher"), Some(0), None).unwrap();
+    fs::rename(&policy, world.dir.join("elsewhere")).unwrap();
+    symlink(world.dir.join("elsewhere"), &policy).unwrap();
+    assert!(refusal().contains("policy: "));
+}

@@ -1,0 +1,292 @@
+//! Why a host refuses to start something, with a sentence and a hint for the person who must act.
+
+use crate::step::Step;
+
+/// What a refusal means for the work that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalClass {
+    /// The account or the host's policy stands against it: the work waits in `badlogin` and other hosts are tried.
+    Identity,
+    /// Passing trouble on the host: the work stays pending and is tried again.
+    Passing,
+    /// The request itself is wrong or too late: a new ticket is needed.
+    Request,
+    /// The host can't do its job: it needs an administrator.
+    Host,
+}
+
+/// A reason for refusing a launch. [`Refusal::code`] is stable; the sentence is for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named for what they hold")]
+pub enum Refusal {
+    /// The account's name can't be a name.
+    NameInvalid,
+    /// No such account on this host.
+    NoSuchAccount,
+    /// The account is uid 0.
+    RootRefused,
+    /// The account belongs to a daemon of the farm or is no account at all (65534, 65535, 2³²-1).
+    ReservedAccount { uid: u32 },
+    /// The uid's name is another one.
+    NameAmbiguous { other: String },
+    /// The uid is a system account's.
+    UidBelowMin { uid: u32, min: u32 },
+    /// The policy denies the account by name.
+    AccountDenied,
+    /// The policy has a list of allowed accounts or groups and this is not on it.
+    AccountNotAllowed,
+    /// A group of the account is denied.
+    GroupDenied { group: String },
+    /// The primary group is group 0.
+    PrimaryGroupRoot,
+    /// The account is locked.
+    AccountLocked,
+    /// The account has expired.
+    AccountExpired,
+    /// The account's shell does not let anybody in.
+    NologinShell { shell: String },
+    /// The directory (NSS, LDAP) did not answer or answered with an error.
+    DirectoryUnavailable { errno: i32 },
+    /// The policy does not allow this execution mode.
+    ModeNotAllowed { mode: &'static str },
+    /// A proxy ticket names another account than the policy.
+    ProxyMismatch { proxy: String },
+    /// The ticket can't be read.
+    TicketMalformed { reason: String },
+    /// The ticket's time is over.
+    TicketExpired { late_seconds: u64 },
+    /// The ticket's time has not come, or it is valid for too long.
+    TicketTimes,
+    /// The ticket was used before.
+    TicketReplayed,
+    /// A newer launch of the instance was seen.
+    TicketSuperseded { last: u32 },
+    /// No known dispatch key made the signature.
+    TicketSignature,
+    /// The ticket is for another host.
+    TicketNotForThisHost,
+    /// The ticket is of another farm.
+    TicketNotForThisFarm,
+    /// What is to run is not what was signed.
+    DigestMismatch,
+    /// What is to run can't be read.
+    TemplateInvalid { reason: String },
+    /// The policy file can't be used.
+    PolicyInvalid { reason: String },
+    /// The control group could not be made.
+    ContainmentFailed { errno: i32 },
+    /// A step of becoming the user failed.
+    BecomingUserFailed { step: Step, errno: i32 },
+    /// The launcher's own state can't be written.
+    StateUnwritable { errno: i32 },
+    /// Too much at once.
+    Busy,
+}
+
+impl Refusal {
+    /// Returns the stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NameInvalid => "name_invalid",
+            Self::NoSuchAccount => "no_such_account",
+            Self::RootRefused => "root_refused",
+            Self::ReservedAccount { .. } => "reserved_account",
+            Self::NameAmbiguous { .. } => "name_ambiguous",
+            Self::UidBelowMin { .. } => "uid_below_min",
+            Self::AccountDenied => "account_denied",
+            Self::AccountNotAllowed => "account_not_allowed",
+            Self::GroupDenied { .. } => "group_denied",
+            Self::PrimaryGroupRoot => "primary_group_root",
+            Self::AccountLocked => "account_locked",
+            Self::AccountExpired => "account_expired",
+            Self::NologinShell { .. } => "nologin_shell",
+            Self::DirectoryUnavailable { .. } => "directory_unavailable",
+            Self::ModeNotAllowed { .. } => "mode_not_allowed",
+            Self::ProxyMismatch { .. } => "proxy_mismatch",
+            Self::TicketMalformed { .. } => "ticket_malformed",
+            Self::TicketExpired { .. } => "ticket_expired",
+            Self::TicketTimes => "ticket_times",
+            Self::TicketReplayed => "ticket_replayed",
+            Self::TicketSuperseded { .. } => "ticket_superseded",
+            Self::TicketSignature => "ticket_signature",
+            Self::TicketNotForThisHost => "ticket_not_for_this_host",
+            Self::TicketNotForThisFarm => "ticket_not_for_this_farm",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::TemplateInvalid { .. } => "template_invalid",
+            Self::PolicyInvalid { .. } => "policy_invalid",
+            Self::ContainmentFailed { .. } => "containment_failed",
+            Self::BecomingUserFailed { .. } => "becoming_user_failed",
+            Self::StateUnwritable { .. } => "state_unwritable",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// Returns what a refusal of this code means for the work; a code that is not known is passing trouble.
+    pub fn class_of(code: &str) -> RefusalClass {
+        match code {
+            "name_invalid"
+            | "no_such_account"
+            | "root_refused"
+            | "reserved_account"
+            | "name_ambiguous"
+            | "uid_below_min"
+            | "account_denied"
+            | "account_not_allowed"
+            | "group_denied"
+            | "primary_group_root"
+            | "account_locked"
+            | "account_expired"
+            | "nologin_shell"
+            | "mode_not_allowed"
+            | "proxy_mismatch" => RefusalClass::Identity,
+            "ticket_malformed"
+            | "ticket_expired"
+            | "ticket_times"
+            | "ticket_replayed"
+            | "ticket_superseded"
+            | "ticket_signature"
+            | "ticket_not_for_this_host"
+            | "ticket_not_for_this_farm"
+            | "digest_mismatch"
+            | "template_invalid" => RefusalClass::Request,
+            "policy_invalid"
+            | "containment_failed"
+            | "becoming_user_failed"
+            | "state_unwritable" => RefusalClass::Host,
+            _ => RefusalClass::Passing,
+        }
+    }
+
+    /// Returns one sentence that names the host, the launch and the account.
+    pub fn sentence(&self, host: &str, what: &str, account: &str) -> String {
+        format!(
+            "{host} can't start {what} as user {account}: {}",
+            self.reason()
+        )
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::NameInvalid => "this can't be the name of an account".into(),
+            Self::NoSuchAccount => "no such account on this host".into(),
+            Self::RootRefused => "it is root (uid 0), and jobs never run as root".into(),
+            Self::ReservedAccount { uid } => {
+                format!("uid {uid} belongs to the farm's daemons or to nobody")
+            }
+            Self::NameAmbiguous { other } => format!("its uid is also known as {other}"),
+            Self::UidBelowMin { uid, min } => {
+                format!("uid {uid} is below the host's uid_min of {min}")
+            }
+            Self::AccountDenied => "the host's policy denies this account".into(),
+            Self::AccountNotAllowed => "the host's policy does not list it as allowed".into(),
+            Self::GroupDenied { group } => format!("it is in group {group}, which the host denies"),
+            Self::PrimaryGroupRoot => "its primary group is root (gid 0)".into(),
+            Self::AccountLocked => "the account is locked".into(),
+            Self::AccountExpired => "the account has expired".into(),
+            Self::NologinShell { shell } => format!("its shell {shell} lets nobody log in"),
+            Self::DirectoryUnavailable { errno } => {
+                format!("the user directory did not answer (errno {errno})")
+            }
+            Self::ModeNotAllowed { mode } => {
+                format!("the host's policy does not allow execution mode {mode}")
+            }
+            Self::ProxyMismatch { proxy } => {
+                format!("the host's proxy account is {proxy}")
+            }
+            Self::TicketMalformed { reason } => format!("the ticket can't be read: {reason}"),
+            Self::TicketExpired { late_seconds } => {
+                format!("the ticket expired {late_seconds} s ago")
+            }
+            Self::TicketTimes => "the ticket is not valid yet, or for too long".into(),
+            Self::TicketReplayed => "the ticket was used before".into(),
+            Self::TicketSuperseded { last } => {
+                format!("launch {last} of this instance was already seen")
+            }
+            Self::TicketSignature => "no dispatch key known here signed the ticket".into(),
+            Self::TicketNotForThisHost => "the ticket is for another host".into(),
+            Self::TicketNotForThisFarm => "the ticket is of another farm".into(),
+            Self::DigestMismatch => "what is to run is not what was signed".into(),
+            Self::TemplateInvalid { reason } => format!("what is to run can't be read: {reason}"),
+            Self::PolicyInvalid { reason } => format!("the host's policy can't be used: {reason}"),
+            Self::ContainmentFailed { errno } => {
+                format!("its control group could not be made (errno {errno})")
+            }
+            Self::BecomingUserFailed { step, errno } => {
+                format!(
+                    "becoming the user failed at step {} (errno {errno})",
+                    step.name()
+                )
+            }
+            Self::StateUnwritable { errno } => {
+                format!("the launcher can't write its state (errno {errno})")
+            }
+            Self::Busy => "too many launches at once".into(),
+        }
+    }
+
+    /// Returns what can be done about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NameInvalid => "submit with the name of an existing account",
+            Self::NoSuchAccount => "create the account on this host, or submit in proxy mode",
+            Self::RootRefused | Self::ReservedAccount { .. } | Self::PrimaryGroupRoot => {
+                "submit as an ordinary user, or in proxy mode"
+            }
+            Self::NameAmbiguous { .. } => "give each name a uid of its own",
+            Self::UidBelowMin { .. } => "use an ordinary account, or lower uid_min in the policy",
+            Self::AccountDenied | Self::AccountNotAllowed | Self::GroupDenied { .. } => {
+                "ask the host's administrator to change the launcher's policy file"
+            }
+            Self::AccountLocked | Self::AccountExpired => {
+                "unlock or renew the account on this host"
+            }
+            Self::NologinShell { .. } => "give the account a login shell, or use proxy mode",
+            Self::DirectoryUnavailable { .. } => "check the host's name service (sssd, LDAP)",
+            Self::ModeNotAllowed { .. } | Self::ProxyMismatch { .. } => {
+                "submit in a mode that this host allows, or change modes in its policy file"
+            }
+            Self::TicketMalformed { .. } | Self::TemplateInvalid { .. } => {
+                "use the same release on supervisor and worker"
+            }
+            Self::TicketExpired { .. } | Self::TicketTimes => {
+                "compare the clocks of supervisor and host"
+            }
+            Self::TicketReplayed | Self::TicketSuperseded { .. } | Self::DigestMismatch => {
+                "nothing to do: the supervisor sends a new ticket"
+            }
+            Self::TicketSignature | Self::TicketNotForThisHost | Self::TicketNotForThisFarm => {
+                "join this host to the farm again"
+            }
+            Self::PolicyInvalid { .. } => "mend the launcher's policy file",
+            Self::ContainmentFailed { .. } => "check that cgroup v2 is mounted and delegated",
+            Self::BecomingUserFailed { .. } => {
+                "check the launcher's capabilities and the account's limits"
+            }
+            Self::StateUnwritable { .. } => "make room in the state directory",
+            Self::Busy => "nothing to do: it is tried again",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentence_names_host_launch_and_account() {
+        let text = Refusal::NoSuchAccount.sentence("rnd042", "12345.0", "mia");
+        assert_eq!(
+            text,
+            "rnd042 can't start 12345.0 as user mia: no such account on this host"
+        );
+        assert_eq!(
+            Refusal::class_of(Refusal::NoSuchAccount.code()),
+            RefusalClass::Identity
+        );
+        assert_eq!(Refusal::class_of("never heard"), RefusalClass::Passing);
+        assert_eq!(
+            Refusal::class_of(Refusal::DirectoryUnavailable { errno: 5 }.code()),
+            RefusalClass::Passing
+        );
+    }
+}

@@ -1,0 +1,324 @@
+//! What is written reads back as it was, and bytes of anybody never make a decoder panic.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tessera_ticket::launcher::{Capabilities, Reply, Request};
+use tessera_ticket::shepherd::{Chain, Command, Event, ItemState};
+use tessera_ticket::*;
+
+fn key() -> impl Strategy<Value = LaunchKey> {
+    (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(job, instance, launch)| LaunchKey {
+        job,
+        instance,
+        launch,
+    })
+}
+
+fn run() -> impl Strategy<Value = FrameRun> {
+    (
+        -1_000_000i64..1_000_000,
+        prop_oneof![-50i64..0, 1i64..50],
+        1u32..2_000,
+    )
+        .prop_map(|(start, step, count)| FrameRun { start, step, count })
+}
+
+fn agenda() -> impl Strategy<Value = Agenda> {
+    let split = prop_oneof![
+        (1u32..60).prop_map(Split::Chunk),
+        Just(Split::Partitions(1)),
+    ];
+    (vec(run(), 1..6), split, 0u8..=20).prop_map(|(runs, split, padding)| Agenda {
+        runs,
+        split,
+        padding,
+    })
+}
+
+prop_compose! {
+    fn template()(
+        program in "[a-zA-Z/._]{1,20}",
+        rest in vec("[^\\x00]{0,40}", 0..8),
+        env in vec(("[A-Za-z_][A-Za-z0-9_]{0,10}", "[^\\x00]{0,20}"), 0..6),
+        cwd in "(/[a-z]{0,8}){0,3}",
+        umask in 0u16..=0o777,
+        limit in (any::<u64>(), any::<u64>()),
+        slots in any::<u32>(),
+        agenda in proptest::option::of(agenda()),
+    ) -> Template {
+        let mut argv = vec![program];
+        argv.extend(rest);
+        let limits = vec![Limit { resource: Resource::Core, soft: limit.0, hard: limit.1 }];
+        Template { argv, env, cwd, umask, limits, slots, agenda }
+    }
+}
+
+prop_compose! {
+    fn ticket()(
+        farm in any::<[u8; 16]>(), host in any::<[u8; 16]>(), nonce in any::<[u8; 16]>(),
+        key in key(),
+        principal in "[^\\x00]{0,40}",
+        account in "[a-z_][a-z0-9_.-]{0,30}",
+        items in vec((any::<u32>(), any::<u32>()), 0..10),
+        times in (any::<u64>(), any::<u64>()),
+        digest in any::<[u8; 32]>(),
+        mode in prop_oneof![Just(Mode::Proxy), Just(Mode::User), Just(Mode::Desktop)],
+    ) -> Ticket {
+        let items = items.into_iter()
+            .map(|(a, b)| ItemRange { first: a.min(b), last: a.max(b) }).collect();
+        Ticket {
+            farm, host, key, principal, proven: "local-socket".into(), mode, account, items,
+            template: Digest(digest), not_before_ms: times.0, expires_ms: times.1, nonce,
+        }
+    }
+}
+
+fn record() -> impl Strategy<Value = ExitRecord> {
+    let kind = prop_oneof![
+        any::<u8>().prop_map(|code| EndKind::Exited { code }),
+        any::<u8>().prop_map(|signal| EndKind::Signalled { signal }),
+        (any::<i32>(), 0..Step::ALL.len()).prop_map(|(errno, i)| EndKind::NotStarted {
+            step: Step::ALL[i],
+            errno
+        }),
+    ];
+    (
+        kind,
+        any::<[u64; 10]>(),
+        any::<[u32; 3]>(),
+        any::<[bool; 2]>(),
+        0u8..8,
+    )
+        .prop_map(|(kind, n, s, flags, cause)| ExitRecord {
+            item: s[0],
+            attempt: s[1],
+            kind,
+            cause: EndCause::from_u8(cause).unwrap(),
+            leftovers: s[2],
+            started_ms: n[0],
+            ended_ms: n[1],
+            elapsed_ms: n[2],
+            user_us: n[3],
+            system_us: n[4],
+            memory_max: n[5],
+            kept: [n[6], n[7]],
+            produced: [n[8], n[9]],
+            cut_by_limit: flags[0],
+            cut_by_disk: flags[1],
+        })
+}
+
+fn signer() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+proptest! {
+    #[test]
+    fn ticket_reads_back_and_verifies(ticket in ticket(), flip in any::<prop::sample::Index>()) {
+        let bytes = ticket.encode();
+        prop_assert_eq!(Ticket::decode(&bytes), Ok(ticket.clone()));
+        let signature = Ticket::sign(&bytes, &signer());
+        let keys = [SigningKey::from_bytes(&[1; 32]).verifying_key(), signer().verifying_key()];
+        prop_assert_eq!(Ticket::verify(&bytes, &signature, &keys), Ok(ticket));
+        let mut changed = bytes.clone();
+        let at = flip.index(changed.len());
+        changed[at] ^= 1;
+        prop_assert_eq!(Ticket::verify(&changed, &signature, &keys), Err(TicketError::Signature));
+        prop_assert_eq!(Ticket::verify(&bytes, &signature, &keys[..1]), Err(TicketError::Signature));
+    }
+
+    #[test]
+    fn template_reads_back(template in template()) {
+        let bytes = template.encode();
+        prop_assert_eq!(template.check(), Ok(()));
+        prop_assert_eq!(Template::decode(&bytes), Ok(template.clone()));
+        prop_assert_eq!(template.digest(), Template::digest_of(&bytes));
+    }
+
+    #[test]
+    fn items_cover_each_frame_once(agenda in agenda()) {
+        let frames: u64 = agenda.runs.iter().map(|run| u64::from(run.count)).sum();
+        let template = Template {
+            argv: vec!["x".into()], env: vec![], cwd: String::new(), umask: 0o22, limits: vec![],
+            slots: 1, agenda: Some(agenda.clone()),
+        };
+        let items = u32::try_from(agenda.items()).unwrap();
+        prop_assert!(template.item(items).is_none());
+        let last = template.item(items - 1).unwrap();
+        let first = template.item(0).unwrap();
+        prop_assert_eq!(first.number.parse::<i64>().unwrap(), agenda.runs[0].start);
+        let end = agenda.runs.last().unwrap();
+        let end = end.start + end.step * (i64::from(end.count) - 1);
+        prop_assert_eq!(last.end.parse::<i64>().unwrap(), end);
+        if let Split::Chunk(n) = agenda.split {
+            prop_assert_eq!(u64::from(items), frames.div_ceil(u64::from(n)));
+        }
+    }
+
+    #[test]
+    fn records_read_back(record in record(), flip in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let bytes = record.encode();
+        prop_assert_eq!(ExitRecord::decode(&bytes), Ok(record));
+        let mut torn = bytes;
+        torn[flip.index(bytes.len())] ^= 1 << bit;
+        prop_assert!(ExitRecord::decode(&torn).is_err());
+        prop_assert!(ExitRecord::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn frames_read_back(
+        key in key(), record in record(), numbers in any::<[u32; 4]>(), text in "[^\\x00]{0,60}",
+        items in vec((any::<u32>(), any::<u32>(), any::<u32>(), any::<bool>()), 0..40),
+    ) {
+        let [a, b, c, d] = numbers;
+        let requests = [
+            Request::Start { id: a, ticket: text.clone().into_bytes(), signature: [3; 64], orphan_seconds: b },
+            Request::Gone { id: a, key },
+            Request::Capabilities { id: a },
+        ];
+        for it in requests { prop_assert_eq!(Request::decode(&it.encode()), Ok(it.clone())); }
+        let what = Capabilities {
+            containment: text.clone(), modes: vec!["proxy".into(), "user".into()], proxy_account: text.clone(),
+            proxy_uid: a.is_multiple_of(2).then_some(b), proxy_problem: text.clone(), uid_min: c, no_new_privs: true,
+            version: "0".into(),
+        };
+        let replies = [
+            Reply::Started { id: a, shepherd: b, account: text.clone(), uid: c, gid: d, containment: text.clone() },
+            Reply::Refused { id: a, code: text.clone(), text: text.clone(), hint: text.clone() },
+            Reply::Gone { id: a },
+            Reply::Capabilities { id: a, what },
+        ];
+        for it in replies {
+            prop_assert_eq!(Reply::decode(&it.encode()), Ok(it.clone()));
+            prop_assert_eq!(it.id(), a);
+        }
+        let (item, attempt) = (a, b);
+        let commands = [
+            Command::Run { item, attempt, output_limit: u64::from(c), leftover_grace_ms: d, durable: true },
+            Command::End { item, attempt, grace_ms: c, cause: EndCause::TimeLimit },
+            Command::Suspend, Command::Resume, Command::Close, Command::State,
+        ];
+        for it in commands { prop_assert_eq!(Command::decode(&it.encode()), Ok(it)); }
+        let items = items.into_iter()
+            .map(|(item, attempt, pid, ended)| ItemState { item, attempt, pid, ended }).collect();
+        let events = [
+            Event::ItemStarted { item, attempt, pid: c },
+            Event::ItemNotStarted { item, attempt, step: Step::Exec, errno: 2 },
+            Event::ItemEnded(record), Event::StarterLost, Event::Suspended, Event::Resumed,
+            Event::State { suspended: true, starter_lost: false, items }, Event::Closing,
+        ];
+        for it in events { prop_assert_eq!(Event::decode(&it.encode()), Ok(it.clone())); }
+        let chain = [
+            Chain::Start { item, attempt }, Chain::Here { item, attempt }, Chain::Go { item, attempt }, Chain::Stop { item, attempt },
+            Chain::Running { item, attempt }, Chain::Failed { item, attempt, step: Step::Limits, errno: -1 },
+        ];
+        for it in chain { prop_assert_eq!(Chain::decode(&it.encode()), Ok(it)); }
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in vec(any::<u8>(), 0..600), kind in 0u8..9) {
+        let mut framed = vec![1, kind];
+        framed.extend(&bytes);
+        for input in [&bytes, &framed] {
+            let _ = Ticket::decode(input);
+            let _ = Template::decode(input);
+            let _ = Request::decode(input);
+            let _ = Reply::decode(input);
+            let _ = Command::decode(input);
+            let _ = Event::decode(input);
+            let _ = Chain::decode(input);
+            let _ = ExitRecord::decode(input);
+            let _ = IndexRecord::decode(input);
+        }
+    }
+
+    #[test]
+    fn damaged_layouts_never_panic(
+        ticket in ticket(), template in template(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        for mut bytes in [ticket.encode(), template.encode()] {
+            let place = at.index(bytes.len());
+            bytes[place] = byte;
+            if let Ok(read) = Ticket::decode(&bytes) { prop_assert_eq!(read.encode(), bytes.clone()); }
+            if let Ok(read) = Template::decode(&bytes) {
+                prop_assert_eq!(read.encode(), bytes.clone());
+                let _ = (read.item(0), read.item(u32::MAX), read.argv_of(3));
+            }
+            let _ = Template::decode(&bytes[..place]);
+        }
+    }
+}
+
+#[test]
+fn accounts_that_are_no_names_do_not_decode() {
+    for account in [
+        "",
+        "0",
+        "-1",
+        "4294967295",
+        "+0",
+        " alice",
+        "..",
+        "a;b",
+        "a\0b",
+    ] {
+        let ticket = Ticket {
+            farm: [1; 16],
+            host: [2; 16],
+            key: LaunchKey {
+                job: 1,
+                instance: 0,
+                launch: 1,
+            },
+            principal: "eve".into(),
+            proven: "local-socket".into(),
+            mode: Mode::User,
+            account: account.into(),
+            items: vec![ItemRange { first: 0, last: 9 }],
+            template: Digest([0; 32]),
+            not_before_ms: 0,
+            expires_ms: 1,
+            nonce: [0; 16],
+        };
+        let refused = DecodeError::Invalid { field: "account" };
+        assert_eq!(
+            Ticket::decode(&ticket.encode()),
+            Err(refused),
+            "{account:?}"
+        );
+    }
+}
+
+#[test]
+fn partitions_differ_by_at_most_one_frame() {
+    let agenda = Agenda {
+        runs: vec![FrameRun {
+            start: 1,
+            step: 1,
+            count: 10,
+        }],
+        split: Split::Partitions(3),
+        padding: 0,
+    };
+    let template = Template {
+        argv: vec!["r".into(), "QB_FRAME_RANGE".into()],
+        env: vec![],
+        cwd: String::new(),
+        umask: 0,
+        limits: vec![],
+        slots: 1,
+        agenda: Some(agenda),
+    };
+    let ranges: Vec<_> = (0..4)
+        .map(|i| template.argv_of(i).map(|argv| argv[1].clone()))
+        .collect();
+    assert_eq!(
+        ranges,
+        [
+            Some("1-4".into()),
+            Some("5-7".into()),
+            Some("8-10".into()),
+            None
+        ]
+    );
+}
