@@ -1,0 +1,380 @@
+//! `supervisor.toml`: its keys, their defaults and what is said when one is wrong.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tessera_engine::supervisor::{Config as EngineConfig, OnHostLost};
+use tessera_spec::quantity;
+use toml::de::{DeTable, DeValue};
+
+/// Largest configuration file, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest retention, in days (ten years).
+const DAYS_MAX: u64 = 3_660;
+
+/// The supervisor's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `supervisor_port`: the TCP port for clients and workers.
+    pub port: u16,
+    /// `supervisor_names`: host names and addresses by which people reach the supervisor, beside the host's own.
+    pub names: Vec<String>,
+    /// `supervisor_address`: `HOST:PORT` that join strings name; the host's name and the port by default.
+    pub address: Option<String>,
+    /// `farm_name`: what people call the farm.
+    pub farm_name: String,
+    /// `supervisor_admin_group`: members of this group of the supervisor's host are administrators.
+    pub admin_group: String,
+    /// `worker_heartbeat`: how often a worker says that it is there.
+    pub heartbeat: Duration,
+    /// `log_limit`: bytes of one stream of one attempt that are kept, whatever the job asks for.
+    pub log_limit: u64,
+    /// `cleanup_jobs_days`: days that an ended job is kept.
+    pub cleanup_jobs_days: u64,
+    /// `cleanup_logs_quota`: bytes of output that are kept; the longest ended jobs lose theirs first.
+    pub cleanup_logs_quota: u64,
+    /// `cleanup_journal_days`: days that history is kept.
+    pub cleanup_journal_days: u64,
+    /// What the engine is told: `worker_lost_timeout`, `on_host_lost`, `supervisor_migrate_timeout`.
+    pub engine: EngineConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: tessera_wire::PORT_DEFAULT,
+            names: Vec::new(),
+            address: None,
+            farm_name: "tessera".into(),
+            admin_group: "tessera-admin".into(),
+            heartbeat: Duration::from_secs(10),
+            log_limit: 1 << 30,
+            cleanup_jobs_days: 30,
+            cleanup_logs_quota: 20 << 30,
+            cleanup_journal_days: 90,
+            engine: EngineConfig::default(),
+        }
+    }
+}
+
+/// What is wrong with a configuration, with its place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}: {problem}", path.display())]
+pub struct ConfigError {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1; 0 when it is about the whole file.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The file can't be read.
+    Unreadable(String),
+    /// It is no TOML.
+    Syntax(String),
+    /// There is no such key.
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The key that is spelt most like it.
+        nearest: &'static str,
+    },
+    /// The value is not of the right kind or out of range.
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What it wants.
+        wants: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => write!(f, "can't be read: {why}"),
+            Self::Syntax(why) => write!(f, "no valid TOML: {why}"),
+            Self::UnknownKey { key, nearest } => {
+                write!(
+                    f,
+                    "unknown key \"{}\"; did you mean `{nearest}`?",
+                    key.escape_debug()
+                )
+            }
+            Self::Value { key, wants } => write!(f, "{key} must be {wants}"),
+        }
+    }
+}
+
+type Set = fn(&mut Config, &DeValue<'_>) -> Result<(), String>;
+
+/// Every key with what it does; also the list that a misspelt one is compared with.
+const KEYS: &[(&str, Set)] = &[
+    ("supervisor_port", |c, v| put(&mut c.port, port(v))),
+    ("supervisor_names", |c, v| put(&mut c.names, texts(v))),
+    ("supervisor_address", |c, v| {
+        put(&mut c.address, text(v).map(Some))
+    }),
+    ("supervisor_admin_group", |c, v| {
+        put(&mut c.admin_group, text(v))
+    }),
+    ("supervisor_migrate_timeout", |c, v| {
+        put(&mut c.engine.migrate_timeout, time(v))
+    }),
+    ("farm_name", |c, v| put(&mut c.farm_name, text(v))),
+    ("worker_lost_timeout", |c, v| {
+        put(&mut c.engine.worker_lost_timeout, time(v))
+    }),
+    ("worker_heartbeat", |c, v| set_heartbeat(c, time(v)?)),
+    ("on_host_lost", |c, v| {
+        put(&mut c.engine.on_host_lost, on_host_lost(v))
+    }),
+    ("log_limit", |c, v| put(&mut c.log_limit, size(v))),
+    ("cleanup_jobs_days", |c, v| {
+        put(&mut c.cleanup_jobs_days, whole(v, 0, DAYS_MAX))
+    }),
+    ("cleanup_logs_quota", |c, v| {
+        put(&mut c.cleanup_logs_quota, size(v))
+    }),
+    ("cleanup_journal_days", |c, v| {
+        put(&mut c.cleanup_journal_days, whole(v, 0, DAYS_MAX))
+    }),
+];
+
+impl Config {
+    /// Reads a file, or answers the defaults when there is none.
+    ///
+    /// # Errors
+    /// With file, line and reason; an unknown key with the nearest known one.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let unreadable = |why: String| ConfigError {
+            path: path.to_owned(),
+            line: 0,
+            problem: Problem::Unreadable(why),
+        };
+        let size = std::fs::metadata(path)
+            .map_err(|error| unreadable(error.to_string()))?
+            .len();
+        if size > FILE_BYTES_MAX {
+            return Err(unreadable(format!(
+                "it is larger than {FILE_BYTES_MAX} bytes"
+            )));
+        }
+        let content =
+            std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        Self::parse(&content).map_err(|(line, problem)| ConfigError {
+            path: path.to_owned(),
+            line,
+            problem,
+        })
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// The line, from 1, and what is wrong there.
+    pub fn parse(content: &str) -> Result<Self, (usize, Problem)> {
+        let line_at = |at: usize| {
+            content
+                .as_bytes()
+                .iter()
+                .take(at)
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1
+        };
+        let table = DeTable::parse(content).map_err(|error| {
+            let line = error.span().map_or(0, |span| line_at(span.start));
+            (line, Problem::Syntax(error.message().to_owned()))
+        })?;
+        let mut config = Self::default();
+        for (key, value) in table.get_ref() {
+            let name: &str = key.get_ref();
+            let Some((known, set)) = KEYS.iter().find(|(known, _)| *known == name) else {
+                let nearest = nearest(name);
+                let unknown = Problem::UnknownKey {
+                    key: name.chars().take(64).collect(),
+                    nearest,
+                };
+                return Err((line_at(key.span().start), unknown));
+            };
+            set(&mut config, value.get_ref()).map_err(|wants| {
+                (
+                    line_at(value.span().start),
+                    Problem::Value { key: known, wants },
+                )
+            })?;
+        }
+        Ok(config)
+    }
+}
+
+fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *slot = value?;
+    Ok(())
+}
+
+fn port(value: &DeValue<'_>) -> Result<u16, String> {
+    whole(value, 1, u64::from(u16::MAX)).map(|port| u16::try_from(port).unwrap_or(u16::MAX))
+}
+
+/// A worker that misses four heartbeats is not there.
+fn set_heartbeat(config: &mut Config, every: Duration) -> Result<(), String> {
+    if every < Duration::from_secs(1) || every > Duration::from_secs(300) {
+        return Err("from 1s to 5m".into());
+    }
+    config.heartbeat = every;
+    config.engine.heartbeat_timeout = every * 4;
+    Ok(())
+}
+
+fn text(value: &DeValue<'_>) -> Result<String, String> {
+    match value {
+        DeValue::String(text) if !text.is_empty() && text.len() <= 255 => Ok(text.to_string()),
+        _ => Err("a text of 1 to 255 bytes".into()),
+    }
+}
+
+fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let wants = || "a list of texts".to_owned();
+    match value {
+        DeValue::Array(list) => list
+            .iter()
+            .map(|item| text(item.get_ref()).map_err(|_| wants()))
+            .collect(),
+        _ => Err(wants()),
+    }
+}
+
+fn whole(value: &DeValue<'_>, least: u64, most: u64) -> Result<u64, String> {
+    let number = match value {
+        DeValue::Integer(number) => number.as_str().replace('_', "").parse::<u64>().ok(),
+        _ => None,
+    };
+    number
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("a whole number from {least} to {most}"))
+}
+
+fn size(value: &DeValue<'_>) -> Result<u64, String> {
+    let wants = "a number of bytes or a text like \"20G\"";
+    match value {
+        DeValue::String(text) => quantity::size(text).map_err(|why| format!("{wants} ({why})")),
+        other => whole(other, 0, i64::MAX.unsigned_abs()).map_err(|_| wants.into()),
+    }
+}
+
+fn time(value: &DeValue<'_>) -> Result<Duration, String> {
+    let wants = "a number of seconds or a text like \"5m\"";
+    match value {
+        DeValue::String(text) => quantity::duration(text).map_err(|why| format!("{wants} ({why})")),
+        other => whole(other, 0, tessera_model::limits::SECONDS_MAX)
+            .map(Duration::from_secs)
+            .map_err(|_| wants.into()),
+    }
+}
+
+fn on_host_lost(value: &DeValue<'_>) -> Result<OnHostLost, String> {
+    match value {
+        DeValue::String(word) if word == "requeue" => Ok(OnHostLost::Requeue),
+        DeValue::String(word) if word == "hold" => Ok(OnHostLost::Hold),
+        _ => Err("\"requeue\" or \"hold\"".into()),
+    }
+}
+
+/// Answers the known key that is spelt most like this one.
+fn nearest(key: &str) -> &'static str {
+    let cut: String = key.chars().take(64).collect();
+    KEYS.iter()
+        .map(|(known, _)| *known)
+        .min_by_key(|known| distance(known, &cut))
+        .unwrap_or("supervisor_port")
+}
+
+/// Answers how many letters must be put in, left out or changed to get from one text to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_read() {
+        let config = Config::parse(
+            "supervisor_port = 7_500\nsupervisor_names = [\"farm\", \"10.0.0.1\"]\nworker_lost_timeout = \"2m\"\n\
+             on_host_lost = \"hold\"\ncleanup_logs_quota = \"5G\"\ncleanup_jobs_days = 7\nworker_heartbeat = 5\n\
+             supervisor_admin_group = \"wranglers\"\nlog_limit = 4096\nfarm_name = \"north\"\n\
+             supervisor_migrate_timeout = \"1h\"\ncleanup_journal_days = 0\nsupervisor_address = \"farm:7500\"",
+        )
+        .expect("valid");
+        assert_eq!(config.port, 7500);
+        assert_eq!(config.names, ["farm", "10.0.0.1"]);
+        assert_eq!(config.engine.worker_lost_timeout, Duration::from_secs(120));
+        assert_eq!(config.engine.on_host_lost, OnHostLost::Hold);
+        assert_eq!(config.engine.heartbeat_timeout, Duration::from_secs(20));
+        assert_eq!(config.engine.migrate_timeout, Duration::from_secs(3600));
+        assert_eq!(config.cleanup_logs_quota, 5 << 30);
+        assert_eq!(
+            (config.cleanup_jobs_days, config.cleanup_journal_days),
+            (7, 0)
+        );
+        assert_eq!(
+            (config.log_limit, config.admin_group.as_str()),
+            (4096, "wranglers")
+        );
+        assert_eq!(
+            (config.farm_name.as_str(), config.address.as_deref()),
+            ("north", Some("farm:7500"))
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_line_and_the_nearest() {
+        let (line, problem) =
+            Config::parse("# ours\n\nworker_lost_timout = 5\n").expect_err("unknown");
+        assert_eq!(line, 3);
+        assert_eq!(
+            problem.to_string(),
+            "unknown key \"worker_lost_timout\"; did you mean `worker_lost_timeout`?"
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_line_and_what_it_wants() {
+        let (line, problem) =
+            Config::parse("farm_name = \"x\"\nsupervisor_port = 70000").expect_err("range");
+        assert_eq!(
+            (line, problem.to_string()),
+            (
+                2,
+                "supervisor_port must be a whole number from 1 to 65535".into()
+            )
+        );
+        let (_, problem) = Config::parse("on_host_lost = \"panic\"").expect_err("word");
+        assert_eq!(
+            problem.to_string(),
+            "on_host_lost must be \"requeue\" or \"hold\""
+        );
+        assert!(matches!(
+            Config::parse("a = = b"),
+            Err((1, Problem::Syntax(_)))
+        ));
+    }
+}

@@ -1,0 +1,145 @@
+//! Effects, carried out: messages to workers, tickets, closed connections.
+
+use crate::tickets::Tickets;
+use std::collections::BTreeMap;
+use tessera_engine::supervisor::{Effect, SessionId};
+use tessera_model::msg::ToWorker;
+use tessera_model::{HostId, JobId, Timestamp};
+use tokio::sync::mpsc;
+
+/// Where messages to a worker go, those of a turn together. Bounded: a worker that does not take them is disconnected.
+pub(crate) type Sink = mpsc::Sender<Vec<ToWorker>>;
+
+/// The connected workers.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    open: BTreeMap<HostId, (SessionId, Sink)>,
+}
+
+/// Messages of a turn to one worker.
+#[derive(Default)]
+struct Parcel {
+    messages: Vec<ToWorker>,
+    ack: Option<u64>,
+}
+
+impl Sessions {
+    /// Takes up a connection; an older one of the same host ends.
+    pub(crate) fn open(&mut self, host: HostId, session: SessionId, sink: Sink) {
+        self.open.insert(host, (session, sink));
+    }
+
+    /// Drops a connection, if it still is the host's.
+    pub(crate) fn close(&mut self, host: HostId, session: SessionId) {
+        if self
+            .open
+            .get(&host)
+            .is_some_and(|(open, _)| *open == session)
+        {
+            self.open.remove(&host);
+        }
+    }
+
+    /// Drops all connections.
+    pub(crate) fn close_all(&mut self) {
+        self.open.clear();
+    }
+
+    /// Carries out the effects of a turn; answers the hosts that were disconnected because they take no messages.
+    pub(crate) fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        now: Timestamp,
+        tickets: &mut Tickets,
+        removed: &mpsc::UnboundedSender<JobId>,
+    ) -> Vec<HostId> {
+        let mut parcels: BTreeMap<(HostId, SessionId), Parcel> = BTreeMap::new();
+        let mut closing = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send {
+                    host,
+                    session,
+                    message,
+                } => parcels.entry((host, session)).or_default().add(message),
+                Effect::Start {
+                    host,
+                    session,
+                    order,
+                } => match tickets.start(host, &order, now) {
+                    Ok(message) => parcels.entry((host, session)).or_default().add(message),
+                    Err(error) => tracing::error!(%host, launch = %order.key, %error, "no ticket"),
+                },
+                Effect::Disconnect { host, session } => closing.push((host, session)),
+                Effect::JobEnded { job, status } => tracing::info!(%job, %status, "job ended"),
+                Effect::RemoveLogs(job) => {
+                    // Nobody takes it while the supervisor ends; the next clean-up finds the folder.
+                    let _ending = removed.send(job);
+                }
+            }
+        }
+        let lost = parcels
+            .into_iter()
+            .filter_map(|((host, session), parcel)| self.send(host, session, parcel));
+        let lost: Vec<HostId> = lost.collect();
+        for (host, session) in closing {
+            self.close(host, session);
+        }
+        lost
+    }
+
+    /// Hands a parcel over; answers the host when it is disconnected instead.
+    fn send(&mut self, host: HostId, session: SessionId, parcel: Parcel) -> Option<HostId> {
+        let (open, sink) = self.open.get(&host)?;
+        if *open != session {
+            return None;
+        }
+        match sink.try_send(parcel.finish()) {
+            Ok(()) => None,
+            Err(mpsc::error::TrySendError::Closed(_)) => None,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.open.remove(&host);
+                Some(host)
+            }
+        }
+    }
+}
+
+impl Parcel {
+    fn add(&mut self, message: ToWorker) {
+        match message {
+            ToWorker::Ack(seq) => self.ack = self.ack.max(Some(seq)),
+            other => self.messages.push(other),
+        }
+    }
+
+    /// One acknowledgement says it for all before it; it stands at the end.
+    fn finish(mut self) -> Vec<ToWorker> {
+        self.messages.extend(self.ack.map(ToWorker::Ack));
+        self.messages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_of_a_turn_become_one_at_the_end() {
+        let mut parcel = Parcel::default();
+        let key = tessera_model::msg::LaunchKey {
+            job: JobId(1),
+            instance: tessera_model::InstanceNo(0),
+            launch: tessera_model::LaunchNo(1),
+        };
+        for message in [
+            ToWorker::Ack(3),
+            ToWorker::Suspend(key),
+            ToWorker::Ack(5),
+            ToWorker::Ack(4),
+        ] {
+            parcel.add(message);
+        }
+        assert_eq!(parcel.finish(), [ToWorker::Suspend(key), ToWorker::Ack(5)]);
+    }
+}

@@ -1,0 +1,203 @@
+//! Hosts.
+
+use super::auth::Caller;
+use super::error::Answer;
+use super::extract::Segments;
+use super::{App, Failure, views};
+use crate::core::View;
+use axum::extract::{Extension, State};
+use http::StatusCode;
+use tessera_api::ErrorCode;
+use tessera_api::types::{HostDetail, HostWhy, Hosts, Reason};
+use tessera_engine::supervisor::Input;
+use tessera_model::{HostId, Principal};
+
+/// Finds a host by its name or id; of several with one name, the one that is connected or was heard of last.
+fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
+    if let Ok(id) = wanted.parse::<HostId>() {
+        let is_known = view.engine.host(id).is_some() || view.enrolled.contains_key(&id);
+        return is_known.then_some(id);
+    }
+    let wanted = wanted.to_ascii_lowercase();
+    let met = view.engine.hosts().filter(|host| host.facts.name == wanted);
+    let met = met
+        .max_by_key(|host| (host.is_connected(), host.seen))
+        .map(|host| host.id);
+    met.or_else(|| {
+        view.enrolled
+            .iter()
+            .find(|(_, host)| host.name == wanted)
+            .map(|(id, _)| *id)
+    })
+}
+
+fn unknown(wanted: &str) -> Failure {
+    let shown: String = wanted.chars().take(64).collect();
+    Failure::new(
+        ErrorCode::NotFound,
+        format!("there is no host \"{}\"", shown.escape_debug()),
+    )
+    .hint("`tessera hosts` lists them")
+}
+
+/// `GET /hosts`
+pub(crate) async fn list(State(app): State<App>) -> Answer<axum::Json<Hosts>> {
+    let hosts = app.core.read(|view| {
+        let met = view.engine.hosts().map(views::host_row);
+        let unmet = view
+            .enrolled
+            .iter()
+            .filter(|(id, _)| view.engine.host(**id).is_none());
+        let unmet = unmet.map(|(id, host)| views::unmet_host(*id, &host.name, host.at_ms));
+        let mut hosts: Vec<_> = met.chain(unmet).collect();
+        hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        hosts
+    });
+    Ok(axum::Json(Hosts {
+        hosts: hosts.await?,
+    }))
+}
+
+/// `GET /hosts/{host}`
+pub(crate) async fn detail(
+    State(app): State<App>,
+    Segments(wanted): Segments<String>,
+) -> Answer<axum::Json<HostDetail>> {
+    let name = wanted.clone();
+    let found = app.core.read(move |view| {
+        let id = find(view, &name)?;
+        let Some(host) = view.engine.host(id) else {
+            let host = view.enrolled.get(&id)?;
+            return Some(HostDetail {
+                host: views::unmet_host(id, &host.name, host.at_ms),
+                running: Vec::new(),
+            });
+        };
+        let launches = host
+            .launches()
+            .iter()
+            .filter_map(|key| view.engine.launch(*key));
+        let running = launches
+            .map(|launch| views::running_row(view.engine, launch))
+            .collect();
+        Some(HostDetail {
+            host: views::host_row(host),
+            running,
+        })
+    });
+    Ok(axum::Json(found.await?.ok_or_else(|| unknown(&wanted))?))
+}
+
+/// `GET /hosts/{host}/why`
+pub(crate) async fn why(
+    State(app): State<App>,
+    Segments(wanted): Segments<String>,
+) -> Answer<axum::Json<HostWhy>> {
+    let name = wanted.clone();
+    let found = app.core.read(move |view| {
+        let id = find(view, &name)?;
+        let Some(host) = view.engine.host(id) else {
+            let text = "its worker has never connected".to_owned();
+            return Some((
+                view.enrolled.get(&id)?.name.clone(),
+                Some(("host_away".to_owned(), text)),
+                Vec::new(),
+            ));
+        };
+        let idle = view
+            .engine
+            .why_host_idle(id)
+            .map(|(kind, text)| (kind.word().to_owned(), text));
+        let refused = host
+            .refusals()
+            .map(|(account, refusal)| format!("{account}: {refusal}"))
+            .collect();
+        Some((host.facts.name.clone(), idle, refused))
+    });
+    let (host, idle, refused): (String, _, Vec<String>) =
+        found.await?.ok_or_else(|| unknown(&wanted))?;
+    let reason = |kind: &str, text| Reason {
+        kind: kind.to_owned(),
+        count: 1,
+        text,
+        ..Reason::default()
+    };
+    let mut reasons: Vec<Reason> = idle
+        .into_iter()
+        .map(|(kind, text)| reason(&kind, text))
+        .collect();
+    reasons.extend(
+        refused
+            .into_iter()
+            .map(|text| reason("account_refused", text)),
+    );
+    let nothing = || "nothing keeps it from more work".to_owned();
+    let summary = reasons
+        .first()
+        .map_or_else(nothing, |first| first.text.clone());
+    Ok(axum::Json(HostWhy {
+        host,
+        summary,
+        reasons,
+    }))
+}
+
+async fn change(
+    app: &App,
+    by: Principal,
+    wanted: String,
+    what: &str,
+    make: impl FnOnce(Principal, HostId) -> Input,
+) -> Answer<StatusCode> {
+    if !by.is_admin {
+        return Err(Failure::admins_only(&by.name, what));
+    }
+    let name = wanted.clone();
+    let id = app
+        .core
+        .read(move |view| find(view, &name))
+        .await?
+        .ok_or_else(|| unknown(&wanted))?;
+    app.core.ask(make(by, id)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /hosts/{host}/lock`
+pub(crate) async fn lock(
+    State(app): State<App>,
+    Extension(by): Caller,
+    Segments(wanted): Segments<String>,
+) -> Answer<StatusCode> {
+    change(&app, by, wanted, "lock hosts", |by, host| Input::Lock {
+        by,
+        host,
+        is_locked: true,
+    })
+    .await
+}
+
+/// `POST /hosts/{host}/unlock`
+pub(crate) async fn unlock(
+    State(app): State<App>,
+    Extension(by): Caller,
+    Segments(wanted): Segments<String>,
+) -> Answer<StatusCode> {
+    change(&app, by, wanted, "unlock hosts", |by, host| Input::Lock {
+        by,
+        host,
+        is_locked: false,
+    })
+    .await
+}
+
+/// `DELETE /hosts/{host}`
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Extension(by): Caller,
+    Segments(wanted): Segments<String>,
+) -> Answer<StatusCode> {
+    change(&app, by, wanted, "remove hosts", |by, host| {
+        Input::RemoveHost { by, host }
+    })
+    .await
+}

@@ -1,0 +1,289 @@
+//! Jobs: submitting, listing, showing, changing.
+
+use super::auth::Caller;
+use super::error::Answer;
+use super::extract::{Json, Params, Segments};
+use super::{App, Failure, views};
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use tessera_api::ErrorCode;
+use tessera_api::query::{JobsQuery, SubmitQuery, page_size};
+use tessera_api::types::{
+    JobDetail, JobSummary, Jobs, ModifyRequest, SubmitReply, SubmitRequest, Why,
+};
+use tessera_engine::supervisor::{Answer as Engine, Denied, Input, Job, JobPatch, Submission};
+use tessera_model::{JobId, JobStatus, Principal};
+use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
+
+/// Jobs that one page looks through when a filter passes few of them.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// `POST /jobs`
+pub(crate) async fn submit(
+    State(app): State<App>,
+    Extension(caller): Caller,
+    Params(query): Params<SubmitQuery>,
+    Json(request): Json<SubmitRequest>,
+) -> Answer<Response> {
+    submit_draft(&app, caller, SubmissionDraft::from(request), query.dry_run).await
+}
+
+/// `POST /jobs/{id}/resubmit`
+pub(crate) async fn resubmit(
+    State(app): State<App>,
+    Extension(caller): Caller,
+    Segments(id): Segments<u64>,
+    Json(over): Json<SubmitRequest>,
+) -> Answer<Response> {
+    let spec = app
+        .core
+        .read(move |view| view.engine.job(JobId(id)).map(|job| job.spec.clone()))
+        .await?;
+    let spec = spec.ok_or(Denied::NoJob(JobId(id)))?;
+    let draft = SubmissionDraft::of(&spec).overlaid(SubmissionDraft::from(over));
+    submit_draft(&app, caller, draft, false).await
+}
+
+async fn submit_draft(
+    app: &App,
+    by: Principal,
+    draft: SubmissionDraft,
+    dry_run: bool,
+) -> Answer<Response> {
+    let validated = draft.validate().map_err(Failure::fields)?;
+    let template = crate::tickets::template_of(&validated.spec).check();
+    template
+        .map_err(|error| Failure::fields(vec![FieldError::new("command", error.to_string())]))?;
+    let (items, instances) = (validated.spec.items(), validated.spec.instances());
+    let reply = |job, existed| SubmitReply {
+        job,
+        existed,
+        items,
+        instances,
+    };
+    if dry_run {
+        if validated
+            .owner
+            .as_ref()
+            .is_some_and(|owner| *owner != by.name)
+            && !by.is_admin
+        {
+            return Err(Failure::admins_only(&by.name, "submit for others"));
+        }
+        return Ok((StatusCode::OK, axum::Json(reply(None, false))).into_response());
+    }
+    let submission = Submission {
+        by,
+        spec: validated.spec,
+        owner: validated.owner,
+        key: validated.key,
+        is_blocked: validated.is_blocked,
+    };
+    match app.core.ask(Input::Submit(Box::new(submission))).await?? {
+        Engine::Submitted { job, existed } => {
+            let status = if existed {
+                StatusCode::OK
+            } else {
+                StatusCode::CREATED
+            };
+            Ok((status, axum::Json(reply(Some(job.0), existed))).into_response())
+        }
+        Engine::Acted(_) | Engine::Done => Err(Failure::internal(
+            "the submission was answered wrongly",
+            &"engine",
+        )),
+    }
+}
+
+/// `GET /jobs`
+pub(crate) async fn list(
+    State(app): State<App>,
+    Params(query): Params<JobsQuery>,
+) -> Answer<axum::Json<Jobs>> {
+    let filter = Filter::of(&query)?;
+    let limit = page_size(query.limit);
+    let before = match &query.cursor {
+        None => u64::MAX,
+        Some(cursor) => cursor.parse().map_err(|_| bad_cursor())?,
+    };
+    let page = app
+        .core
+        .read(move |view| page_of(view.engine.jobs().rev(), &filter, before, limit))
+        .await?;
+    Ok(axum::Json(page))
+}
+
+/// What a cursor that was not ours is answered with.
+pub(crate) fn bad_cursor() -> Failure {
+    Failure::new(ErrorCode::BadRequest, "the cursor is not one of ours")
+        .hint("take `next` of the page before as it is")
+}
+
+fn page_of<'a>(
+    jobs: impl Iterator<Item = &'a Job>,
+    filter: &Filter,
+    before: u64,
+    limit: usize,
+) -> Jobs {
+    let mut page = Jobs::default();
+    let (mut looked_at, mut last) = (0, None);
+    for job in jobs.skip_while(|job| job.id.0 >= before) {
+        if page.jobs.len() == limit || looked_at == LOOKED_AT_MAX {
+            page.next = last.map(|id: JobId| id.to_string());
+            break;
+        }
+        looked_at += 1;
+        last = Some(job.id);
+        if filter.passes(job) {
+            page.jobs.push(views::summary(job));
+        }
+    }
+    page
+}
+
+/// Which jobs are wanted.
+struct Filter {
+    user: Option<String>,
+    states: Option<Vec<JobStatus>>,
+    name: Option<String>,
+}
+
+impl Filter {
+    fn of(query: &JobsQuery) -> Answer<Self> {
+        let states = query
+            .state
+            .as_deref()
+            .map(|words| states(words, &JobStatus::ALL, JobStatus::word, JobStatus::is_ended));
+        Ok(Self {
+            user: query.user.clone(),
+            states: states.transpose()?,
+            name: query.name.as_ref().map(|name| name.to_lowercase()),
+        })
+    }
+
+    fn passes(&self, job: &Job) -> bool {
+        self.user
+            .as_ref()
+            .is_none_or(|user| job.owner.as_str() == user)
+            && self
+                .states
+                .as_ref()
+                .is_none_or(|states| states.contains(&job.status()))
+            && self
+                .name
+                .as_ref()
+                .is_none_or(|name| job.spec.name.to_lowercase().contains(name.as_str()))
+    }
+}
+
+/// Reads a comma list of states, with `active` and `ended` for all of a kind.
+pub(crate) fn states<S: Copy>(
+    words: &str,
+    all: &[S],
+    word: fn(S) -> &'static str,
+    is_ended: fn(S) -> bool,
+) -> Answer<Vec<S>> {
+    let mut found = Vec::new();
+    for wanted in words
+        .split(',')
+        .map(str::trim)
+        .filter(|wanted| !wanted.is_empty())
+    {
+        let before = found.len();
+        found.extend(all.iter().copied().filter(|state| match wanted {
+            "active" => !is_ended(*state),
+            "ended" => is_ended(*state),
+            other => word(*state) == other,
+        }));
+        if found.len() == before {
+            let known: Vec<&str> = all
+                .iter()
+                .map(|state| word(*state))
+                .chain(["active", "ended"])
+                .collect();
+            let shown: String = wanted.chars().take(40).collect();
+            let message = format!("state: \"{}\" is no state", shown.escape_debug());
+            return Err(Failure::new(ErrorCode::BadRequest, message)
+                .hint(format!("states are {}", known.join(", "))));
+        }
+    }
+    Ok(found)
+}
+
+/// `GET /jobs/{id}`
+pub(crate) async fn detail(
+    State(app): State<App>,
+    Segments(id): Segments<u64>,
+) -> Answer<axum::Json<JobDetail>> {
+    let found = app
+        .core
+        .read(move |view| {
+            view.engine
+                .job(JobId(id))
+                .map(|job| views::detail(view, job))
+        })
+        .await?;
+    Ok(axum::Json(found.ok_or(Denied::NoJob(JobId(id)))?))
+}
+
+/// `PATCH /jobs/{id}`
+pub(crate) async fn modify(
+    State(app): State<App>,
+    Extension(by): Caller,
+    Segments(id): Segments<u64>,
+    Json(request): Json<ModifyRequest>,
+) -> Answer<StatusCode> {
+    let change = ChangeDraft::from(request)
+        .validate()
+        .map_err(Failure::fields)?;
+    let patch = Box::new(patch(change));
+    app.core
+        .ask(Input::Modify {
+            by,
+            job: JobId(id),
+            patch,
+        })
+        .await??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn patch(change: Change) -> JobPatch {
+    JobPatch {
+        name: change.name,
+        priority: change.priority,
+        cpus: change.cpus,
+        hosts: change.hosts,
+        omithosts: change.omithosts,
+        retrywork: change.retrywork,
+        retrywork_delay: change.retrywork_delay,
+        retrysubjob: change.retrysubjob,
+        timelimit: change.timelimit,
+        agendatimelimit: change.agendatimelimit,
+        silence_limit: change.silence_limit,
+        notes: change.notes,
+    }
+}
+
+/// `GET /jobs/{id}/why`
+pub(crate) async fn why(
+    State(app): State<App>,
+    Segments(id): Segments<u64>,
+) -> Answer<axum::Json<Why>> {
+    let found = app.core.read(move |view| {
+        let job: JobSummary = views::summary(view.engine.job(JobId(id))?);
+        Some((job.status, view.engine.why(JobId(id))?))
+    });
+    let (status, reasons) = found.await?.ok_or(Denied::NoJob(JobId(id)))?;
+    let summary = reasons.first().map_or_else(
+        || format!("job {id} is {status}"),
+        |first| first.text.clone(),
+    );
+    let reasons = reasons.into_iter().map(views::reason).collect();
+    Ok(axum::Json(Why {
+        job: id,
+        status,
+        summary,
+        reasons,
+    }))
+}

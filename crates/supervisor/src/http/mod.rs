@@ -1,0 +1,116 @@
+//! The HTTP API, as `api` promises it: routes, who callers are, errors.
+//!
+//! Handlers turn a request into the engine's words and its answer into the API's; they decide nothing. Everything that
+//! changes the farm goes through the core; history and attempts are read beside it.
+
+mod access;
+mod actions;
+pub(crate) mod auth;
+mod error;
+mod events;
+mod extract;
+mod farm;
+mod hosts;
+mod items;
+mod jobs;
+mod logs;
+pub(crate) mod serve;
+mod views;
+
+pub(crate) use error::Failure;
+pub(crate) use events::wake_followers;
+
+use crate::accounts::Accounts;
+use crate::cleanup::Cleaner;
+use crate::config::Config;
+use crate::core::{CoreHandle, Health};
+use crate::events::Hub;
+use crate::logs::SharedLogs;
+use crate::readers::Readers;
+use crate::tokens::Tokens;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, delete, get, post};
+use std::sync::Arc;
+use std::time::Duration;
+use tessera_wire::pki::FarmCa;
+use tokio_util::sync::CancellationToken;
+
+/// Longest time that a request may take until its answer begins.
+const ANSWER_TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// What handlers use; cheap to clone.
+pub(crate) type App = Arc<AppParts>;
+
+/// What handlers use.
+pub(crate) struct AppParts {
+    /// Decides.
+    pub(crate) core: CoreHandle,
+    /// Events.
+    pub(crate) hub: Arc<Hub>,
+    /// Whether all is well.
+    pub(crate) health: Arc<Health>,
+    /// History and attempts.
+    pub(crate) readers: Readers,
+    /// Output.
+    pub(crate) logs: SharedLogs,
+    /// Tokens of clients.
+    pub(crate) tokens: Tokens,
+    /// Names of local callers.
+    pub(crate) accounts: Accounts,
+    /// Retention.
+    pub(crate) cleaner: Cleaner,
+    /// The configuration.
+    pub(crate) config: Config,
+    /// The farm's certificate authority.
+    pub(crate) ca: FarmCa,
+    /// Public keys that sign tickets.
+    pub(crate) dispatch_keys: Vec<[u8; 32]>,
+    /// `host:port` that others reach us at.
+    pub(crate) address: String,
+    /// Ends open streams.
+    pub(crate) ending: CancellationToken,
+}
+
+/// Makes the router.
+pub(crate) fn router(app: App) -> Router {
+    let open = Router::new()
+        .route("/health", get(farm::health))
+        .route("/openapi.json", get(farm::openapi))
+        .route("/join", post(access::join));
+    let proven = Router::new()
+        .route("/info", get(farm::info))
+        .route("/usage", get(farm::usage))
+        .route("/cleanup", post(farm::cleanup))
+        .route("/events", get(events::events))
+        .route("/jobs", get(jobs::list).post(jobs::submit))
+        .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
+        .route("/jobs/{id}/resubmit", post(jobs::resubmit))
+        .route("/jobs/{id}/why", get(jobs::why))
+        .route("/jobs/{id}/history", get(items::history))
+        .route("/jobs/{id}/items", get(items::list))
+        .route("/jobs/{id}/items/{item}/attempts", get(items::attempts))
+        .route("/jobs/{id}/items/{item}/log", get(logs::log))
+        .route("/actions", post(actions::act))
+        .route("/hosts", get(hosts::list))
+        .route("/hosts/{host}", get(hosts::detail).delete(hosts::remove))
+        .route("/hosts/{host}/lock", post(hosts::lock))
+        .route("/hosts/{host}/unlock", post(hosts::unlock))
+        .route("/hosts/{host}/why", get(hosts::why))
+        .route("/tokens", get(access::tokens).post(access::create_token))
+        .route("/tokens/{id}", delete(access::revoke_token))
+        .route("/join-tokens", post(access::create_join_token))
+        .fallback(any(error::no_such_path))
+        .method_not_allowed_fallback(error::no_such_method)
+        .route_layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&app),
+            auth::authenticate,
+        ));
+    Router::new()
+        .nest(tessera_api::PREFIX, open.merge(proven))
+        .fallback(any(error::no_such_path))
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(DefaultBodyLimit::max(tessera_api::REQUEST_BYTES_MAX))
+        .layer(axum::middleware::from_fn(error::finish))
+        .with_state(app)
+}

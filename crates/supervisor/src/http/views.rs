@@ -1,0 +1,285 @@
+//! The engine's things in the API's words.
+
+use crate::core::View;
+use tessera_api::types::{
+    EndView, HostRow, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary, Reason, RunningRow,
+    SpecView,
+};
+use tessera_engine::supervisor::{Engine, Host, Job, Launch, why};
+use tessera_model::msg::LaunchKey;
+use tessera_model::state::{End, InstanceWord, Limit};
+use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemIndex, ItemStatus};
+use tessera_store::AttemptRow;
+
+/// Shows a job in a list.
+pub(crate) fn summary(job: &Job) -> JobSummary {
+    let items = job.items();
+    let mut counts = ItemCounts {
+        total: items.len(),
+        ..ItemCounts::default()
+    };
+    ItemStatus::ALL
+        .into_iter()
+        .for_each(|status| counts.add_status(status, items.count(status)));
+    let status = job.status();
+    let is_open = !status.is_ended();
+    let on_hosts =
+        job.instances_in(InstanceWord::Running) + job.instances_in(InstanceWord::Suspended);
+    JobSummary {
+        id: job.id.0,
+        name: job.spec.name.clone(),
+        user: job.owner.to_string(),
+        kind: job.spec.kind.word().to_owned(),
+        status: status.word().to_owned(),
+        is_failing: is_open && items.count(ItemStatus::Failed) > 0,
+        is_retrying: is_open && items.count(ItemStatus::Waiting) > 0,
+        priority: job.spec.priority,
+        cpus: job.spec.cpus,
+        running_instances: u32::try_from(on_hosts).unwrap_or(u32::MAX),
+        items: counts,
+        submitted_ms: job.submitted.0,
+        started_ms: job.started.map(|at| at.0),
+        ended_ms: job.ended.map(|at| at.0),
+    }
+}
+
+/// Counts by state.
+trait AddStatus {
+    fn add_status(&mut self, status: ItemStatus, items: u32);
+}
+
+impl AddStatus for ItemCounts {
+    fn add_status(&mut self, status: ItemStatus, items: u32) {
+        let total = self.total;
+        self.add(status, items);
+        // Whether `add` counts the whole too or not, it is what it was.
+        self.total = total;
+    }
+}
+
+/// Shows all of a job.
+pub(crate) fn detail(view: &View<'_>, job: &Job) -> JobDetail {
+    let mut hosts: Vec<String> = view
+        .engine
+        .launches_of(job.id)
+        .map(|launch| host_name(view.engine, launch.host))
+        .collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let shown = job
+        .instances()
+        .iter()
+        .map(|instance| instance_row(view.engine, job, instance.no));
+    JobDetail {
+        job: summary(job),
+        spec: SpecView::from(&*job.spec),
+        instances: shown.collect(),
+        hosts,
+        proof: job.proof.clone(),
+    }
+}
+
+fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> InstanceRow {
+    let Some(instance) = job.instance(no) else {
+        return InstanceRow::default();
+    };
+    let reason = match &instance.status {
+        InstanceStatus::Waiting { reason, .. } => Some(reason.clone()),
+        InstanceStatus::Badlogin(refusal) => Some(refusal.to_string()),
+        InstanceStatus::Pending
+        | InstanceStatus::Blocked
+        | InstanceStatus::Running { .. }
+        | InstanceStatus::Suspended { .. }
+        | InstanceStatus::Complete
+        | InstanceStatus::Failed
+        | InstanceStatus::Killed => None,
+    };
+    let launch = instance.status.launch().and_then(|launch| {
+        engine.launch(LaunchKey {
+            job: job.id,
+            instance: no,
+            launch,
+        })
+    });
+    InstanceRow {
+        instance: no.0,
+        status: instance.status.kind().word().to_owned(),
+        reason,
+        host: launch.map(|launch| host_name(engine, launch.host)),
+        launch: launch.map(|launch| launch.key.launch.0),
+        account: launch.map(|launch| launch.account.clone()),
+        item: launch
+            .and_then(|launch| launch.current)
+            .map(|run| run.item.0),
+        since_ms: launch.map(|launch| launch.since.0),
+        retries_used: instance.retries_used,
+    }
+}
+
+/// Answers the name of a host.
+pub(crate) fn host_name(engine: &Engine, host: HostId) -> String {
+    engine
+        .host(host)
+        .map_or_else(|| host.to_string(), |host| host.facts.name.clone())
+}
+
+/// Shows an item as far as the engine knows it.
+pub(crate) fn item_row(job: &Job, item: ItemIndex) -> ItemRow {
+    let core = job.items().get(item);
+    ItemRow {
+        index: item.0,
+        name: job.spec.item_name(item),
+        status: core.status.word().to_owned(),
+        attempt: core.attempt.0,
+        retries_used: u32::from(core.retries_used),
+        ..ItemRow::default()
+    }
+}
+
+/// Adds what the launch knows that has the item now.
+pub(crate) fn add_launch(view: &View<'_>, row: &mut ItemRow, launch: &Launch) {
+    let began = launch.current_started.unwrap_or(launch.current_since);
+    row.instance = Some(launch.key.instance.0);
+    row.host = Some(host_name(view.engine, launch.host));
+    row.account = Some(launch.account.clone());
+    row.started_ms = launch.current_started.map(|at| at.0);
+    row.elapsed_ms = Some(view.now.wall.since_ms(began));
+    row.progress = launch.progress;
+}
+
+/// Adds what is recorded of its newest attempt.
+pub(crate) fn add_attempt(row: &mut ItemRow, attempt: &AttemptRow) {
+    row.instance = Some(attempt.instance);
+    row.host = Some(attempt.host_name.clone());
+    row.account = Some(attempt.account.clone()).filter(|account| !account.is_empty());
+    row.started_ms = attempt.started_ms;
+    row.elapsed_ms = Some(attempt.elapsed_ms);
+    row.peak_memory = Some(attempt.peak_memory).filter(|bytes| *bytes > 0);
+    row.end = Some(end_view(attempt));
+}
+
+/// Tells how a recorded attempt ended.
+pub(crate) fn end_view(row: &AttemptRow) -> EndView {
+    let reason = row.reason.as_deref().unwrap_or_default();
+    let limit = [Limit::ItemTime, Limit::InstanceTime, Limit::Silence];
+    let end = match (row.exit_code, row.signal) {
+        (Some(code), _) => End::Exit(code),
+        (None, Some(number)) => End::Signal(number),
+        (None, None) => match reason.strip_prefix("not started: ") {
+            Some(why) => End::NotStarted(why.to_owned()),
+            None => limit
+                .into_iter()
+                .map(End::Limit)
+                .chain([End::Asked])
+                .find(|end| end.to_string() == reason)
+                .unwrap_or(End::Lost),
+        },
+    };
+    EndView::from(&end)
+}
+
+/// Shows a recorded attempt.
+pub(crate) fn attempt_row(row: &AttemptRow) -> tessera_api::types::AttemptRow {
+    tessera_api::types::AttemptRow {
+        attempt: row.attempt,
+        instance: row.instance,
+        launch: row.launch,
+        host: row.host_name.clone(),
+        account: row.account.clone(),
+        assigned_ms: row.assigned_ms,
+        started_ms: row.started_ms,
+        ended_ms: Some(row.ended_ms),
+        elapsed_ms: Some(row.elapsed_ms),
+        cpu_ms: Some(row.cpu_ms),
+        peak_memory: Some(row.peak_memory),
+        printed_out: row.out_printed,
+        printed_err: row.err_printed,
+        kept_out: row.out_kept,
+        kept_err: row.err_kept,
+        leftovers: row.leftovers,
+        end: Some(end_view(row)),
+        counted: row.counted,
+    }
+}
+
+/// Shows an attempt that is not over.
+pub(crate) fn running_attempt(
+    view: &View<'_>,
+    launch: &Launch,
+) -> Option<tessera_api::types::AttemptRow> {
+    Some(tessera_api::types::AttemptRow {
+        attempt: launch.current?.attempt.0,
+        instance: launch.key.instance.0,
+        launch: launch.key.launch.0,
+        host: host_name(view.engine, launch.host),
+        account: launch.account.clone(),
+        assigned_ms: launch.current_since.0,
+        started_ms: launch.current_started.map(|at| at.0),
+        ..tessera_api::types::AttemptRow::default()
+    })
+}
+
+/// Shows a host in a list.
+pub(crate) fn host_row(host: &Host) -> HostRow {
+    HostRow {
+        id: host.id.to_string(),
+        name: host.facts.name.clone(),
+        status: host.state.word().to_owned(),
+        reason: match &host.state {
+            HostState::Panic(why) => Some(why.clone()),
+            HostState::Up | HostState::Away | HostState::Down => None,
+        },
+        is_locked: host.is_locked,
+        slots: host.facts.slots,
+        used_slots: host.used(),
+        mode: host.facts.identity.word().to_owned(),
+        account: match &host.facts.identity {
+            Identity::Proxy(account) | Identity::Desktop(account) => Some(account.clone()),
+            Identity::User => None,
+        },
+        properties: host.facts.properties.clone(),
+        resources: host.facts.resources.clone(),
+        version: host.facts.version.clone(),
+        last_seen_ms: Some(host.seen.0),
+    }
+}
+
+/// Shows a host that has joined and was never connected.
+pub(crate) fn unmet_host(id: HostId, name: &str, at_ms: i64) -> HostRow {
+    HostRow {
+        id: id.to_string(),
+        name: name.to_owned(),
+        status: HostState::Away.word().to_owned(),
+        reason: Some("its worker has never connected".into()),
+        last_seen_ms: Some(at_ms),
+        ..HostRow::default()
+    }
+}
+
+/// Shows what runs on a host.
+pub(crate) fn running_row(engine: &Engine, launch: &Launch) -> RunningRow {
+    let job = engine.job(launch.key.job);
+    let item = launch.current.map(|run| run.item);
+    RunningRow {
+        job: launch.key.job.0,
+        name: job.map(|job| job.spec.name.clone()).unwrap_or_default(),
+        user: job.map(|job| job.owner.to_string()).unwrap_or_default(),
+        instance: launch.key.instance.0,
+        launch: launch.key.launch.0,
+        account: Some(launch.account.clone()),
+        item: item.map(|item| item.0),
+        item_name: item.zip(job).map(|(item, job)| job.spec.item_name(item)),
+        since_ms: Some(launch.since.0),
+    }
+}
+
+/// Shows a reason.
+pub(crate) fn reason(reason: why::Reason) -> Reason {
+    Reason {
+        kind: reason.kind.word().to_owned(),
+        count: reason.count,
+        hosts: reason.hosts,
+        text: reason.text,
+        hint: reason.hint,
+    }
+}

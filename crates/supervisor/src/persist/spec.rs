@@ -1,0 +1,224 @@
+//! A job's description as JSON in the store. What is serialized is a promise: the format number moves first.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tessera_engine::supervisor::JobImage;
+use tessera_model::{Agenda, FrameRun, JobId, JobKind, JobSpec, Order, Split};
+
+/// The format written now.
+pub(crate) const FORMAT: i64 = 1;
+
+/// What the row of a job has in its `spec` column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Document {
+    submitter: String,
+    proof: String,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    waiting_for: BTreeSet<u64>,
+    spec: Spec,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Spec {
+    name: String,
+    command: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agenda: Option<AgendaDoc>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    env: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cwd: Option<String>,
+    umask: u32,
+    priority: u32,
+    cpus: u32,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    hosts: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    omithosts: BTreeSet<String>,
+    retrywork: u32,
+    retrywork_delay_ms: u64,
+    retrysubjob: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timelimit_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agendatimelimit_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    silence_limit_ms: Option<u64>,
+    grace_ms: u64,
+    output_limit: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waitfor: Vec<u64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    notes: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct AgendaDoc {
+    /// Start, step and count of each run.
+    runs: Vec<(i64, i64, u32)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunk: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partitions: Option<u32>,
+    order: String,
+    padding: u8,
+}
+
+/// What a document says, apart from the row's own columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// Who submitted the job.
+    pub(crate) submitter: String,
+    /// How they were proven.
+    pub(crate) proof: String,
+    /// What it still waits for.
+    pub(crate) waiting_for: BTreeSet<JobId>,
+    /// The description.
+    pub(crate) spec: Arc<JobSpec>,
+}
+
+/// Prints a job's document.
+pub(crate) fn print(job: &JobImage) -> String {
+    let document = Document {
+        submitter: job.row.submitter.to_string(),
+        proof: job.row.proof.clone(),
+        waiting_for: job.row.waiting_for.iter().map(|id| id.0).collect(),
+        spec: Spec::of(&job.spec),
+    };
+    // Strings, numbers and lists only: there is nothing in it that JSON could refuse.
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+/// Reads a job's document.
+///
+/// # Errors
+/// What can't be understood, in words.
+pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
+    if format != FORMAT {
+        return Err(format!(
+            "its description has format {format}, this program reads {FORMAT}"
+        ));
+    }
+    let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Ok(Described {
+        submitter: document.submitter,
+        proof: document.proof,
+        waiting_for: document.waiting_for.into_iter().map(JobId).collect(),
+        spec: Arc::new(document.spec.into_model()?),
+    })
+}
+
+impl Spec {
+    fn of(spec: &JobSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            command: spec.command.clone(),
+            agenda: match &spec.kind {
+                JobKind::CmdLine => None,
+                JobKind::CmdRange(agenda) => Some(AgendaDoc::of(agenda)),
+            },
+            env: spec.env.clone(),
+            cwd: spec.cwd.clone(),
+            umask: spec.umask,
+            priority: spec.priority,
+            cpus: spec.cpus,
+            hosts: spec.hosts.clone(),
+            omithosts: spec.omithosts.clone(),
+            retrywork: spec.retrywork,
+            retrywork_delay_ms: ms(spec.retrywork_delay),
+            retrysubjob: spec.retrysubjob,
+            timelimit_ms: spec.timelimit.map(ms),
+            agendatimelimit_ms: spec.agendatimelimit.map(ms),
+            silence_limit_ms: spec.silence_limit.map(ms),
+            grace_ms: ms(spec.grace),
+            output_limit: spec.output_limit,
+            progress: spec.progress.clone(),
+            waitfor: spec.waitfor.iter().map(|id| id.0).collect(),
+            notes: spec.notes.clone(),
+        }
+    }
+
+    fn into_model(self) -> Result<JobSpec, String> {
+        Ok(JobSpec {
+            name: self.name,
+            kind: match self.agenda {
+                None => JobKind::CmdLine,
+                Some(agenda) => JobKind::CmdRange(agenda.into_model()?),
+            },
+            command: self.command,
+            env: self.env,
+            cwd: self.cwd,
+            umask: self.umask,
+            priority: self.priority,
+            cpus: self.cpus,
+            hosts: self.hosts,
+            omithosts: self.omithosts,
+            retrywork: self.retrywork,
+            retrywork_delay: Duration::from_millis(self.retrywork_delay_ms),
+            retrysubjob: self.retrysubjob,
+            timelimit: self.timelimit_ms.map(Duration::from_millis),
+            agendatimelimit: self.agendatimelimit_ms.map(Duration::from_millis),
+            silence_limit: self.silence_limit_ms.map(Duration::from_millis),
+            grace: Duration::from_millis(self.grace_ms),
+            output_limit: self.output_limit,
+            progress: self.progress,
+            waitfor: self.waitfor.into_iter().map(JobId).collect(),
+            notes: self.notes,
+        })
+    }
+}
+
+impl AgendaDoc {
+    fn of(agenda: &Agenda) -> Self {
+        let (chunk, partitions) = match agenda.split() {
+            Split::Chunk(n) => (Some(n), None),
+            Split::Partitions(n) => (None, Some(n)),
+        };
+        Self {
+            runs: agenda
+                .runs()
+                .iter()
+                .map(|run| (run.start, run.step, run.count))
+                .collect(),
+            chunk,
+            partitions,
+            order: order_word(agenda.order()).to_owned(),
+            padding: agenda.padding(),
+        }
+    }
+
+    fn into_model(self) -> Result<Agenda, String> {
+        let runs = self
+            .runs
+            .into_iter()
+            .map(|(start, step, count)| FrameRun { start, step, count })
+            .collect();
+        let split = match (self.chunk, self.partitions) {
+            (_, Some(n)) => Split::Partitions(n),
+            (n, None) => Split::Chunk(n.unwrap_or(1)),
+        };
+        let order = match self.order.as_str() {
+            "ascend" => Order::Ascend,
+            "reverse" => Order::Reverse,
+            "binary" => Order::Binary,
+            other => return Err(format!("unknown order {other:?}")),
+        };
+        Agenda::new(runs, split, order, self.padding).map_err(|error| error.to_string())
+    }
+}
+
+fn order_word(order: Order) -> &'static str {
+    match order {
+        Order::Ascend => "ascend",
+        Order::Reverse => "reverse",
+        Order::Binary => "binary",
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

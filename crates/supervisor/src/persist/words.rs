@@ -1,0 +1,203 @@
+//! States that carry something, as a word and a JSON text.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tessera_engine::supervisor::{InstanceImage, Phase};
+use tessera_model::state::InstanceWord;
+use tessera_model::{
+    HostFacts, HostId, Identity, InstanceNo, InstanceStatus, JobStatus, LaunchNo, Refusal,
+    Timestamp,
+};
+use tessera_store::InstanceRow;
+
+/// What belongs to an instance's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct InstanceDetail {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    launch: Option<u32>,
+    #[serde(default)]
+    losses: u32,
+}
+
+/// Makes the row of an instance.
+pub(crate) fn instance_row(job: u64, instance: &InstanceImage) -> InstanceRow {
+    let mut detail = InstanceDetail {
+        losses: instance.losses,
+        ..InstanceDetail::default()
+    };
+    match &instance.status {
+        InstanceStatus::Waiting { until, reason } => {
+            detail.until_ms = Some(until.0);
+            detail.reason = Some(reason.clone());
+        }
+        InstanceStatus::Badlogin(refusal) => {
+            detail.code = Some(refusal.code.clone());
+            detail.reason = Some(refusal.text.clone());
+        }
+        InstanceStatus::Running { host, launch } | InstanceStatus::Suspended { host, launch } => {
+            detail.host = Some(host.to_string());
+            detail.launch = Some(launch.0);
+        }
+        InstanceStatus::Pending
+        | InstanceStatus::Blocked
+        | InstanceStatus::Complete
+        | InstanceStatus::Failed
+        | InstanceStatus::Killed => {}
+    }
+    InstanceRow {
+        job,
+        instance: instance.no.0,
+        state: instance.status.kind().word().to_owned(),
+        detail: serde_json::to_string(&detail).unwrap_or_default(),
+        launch_last: instance.launch_last.0,
+        retries_used: instance.retries_used,
+    }
+}
+
+/// Reads the row of an instance.
+///
+/// # Errors
+/// What can't be understood, in words.
+pub(crate) fn instance_image(row: &InstanceRow) -> Result<InstanceImage, String> {
+    let bad = |what: &str| format!("instance {}.{}: {what}", row.job, row.instance);
+    let detail: InstanceDetail =
+        serde_json::from_str(&row.detail).map_err(|error| bad(&error.to_string()))?;
+    let word = InstanceWord::ALL
+        .into_iter()
+        .find(|word| word.word() == row.state);
+    let word = word.ok_or_else(|| bad(&format!("unknown state {:?}", row.state)))?;
+    let place = || -> Result<(HostId, LaunchNo), String> {
+        let host = detail.host.as_deref().and_then(|host| host.parse().ok());
+        let launch = detail.launch.map(LaunchNo);
+        host.zip(launch)
+            .ok_or_else(|| bad("its host or launch is missing"))
+    };
+    let reason = detail.reason.clone().unwrap_or_default();
+    let status = match word {
+        InstanceWord::Pending => InstanceStatus::Pending,
+        InstanceWord::Blocked => InstanceStatus::Blocked,
+        InstanceWord::Waiting => InstanceStatus::Waiting {
+            until: Timestamp(detail.until_ms.unwrap_or(0)),
+            reason,
+        },
+        InstanceWord::Badlogin => InstanceStatus::Badlogin(Refusal {
+            code: detail.code.clone().unwrap_or_default(),
+            text: reason,
+        }),
+        InstanceWord::Running => {
+            place().map(|(host, launch)| InstanceStatus::Running { host, launch })?
+        }
+        InstanceWord::Suspended => {
+            place().map(|(host, launch)| InstanceStatus::Suspended { host, launch })?
+        }
+        InstanceWord::Complete => InstanceStatus::Complete,
+        InstanceWord::Failed => InstanceStatus::Failed,
+        InstanceWord::Killed => InstanceStatus::Killed,
+    };
+    Ok(InstanceImage {
+        no: InstanceNo(row.instance),
+        status,
+        launch_last: LaunchNo(row.launch_last),
+        retries_used: row.retries_used,
+        losses: detail.losses,
+    })
+}
+
+/// Answers the word for a phase; one that ends in something says what: `finishing:complete`.
+pub(crate) fn phase_word(phase: Phase) -> String {
+    match phase {
+        Phase::Open => "open".into(),
+        Phase::Finishing(next) => format!("finishing:{}", next.word()),
+        Phase::Closing => "closing".into(),
+    }
+}
+
+/// Reads a phase.
+pub(crate) fn phase(word: &str) -> Option<Phase> {
+    match word.split_once(':') {
+        None if word == "open" => Some(Phase::Open),
+        None if word == "closing" => Some(Phase::Closing),
+        Some(("finishing", next)) => InstanceWord::ALL
+            .into_iter()
+            .find(|w| w.word() == next)
+            .map(Phase::Finishing),
+        _ => None,
+    }
+}
+
+/// Reads a job's state.
+pub(crate) fn job_status(word: &str) -> Option<JobStatus> {
+    JobStatus::ALL
+        .into_iter()
+        .find(|status| status.word() == word)
+}
+
+/// What a worker says of its host, as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FactsDoc {
+    name: String,
+    slots: u32,
+    #[serde(default)]
+    properties: BTreeMap<String, String>,
+    #[serde(default)]
+    resources: BTreeMap<String, u64>,
+    /// `proxy`, `user` or `desktop`.
+    identity: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    panic: Option<String>,
+    #[serde(default)]
+    version: String,
+}
+
+/// Prints facts.
+pub(crate) fn print_facts(facts: &HostFacts) -> String {
+    let account = match &facts.identity {
+        Identity::Proxy(account) | Identity::Desktop(account) => Some(account.clone()),
+        Identity::User => None,
+    };
+    let document = FactsDoc {
+        name: facts.name.clone(),
+        slots: facts.slots,
+        properties: facts.properties.clone(),
+        resources: facts.resources.clone(),
+        identity: facts.identity.word().to_owned(),
+        account,
+        panic: facts.panic.clone(),
+        version: facts.version.clone(),
+    };
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+/// Reads facts.
+///
+/// # Errors
+/// What can't be understood, in words.
+pub(crate) fn read_facts(text: &str) -> Result<HostFacts, String> {
+    let document: FactsDoc = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let account = document.account.unwrap_or_default();
+    let identity = match document.identity.as_str() {
+        "proxy" => Identity::Proxy(account),
+        "desktop" => Identity::Desktop(account),
+        "user" => Identity::User,
+        other => return Err(format!("unknown identity {other:?}")),
+    };
+    Ok(HostFacts {
+        name: document.name,
+        slots: document.slots,
+        properties: document.properties,
+        resources: document.resources,
+        identity,
+        panic: document.panic,
+        version: document.version,
+    })
+}

@@ -1,0 +1,213 @@
+//! Tokens of clients: made once, shown once, kept as a hash.
+
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{PoisonError, RwLock};
+use subtle::ConstantTimeEq as _;
+use tessera_model::{Principal, Proof, Timestamp};
+use tessera_store::TokenRow;
+
+/// What every token begins with, so that one that leaked is recognized.
+const MARK: &str = "tessera_";
+/// Longest text that is looked at as a token.
+const TEXT_BYTES_MAX: usize = 256;
+/// How old the record of the last use may be, in milliseconds.
+const LAST_USED_MS: i64 = 5 * 60 * 1_000;
+/// Tokens of one account.
+pub(crate) const TOKENS_MAX: usize = 1_000;
+
+/// The tokens that are good.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    rows: RwLock<BTreeMap<String, TokenRow>>,
+}
+
+/// A token that was shown to be good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proven {
+    /// Whom it stands for.
+    pub(crate) principal: Principal,
+    /// The row to keep, when the record of the last use is old.
+    pub(crate) touched: Option<TokenRow>,
+}
+
+/// A secret that was made.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    /// The token's public name.
+    pub(crate) id: String,
+    /// The token, to be shown once.
+    pub(crate) text: String,
+    /// What is kept of it.
+    pub(crate) sha256: [u8; 32],
+}
+
+impl Fresh {
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(crate) fn make() -> Result<Self, getrandom::Error> {
+        let (mut id, mut secret) = ([0; 4], [0; 32]);
+        getrandom::fill(&mut id)?;
+        getrandom::fill(&mut secret)?;
+        let (id, secret) = (hex(&id), hex(&secret));
+        let text = format!("{MARK}{id}_{secret}");
+        Ok(Self {
+            id,
+            sha256: hash(&secret),
+            text,
+        })
+    }
+}
+
+impl Tokens {
+    /// Takes the rows of the store.
+    pub(crate) fn new(rows: Vec<TokenRow>) -> Self {
+        Self {
+            rows: RwLock::new(rows.into_iter().map(|row| (row.id.clone(), row)).collect()),
+        }
+    }
+
+    /// Answers whom a token stands for; nothing when it is none, was revoked or is over.
+    pub(crate) fn prove(&self, text: &str, now: Timestamp) -> Option<Proven> {
+        let (id, secret) = split(text)?;
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let row = rows.get_mut(id)?;
+        let is_it: bool = row.sha256.ct_eq(&hash(secret)).into();
+        if !is_it || row.expires_ms.is_some_and(|end| end <= now.0) {
+            return None;
+        }
+        let name = row.user.parse().ok()?;
+        let principal = Principal {
+            name,
+            proof: Proof::Token(id.to_owned()),
+            is_admin: row.is_admin,
+        };
+        let is_old = row
+            .last_used_ms
+            .is_none_or(|last| now.0 - last > LAST_USED_MS);
+        if is_old {
+            row.last_used_ms = Some(now.0);
+        }
+        Some(Proven {
+            principal,
+            touched: is_old.then(|| row.clone()),
+        })
+    }
+
+    /// Answers a token.
+    pub(crate) fn get(&self, id: &str) -> Option<TokenRow> {
+        self.rows
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+
+    /// Answers all tokens.
+    pub(crate) fn all(&self) -> Vec<TokenRow> {
+        self.rows
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Takes up a token whose row is durable.
+    pub(crate) fn add(&self, row: TokenRow) {
+        self.rows
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(row.id.clone(), row);
+    }
+
+    /// Forgets a token.
+    pub(crate) fn remove(&self, id: &str) {
+        self.rows
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
+    }
+}
+
+fn split(text: &str) -> Option<(&str, &str)> {
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
+    text.strip_prefix(MARK)?.split_once('_')
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Prints bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(fresh: &Fresh, expires_ms: Option<i64>) -> TokenRow {
+        TokenRow {
+            id: fresh.id.clone(),
+            sha256: fresh.sha256,
+            user: "mia".into(),
+            expires_ms,
+            ..TokenRow::default()
+        }
+    }
+
+    #[test]
+    fn a_token_proves_its_owner_until_it_ends() {
+        let fresh = Fresh::make().expect("random");
+        let tokens = Tokens::new(vec![row(&fresh, Some(1_000))]);
+        let proven = tokens.prove(&fresh.text, Timestamp(999)).expect("good");
+        assert_eq!(proven.principal.name.as_str(), "mia");
+        assert_eq!(proven.principal.proof, Proof::Token(fresh.id.clone()));
+        assert_eq!(proven.touched.map(|row| row.last_used_ms), Some(Some(999)));
+        assert_eq!(
+            tokens
+                .prove(&fresh.text, Timestamp(999))
+                .expect("good")
+                .touched,
+            None
+        );
+        assert_eq!(
+            tokens.prove(&fresh.text, Timestamp(1_000)),
+            None,
+            "it is over"
+        );
+    }
+
+    #[test]
+    fn what_is_no_token_proves_nothing() {
+        let fresh = Fresh::make().expect("random");
+        let tokens = Tokens::new(vec![row(&fresh, None)]);
+        let other = Fresh::make().expect("random");
+        let mixed = format!("{MARK}{}_{}", fresh.id, &other.text[MARK.len() + 9..]);
+        for bad in [
+            "",
+            "tessera_",
+            "x",
+            &other.text,
+            &mixed,
+            &fresh.text[..fresh.text.len() - 1],
+            &"a".repeat(9_999),
+        ] {
+            assert_eq!(tokens.prove(bad, Timestamp(0)), None, "{bad}");
+        }
+        tokens.remove(&fresh.id);
+        assert_eq!(tokens.prove(&fresh.text, Timestamp(0)), None, "revoked");
+    }
+}

@@ -1,0 +1,13 @@
+//! A supervisor in this process, with clients over its socket and its port and with workers that are played.
+//!
+//! Tests wait for conditions with a deadline, never for a time.
+
+mod cleanup;
+mod events;
+mod jobs;
+mod kept;
+mod logs;
+mod strangers;
+mod trouble;
+mod workers;
+mod world;

@@ -1,0 +1,456 @@
+//! The worker's local configuration, `worker.toml`; its keys have the field's names.
+//!
+//! Every mistake is an error that names file and line; an unknown key also the nearest that is known.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tessera_model::limits::SLOTS_MAX;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Bytes of spool that a worker fills by default: 4 GiB.
+pub const SPOOL_MAX_DEFAULT: u64 = 4 << 30;
+/// The least spool, in bytes: less would cut the output of ordinary frames.
+pub const SPOOL_MAX_LEAST: u64 = 1 << 20;
+/// Bytes of a configuration file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Properties, or resources, that one worker may add.
+const PAIRS_MAX: usize = 256;
+/// Two keys are near when so many letters make one into the other.
+const NEAR: usize = 4;
+
+const KEYS: &[&str] = &[
+    "proxy_account",
+    "proxy_execution_mode",
+    "qb_supervisor",
+    "worker_cpus",
+    "worker_description",
+    "worker_groups",
+    "worker_name",
+    "worker_properties",
+    "worker_resources",
+    "worker_spool_durable",
+    "worker_spool_max",
+];
+
+/// What `worker.toml` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `HOST[:PORT]` of the supervisor.
+    pub qb_supervisor: Option<String>,
+    /// Slots to offer; 0 for one per core.
+    pub worker_cpus: u32,
+    /// The name that the host goes by.
+    pub worker_name: Option<String>,
+    /// For people; shown as `host.description`.
+    pub worker_description: String,
+    /// Host groups; shown as `host.groups`.
+    pub worker_groups: Vec<String>,
+    /// More `host.*` properties.
+    pub worker_properties: BTreeMap<String, String>,
+    /// More `host.*` amounts.
+    pub worker_resources: BTreeMap<String, u64>,
+    /// Narrows what the launcher's policy allows.
+    pub proxy_execution_mode: Option<ProxyMode>,
+    /// Must be the launcher's proxy account when it is given.
+    pub proxy_account: Option<String>,
+    /// Bytes of output that wait in the spool at most.
+    pub worker_spool_max: u64,
+    /// Whether the record of an ended attempt is synchronised to the disk before it is reported. Without it only a host
+    /// that loses power can forget one, and then runs the frame again.
+    pub worker_spool_durable: bool,
+}
+
+/// As whom a service worker runs jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// All as the proxy account.
+    Proxy,
+    /// Each as its user.
+    User,
+}
+
+impl ProxyMode {
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::User => "user",
+        }
+    }
+}
+
+/// What is wrong with a configuration file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It can't be read.
+    #[error("can't read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no TOML.
+    #[error("{}:{line}: {reason}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A key that does not exist.
+    #[error("{}:{line}: there is no key `{key}`{}", path.display(), did_you_mean(*nearest))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// The key that may be meant.
+        nearest: Option<&'static str>,
+    },
+    /// A value that the key can't have.
+    #[error("{}:{line}: `{key}` must be {wanted}", path.display())]
+    BadValue {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// What it may be.
+        wanted: &'static str,
+    },
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |it| format!("; did you mean `{it}`?"))
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            qb_supervisor: None,
+            worker_cpus: 0,
+            worker_name: None,
+            worker_description: String::new(),
+            worker_groups: Vec::new(),
+            worker_properties: BTreeMap::new(),
+            worker_resources: BTreeMap::new(),
+            proxy_execution_mode: None,
+            proxy_account: None,
+            worker_spool_max: SPOOL_MAX_DEFAULT,
+            worker_spool_durable: false,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it can't be read or has a mistake.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(path, &read_text(path).map_err(read_error(path))?)
+    }
+
+    /// Reads a file that may be missing.
+    ///
+    /// # Errors
+    /// When it is there but can't be read or has a mistake.
+    pub fn read_if_there(path: &Path) -> Result<Option<Self>, ConfigError> {
+        match read_text(path) {
+            Ok(text) => Self::parse(path, &text).map(Some),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(read_error(path)(e)),
+        }
+    }
+
+    /// Understands the text of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let table = DeTable::parse(text).map_err(|e| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line_of(text, e.span().map_or(0, |it| it.start)),
+            reason: e.message().to_owned(),
+        })?;
+        let mut config = Self::default();
+        for (key, value) in table.get_ref() {
+            let name: &str = key.get_ref();
+            let line = line_of(text, key.span().start);
+            let path = || path.to_owned();
+            config.set(name, value).map_err(|problem| match problem {
+                Problem::Unknown => ConfigError::UnknownKey {
+                    path: path(),
+                    line,
+                    key: name.to_owned(),
+                    nearest: nearest(name),
+                },
+                Problem::Wanted(wanted) => ConfigError::BadValue {
+                    path: path(),
+                    line,
+                    key: name.to_owned(),
+                    wanted,
+                },
+            })?;
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<(), Problem> {
+        let value = value.get_ref();
+        match key {
+            "qb_supervisor" => self.qb_supervisor = Some(word(value)?),
+            "worker_cpus" => self.worker_cpus = slots(value)?,
+            "worker_name" => self.worker_name = Some(word(value)?),
+            "worker_description" => self.worker_description = text(value)?,
+            "worker_groups" => self.worker_groups = list(value)?,
+            "worker_properties" => self.worker_properties = pairs(value)?,
+            "worker_resources" => self.worker_resources = amounts(value)?,
+            "proxy_execution_mode" => self.proxy_execution_mode = Some(mode(value)?),
+            "proxy_account" => self.proxy_account = Some(word(value)?),
+            "worker_spool_max" => self.worker_spool_max = size(value)?,
+            "worker_spool_durable" => {
+                self.worker_spool_durable =
+                    value.as_bool().ok_or(Problem::Wanted("true or false"))?;
+            }
+            _ => return Err(Problem::Unknown),
+        }
+        Ok(())
+    }
+}
+
+enum Problem {
+    Unknown,
+    Wanted(&'static str),
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
+    move |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|it| *it == b'\n').count() + 1
+}
+
+fn text(value: &DeValue<'_>) -> Result<String, Problem> {
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or(Problem::Wanted("a text in quotes"))
+}
+
+fn word(value: &DeValue<'_>) -> Result<String, Problem> {
+    let word = text(value)?;
+    if word.is_empty() || word.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(Problem::Wanted("one word in quotes"));
+    }
+    Ok(word)
+}
+
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn slots(value: &DeValue<'_>) -> Result<u32, Problem> {
+    integer(value)
+        .and_then(|it| u32::try_from(it).ok())
+        .filter(|it| *it <= SLOTS_MAX)
+        .ok_or(Problem::Wanted(
+            "a number from 0 (one slot per core) to 4096",
+        ))
+}
+
+fn mode(value: &DeValue<'_>) -> Result<ProxyMode, Problem> {
+    match value.as_str() {
+        Some("proxy") => Ok(ProxyMode::Proxy),
+        Some("user") => Ok(ProxyMode::User),
+        _ => Err(Problem::Wanted("\"proxy\" or \"user\"")),
+    }
+}
+
+/// Reads `["a", "b"]` or `"a,b"`.
+fn list(value: &DeValue<'_>) -> Result<Vec<String>, Problem> {
+    let wanted = || Problem::Wanted("a list of texts, or one text with commas");
+    let parts: Vec<String> = match (value.as_array(), value.as_str()) {
+        (Some(array), _) => array
+            .iter()
+            .map(|it| it.get_ref().as_str().map(str::to_owned).ok_or_else(wanted))
+            .collect::<Result<_, _>>()?,
+        (None, Some(text)) => text.split(',').map(|it| it.trim().to_owned()).collect(),
+        (None, None) => return Err(wanted()),
+    };
+    Ok(parts.into_iter().filter(|it| !it.is_empty()).collect())
+}
+
+/// Reads `"host.a=b,host.c=d"`, a list of `"host.a=b"`, or a table with such keys.
+fn pairs(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, Problem> {
+    let wanted = || Problem::Wanted("a list of \"host.name=value\"");
+    let all = list(value)?;
+    if all.len() > PAIRS_MAX {
+        return Err(Problem::Wanted("a list of at most 256 \"host.name=value\""));
+    }
+    all.iter()
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(wanted)?;
+            let name = name.trim();
+            if name.strip_prefix("host.").is_none_or(str::is_empty) {
+                return Err(wanted());
+            }
+            Ok((name.to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}
+
+fn amounts(value: &DeValue<'_>) -> Result<BTreeMap<String, u64>, Problem> {
+    let wanted = Problem::Wanted("a list of \"host.name=NUMBER\"");
+    let Ok(pairs) = pairs(value) else {
+        return Err(wanted);
+    };
+    let parsed: Option<_> = pairs
+        .into_iter()
+        .map(|(name, amount)| Some((name, amount.parse().ok()?)))
+        .collect();
+    parsed.ok_or(wanted)
+}
+
+/// Reads bytes: a number, or a text such as `"4 GiB"`.
+fn size(value: &DeValue<'_>) -> Result<u64, Problem> {
+    let bytes = match value.as_str() {
+        Some(text) => sized(text),
+        None => integer(value),
+    };
+    bytes
+        .filter(|it| *it >= SPOOL_MAX_LEAST)
+        .ok_or(Problem::Wanted("bytes, 1 MiB or more, such as \"4 GiB\""))
+}
+
+fn sized(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        "T" | "TiB" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// Answers the known key that is nearest to `key`, if one is near.
+fn nearest(key: &str) -> Option<&'static str> {
+    let near = |it: &&'static str| (distance(key, it), *it);
+    let (distance, found) = KEYS.iter().map(near).min()?;
+    (distance <= NEAR).then_some(found)
+}
+
+/// Counts the letters to insert, drop or replace that make one word into the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, other) in b.iter().enumerate() {
+            let replaced = corner + usize::from(letter != *other);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("w.toml"), text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn all_keys_are_read() {
+        let config = parse(
+            "qb_supervisor = \"farm:7433\"\nworker_cpus = 4\nworker_groups = \"gpu, linux\"\n\
+             worker_resources = [\"host.gpu=2\"]\nworker_properties = \"host.rack=b7\"\n\
+             proxy_execution_mode = \"proxy\"\nproxy_account = \"render\"\n\
+             worker_spool_max = \"2 GiB\"\nworker_description = \"by the door\"\n\
+             worker_name = \"rnd1\"\nworker_spool_durable = true\n",
+        )
+        .expect("is right");
+        assert_eq!(config.qb_supervisor.as_deref(), Some("farm:7433"));
+        assert_eq!(config.worker_cpus, 4);
+        assert_eq!(config.worker_groups, ["gpu", "linux"]);
+        assert_eq!(config.worker_resources["host.gpu"], 2);
+        assert_eq!(config.worker_properties["host.rack"], "b7");
+        assert_eq!(config.proxy_execution_mode, Some(ProxyMode::Proxy));
+        assert_eq!(config.proxy_account.as_deref(), Some("render"));
+        assert_eq!(config.worker_spool_max, 2 << 30);
+        assert!(config.worker_spool_durable);
+    }
+
+    #[test]
+    fn mistakes_name_file_line_and_the_nearest_key() {
+        assert_eq!(
+            parse("worker_cpus = 1\n\nworker_cpu = 2\n"),
+            Err("w.toml:3: there is no key `worker_cpu`; did you mean `worker_cpus`?".to_owned())
+        );
+        assert_eq!(
+            parse("colour = 1\n"),
+            Err("w.toml:1: there is no key `colour`".to_owned())
+        );
+        assert_eq!(
+            parse("\nproxy_execution_mode = \"root\"\n"),
+            Err("w.toml:2: `proxy_execution_mode` must be \"proxy\" or \"user\"".to_owned())
+        );
+        assert!(
+            parse("a = \n")
+                .expect_err("is wrong")
+                .starts_with("w.toml:1: ")
+        );
+        for bad in [
+            "worker_cpus = -1",
+            "worker_cpus = 100000",
+            "worker_spool_max = \"12\"",
+            "worker_spool_max = \"9999999999 TiB\"",
+            "worker_resources = [\"gpu=2\"]",
+            "worker_resources = [\"host.gpu=x\"]",
+            "worker_groups = 3",
+            "qb_supervisor = \"\"",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_no_mistake_but_an_asked_for_one_is() {
+        let path = Path::new("/nonexistent/w.toml");
+        assert!(matches!(Config::read_if_there(path), Ok(None)));
+        assert!(matches!(Config::read(path), Err(ConfigError::Read { .. })));
+    }
+}

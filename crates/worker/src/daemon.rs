@@ -1,0 +1,563 @@
+//! The one loop of the worker: what happens outside becomes inputs of the engine, its effects are carried out in order.
+//!
+//! Nothing in the loop waits for the supervisor, a launcher, a process or a log: those have tasks of their own. A turn
+//! takes everything that has happened meanwhile, and what it says to the supervisor goes out together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tessera_engine::Now;
+use tessera_engine::worker::{Effect, Input, Worker};
+use tessera_model::msg::{FromWorker, LaunchKey, Run, RunLimits, ToWorker};
+use tessera_model::state::Limit;
+use tessera_model::{HostFacts, Refusal};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::chain::EndCause;
+use crate::connection::Connection;
+use crate::error::WorkerError;
+use crate::keeper::{Keeper, ORDERS_MAX, Order, now as wall_now};
+use crate::looker::Looker;
+use crate::options::Settings;
+use crate::output::{Command, Output, Told};
+use crate::processes::Processes;
+use crate::scan::{self, Taken};
+use crate::state::{Spool, StateDir};
+
+/// Events that may wait; who has more waits.
+const EVENTS_MAX: usize = 4 * 1024;
+/// Events of one turn.
+const TURN_MAX: usize = 256;
+/// Words for the supervisor that may wait for room; with more the connection is given up and made anew.
+const OUTBOX_MAX: usize = 64 * 1024;
+/// Keepers may take so long to finish when the worker ends; the next worker takes up what they leave.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+/// The same trouble is said again after so long.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+/// A share of the free spool that one stream of one attempt may fill.
+const SPOOL_SHARE: u64 = 4;
+
+/// What happens outside.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Something the engine knows what to do with.
+    Input(Input),
+    /// The supervisor has welcomed us.
+    Connected {
+        number: u64,
+        outgoing: mpsc::Sender<Vec<FromWorker>>,
+        heartbeat: Duration,
+        /// Dropped to give the connection up.
+        hold: oneshot::Sender<()>,
+    },
+    /// The supervisor spoke.
+    Said {
+        number: u64,
+        messages: Vec<ToWorker>,
+    },
+    /// The connection is over.
+    Disconnected { number: u64 },
+    /// The host is not what we said it was.
+    Facts(Box<HostFacts>),
+}
+
+/// The way to the supervisor.
+struct Link {
+    number: u64,
+    outgoing: mpsc::Sender<Vec<FromWorker>>,
+    heartbeat: Duration,
+    last_said: Instant,
+    _hold: oneshot::Sender<()>,
+}
+
+impl Link {
+    /// Answers when a heartbeat is due: well before the supervisor starts to wonder.
+    fn heartbeat_due(&self) -> Instant {
+        self.last_said + self.heartbeat.mul_f32(0.6)
+    }
+}
+
+struct Daemon<P> {
+    engine: Worker,
+    /// The origin of elapsed time.
+    began: Instant,
+    processes: P,
+    spool: Spool,
+    spool_max: u64,
+    is_durable: bool,
+    output: Output,
+    events: mpsc::Sender<Event>,
+    keepers: BTreeMap<LaunchKey, mpsc::Sender<Order>>,
+    limits: BTreeMap<LaunchKey, RunLimits>,
+    /// The tasks of keepers.
+    kept: JoinSet<()>,
+    /// All others.
+    tasks: JoinSet<()>,
+    link: Option<Link>,
+    outbox: Vec<FromWorker>,
+    told: Told,
+    recheck: Arc<Notify>,
+    /// When it was last said that the spool fills up.
+    warned_at: Option<Instant>,
+}
+
+/// Runs the worker until `stop`.
+pub(crate) async fn run<P: Processes>(
+    settings: Settings,
+    processes: P,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    let state = StateDir::open(&settings.state)?;
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let (output, delivery) = Output::start(events.clone());
+    let mut daemon = Daemon::new(&settings, processes.clone(), state.spool(), output, events);
+    let looker = Looker::new(settings, processes, &state, Arc::clone(&daemon.recheck));
+    // Shepherds are taken over first: what is wrong with the launcher, say, may take a while to find out.
+    daemon.take_over().await;
+    let findings = looker.look().await;
+    let (facts_now, facts) = watch::channel(looker.facts(&findings));
+    let connection = Connection {
+        supervisor: looker.settings.supervisor.clone(),
+        identity: state.identity().to_owned(),
+        facts,
+        events: daemon.events.clone(),
+        output: daemon.output.clone(),
+        clock_offset_ms: Arc::clone(&looker.clock_offset_ms),
+        recheck: Arc::clone(&daemon.recheck),
+    };
+    daemon.tasks.spawn(connection.run(stop.clone()));
+    daemon.tasks.spawn(looker.keep_looking(facts_now, findings));
+    daemon.turns(inbox, stop).await;
+    daemon.let_go().await;
+    daemon.tasks.shutdown().await;
+    daemon.output.tell_all(daemon.told.take()).await;
+    drop(daemon);
+    let _ended = delivery.await;
+    Ok(())
+}
+
+impl<P: Processes> Daemon<P> {
+    fn new(
+        settings: &Settings,
+        processes: P,
+        spool: Spool,
+        output: Output,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self {
+            engine: Worker::new(),
+            began: Instant::now(),
+            processes,
+            spool,
+            spool_max: settings.config.worker_spool_max,
+            is_durable: settings.config.worker_spool_durable,
+            output,
+            events,
+            keepers: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            kept: JoinSet::new(),
+            tasks: JoinSet::new(),
+            link: None,
+            outbox: Vec::new(),
+            told: Told::default(),
+            recheck: Arc::new(Notify::new()),
+            warned_at: None,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            wall: wall_now(),
+            elapsed: self.began.elapsed(),
+        }
+    }
+
+    /// Takes up what an earlier worker left.
+    async fn take_over(&mut self) {
+        let taken = scan::take_over(&self.processes, &self.spool, &self.output).await;
+        if !taken.is_empty() {
+            tracing::info!(
+                launches = taken.len(),
+                "took over what an earlier worker left"
+            );
+        }
+        for Taken {
+            found,
+            shepherd,
+            dir,
+        } in taken
+        {
+            let (key, current) = (found.key, found.current);
+            self.limits.insert(key, found.limits.clone());
+            let keeper = self.keeper(key, dir, current);
+            self.kept.spawn(keeper.take_over(shepherd));
+            // An end that was found while its attempt still ran can't be: the shepherd says that one.
+            for effect in self.engine.adopt(self.now(), found) {
+                self.carry_out(effect);
+            }
+        }
+    }
+
+    async fn turns(&mut self, mut inbox: mpsc::Receiver<Event>, stop: CancellationToken) {
+        let mut events = Vec::with_capacity(TURN_MAX);
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                count = inbox.recv_many(&mut events, TURN_MAX) => {
+                    if count == 0 {
+                        return;
+                    }
+                }
+                () = until(deadline) => {}
+                () = room(self.link.as_ref()), if !self.outbox.is_empty() => {}
+                () = stop.cancelled() => return,
+            }
+            for event in events.drain(..) {
+                self.on_event(event);
+            }
+            if self.is_tick_due() {
+                self.input(Input::Tick);
+            }
+            self.beat();
+            if !self.flush() {
+                self.disconnect();
+            }
+            if let Some(commands) = self.told.take_due() {
+                self.output.tell_all(commands).await;
+            }
+            while self.kept.try_join_next().is_some() {}
+            while self.tasks.try_join_next().is_some() {}
+        }
+    }
+
+    /// Answers when something is due though nothing happens.
+    fn deadline(&self) -> Option<Instant> {
+        let limit = self.engine.next_deadline().map(|it| self.began + it);
+        let heartbeat = self.link.as_ref().map(Link::heartbeat_due);
+        [limit, heartbeat, self.told.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Lets keepers finish what they are at: an item whose files are made should also be told to run. What runs goes on.
+    async fn let_go(&mut self) {
+        self.keepers.clear();
+        let all = async { while self.kept.join_next().await.is_some() {} };
+        if timeout(LET_GO_WITHIN, all).await.is_err() {
+            self.kept.shutdown().await;
+        }
+    }
+
+    fn is_tick_due(&self) -> bool {
+        self.engine
+            .next_deadline()
+            .is_some_and(|it| it <= self.began.elapsed())
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Input(input) => {
+                self.tell_output(&input);
+                self.input(input);
+            }
+            Event::Connected {
+                number,
+                outgoing,
+                heartbeat,
+                hold: _hold,
+            } => {
+                self.outbox.clear();
+                let last_said = Instant::now();
+                self.link = Some(Link {
+                    number,
+                    outgoing,
+                    heartbeat,
+                    last_said,
+                    _hold,
+                });
+                self.input(Input::Connected);
+            }
+            Event::Said { number, messages } => {
+                if self.is_current(number) {
+                    for message in messages {
+                        self.input(Input::Said(Box::new(message)));
+                    }
+                }
+            }
+            Event::Disconnected { number } => {
+                if self.is_current(number) {
+                    self.disconnect();
+                }
+            }
+            Event::Facts(facts) => {
+                if self.link.is_some() {
+                    // As on a new connection everything follows that the supervisor must know.
+                    self.outbox.push(FromWorker::Hello(*facts));
+                    self.input(Input::Connected);
+                }
+            }
+        }
+    }
+
+    fn is_current(&self, number: u64) -> bool {
+        self.link.as_ref().is_some_and(|it| it.number == number)
+    }
+
+    fn disconnect(&mut self) {
+        self.link = None;
+        self.outbox.clear();
+        self.input(Input::Disconnected);
+    }
+
+    /// Output of what has ended is complete.
+    fn tell_output(&mut self, input: &Input) {
+        match input {
+            Input::ItemEnded { key, run, end } => {
+                self.told.push(
+                    Command::Ended {
+                        key: *key,
+                        run: *run,
+                    },
+                    end.kept != [0, 0],
+                );
+            }
+            Input::Gone(key) => {
+                self.keepers.remove(key);
+                self.told.push(Command::Gone(*key), false);
+            }
+            Input::Refused { key, refusal } => {
+                tracing::info!(launch = %key, %refusal, "an instance was refused");
+                self.keepers.remove(key);
+            }
+            Input::Connected
+            | Input::Disconnected
+            | Input::Said(_)
+            | Input::Started { .. }
+            | Input::ItemStarted { .. }
+            | Input::Printed { .. }
+            | Input::Progress { .. }
+            | Input::StarterLost(_)
+            | Input::ShepherdLost(_)
+            | Input::Tick => {}
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        for effect in self.engine.handle(self.now(), input) {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(message) => {
+                if self.link.is_some() {
+                    self.outbox.push(message);
+                }
+            }
+            Effect::Start {
+                key,
+                ticket,
+                signature,
+                template,
+                limits,
+            } => {
+                self.start(key, ticket, &signature, template, limits);
+            }
+            Effect::RunItem {
+                key,
+                run,
+                output_limit,
+            } => {
+                self.run_item(key, run, output_limit);
+            }
+            Effect::EndItem {
+                key,
+                run,
+                grace,
+                limit,
+            } => {
+                self.order(
+                    key,
+                    Order::End {
+                        run,
+                        grace,
+                        cause: cause_of(limit),
+                    },
+                );
+            }
+            Effect::SetSuspended { key, is_suspended } => {
+                self.order(key, Order::SetSuspended(is_suspended));
+            }
+            Effect::CloseShepherd { key } => self.order(key, Order::Close),
+            Effect::ProveGone(key) => self.order(key, Order::ProveGone),
+            Effect::ForgetItem { key, run } => {
+                let dir = Arc::new(self.spool.dir(key));
+                self.told.push(Command::ForgetItem { key, run, dir }, false);
+            }
+            Effect::ForgetLaunch(key) => {
+                self.limits.remove(&key);
+                let dir = Arc::new(self.spool.dir(key));
+                self.told.push(Command::ForgetLaunch { key, dir }, false);
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        key: LaunchKey,
+        ticket: Vec<u8>,
+        signature: &[u8],
+        template: Vec<u8>,
+        limits: RunLimits,
+    ) {
+        let Ok(signature) = <[u8; 64]>::try_from(signature) else {
+            let text =
+                "the ticket's signature is not one; are supervisor and worker of the same release?";
+            let refusal = Refusal {
+                code: "ticket_malformed".to_owned(),
+                text: text.to_owned(),
+            };
+            // Answered in a turn of its own, like any other answer.
+            let events = self.events.clone();
+            self.tasks.spawn(async move {
+                let _ends_too = events
+                    .send(Event::Input(Input::Refused { key, refusal }))
+                    .await;
+            });
+            return;
+        };
+        self.limits.insert(key, limits.clone());
+        let keeper = self.keeper(key, Arc::new(self.spool.dir(key)), None);
+        self.kept
+            .spawn(keeper.start(ticket, signature, template, limits));
+    }
+
+    /// Makes the keeper of a launch and the way to it.
+    fn keeper(&mut self, key: LaunchKey, dir: Arc<PathBuf>, current: Option<Run>) -> Keeper<P> {
+        let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+        self.keepers.insert(key, orders);
+        Keeper {
+            key,
+            dir,
+            processes: self.processes.clone(),
+            events: self.events.clone(),
+            orders: inbox,
+            recheck: Arc::clone(&self.recheck),
+            is_durable: self.is_durable,
+            spares: self.output.spares(),
+            current,
+        }
+    }
+
+    fn run_item(&mut self, key: LaunchKey, run: Run, wanted: u64) {
+        let limits = self.limits.get(&key);
+        let watch = Command::Watch {
+            key,
+            run,
+            dir: Arc::new(self.spool.dir(key)),
+            pattern: limits.and_then(|it| it.progress.clone()),
+            tells_printing: limits.is_some_and(|it| it.silence_limit.is_some()),
+        };
+        self.told.push(watch, false);
+        let output_limit = self.output_limit(wanted);
+        self.order(key, Order::Run { run, output_limit });
+    }
+
+    /// Answers how much a stream of a new attempt may keep: what the job may, unless the spool is filling up.
+    fn output_limit(&mut self, wanted: u64) -> u64 {
+        let used = self.output.used();
+        let share = self.spool_max.saturating_sub(used) / SPOOL_SHARE;
+        let is_news = self.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY);
+        if share < wanted && used > self.spool_max / 2 && is_news {
+            self.warned_at = Some(Instant::now());
+            tracing::warn!(
+                used,
+                worker_spool_max = self.spool_max,
+                "the spool is filling up, so new attempts keep less output; see whether the supervisor has room for logs, \
+                 or raise worker_spool_max"
+            );
+        }
+        wanted.min(share)
+    }
+
+    /// Tells the keeper of a launch. A launch that is gone has none.
+    fn order(&mut self, key: LaunchKey, order: Order) {
+        let Some(keeper) = self.keepers.get(&key) else {
+            tracing::debug!(launch = %key, ?order, "there is no such launch any more");
+            return;
+        };
+        match keeper.try_send(order) {
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(order)) => {
+                tracing::error!(launch = %key, ?order, "a keeper has too much to do; the order is dropped");
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        let is_due = self
+            .link
+            .as_ref()
+            .is_some_and(|it| it.heartbeat_due() <= Instant::now());
+        if is_due && self.outbox.is_empty() {
+            self.outbox.push(FromWorker::Heartbeat);
+        }
+    }
+
+    /// Sends what this turn said, if there is room; else it waits for the next. False when the supervisor has not read for
+    /// too long.
+    fn flush(&mut self) -> bool {
+        let Some(link) = &mut self.link else {
+            self.outbox.clear();
+            return true;
+        };
+        if self.outbox.is_empty() {
+            return true;
+        }
+        link.last_said = Instant::now();
+        match link.outgoing.try_send(std::mem::take(&mut self.outbox)) {
+            // The end of the connection is on its way as an event.
+            Ok(()) | Err(TrySendError::Closed(_)) => true,
+            Err(TrySendError::Full(messages)) => {
+                self.outbox = messages;
+                let is_bearable = self.outbox.len() <= OUTBOX_MAX;
+                if !is_bearable {
+                    tracing::warn!("the supervisor does not read; the connection is made anew");
+                }
+                is_bearable
+            }
+        }
+    }
+}
+
+/// Tells why an attempt is ended; the shepherd keeps it in its record.
+fn cause_of(limit: Option<Limit>) -> EndCause {
+    match limit {
+        None => EndCause::Kill,
+        Some(Limit::ItemTime | Limit::InstanceTime) => EndCause::TimeLimit,
+        Some(Limit::Silence) => EndCause::SilenceLimit,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the supervisor can be told more, or can't be told anything.
+async fn room(link: Option<&Link>) {
+    match link {
+        Some(link) => drop(link.outgoing.reserve().await),
+        None => std::future::pending().await,
+    }
+}

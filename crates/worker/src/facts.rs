@@ -1,0 +1,212 @@
+//! What the host is: properties, amounts, and who jobs run as there.
+
+use std::collections::BTreeMap;
+
+use nix::sys::utsname::uname;
+use tessera_model::{HostFacts, Identity};
+
+use crate::chain::Capabilities;
+use crate::config::ProxyMode;
+use crate::diagnose::Findings;
+use crate::options::{Settings, cores};
+
+/// What of a host does not change while the worker runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hardware {
+    properties: BTreeMap<String, String>,
+    resources: BTreeMap<String, u64>,
+}
+
+impl Hardware {
+    /// Looks at the host.
+    pub(crate) fn look() -> Self {
+        let mut found = Self::default();
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        found.property("os", std::env::consts::OS);
+        found.property("architecture", std::env::consts::ARCH);
+        if let Ok(names) = uname() {
+            found.property("kernel_version", &names.release().to_string_lossy());
+        }
+        for (ours, theirs) in [
+            ("processor_make", "vendor_id"),
+            ("processor_model", "model name"),
+            ("processor_speed", "cpu MHz"),
+        ] {
+            let value = field(&cpuinfo, theirs).unwrap_or_default();
+            // The clock moves all the time; whole hundreds are what a requirement can ask for.
+            let value = if ours == "processor_speed" {
+                hundreds(value)
+            } else {
+                value.to_owned()
+            };
+            found.property(ours, &value);
+        }
+        found
+            .resources
+            .insert("host.cpus".to_owned(), u64::from(cores()));
+        for (ours, theirs) in [("host.memory", "MemTotal"), ("host.swap", "SwapTotal")] {
+            let kib = field(&meminfo, theirs).and_then(|it| it.split(' ').next()?.parse().ok());
+            found
+                .resources
+                .insert(ours.to_owned(), kib.unwrap_or(0_u64) / 1024);
+        }
+        found
+    }
+
+    fn property(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.properties
+                .insert(format!("host.{name}"), value.to_owned());
+        }
+    }
+}
+
+/// Finds `name : value` in a file of /proc.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == name).then(|| value.trim())
+    })
+}
+
+fn hundreds(mhz: &str) -> String {
+    let whole: u64 = mhz
+        .split('.')
+        .next()
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(0);
+    if whole == 0 {
+        String::new()
+    } else {
+        ((whole + 50) / 100 * 100).to_string()
+    }
+}
+
+/// Puts together what the supervisor is told.
+pub(crate) fn facts(settings: &Settings, hardware: &Hardware, findings: &Findings) -> HostFacts {
+    let mut all = hardware.clone();
+    all.property("name", &settings.name);
+    let mode = if settings.desktop_user.is_some() {
+        "desktop"
+    } else {
+        "service"
+    };
+    all.property("worker_mode", mode);
+    all.property("proxy_mode", findings.identity.word());
+    all.property("tessera_version", env!("CARGO_PKG_VERSION"));
+    all.property("description", &settings.config.worker_description);
+    all.property("groups", &settings.config.worker_groups.join(","));
+    if let Some(capabilities) = &findings.capabilities {
+        identity_properties(&mut all, capabilities);
+    }
+    all.properties
+        .extend(settings.config.worker_properties.clone());
+    all.resources
+        .extend(settings.config.worker_resources.clone());
+    HostFacts {
+        name: settings.name.clone(),
+        slots: settings.slots,
+        properties: all.properties,
+        resources: all.resources,
+        identity: findings.identity.clone(),
+        panic: findings.panic.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn identity_properties(all: &mut Hardware, it: &Capabilities) {
+    all.property("identity.containment", &it.containment);
+    all.property("identity.modes", &it.modes.join(","));
+    all.property("identity.proxy_account", &it.proxy_account);
+    all.property("identity.uid_min", &it.uid_min.to_string());
+    all.property(
+        "identity.no_new_privs",
+        if it.no_new_privs { "1" } else { "0" },
+    );
+    all.property("identity.launcher_version", &it.version);
+}
+
+/// Answers as whom jobs run beside a launcher: its policy has the last word, the worker's configuration only narrows.
+///
+/// The error says why nobody can.
+pub(crate) fn service_identity(
+    launcher: &Capabilities,
+    wanted: Option<ProxyMode>,
+    proxy_account: Option<&str>,
+) -> Result<Identity, String> {
+    let allows = |mode: ProxyMode| launcher.modes.iter().any(|it| it == mode.word());
+    let mode = wanted.unwrap_or(if allows(ProxyMode::User) {
+        ProxyMode::User
+    } else {
+        ProxyMode::Proxy
+    });
+    if !allows(mode) {
+        return Err(format!(
+            "proxy_execution_mode = {} is not among the modes of the launcher's policy ({}); change one of them",
+            mode.word(),
+            launcher.modes.join(", ")
+        ));
+    }
+    match mode {
+        ProxyMode::User => Ok(Identity::User),
+        ProxyMode::Proxy => proxy_identity(launcher, proxy_account),
+    }
+}
+
+fn proxy_identity(launcher: &Capabilities, wanted: Option<&str>) -> Result<Identity, String> {
+    let account = &launcher.proxy_account;
+    match wanted {
+        Some(wanted) if wanted != account => Err(format!(
+            "proxy_account = {wanted} is not that of the launcher's policy ({account}); make them the same"
+        )),
+        _ if !launcher.proxy_problem.is_empty() => Err(format!(
+            "the proxy account {account} can't be used: {}",
+            launcher.proxy_problem
+        )),
+        _ => Ok(Identity::Proxy(account.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launcher(modes: &[&str], problem: &str) -> Capabilities {
+        Capabilities {
+            modes: modes.iter().map(|&it| it.to_owned()).collect(),
+            proxy_account: "tessera-job".to_owned(),
+            proxy_problem: problem.to_owned(),
+            ..Capabilities::default()
+        }
+    }
+
+    #[test]
+    fn configuration_narrows_what_the_launcher_allows() {
+        let both = launcher(&["proxy", "user"], "");
+        let proxy = Identity::Proxy("tessera-job".to_owned());
+        let only_proxy = launcher(&["proxy"], "");
+        let ask = service_identity;
+        assert_eq!(ask(&both, None, None), Ok(Identity::User));
+        assert_eq!(ask(&both, Some(ProxyMode::Proxy), None), Ok(proxy.clone()));
+        assert_eq!(
+            ask(&both, Some(ProxyMode::Proxy), Some("tessera-job")),
+            Ok(proxy.clone())
+        );
+        assert_eq!(ask(&only_proxy, None, None), Ok(proxy));
+        assert!(ask(&only_proxy, Some(ProxyMode::User), None).is_err());
+        assert!(ask(&both, Some(ProxyMode::Proxy), Some("other")).is_err());
+        assert!(ask(&launcher(&["proxy"], "no such account"), None, None).is_err());
+        assert!(ask(&launcher(&[], ""), None, None).is_err());
+    }
+
+    #[test]
+    fn the_host_is_described() {
+        let found = Hardware::look();
+        assert_eq!(found.properties["host.os"], std::env::consts::OS);
+        assert!(found.resources["host.cpus"] > 0);
+        assert!(found.resources["host.memory"] > 0);
+        assert_eq!(hundreds("2445.404"), "2400");
+        assert_eq!(field("a b\t: c d \n", "a b"), Some("c d"));
+    }
+}

@@ -1,0 +1,151 @@
+//! What a worker keeps of a launch beside its output, in the file `limits` of its directory: the limits to watch and when
+//! it began. The file is there from before the launch starts until its end is acknowledged: a directory without it holds
+//! nothing but output to deliver.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use tessera_model::limits::{GRACE_SECONDS_DEFAULT, OUTPUT_BYTES_DEFAULT};
+use tessera_model::msg::RunLimits;
+
+const NAME: &str = "limits";
+const BYTES_MAX: u64 = 64 * 1024;
+
+/// The file's text: TOML, times in milliseconds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Text {
+    boot: String,
+    began_ms: u64,
+    timelimit_ms: Option<u64>,
+    agendatimelimit_ms: Option<u64>,
+    silence_limit_ms: Option<u64>,
+    grace_ms: u64,
+    output_limit: u64,
+    progress: Option<String>,
+}
+
+/// Answers where the file of a launch's directory is.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(NAME)
+}
+
+/// Writes the file of a launch that begins now.
+pub(crate) fn write(dir: &Path, limits: &RunLimits) -> io::Result<()> {
+    let text = Text {
+        boot: boot_id(),
+        began_ms: millis(awake()),
+        timelimit_ms: limits.timelimit.map(millis),
+        agendatimelimit_ms: limits.agendatimelimit.map(millis),
+        silence_limit_ms: limits.silence_limit.map(millis),
+        grace_ms: millis(limits.grace),
+        output_limit: limits.output_limit.min(i64::MAX.unsigned_abs()),
+        progress: limits.progress.clone(),
+    };
+    let text = toml::to_string(&text).map_err(io::Error::other)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path(dir))?.write_all(text.as_bytes())
+}
+
+/// Reads the file: the limits, and for how long the launch has existed. `None` when there is no such file. A file that
+/// can't be understood (the host lost power while it was written) has no limits.
+pub(crate) fn read(dir: &Path) -> io::Result<Option<(RunLimits, Duration)>> {
+    let file = match OpenOptions::new().read(true).open(path(dir)) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    let text = std::str::from_utf8(&bytes)
+        .ok()
+        .and_then(|it| toml::from_str::<Text>(it).ok());
+    Ok(Some(
+        text.map_or_else(|| (fallback(), Duration::ZERO), understood),
+    ))
+}
+
+fn understood(text: Text) -> (RunLimits, Duration) {
+    let began = Duration::from_millis(text.began_ms);
+    let is_this_boot = text.boot == boot_id();
+    let elapsed = if is_this_boot {
+        awake().saturating_sub(began)
+    } else {
+        Duration::ZERO
+    };
+    let limits = RunLimits {
+        timelimit: text.timelimit_ms.map(Duration::from_millis),
+        agendatimelimit: text.agendatimelimit_ms.map(Duration::from_millis),
+        silence_limit: text.silence_limit_ms.map(Duration::from_millis),
+        grace: Duration::from_millis(text.grace_ms),
+        output_limit: text.output_limit,
+        progress: text.progress,
+    };
+    (limits, elapsed)
+}
+
+fn fallback() -> RunLimits {
+    RunLimits {
+        grace: Duration::from_secs(GRACE_SECONDS_DEFAULT),
+        output_limit: OUTPUT_BYTES_DEFAULT,
+        ..RunLimits::default()
+    }
+}
+
+/// Answers the time since the host was started, sleep not included: what limits are measured in.
+fn awake() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Answers the time since the host was started, sleep included: what processes are dated by.
+pub(crate) fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
+fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis())
+        .unwrap_or(u64::MAX)
+        .min(i64::MAX.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_come_back() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert!(read(dir.path()).expect("reads").is_none());
+        let limits = RunLimits {
+            timelimit: Some(Duration::from_secs(60)),
+            agendatimelimit: None,
+            silence_limit: Some(Duration::from_millis(1)),
+            grace: Duration::from_secs(5),
+            output_limit: 12,
+            progress: Some("\"(\\d+)%\"\n".to_owned()),
+        };
+        write(dir.path(), &limits).expect("writes");
+        let (read, elapsed) = read(dir.path()).expect("reads").expect("is there");
+        assert_eq!(read, limits);
+        assert!(elapsed < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_torn_file_has_no_limits() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(path(dir.path()), b"boot = \"x").expect("writes");
+        let (read, _) = read(dir.path()).expect("reads").expect("is there");
+        assert_eq!(read.timelimit, None);
+        assert_eq!(read.output_limit, OUTPUT_BYTES_DEFAULT);
+    }
+}

@@ -1,0 +1,53 @@
+//! The worker daemon of a host: it asks the supervisor for nothing, does what it is told, and loses nothing.
+//!
+//! Owns one loop ([`run`]) that turns everything outside into inputs of the engine and carries out its effects: the
+//! connection to the supervisor, the launches on this host (each with a keeper task over [`chain`]), the spool with what
+//! they print, the facts of the host. Leaves to others: what to do (the engine), becoming a user and processes
+//! (`tessera-launch`), the protocol (`wire`).
+//!
+//! What must outlive this process is in the spool: which launches there are, how each attempt ended, what it printed.
+#![forbid(unsafe_code)]
+
+pub mod chain;
+pub mod config;
+
+mod connection;
+mod daemon;
+mod diagnose;
+mod error;
+mod facts;
+mod keeper;
+mod launch_file;
+mod looker;
+mod options;
+mod output;
+mod processes;
+mod record;
+mod scan;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use error::WorkerError;
+pub use options::{Mode, Options};
+
+use chain::Chain;
+use tokio_util::sync::CancellationToken;
+
+/// Runs the worker of a host until SIGTERM or SIGINT. What runs on the host goes on when it returns; the next worker on
+/// the same state takes it up.
+///
+/// Call [`tessera_wire::install_crypto_provider`] before.
+///
+/// # Errors
+/// When the state directory can't be used, another worker uses it, the configuration has a mistake, or root would run a
+/// desktop worker. A supervisor, launcher or certificate that is not there is no error: it is waited for, and said.
+pub async fn run(options: Options) -> Result<(), WorkerError> {
+    let settings = options.resolve()?;
+    let chain = Chain::new(settings.chain_mode.clone());
+    let stop = CancellationToken::new();
+    let signals = options::cancel_on_signals(stop.clone())?;
+    let result = daemon::run(settings, chain, stop).await;
+    signals.abort();
+    result
+}

@@ -1,0 +1,265 @@
+//! How a worker is started, and what comes of it together with its configuration.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User, gethostname};
+use tessera_model::Identity;
+use tessera_model::limits::SLOTS_MAX;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::chain;
+use crate::config::{Config, ProxyMode};
+use crate::error::WorkerError;
+use crate::state::StateDir;
+
+const LAUNCH_PROGRAM: &str = "tessera-launch";
+
+/// How a worker is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The directory of all that the farm keeps on this host; the worker's part is `worker/` in it.
+    pub state: PathBuf,
+    /// Whether a launcher starts instances, or the worker's own user.
+    pub mode: Mode,
+    /// `HOST:PORT` of the supervisor; else `qb_supervisor` of the configuration.
+    pub supervisor: Option<String>,
+    /// Slots to offer; else `worker_cpus` of the configuration; 0 for one per core.
+    pub slots: Option<u32>,
+    /// The name that the host goes by; else `worker_name` of the configuration, else the system's.
+    pub name: Option<String>,
+    /// The `tessera-launch` program (desktop mode); else looked for beside this program and in `PATH`.
+    pub launch_binary: Option<PathBuf>,
+    /// The configuration file, which must exist; else `worker/worker.toml` in the state, if it exists.
+    pub config: Option<PathBuf>,
+}
+
+/// In which way a worker exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// Beside a privileged launcher.
+    Service {
+        /// The launcher's socket; `run/launcher.sock` in the state by default.
+        launcher_socket: Option<PathBuf>,
+    },
+    /// In a user's session, all jobs as that user.
+    Desktop,
+}
+
+/// Everything decided before the worker starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) state: PathBuf,
+    pub(crate) chain_mode: chain::Mode,
+    /// The user of a desktop worker.
+    pub(crate) desktop_user: Option<String>,
+    pub(crate) supervisor: String,
+    pub(crate) slots: u32,
+    pub(crate) name: String,
+    pub(crate) config: Config,
+}
+
+impl Options {
+    /// Reads the configuration, and settles what options and configuration leave open.
+    pub(crate) fn resolve(&self) -> Result<Settings, WorkerError> {
+        let path = StateDir::config_path(&self.state);
+        let config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::read_if_there(&path)?.unwrap_or_default(),
+        };
+        let supervisor = self
+            .supervisor
+            .clone()
+            .or_else(|| config.qb_supervisor.clone());
+        let supervisor = supervisor.ok_or_else(|| WorkerError::NoSupervisor {
+            config: self.config.clone().unwrap_or(path),
+        })?;
+        let slots = self.slots.unwrap_or(config.worker_cpus);
+        let name = self.name.clone().or_else(|| config.worker_name.clone());
+        Ok(Settings {
+            state: self.state.clone(),
+            chain_mode: self.chain_mode()?,
+            desktop_user: match self.mode {
+                Mode::Desktop => Some(own_account()?),
+                Mode::Service { .. } => None,
+            },
+            supervisor: with_port(&supervisor),
+            slots: if slots == 0 { cores() } else { slots }.min(SLOTS_MAX),
+            name: name.unwrap_or_else(host_name),
+            config,
+        })
+    }
+
+    fn chain_mode(&self) -> Result<chain::Mode, WorkerError> {
+        match &self.mode {
+            Mode::Service { launcher_socket } => {
+                let default = || self.state.join("run/launcher.sock");
+                let launcher_socket = launcher_socket.clone().unwrap_or_else(default);
+                Ok(chain::Mode::Service { launcher_socket })
+            }
+            Mode::Desktop if Uid::effective().is_root() => Err(WorkerError::DesktopAsRoot),
+            Mode::Desktop => {
+                let found = self.launch_binary.clone().or_else(find_launch_binary);
+                let launch_binary = found.ok_or(WorkerError::NoLaunchBinary)?;
+                Ok(chain::Mode::Desktop { launch_binary })
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// Answers the execution mode that the local configuration asks for, if it asks for one.
+    pub(crate) fn wanted_mode(&self) -> Option<ProxyMode> {
+        self.config.proxy_execution_mode
+    }
+
+    /// Answers who jobs run as on a desktop.
+    pub(crate) fn desktop_identity(&self) -> Option<Identity> {
+        self.desktop_user.clone().map(Identity::Desktop)
+    }
+}
+
+fn own_account() -> Result<String, WorkerError> {
+    let uid = Uid::effective();
+    match User::from_uid(uid) {
+        Ok(Some(user)) => Ok(user.name),
+        Ok(None) | Err(_) => Err(WorkerError::NoAccount { uid: uid.as_raw() }),
+    }
+}
+
+/// Answers the cores that the system lets this process use.
+pub(crate) fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores).unwrap_or(SLOTS_MAX)
+}
+
+fn host_name() -> String {
+    let name = gethostname()
+        .ok()
+        .and_then(|it| it.into_string().ok())
+        .unwrap_or_default();
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name
+    }
+}
+
+fn with_port(supervisor: &str) -> String {
+    let has_port = match supervisor.rsplit_once(':') {
+        Some((host, port)) => {
+            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+        }
+        None => false,
+    };
+    match (
+        has_port,
+        supervisor.contains(':') && !supervisor.starts_with('['),
+    ) {
+        (true, _) => supervisor.to_owned(),
+        (false, true) => format!("[{supervisor}]:{}", tessera_wire::PORT_DEFAULT),
+        (false, false) => format!("{supervisor}:{}", tessera_wire::PORT_DEFAULT),
+    }
+}
+
+fn find_launch_binary() -> Option<PathBuf> {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|it| Some(it.parent()?.to_owned()));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    beside
+        .into_iter()
+        .chain(std::env::split_paths(&path).filter(|it| it.is_absolute()))
+        .map(|dir| dir.join(LAUNCH_PROGRAM))
+        .find(|it| is_program(it))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata()
+        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+}
+
+/// Cancels `stop` at SIGTERM or SIGINT. The task ends with the first of them.
+pub(crate) fn cancel_on_signals(stop: CancellationToken) -> Result<JoinHandle<()>, WorkerError> {
+    let mut term = signal(SignalKind::terminate()).map_err(WorkerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(WorkerError::Signals)?;
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_without_port_gets_the_default() {
+        assert_eq!(with_port("farm"), "farm:7433");
+        assert_eq!(with_port("farm:1"), "farm:1");
+        assert_eq!(with_port("10.0.0.1"), "10.0.0.1:7433");
+        assert_eq!(with_port("fe80::1"), "[fe80::1]:7433");
+        assert_eq!(with_port("[fe80::1]"), "[fe80::1]:7433");
+        assert_eq!(with_port("[fe80::1]:5"), "[fe80::1]:5");
+    }
+
+    #[test]
+    fn a_desktop_worker_of_root_is_refused() {
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let options = Options {
+            state: PathBuf::from("/nonexistent"),
+            mode: Mode::Desktop,
+            supervisor: Some("farm".to_owned()),
+            slots: None,
+            name: None,
+            launch_binary: None,
+            config: None,
+        };
+        assert!(matches!(options.resolve(), Err(WorkerError::DesktopAsRoot)));
+    }
+
+    #[test]
+    fn options_come_before_the_configuration() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("w.toml");
+        let text = "qb_supervisor = \"a\"\nworker_cpus = 3\nworker_name = \"n\"\n";
+        std::fs::write(&file, text).expect("writes");
+        let mut options = Options {
+            state: dir.path().to_owned(),
+            mode: Mode::Service {
+                launcher_socket: None,
+            },
+            supervisor: None,
+            slots: None,
+            name: None,
+            launch_binary: None,
+            config: Some(file),
+        };
+        let settings = options.resolve().expect("resolves");
+        assert_eq!(
+            (settings.supervisor.as_str(), settings.slots),
+            ("a:7433", 3)
+        );
+        assert_eq!(settings.name, "n");
+        options.supervisor = Some("b:9".to_owned());
+        options.slots = Some(0);
+        let settings = options.resolve().expect("resolves");
+        assert_eq!(
+            (settings.supervisor.as_str(), settings.slots),
+            ("b:9", cores())
+        );
+        options.supervisor = None;
+        options.config = None;
+        assert!(matches!(
+            options.resolve(),
+            Err(WorkerError::NoSupervisor { .. })
+        ));
+    }
+}

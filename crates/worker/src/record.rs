@@ -1,0 +1,108 @@
+//! What a shepherd recorded of an attempt, in the farm's words.
+
+use std::io;
+use std::time::Duration;
+
+use tessera_model::msg::{AttemptEnd, Run};
+use tessera_model::state::{End, Limit};
+use tessera_model::{Attempt, ItemIndex, Timestamp};
+
+use crate::chain::{EndCause, EndKind, ExitRecord, Step};
+
+/// Converts a record.
+pub(crate) fn attempt_end(record: &ExitRecord) -> (Run, AttemptEnd) {
+    let run = Run {
+        item: ItemIndex(record.item),
+        attempt: Attempt(record.attempt),
+    };
+    let cpu = record.user_us.saturating_add(record.system_us);
+    let end = AttemptEnd {
+        end: end(record.kind, record.cause),
+        started: Timestamp(i64::try_from(record.started_ms).unwrap_or(i64::MAX)),
+        elapsed: Duration::from_millis(record.elapsed_ms),
+        cpu: Duration::from_micros(cpu),
+        peak_memory: record.memory_max,
+        printed: record.produced,
+        kept: record.kept,
+        leftovers: record.leftovers,
+    };
+    (run, end)
+}
+
+/// The end of an attempt of which nothing was recorded.
+pub(crate) fn nothing_ran(end: End, now: Timestamp) -> AttemptEnd {
+    AttemptEnd {
+        end,
+        started: now,
+        elapsed: Duration::ZERO,
+        cpu: Duration::ZERO,
+        peak_memory: 0,
+        printed: [0; 2],
+        kept: [0; 2],
+        leftovers: 0,
+    }
+}
+
+fn end(kind: EndKind, cause: EndCause) -> End {
+    match (kind, cause) {
+        (EndKind::NotStarted { step, errno }, _) => not_started(step, errno),
+        (EndKind::Exited { code }, EndCause::Itself) => End::Exit(i32::from(code)),
+        (EndKind::Signalled { signal }, EndCause::Itself) => End::Signal(i32::from(signal)),
+        (_, EndCause::TimeLimit) => End::Limit(Limit::ItemTime),
+        (_, EndCause::SilenceLimit) => End::Limit(Limit::Silence),
+        (
+            _,
+            EndCause::Kill
+            | EndCause::Requeue
+            | EndCause::Stale
+            | EndCause::Close
+            | EndCause::Other,
+        ) => End::Asked,
+    }
+}
+
+/// What the job can't help is no failure of the job's.
+pub(crate) fn not_started(step: Step, errno: i32) -> End {
+    match step {
+        Step::Cancelled => End::Asked,
+        Step::StarterLost | Step::Busy => End::Lost,
+        _ if errno == 0 => End::NotStarted(step.name().to_owned()),
+        _ => End::NotStarted(format!(
+            "{}: {}",
+            step.name(),
+            io::Error::from_raw_os_error(errno)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_decides_what_an_end_means() {
+        let exit = EndKind::Exited { code: 3 };
+        let killed = EndKind::Signalled { signal: 9 };
+        let not = EndKind::NotStarted {
+            step: Step::Exec,
+            errno: 2,
+        };
+        assert_eq!(end(exit, EndCause::Itself), End::Exit(3));
+        assert_eq!(end(killed, EndCause::Itself), End::Signal(9));
+        assert_eq!(end(killed, EndCause::Kill), End::Asked);
+        assert_eq!(end(exit, EndCause::TimeLimit), End::Limit(Limit::ItemTime));
+        assert_eq!(
+            end(killed, EndCause::SilenceLimit),
+            End::Limit(Limit::Silence)
+        );
+        let End::NotStarted(why) = end(not, EndCause::Itself) else {
+            panic!("did not start")
+        };
+        assert!(why.starts_with("exec: No such file"), "{why}");
+        let cancelled = EndKind::NotStarted {
+            step: Step::Cancelled,
+            errno: 0,
+        };
+        assert_eq!(end(cancelled, EndCause::Kill), End::Asked);
+    }
+}

@@ -1,0 +1,341 @@
+//! A desktop worker with real processes: the real `tessera-launch`, shepherds, starters and shells.
+//!
+//! Desktop mode is not for root. Run as root, the test starts itself once more as an ordinary account.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use nix::unistd::{Uid, User, chown};
+use tessera_model::msg::{GoneCause, Report, RunLimits, ToWorker};
+use tessera_model::state::End;
+use tessera_ticket::{Agenda, FrameRun, ItemRange, Mode, Split, Template, Ticket};
+use tessera_wire::convert::LogStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bench, key, limits, run};
+use crate::chain::{self, Chain};
+use crate::daemon;
+use crate::options::Settings;
+
+/// Names the `tessera-launch` to use; made by cargo when it is not given.
+const LAUNCH: &str = "TESSERA_TEST_LAUNCH";
+/// Accounts that every Linux has and that nobody logs in as.
+const ACCOUNTS: [&str; 3] = ["games", "daemon", "nobody"];
+
+#[test]
+fn a_desktop_worker_runs_real_processes_and_is_replaced_while_they_run() {
+    let launch = std::env::var_os(LAUNCH).map_or_else(build_launch, PathBuf::from);
+    if Uid::effective().is_root() {
+        again_as_somebody(&launch);
+    } else {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(life(&launch));
+    }
+}
+
+/// Has cargo make the program where it makes ours.
+fn build_launch() -> PathBuf {
+    let here = std::env::current_exe().expect("this program's path");
+    let profile = here.ancestors().nth(2).expect("is in target/PROFILE/deps");
+    let target = profile.parent().expect("is in target");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "-p", "tessera-launch", "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "tessera-launch can't be built");
+    target.join("debug/tessera-launch")
+}
+
+/// Runs this test as another account, from copies of the programs that it can reach.
+fn again_as_somebody(launch: &Path) {
+    let found = ACCOUNTS
+        .iter()
+        .find_map(|name| User::from_name(name).ok().flatten());
+    let user = found.expect("an account of the system's");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let copy = |from: &Path, name: &str| {
+        let to = dir.path().join(name);
+        std::fs::copy(from, &to).expect("copies");
+        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)).expect("sets the mode");
+        to
+    };
+    let test = copy(
+        &std::env::current_exe().expect("this program's path"),
+        "test",
+    );
+    let launch = copy(launch, "tessera-launch");
+    let home = dir.path().join("tmp");
+    std::fs::create_dir(&home).expect("makes");
+    chown(&home, Some(user.uid), Some(user.gid)).expect("gives away");
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("sets the mode");
+    let output = Command::new(test)
+        .args(["--exact", "--nocapture"])
+        .arg("tests::desktop::a_desktop_worker_runs_real_processes_and_is_replaced_while_they_run")
+        .env(LAUNCH, launch)
+        .env("TMPDIR", &home)
+        .current_dir(&home)
+        .uid(user.uid.as_raw())
+        .gid(user.gid.as_raw())
+        .output()
+        .expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "as {}:\n{text}\n{errors}",
+        user.name
+    );
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+/// A template whose items do what `script` says.
+fn template(script: &str, cwd: &Path) -> Vec<u8> {
+    let agenda = Agenda {
+        runs: vec![FrameRun {
+            start: 11,
+            step: 1,
+            count: 3,
+        }],
+        split: Split::Chunk(1),
+        padding: 0,
+    };
+    let template = Template {
+        argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        env: Vec::new(),
+        cwd: cwd.to_string_lossy().into_owned(),
+        umask: 0o022,
+        limits: Vec::new(),
+        slots: 1,
+        agenda: Some(agenda),
+    };
+    template.check().expect("is a template");
+    template.encode()
+}
+
+fn start(job: u64, template: Vec<u8>, limits: RunLimits) -> ToWorker {
+    let key = key(job);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("after 1970");
+    let now = u64::try_from(now.as_millis()).expect("is not that late");
+    let ticket = Ticket {
+        farm: [1; 16],
+        host: [2; 16],
+        key: tessera_ticket::LaunchKey {
+            job,
+            instance: key.instance.0,
+            launch: key.launch.0,
+        },
+        principal: "somebody".to_owned(),
+        proven: "peer".to_owned(),
+        mode: Mode::Desktop,
+        account: String::new(),
+        items: vec![ItemRange { first: 0, last: 2 }],
+        template: Template::digest_of(&template),
+        not_before_ms: now - 1_000,
+        expires_ms: now + 60_000,
+        nonce: [3; 16],
+    };
+    let (ticket, signature) = (ticket.encode(), vec![0; 64]);
+    ToWorker::Start {
+        key,
+        ticket,
+        signature,
+        template,
+        limits,
+        run: run(0),
+    }
+}
+
+impl Bench {
+    fn start_desktop(&mut self, launch: &Path) {
+        let user = User::from_uid(Uid::effective())
+            .expect("looks")
+            .expect("an account")
+            .name;
+        let chain_mode = chain::Mode::Desktop {
+            launch_binary: launch.to_owned(),
+        };
+        let chain = Chain::new(chain_mode.clone());
+        let settings = Settings {
+            chain_mode,
+            desktop_user: Some(user),
+            ..self.settings()
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(daemon::run(settings, chain, stop.clone()));
+        self.worker = Some((stop, task));
+    }
+
+    async fn ended(&self, job: u64, item: u32) -> End {
+        let is = |it: &Report| matches!(it, Report::ItemEnded { key: k, run: r, .. } if *k == key(job) && *r == run(item));
+        match self.farm.report("the end of an item", is).await {
+            Report::ItemEnded { end, .. } => end.end,
+            Report::Started { .. } | Report::Refused { .. } | Report::Gone { .. } => End::Lost,
+        }
+    }
+
+    async fn log(&self, job: u64, item: u32, stream: LogStream, expected: &[u8]) {
+        self.farm
+            .wait_for("a log", |state| {
+                let mut logs = state
+                    .logs
+                    .iter()
+                    .filter(|(it, _)| (it.job.0, it.item.0, it.stream) == (job, item, stream));
+                logs.any(|(it, bytes)| bytes == expected && state.complete.contains(it))
+                    .then_some(())
+            })
+            .await;
+    }
+}
+
+const SCRIPT: &str = "echo frame QB_FRAME_NUMBER; echo oops >&2; \
+     if [ QB_FRAME_NUMBER = 12 ]; then until [ -e go ]; do sleep 0.02; done; echo went; exit 4; fi";
+
+async fn life(launch: &Path) {
+    let mut bench = Bench::without_worker().await;
+    bench.farm.enrol(&bench.state.path().join("worker"));
+    bench.start_desktop(launch);
+    let work = tempfile::tempdir().expect("a temporary directory");
+    let facts = bench
+        .farm
+        .wait_for("a hello", |state| state.hellos.pop())
+        .await;
+    assert_eq!(facts.panic, None);
+    assert_eq!(facts.properties["host.worker_mode"], "desktop");
+    bench
+        .farm
+        .order(start(1, template(SCRIPT, work.path()), limits()))
+        .await;
+    let started = |it: &Report| !matches!(it, Report::ItemEnded { .. });
+    match bench.farm.report("the start", started).await {
+        Report::Started { uid, .. } => assert_eq!(uid, Uid::effective().as_raw()),
+        other => panic!("not started: {other:?}"),
+    }
+    assert_eq!(bench.ended(1, 0).await, End::Exit(0));
+    bench.log(1, 0, LogStream::Out, b"frame 11\n").await;
+    bench.log(1, 0, LogStream::Err, b"oops\n").await;
+    // The second item runs on while the worker is replaced.
+    bench
+        .farm
+        .order(ToWorker::Run {
+            key: key(1),
+            run: run(1),
+        })
+        .await;
+    let printed = || {
+        let out = chain::spool_path(&bench.dir(key(1)), 1, 1, chain::SpoolFile::Out);
+        std::fs::read(out).is_ok_and(|it| it == b"frame 12\n")
+    };
+    bench.until("the second item prints", printed).await;
+    bench.stop().await;
+    bench.farm.set(|state| state.inventories.clear());
+    bench.start_desktop(launch);
+    let inventory = bench
+        .farm
+        .wait_for("the inventory", |state| state.inventories.pop())
+        .await;
+    assert_eq!(inventory.first().and_then(|it| it.current), Some(run(1)));
+    std::fs::write(work.path().join("go"), b"").expect("writes");
+    assert_eq!(bench.ended(1, 1).await, End::Exit(4));
+    bench.log(1, 1, LogStream::Out, b"frame 12\nwent\n").await;
+    bench
+        .farm
+        .order(ToWorker::Run {
+            key: key(1),
+            run: run(2),
+        })
+        .await;
+    assert_eq!(bench.ended(1, 2).await, End::Exit(0));
+    close(&bench, 1, GoneCause::Closed).await;
+
+    // One that ends while no worker is there, and one whose limit is over.
+    let slow = "sleep 0.3; echo QB_FRAME_NUMBER";
+    bench
+        .farm
+        .order(start(2, template(slow, work.path()), limits()))
+        .await;
+    bench
+        .until("it runs", || {
+            chain::spool_path(&bench.dir(key(2)), 0, 1, chain::SpoolFile::Exit).exists()
+        })
+        .await;
+    bench.stop().await;
+    bench
+        .until("it ends", || {
+            chain::read_exit(&bench.dir(key(2)), 0, 1).is_ok_and(|it| it.is_some())
+        })
+        .await;
+    bench.start_desktop(launch);
+    assert_eq!(bench.ended(2, 0).await, End::Exit(0));
+    bench.log(2, 0, LogStream::Out, b"11\n").await;
+    close(&bench, 2, GoneCause::Closed).await;
+    let agendatimelimit = Some(Duration::from_millis(200));
+    let limits = RunLimits {
+        agendatimelimit,
+        ..limits()
+    };
+    bench
+        .farm
+        .order(start(3, template("sleep 60", work.path()), limits))
+        .await;
+    let limit = tessera_model::state::Limit::ItemTime;
+    assert_eq!(bench.ended(3, 0).await, End::Limit(limit));
+    close(&bench, 3, GoneCause::Closed).await;
+    // Short ones that print nothing, one after another.
+    bench
+        .farm
+        .order(start(
+            5,
+            template("exit QB_FRAME_NUMBER", work.path()),
+            super::limits(),
+        ))
+        .await;
+    for item in 0..3 {
+        let code = 11 + i32::try_from(item).expect("is small");
+        assert_eq!(bench.ended(5, item).await, End::Exit(code));
+        if item < 2 {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            bench
+                .farm
+                .order(ToWorker::Run {
+                    key: key(5),
+                    run: run(item + 1),
+                })
+                .await;
+        }
+    }
+    close(&bench, 5, GoneCause::Closed).await;
+    // What can't start says why.
+    let nowhere = template("true", Path::new("/nonexistent/place"));
+    bench.farm.order(start(4, nowhere, super::limits())).await;
+    let End::NotStarted(why) = bench.ended(4, 0).await else {
+        panic!("can't start")
+    };
+    assert!(why.starts_with("chdir: "), "{why}");
+    close(&bench, 4, GoneCause::Closed).await;
+    bench.stop().await;
+}
+
+async fn close(bench: &Bench, job: u64, expected: GoneCause) {
+    bench
+        .farm
+        .order(ToWorker::Close {
+            key: key(job),
+            grace: Duration::ZERO,
+        })
+        .await;
+    let is = |it: &Report| matches!(it, Report::Gone { key: k, .. } if *k == key(job));
+    match bench.farm.report("the end of a launch", is).await {
+        Report::Gone { cause, .. } => assert_eq!(cause, expected),
+        other => panic!("not gone: {other:?}"),
+    }
+    bench
+        .until("its spool is empty", || !bench.dir(key(job)).exists())
+        .await;
+}
