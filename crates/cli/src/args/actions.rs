@@ -1,0 +1,129 @@
+//! Arguments of the verbs on jobs, instances and frames.
+
+use clap::Args;
+use tessera_spec::Selector;
+
+/// What a verb is done to.
+#[derive(Debug, Args)]
+pub struct ActionArgs {
+    /// Jobs 12, instances 12.0, frames 12:7 or 12:1-10,15, items by place 12#3
+    #[arg(required = true, value_name = "TARGET")]
+    pub targets: Vec<Selector>,
+}
+
+pub(super) const KILL: &str = "\
+Examples:
+  tessera kill 12             the whole job
+  tessera kill 12:1-10,15     eleven of its frames
+  tessera kill 12.0           one instance; its frame goes back to pending
+  tessera kill 12 13 14       several jobs
+
+Processes get the polite signal, then the job's grace time, then the kill.";
+pub(super) const BLOCK: &str = "\
+Examples:
+  tessera block 12            start nothing more; what runs is put back
+  tessera block 12:50-100     some of its frames";
+pub(super) const UNBLOCK: &str = "\
+Examples:
+  tessera unblock 12
+  tessera unblock 12:1-10";
+pub(super) const INTERRUPT: &str = "\
+Examples:
+  tessera interrupt 12:7      frame 7 begins again when there is a free slot
+  tessera interrupt 12        every running frame does
+
+No retry is used up.";
+pub(super) const PREEMPT: &str = "\
+Examples:
+  tessera preempt 12          give the hosts back after the current frames
+  tessera preempt 12.0";
+pub(super) const MIGRATE: &str = "\
+Examples:
+  tessera migrate 12.0        the instance goes to another host
+  tessera migrate 12:7        so does frame 7";
+pub(super) const SUSPEND: &str = "\
+Examples:
+  tessera suspend 12          the processes keep their memory and do nothing
+  tessera suspend 12.0
+
+Time limits do not run meanwhile.";
+pub(super) const RESUME: &str = "\
+Examples:
+  tessera resume 12";
+pub(super) const RETRY: &str = "\
+Examples:
+  tessera retry 12            every frame of the job that has ended runs again
+  tessera retry 12:7          frame 7 does
+  tessera retry 12.0          an instance that failed or waits in badlogin";
+pub(super) const REQUEUE: &str = "\
+Examples:
+  tessera requeue 12          like retry, and held until it is unblocked";
+pub(super) const RETIRE: &str = "\
+Examples:
+  tessera retire 12.1         one instance fewer, once its frame is done";
+pub(super) const COMPLETE: &str = "\
+Examples:
+  tessera complete 12:7       go on without frame 7
+  tessera complete 12";
+pub(super) const FAIL: &str = "\
+Examples:
+  tessera fail 12:7
+  tessera fail 12";
+pub(super) const REMOVE: &str = "\
+Examples:
+  tessera remove 12           the images that it made stay where they are";
+pub(super) const TOP: &str = "\
+Examples:
+  tessera top 12              the next of its priority";
+pub(super) const BOTTOM: &str = "\
+Examples:
+  tessera bottom 12           the last of its priority";
+
+/// What to change about jobs.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera modify 12 --priority 50
+  tessera modify 12 --hosts rnd001,rnd002 --cpus 8
+  tessera modify 12 --agendatimelimit none      take the limit away")]
+pub struct ModifyArgs {
+    /// Whole jobs
+    #[arg(required = true, value_name = "JOB")]
+    pub jobs: Vec<u64>,
+    /// Name for people
+    #[arg(long)]
+    pub name: Option<String>,
+    /// 1 (first) to 9999
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub priority: Option<i64>,
+    /// Number of instances
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub cpus: Option<i64>,
+    /// Only these hosts; an empty text: any
+    #[arg(long, value_name = "LIST")]
+    pub hosts: Option<String>,
+    /// Never these hosts; an empty text: none are left out
+    #[arg(long, value_name = "LIST")]
+    pub omithosts: Option<String>,
+    /// Retries of a frame
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub retrywork: Option<i64>,
+    /// Pause before a frame is retried: 30, 30s, 5m, 2h
+    #[arg(long, value_name = "TIME")]
+    pub retryworkdelay: Option<String>,
+    /// Retries of an instance
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub retrysubjob: Option<i64>,
+    /// Longest run of an instance; none: no limit
+    #[arg(long, value_name = "TIME")]
+    pub timelimit: Option<String>,
+    /// Longest run of a frame; none: no limit
+    #[arg(long, value_name = "TIME")]
+    pub agendatimelimit: Option<String>,
+    /// Longest time without output; none: no limit
+    #[arg(long, value_name = "TIME")]
+    pub silence_limit: Option<String>,
+    /// Free text
+    #[arg(long)]
+    pub notes: Option<String>,
+}

@@ -1,0 +1,162 @@
+//! Arguments of the commands about hosts, tokens and the farm.
+
+use clap::{Args, Subcommand};
+
+/// Which hosts to list.
+#[derive(Debug, Args)]
+pub struct HostsArgs {
+    /// In this state: up, away, down, panic
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<String>,
+}
+
+/// Names of hosts.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera lock rnd001             what runs ends by itself, nothing new comes
+  tessera unlock rnd001")]
+pub struct HostNames {
+    /// Names or ids
+    #[arg(required = true, value_name = "HOST")]
+    pub hosts: Vec<String>,
+}
+
+/// Which host, and what about it.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  tessera host rnd001             everything about it
+  tessera host lock rnd001
+  tessera host remove rnd001      forget a host that is gone")]
+pub struct HostArgs {
+    /// Show this host
+    #[arg(value_name = "HOST")]
+    pub host: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<HostCommand>,
+}
+
+/// What can be done to hosts.
+#[derive(Debug, Subcommand)]
+pub enum HostCommand {
+    /// Show everything about a host
+    Show {
+        /// Name or id
+        host: String,
+    },
+    /// Give hosts no new work; what runs goes on
+    Lock(HostNames),
+    /// Give hosts work again
+    Unlock(HostNames),
+    /// Forget hosts that are gone
+    Remove(HostNames),
+}
+
+/// A join string to make.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera join-string                then, on the new host: tessera join STRING
+  tessera join-string --minutes 1440 --note 'rack 3'
+
+The string works once. It proves the farm to the host and the host to the farm.")]
+pub struct JoinStringArgs {
+    /// How long it is good for, in minutes
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=43_200))]
+    pub minutes: u32,
+    /// What it is for
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub note: String,
+}
+
+/// What can be done about tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; it is shown once
+    #[command(after_help = "\
+Examples:
+  tessera token create --note laptop
+  tessera token create --user mia --expires-days 30")]
+    Create {
+        /// For this account (default: you)
+        #[arg(long, value_name = "ACCOUNT")]
+        user: Option<String>,
+        /// What it is for
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
+        /// How long it is good for
+        #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+        expires_days: u32,
+        /// With the rights of an administrator
+        #[arg(long)]
+        admin: bool,
+    },
+    /// List tokens
+    List,
+    /// End tokens; who uses them is refused from then on
+    Revoke {
+        /// Their ids, from the list
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+}
+
+/// What to remove.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera cleanup --dry-run           what would go
+  tessera cleanup --older-than-days 7
+
+What has not ended is never removed. The supervisor does this by itself, too.")]
+pub struct CleanupArgs {
+    /// Say what would go, remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Jobs that ended before so many days (default: as configured)
+    #[arg(long, value_name = "N")]
+    pub older_than_days: Option<u32>,
+    /// Logs until so much is left, oldest first: 500M, 20G (default: as configured)
+    #[arg(long, value_name = "SIZE")]
+    pub logs_quota: Option<String>,
+}
+
+/// Why what.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera why 12                      why job 12 does not run
+  tessera why rnd001                  why host rnd001 gets no work")]
+pub struct WhyArgs {
+    /// A job, or the name of a host
+    #[arg(value_name = "JOB|HOST")]
+    pub what: String,
+}
+
+/// A farm to remember.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera login https://farm.example --ca 3f2a…
+      asks for the token; or give it in the variable TESSERA_TOKEN
+
+On the supervisor's host, tessera token create makes the token and tessera
+whoami prints the fingerprint. Both are kept in farms.toml of your configuration
+folder, readable by you alone.")]
+pub struct LoginArgs {
+    /// HOST, HOST:PORT or https://HOST[:PORT]
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// SHA-256 of the farm's CA certificate, 64 hexadecimal digits
+    #[arg(long, value_name = "SHA256")]
+    pub ca: String,
+    /// A name for it (default: its own)
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Use it when no farm is named
+    #[arg(long)]
+    pub default: bool,
+}

@@ -1,0 +1,348 @@
+//! The command line: what can be typed, and the help for it. `--help` is the reference.
+
+mod actions;
+mod farm;
+mod jobs;
+mod local;
+mod submit;
+
+pub use actions::{ActionArgs, ModifyArgs};
+pub use farm::{
+    CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, LoginArgs,
+    TokenCommand, WhyArgs,
+};
+pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
+pub use local::{
+    BenchCommand, BenchLocalArgs, ConfigCommand, DemoArgs, DoctorArgs, DoctorCommand,
+    FolderCommand, JoinArgs, RenderArgs, Renderer, SheetArgs, Shell, SupervisorArgs, UninstallArgs,
+    UpArgs, WorkerArgs,
+};
+pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The farm: https://HOST[:PORT] or unix:/PATH (default: the configured farm, then the local socket)
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        env = "TESSERA_SUPERVISOR",
+        hide_env = true
+    )]
+    #[arg(help_heading = "Everywhere", display_order = 900)]
+    pub supervisor: Option<String>,
+    /// Print data as JSON, for programs
+    #[arg(long, global = true, help_heading = "Everywhere", display_order = 901)]
+    pub json: bool,
+    /// When to colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = "Everywhere", display_order = 902)]
+    pub color: Colour,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// A render farm that knows who is asking.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tessera",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(subcommand_value_name = "COMMAND", disable_help_subcommand = true)]
+#[command(after_help = "\
+Start here:
+  tessera demo              see a farm of your own render a small animation
+  tessera up                a farm on this machine, in the foreground
+  tessera submit --range 1-100 -- render -f QB_FRAME_NUMBER scene.blend
+  tessera jobs              what there is
+  tessera log 12:7 -f       what frame 7 of job 12 prints, as it prints it
+  tessera why 12            why job 12 waits
+
+Jobs are named 12, instances 12.0, frames 12:7 or 12:1-10,15, and items by
+their place 12#3.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 supervisor unreachable, 4 denied,
+5 not found, 6 not in this state, 130 Ctrl-C; of wait and --wait: 10 the job
+failed, 11 it was killed, 12 the time is over.")]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// Which command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// See it work: an ephemeral farm renders a small animation here
+    Demo(DemoArgs),
+    /// Run a farm on this machine, in the foreground
+    Up(UpArgs),
+    /// Run the supervisor daemon
+    Supervisor(SupervisorArgs),
+    /// Run the worker daemon
+    Worker(WorkerArgs),
+    /// Enrol this host with a farm
+    Join(JoinArgs),
+    /// Make a one-time string with which a host joins
+    JoinString(JoinStringArgs),
+
+    /// Submit a command, or a command for each frame of a range
+    Submit(Box<SubmitArgs>),
+    /// Submit an old job again, with changes if wanted
+    Resubmit(Box<ResubmitArgs>),
+    /// List jobs
+    Jobs(JobsArgs),
+    /// Show one job
+    Job(JobArgs),
+    /// List the frames of a job
+    Frames(FramesArgs),
+    /// Show what a frame prints, or has printed
+    Log(LogArgs),
+    /// Show what happened to a job, in order
+    Hist(HistArgs),
+    /// Say why a job, or a host, does not do what you expect
+    Why(WhyArgs),
+    /// Wait until jobs have ended
+    Wait(WaitArgs),
+
+    /// End it; nothing more is done for it until it is retried
+    #[command(after_help = actions::KILL)]
+    Kill(ActionArgs),
+    /// Hold it; what runs is ended and put back
+    #[command(after_help = actions::BLOCK)]
+    Block(ActionArgs),
+    /// Release what is blocked
+    #[command(after_help = actions::UNBLOCK)]
+    Unblock(ActionArgs),
+    /// End what runs now and put it back
+    #[command(after_help = actions::INTERRUPT)]
+    Interrupt(ActionArgs),
+    /// Take the host away once the current frame is done
+    #[command(after_help = actions::PREEMPT)]
+    Preempt(ActionArgs),
+    /// End what runs now and put it back, to run on another host
+    #[command(after_help = actions::MIGRATE)]
+    Migrate(ActionArgs),
+    /// Stop its processes where they are
+    #[command(after_help = actions::SUSPEND)]
+    Suspend(ActionArgs),
+    /// Let suspended processes go on
+    #[command(after_help = actions::RESUME)]
+    Resume(ActionArgs),
+    /// Run again what has ended
+    #[command(after_help = actions::RETRY)]
+    Retry(ActionArgs),
+    /// Put back what has ended, blocked
+    #[command(after_help = actions::REQUEUE)]
+    Requeue(ActionArgs),
+    /// End an instance once its current frame is done
+    #[command(after_help = actions::RETIRE)]
+    Retire(ActionArgs),
+    /// Declare it complete
+    #[command(after_help = actions::COMPLETE)]
+    Complete(ActionArgs),
+    /// Declare it failed
+    #[command(after_help = actions::FAIL)]
+    Fail(ActionArgs),
+    /// Delete a job with its history and logs
+    #[command(after_help = actions::REMOVE)]
+    Remove(ActionArgs),
+    /// Put a job before all others of its priority
+    #[command(after_help = actions::TOP)]
+    Top(ActionArgs),
+    /// Put a job behind all others of its priority
+    #[command(after_help = actions::BOTTOM)]
+    Bottom(ActionArgs),
+    /// Change a job: its priority, hosts, limits …
+    Modify(Box<ModifyArgs>),
+
+    /// List hosts
+    Hosts(HostsArgs),
+    /// Show one host, or lock, unlock, remove it
+    Host(HostArgs),
+    /// Give hosts no new work; what runs goes on
+    Lock(HostNames),
+    /// Give hosts work again
+    Unlock(HostNames),
+
+    /// Tokens for people and programs elsewhere
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Remove old jobs, logs and history now, or say what would go
+    Cleanup(CleanupArgs),
+    /// Remember a farm elsewhere, and your token for it
+    Login(LoginArgs),
+    /// Say who the farm takes you for
+    Whoami,
+    /// Say what is wrong on this host, and the mend
+    Doctor(DoctorArgs),
+    /// Check, show or explain the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Measure this machine's farm
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Remove the accounts and folders that `tessera up` made as root
+    Uninstall(UninstallArgs),
+
+    /// Print the OpenAPI document
+    #[command(hide = true)]
+    OpenApi,
+    /// Render one frame of the demo with our own renderer
+    #[command(hide = true)]
+    RenderDemo(RenderArgs),
+    /// Lay the images of a folder out on one sheet
+    #[command(hide = true)]
+    ContactSheet(SheetArgs),
+    /// Make or remove the folder of the demo's images, as its owner
+    #[command(hide = true, subcommand)]
+    DemoFolder(FolderCommand),
+}
+
+/// The commands in groups, as the first help shows them. Hidden ones are in none.
+const GROUPS: [(&str, &[&str]); 5] = [
+    (
+        "A farm",
+        &[
+            "demo",
+            "up",
+            "supervisor",
+            "worker",
+            "join",
+            "join-string",
+            "uninstall",
+        ],
+    ),
+    (
+        "Jobs",
+        &[
+            "submit", "resubmit", "jobs", "job", "frames", "log", "hist", "why", "wait",
+        ],
+    ),
+    (
+        "Acting on jobs, instances, frames",
+        &[
+            "kill",
+            "block",
+            "unblock",
+            "interrupt",
+            "preempt",
+            "migrate",
+            "suspend",
+            "resume",
+            "retry",
+            "requeue",
+            "retire",
+            "complete",
+            "fail",
+            "remove",
+            "top",
+            "bottom",
+            "modify",
+        ],
+    ),
+    ("Hosts", &["hosts", "host", "lock", "unlock"]),
+    (
+        "The farm and you",
+        &[
+            "whoami",
+            "login",
+            "token",
+            "cleanup",
+            "doctor",
+            "config",
+            "completions",
+            "bench",
+        ],
+    ),
+];
+
+/// Answers the whole command line, with its commands in groups.
+#[must_use]
+pub fn command() -> clap::Command {
+    let command = <Cli as clap::CommandFactory>::command();
+    let groups = grouped(&command);
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\nOptions:\n{{options}}{{after-help}}"
+    ))
+}
+
+fn grouped(command: &clap::Command) -> String {
+    let mut out = String::new();
+    for (title, names) in GROUPS {
+        out += &format!("{title}:\n");
+        for name in names {
+            let about = command
+                .find_subcommand(name)
+                .and_then(|found| found.get_about())
+                .map(ToString::to_string);
+            out += &format!("  {name:<12} {}\n", about.unwrap_or_default());
+        }
+        out.push('\n');
+    }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let command = command();
+        let all: BTreeSet<&str> = command
+            .get_subcommands()
+            .filter(|below| !below.is_hide_set())
+            .map(clap::Command::get_name)
+            .collect();
+        let grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        assert_eq!(grouped.len(), all.len());
+        assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), all);
+    }
+
+    #[test]
+    fn examples_fit_eighty_columns() {
+        fn walk(command: &clap::Command, long: &mut Vec<String>) {
+            let text = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let lines = text.lines().filter(|line| line.chars().count() > 80);
+            long.extend(lines.map(|line| format!("{}: {line}", command.get_name())));
+            command
+                .get_subcommands()
+                .for_each(|below| walk(below, long));
+        }
+        let mut long = Vec::new();
+        walk(&command(), &mut long);
+        assert!(long.is_empty(), "over 80 columns:\n{}", long.join("\n"));
+    }
+}

@@ -1,0 +1,218 @@
+//! Arguments of `submit` and `resubmit`. The options have Qube!'s names.
+
+use clap::{ArgAction, Args};
+
+/// A job to submit.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera submit -- sleep 60
+      one command, run once
+  tessera submit --range 1-100 -- blender -b shot.blend -f QB_FRAME_NUMBER
+      a hundred frames, one process each
+  tessera submit --range 1-240 --chunk 10 --cpus 4 --priority 50 \\
+      --name shot_010 -- Render -s QB_FRAME_START -e QB_FRAME_END shot.ma
+      ten frames a process, at most four at a time
+  tessera submit --range 1-48 --binary --padding 4 -- ./frame.sh QB_FRAME_NUMBER
+      first, last, then the middles; frames are written 0001, 0002 …
+  tessera submit --waitfor 12 -- ./make-movie.sh
+      after job 12 has completed
+  tessera submit --wait --range=-10-10 -- ./render QB_FRAME_NUMBER
+      stay and show a progress bar; the exit code says how the job ended
+
+Ranges: 1   1-100   1-100x3   100-1   1,5,9-12   -10-10
+Tokens in the command, and variables of the same names: QB_FRAME_NUMBER,
+QB_FRAME_START, QB_FRAME_END, QB_FRAME_STEP, QB_FRAME_RANGE.
+Times: 90, 90s, 5m, 2h, 1d. Sizes: 64K, 256M, 2G.")]
+pub struct SubmitArgs {
+    /// The command and its arguments; no shell is involved
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// What the job is.
+    #[command(flatten)]
+    pub job: JobFields,
+    /// Run the command by a shell: its parts are joined by spaces
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/bin/sh")]
+    #[arg(require_equals = true, help_heading = "Command")]
+    pub shell: Option<String>,
+    /// Submitted twice with the same key, the job exists once (default: a new key each time)
+    #[arg(long, value_name = "TEXT", help_heading = "Submission")]
+    pub key: Option<String>,
+    /// Own the job as another account (needs the right to)
+    #[arg(long, value_name = "ACCOUNT", help_heading = "Submission")]
+    pub user: Option<String>,
+    /// Check everything and submit nothing
+    #[arg(long, help_heading = "Submission")]
+    pub dry_run: bool,
+    /// Whether to stay.
+    #[command(flatten)]
+    pub wait: WaitOptions,
+}
+
+/// A job to submit again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera resubmit 12
+  tessera resubmit 12 --range 50-60 --priority 10
+  tessera resubmit 12 --wait -- ./render --samples 256 QB_FRAME_NUMBER")]
+pub struct ResubmitArgs {
+    /// The old job
+    #[arg(value_name = "JOB")]
+    pub id: u64,
+    /// Another command and its arguments (default: the old one)
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// What shall be different.
+    #[command(flatten)]
+    pub job: JobFields,
+    /// Whether to stay.
+    #[command(flatten)]
+    pub wait: WaitOptions,
+}
+
+/// The fields of a job.
+#[derive(Debug, Default, Args)]
+pub struct JobFields {
+    /// Name for people (default: the command's file name)
+    #[arg(long, value_name = "TEXT", help_heading = "Job")]
+    pub name: Option<String>,
+    /// Who goes first: 1 (first) to 9999 (default: 9999)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Job"
+    )]
+    pub priority: Option<i64>,
+    /// Number of instances: how many of its frames run at once (default: 1)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Job"
+    )]
+    pub cpus: Option<i64>,
+    /// Begin as: pending or blocked (default: pending)
+    #[arg(long, value_name = "STATE", help_heading = "Job")]
+    pub status: Option<String>,
+    /// Begin after these jobs have completed
+    #[arg(long, value_name = "JOBS", help_heading = "Job")]
+    pub waitfor: Vec<String>,
+    /// Free text
+    #[arg(long, value_name = "TEXT", help_heading = "Job")]
+    pub notes: Option<String>,
+
+    /// Frames: 1-100, 1-100x3, 100-1, 1,5,9; with a leading minus as --range=-5-5
+    #[arg(
+        long,
+        value_name = "RANGE",
+        allow_hyphen_values = true,
+        help_heading = "Frames"
+    )]
+    pub range: Option<String>,
+    /// Frames that one process does (default: 1)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Frames"
+    )]
+    pub chunk: Option<i64>,
+    /// Cut the range into so many parts (instead of --chunk)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Frames"
+    )]
+    pub partitions: Option<i64>,
+    /// Least number of digits of a frame number, 0 to 20 (default: 0)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Frames"
+    )]
+    pub padding: Option<i64>,
+    /// Last frame first
+    #[arg(long, conflicts_with = "binary", help_heading = "Frames")]
+    pub reverse: bool,
+    /// First, last, then the middles: problems show early
+    #[arg(long, help_heading = "Frames")]
+    pub binary: bool,
+
+    /// Set a variable for the job; repeat for more
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Command")]
+    pub env: Vec<String>,
+    /// Give the job your whole environment, but for what the host sets
+    #[arg(long, help_heading = "Command")]
+    pub export_env: bool,
+    /// Working directory on the hosts (default: where you are)
+    #[arg(long, value_name = "DIR", help_heading = "Command")]
+    pub cwd: Option<String>,
+    /// File mode mask, octal (default: yours)
+    #[arg(long, value_name = "MASK", help_heading = "Command")]
+    pub umask: Option<String>,
+
+    /// Only on these hosts
+    #[arg(long, value_name = "LIST", help_heading = "Hosts")]
+    pub hosts: Vec<String>,
+    /// Never on these hosts
+    #[arg(long, value_name = "LIST", help_heading = "Hosts")]
+    pub omithosts: Vec<String>,
+
+    /// Run a failed frame again so many times (default: 0)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Retries and limits"
+    )]
+    pub retrywork: Option<i64>,
+    /// Pause before that (default: 0s)
+    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    pub retryworkdelay: Option<String>,
+    /// Start a failed instance again so many times (default: 0)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Retries and limits"
+    )]
+    pub retrysubjob: Option<i64>,
+    /// End an instance that runs longer (default: none)
+    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    pub timelimit: Option<String>,
+    /// End a frame that runs longer (default: none)
+    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    pub agendatimelimit: Option<String>,
+    /// End a frame that prints nothing for so long (default: none)
+    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    pub silence_limit: Option<String>,
+    /// Time between the polite signal and the kill (default: 30s)
+    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    pub grace: Option<String>,
+    /// Keep at most so much of each stream of a frame (default: 256M)
+    #[arg(long, value_name = "SIZE", help_heading = "Retries and limits")]
+    pub output_limit: Option<String>,
+    /// Pattern whose first group is the progress in percent
+    #[arg(long, value_name = "REGEX", help_heading = "Retries and limits")]
+    pub progress: Option<String>,
+}
+
+/// Whether to stay until the job has ended.
+#[derive(Debug, Default, Args)]
+pub struct WaitOptions {
+    /// Stay until the job has ended, with a progress bar on a terminal
+    #[arg(long, action = ArgAction::SetTrue, help_heading = "Submission")]
+    pub wait: bool,
+    /// With --wait: give up after so long (exit code 12); the job goes on
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "wait",
+        help_heading = "Submission"
+    )]
+    pub timeout: Option<String>,
+}

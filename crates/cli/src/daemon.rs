@@ -1,0 +1,102 @@
+//! What the daemons and the enrolment are asked for on the command line, as plain data. The crate that owns `main`
+//! turns it into the daemons' own options: this crate knows none of them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `tessera supervisor` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SupervisorOptions {
+    /// The folder of the farm; what the daemon keeps is in its `supervisor` folder.
+    pub state: PathBuf,
+    /// Where workers and clients connect; every address at the configured port when not said.
+    pub listen: Option<SocketAddr>,
+    /// The Unix socket for clients of this host; `run/supervisor.sock` of the state by default.
+    pub socket: Option<PathBuf>,
+    /// A configuration file other than the default.
+    pub config: Option<PathBuf>,
+    /// Whether to end when standard input closes: a parent holds it open.
+    pub ends_with_parent: bool,
+}
+
+/// How a worker runs jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerMode {
+    /// Through the launcher, as other users.
+    Service,
+    /// Everything as the user who started it.
+    Desktop,
+}
+
+/// What `tessera worker` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerOptions {
+    /// The folder of the farm; what the daemon keeps is in its `worker` folder.
+    pub state: PathBuf,
+    /// How it runs jobs.
+    pub mode: WorkerMode,
+    /// Address of the supervisor, when it is not the one that was joined.
+    pub supervisor: Option<String>,
+    /// Slots to offer; the number of cores by default.
+    pub slots: Option<u32>,
+    /// The name this host goes by; its host name by default.
+    pub name: Option<String>,
+    /// The program `tessera-launch`.
+    pub launch: Option<PathBuf>,
+    /// The socket of the launcher.
+    pub launcher_socket: Option<PathBuf>,
+    /// A configuration file other than the default.
+    pub config: Option<PathBuf>,
+    /// Whether to end when standard input closes: a parent holds it open.
+    pub ends_with_parent: bool,
+}
+
+/// How a host gets its join token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JoinBy {
+    /// From a join string that somebody made with `tessera join-string`.
+    String(String),
+    /// From the supervisor of this host, over its Unix socket.
+    Local {
+        /// That socket.
+        socket: PathBuf,
+    },
+}
+
+/// What `tessera join` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinOptions {
+    /// How the token is had.
+    pub by: JoinBy,
+    /// The folder of the farm on this host.
+    pub state: PathBuf,
+    /// The name this host goes by; its host name by default.
+    pub name: Option<String>,
+    /// Whether the worker will run as the caller: no launcher is set up then.
+    pub mode: WorkerMode,
+    /// Longest wait for the supervisor.
+    pub patience: Duration,
+}
+
+/// Which configuration, and what about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigOptions {
+    /// What is asked.
+    pub what: ConfigQuestion,
+    /// The folder of the farm.
+    pub state: PathBuf,
+    /// Whether the answer is JSON.
+    pub json: bool,
+}
+
+/// What is asked about the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigQuestion {
+    /// Whether the files are right: these, or those in the state folder.
+    Check(Vec<PathBuf>),
+    /// Which values hold.
+    Show,
+    /// Where the value of a key comes from; every key when none is named.
+    Explain(Option<String>),
+}

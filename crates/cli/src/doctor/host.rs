@@ -1,0 +1,147 @@
+//! This host: programs, certificate, folders, what the launcher can do.
+
+use super::{Finding, Level, Place};
+use crate::local::{is_root, programs};
+use crate::out::time;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Free space below which a spool is soon full, in bytes.
+const FREE_MIN: u64 = 1 << 30;
+
+/// Looks at this host.
+pub(super) fn look(place: &Place) -> Vec<Finding> {
+    let mut findings = vec![launch_program(place)];
+    findings.extend(state(&place.state));
+    findings.push(joined(&place.state));
+    findings.extend(launcher(place));
+    findings
+}
+
+/// Asks `tessera-launch` for its version: both programs come from one build.
+fn launch_program(place: &Place) -> Finding {
+    let path = match programs::launch(place.launch.as_deref()) {
+        Ok(path) => path,
+        Err(error) => {
+            let mut finding = Finding::bad("launcher", error.to_string());
+            finding.mend = error.hints.first().cloned();
+            return finding;
+        }
+    };
+    let said = Command::new(&path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
+    let version = said
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .unwrap_or_default();
+    let own = env!("CARGO_PKG_VERSION");
+    if version.trim().ends_with(own) {
+        Finding::good("launcher", format!("{} {own}", path.display()))
+    } else {
+        Finding::bad(
+            "launcher",
+            format!(
+                "{} says \"{}\", this program is {own}",
+                path.display(),
+                version.trim()
+            ),
+        )
+        .mend("install both programs from one build")
+    }
+}
+
+fn state(state: &Path) -> Vec<Finding> {
+    if !state.exists() {
+        return vec![Finding::new(
+            Level::Note,
+            "state",
+            format!("{} is not there: no daemon has run here", state.display()),
+        )];
+    }
+    let Ok(found) = nix::sys::statvfs::statvfs(state) else {
+        return vec![Finding::bad(
+            "state",
+            format!("{} can't be looked at", state.display()),
+        )];
+    };
+    let free = found
+        .blocks_available()
+        .saturating_mul(found.fragment_size());
+    let said = format!("{}, {} free", state.display(), time::size(free));
+    if free < FREE_MIN {
+        return vec![
+            Finding::new(Level::Warning, "state", said)
+                .mend("make room: output that does not fit is cut with a mark"),
+        ];
+    }
+    vec![Finding::good("state", said)]
+}
+
+/// Says whether this host has joined a farm.
+fn joined(state: &Path) -> Finding {
+    let certificate = state.join("worker/cert.pem");
+    match certificate.try_exists() {
+        Ok(true) => Finding::good("certificate", certificate.display().to_string()),
+        Ok(false) => Finding::new(Level::Note, "certificate", "this host has joined no farm")
+            .mend("tessera join STRING, if it shall run frames (tessera join-string makes one)"),
+        Err(_) => Finding::new(
+            Level::Note,
+            "certificate",
+            format!("{} is not for you to see", certificate.display()),
+        )
+        .mend("run it with sudo to look"),
+    }
+}
+
+/// Repeats what `tessera-launch check` says; only root can ask.
+fn launcher(place: &Place) -> Vec<Finding> {
+    if !is_root() {
+        return vec![
+            Finding::new(
+                Level::Note,
+                "identity",
+                "who jobs can become is seen by root only",
+            )
+            .mend("sudo tessera doctor"),
+        ];
+    }
+    if !place.state.join("launcher").exists() {
+        return Vec::new();
+    }
+    match check(place) {
+        Ok(lines) => lines.into_iter().map(judge).collect(),
+        Err(said) => vec![
+            Finding::bad("identity", said).mend("mend what it names; nothing runs here until then"),
+        ],
+    }
+}
+
+/// Asks the launcher what it can do on this host: lines of `name: value`.
+pub(super) fn check(place: &Place) -> Result<Vec<String>, String> {
+    let launch = programs::launch(place.launch.as_deref()).map_err(|error| error.to_string())?;
+    let output = Command::new(launch)
+        .args(["check", "--state"])
+        .arg(&place.state)
+        .stdin(Stdio::null())
+        .output();
+    let output = output.map_err(|error| error.to_string())?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if !output.status.success() {
+        return Err(text(&output.stderr));
+    }
+    Ok(text(&output.stdout).lines().map(str::to_owned).collect())
+}
+
+fn judge(line: String) -> Finding {
+    if line.contains("can't be used") {
+        return Finding::bad("identity", line)
+            .mend("make the account, or change the launcher's policy");
+    }
+    if line == "containment: session" {
+        return Finding::new(Level::Warning, "identity", line)
+            .mend("mount cgroup v2: without it what a frame leaves behind is found less surely");
+    }
+    Finding::good("identity", line)
+}

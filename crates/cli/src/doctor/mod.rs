@@ -1,0 +1,173 @@
+//! `tessera doctor`: what is wrong on this host and with its farm, and the mend.
+
+mod farm;
+mod host;
+mod identity;
+
+use crate::args::{DoctorArgs, DoctorCommand};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::local;
+use crate::out::{Look, Tone, text};
+use crate::run::Context;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Level {
+    /// As it should be.
+    Good,
+    /// Worth knowing.
+    Note,
+    /// Works, and will not for ever.
+    Warning,
+    /// Does not work.
+    Bad,
+}
+
+/// Something that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    level: Level,
+    /// What was looked at.
+    what: &'static str,
+    /// How it is.
+    text: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+impl Finding {
+    fn new(level: Level, what: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            level,
+            what,
+            text: text.into(),
+            mend: None,
+        }
+    }
+
+    fn good(what: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Level::Good, what, text)
+    }
+
+    fn bad(what: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Level::Bad, what, text)
+    }
+
+    fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+}
+
+/// Where to look on this host.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    state: PathBuf,
+    launch: Option<PathBuf>,
+}
+
+/// Looks, prints what was found, and ends with 1 when something does not work.
+pub(crate) fn run(args: DoctorArgs, context: &Context) -> Result<Exit, CliError> {
+    let findings = match args.command {
+        Some(DoctorCommand::Identity {
+            account,
+            state,
+            launch,
+        }) => identity::look(
+            &account,
+            &place(state.or(args.state), launch.or(args.launch)),
+        ),
+        None => {
+            let place = place(args.state, args.launch);
+            let mut findings = host::look(&place);
+            findings.extend(context.block_on(async { Ok(farm::look(context).await) })?);
+            findings
+        }
+    };
+    context.show(&findings, |look, findings| print(look, findings))?;
+    let is_bad = findings.iter().any(|finding| finding.level == Level::Bad);
+    Ok(if is_bad { Exit::Failed } else { Exit::Done })
+}
+
+fn place(state: Option<PathBuf>, launch: Option<PathBuf>) -> Place {
+    Place {
+        state: state.unwrap_or_else(local::default_state),
+        launch,
+    }
+}
+
+fn print(look: &Look, findings: &[Finding]) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        let (tone, mark) = match finding.level {
+            Level::Good => (Tone::Good, "good"),
+            Level::Note => (Tone::Dim, "note"),
+            Level::Warning => (Tone::Warn, "warn"),
+            Level::Bad => (Tone::Bad, "bad "),
+        };
+        let said = text::safe(&finding.text);
+        let lines = text::wrap(&said, look.columns().saturating_sub(18).max(20));
+        for (n, line) in lines.iter().enumerate() {
+            let head = if n == 0 {
+                format!("{} {:12}", look.paint(tone, mark), finding.what)
+            } else {
+                " ".repeat(17)
+            };
+            out += &format!("{head} {line}\n");
+        }
+        let mend = finding.mend.iter().flat_map(|mend| {
+            text::wrap(&text::safe(mend), look.columns().saturating_sub(20).max(20))
+        });
+        for (n, line) in mend.enumerate() {
+            out += &format!(
+                "{} {} {line}\n",
+                " ".repeat(17),
+                if n == 0 { "→" } else { " " }
+            );
+        }
+    }
+    let count = |level| {
+        findings
+            .iter()
+            .filter(|finding| finding.level == level)
+            .count()
+    };
+    let (bad, warnings) = (count(Level::Bad), count(Level::Warning));
+    out + &match (bad, warnings) {
+        (0, 0) => "nothing is wrong\n".to_owned(),
+        (0, n) => format!("{}\n", crate::out::time::count(n as u64, "warning")),
+        (n, _) => format!("{} to mend\n", crate::out::time::count(n as u64, "thing")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_told_with_the_mend() {
+        let findings = [
+            Finding::good("farm", "version 0.1.0"),
+            Finding::bad("clock", "this host is 90 s ahead of the supervisor")
+                .mend("run a time service (chrony, systemd-timesyncd) on both"),
+        ];
+        let look = Look {
+            width: Some(60),
+            colour: false,
+            now_ms: 0,
+            zone: jiff::tz::TimeZone::UTC,
+        };
+        insta::assert_snapshot!(print(&look, &findings), @r"
+        good farm         version 0.1.0
+        bad  clock        this host is 90 s ahead of the supervisor
+                          → run a time service (chrony,
+                            systemd-timesyncd) on both
+        1 thing to mend
+        ");
+    }
+}

@@ -1,0 +1,162 @@
+//! Commands that work on this machine, without asking a farm: the daemons' options, `up`, pictures, completions.
+
+pub(crate) mod farm;
+mod login;
+pub(crate) mod processes;
+pub(crate) mod programs;
+mod uninstall;
+mod up;
+
+pub(crate) use login::login;
+pub(crate) use uninstall::{missing_accounts, uninstall};
+pub(crate) use up::up;
+
+use crate::args::{JoinArgs, RenderArgs, SheetArgs, Shell, SupervisorArgs, WorkerArgs};
+use crate::daemon::{JoinBy, JoinOptions, SupervisorOptions, WorkerMode, WorkerOptions};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::picture::{self, Camera, PictureError};
+use crate::run::Context;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long `join` waits for a supervisor that is just starting.
+const JOIN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Answers the folder of the farm of a service.
+pub(crate) fn system_state() -> PathBuf {
+    PathBuf::from("/var/lib/tessera")
+}
+
+/// Answers the folder of the caller's own farm, if the caller has a home.
+pub(crate) fn user_state() -> Option<PathBuf> {
+    let folder = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state =
+        folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    state.map(|state| state.join("tessera"))
+}
+
+/// Answers the folder that holds for the caller: the service's for root, else their own.
+pub(crate) fn default_state() -> PathBuf {
+    let own = if is_root() { None } else { user_state() };
+    own.unwrap_or_else(system_state)
+}
+
+/// Answers the Unix socket of the farm with that folder.
+pub(crate) fn socket_below(state: &Path) -> PathBuf {
+    state.join("run/supervisor.sock")
+}
+
+/// Says whether the caller is root.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+pub(crate) fn supervisor(args: SupervisorArgs) -> SupervisorOptions {
+    SupervisorOptions {
+        state: args.state.unwrap_or_else(default_state),
+        listen: args.listen,
+        socket: args.socket,
+        config: args.config,
+        ends_with_parent: args.ends_with_parent,
+    }
+}
+
+pub(crate) fn worker(args: WorkerArgs) -> WorkerOptions {
+    let usual = if args.desktop { user_state() } else { None };
+    WorkerOptions {
+        state: args.state.or(usual).unwrap_or_else(system_state),
+        mode: if args.desktop {
+            WorkerMode::Desktop
+        } else {
+            WorkerMode::Service
+        },
+        supervisor: args.connect,
+        slots: args.slots,
+        name: args.name,
+        launch: args.launch,
+        launcher_socket: args.launcher_socket,
+        config: args.config,
+        ends_with_parent: args.ends_with_parent,
+    }
+}
+
+pub(crate) fn join(args: JoinArgs) -> Result<JoinOptions, CliError> {
+    let mode = if args.desktop {
+        WorkerMode::Desktop
+    } else {
+        WorkerMode::Service
+    };
+    if mode == WorkerMode::Service && !is_root() {
+        return Err(CliError::usage("only root can enrol a host as a service")
+            .hint("run it with sudo, or with --desktop for a worker that runs jobs as you"));
+    }
+    let usual = if args.desktop { user_state() } else { None };
+    let state = args.state.or(usual).unwrap_or_else(system_state);
+    let by = match args.string {
+        Some(string) => JoinBy::String(string),
+        None => JoinBy::Local {
+            socket: args.socket.unwrap_or_else(|| socket_below(&state)),
+        },
+    };
+    Ok(JoinOptions {
+        by,
+        state,
+        name: args.name,
+        mode,
+        patience: JOIN_PATIENCE,
+    })
+}
+
+/// Prints completions for a shell.
+pub(crate) fn completions(shell: Shell, context: &Context) -> Result<Exit, CliError> {
+    use clap_complete::Shell as S;
+    let shell = match shell {
+        Shell::Bash => S::Bash,
+        Shell::Elvish => S::Elvish,
+        Shell::Fish => S::Fish,
+        Shell::PowerShell => S::PowerShell,
+        Shell::Zsh => S::Zsh,
+    };
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut crate::args::command(), "tessera", &mut text);
+    context.print_bytes(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Prints the OpenAPI document of this version.
+pub(crate) fn open_api(context: &Context) -> Result<Exit, CliError> {
+    context.print(&tessera_api::openapi::generate())?;
+    Ok(Exit::Done)
+}
+
+/// Renders a frame of the demo.
+pub(crate) fn render(args: &RenderArgs) -> Result<Exit, CliError> {
+    let camera = Camera {
+        frame: args.frame,
+        frames: args.frames,
+        width: args.width as usize,
+        height: args.height as usize,
+    };
+    picture::write(&args.out, &picture::render(camera)).map_err(picture_error)?;
+    Ok(Exit::Done)
+}
+
+/// Lays images out on a sheet.
+pub(crate) fn contact_sheet(args: &SheetArgs) -> Result<Exit, CliError> {
+    let paths = picture::images(&args.dir, &args.out).map_err(picture_error)?;
+    let columns = args.columns.map(|columns| columns as usize);
+    let sheet =
+        picture::contact_sheet(&paths, columns, args.width as usize).map_err(picture_error)?;
+    picture::write(&args.out, &sheet).map_err(picture_error)?;
+    Ok(Exit::Done)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn picture_error(error: PictureError) -> CliError {
+    CliError::failed(error.to_string())
+}

@@ -1,0 +1,183 @@
+//! Commands about hosts, tokens and the farm.
+
+use super::Context;
+use crate::args::{
+    CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, TokenCommand,
+};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::{Tone, text};
+use crate::show;
+use serde::Serialize;
+use tessera_api::Client;
+use tessera_api::types::{CleanupRequest, JoinTokenRequest, TokenRequest};
+use tessera_spec::quantity;
+
+/// Lists hosts.
+pub(super) async fn hosts(args: HostsArgs, context: &Context) -> Result<Exit, CliError> {
+    let mut hosts = context.client()?.hosts().await?;
+    if let Some(state) = args.state {
+        hosts.hosts.retain(|host| host.status == state);
+    }
+    context.show(&hosts, |look, hosts| show::hosts(look, &hosts.hosts))?;
+    Ok(Exit::Done)
+}
+
+/// Shows a host, or changes hosts.
+pub(super) async fn host(args: HostArgs, context: &Context) -> Result<Exit, CliError> {
+    let name = match (args.command, args.host) {
+        (Some(HostCommand::Lock(names)), _) => {
+            return change_hosts(HostChange::Lock, names, context).await;
+        }
+        (Some(HostCommand::Unlock(names)), _) => {
+            return change_hosts(HostChange::Unlock, names, context).await;
+        }
+        (Some(HostCommand::Remove(names)), _) => {
+            return change_hosts(HostChange::Remove, names, context).await;
+        }
+        (Some(HostCommand::Show { host }), _) | (None, Some(host)) => host,
+        (None, None) => {
+            return Err(CliError::usage("no host was named").hint("tessera hosts lists them"));
+        }
+    };
+    let detail = context.client()?.host(&name).await?;
+    context.show(&detail, show::host)?;
+    Ok(Exit::Done)
+}
+
+/// What can be done to a host.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum HostChange {
+    Lock,
+    Unlock,
+    Remove,
+}
+
+/// What came of a host, as JSON.
+#[derive(Serialize)]
+struct Changed<'a> {
+    host: &'a str,
+    done: &'static str,
+}
+
+impl HostChange {
+    fn past(self) -> &'static str {
+        match self {
+            Self::Lock => "locked",
+            Self::Unlock => "unlocked",
+            Self::Remove => "removed",
+        }
+    }
+
+    async fn apply(self, client: &Client, host: &str) -> Result<(), tessera_api::ClientError> {
+        match self {
+            Self::Lock => client.lock_host(host).await,
+            Self::Unlock => client.unlock_host(host).await,
+            Self::Remove => client.remove_host(host).await,
+        }
+    }
+}
+
+/// Does something to hosts, one after another; the first refusal gives the exit code.
+pub(super) async fn change_hosts(
+    change: HostChange,
+    names: HostNames,
+    context: &Context,
+) -> Result<Exit, CliError> {
+    let client = context.client()?;
+    let mut exit = Exit::Done;
+    let mut changed = Vec::new();
+    for host in &names.hosts {
+        match change.apply(&client, host).await {
+            Ok(()) => changed.push(Changed {
+                host,
+                done: change.past(),
+            }),
+            Err(error) => {
+                let mut error = CliError::from(error);
+                exit = if exit == Exit::Done { error.exit } else { exit };
+                error.message = format!("{host}: {}", error.message);
+                context.complain(&error);
+            }
+        }
+    }
+    context.show(&changed, |look, changed| {
+        let line = |one: &Changed| {
+            format!(
+                "{} {}\n",
+                look.paint(Tone::Good, one.done),
+                text::safe(one.host)
+            )
+        };
+        changed.iter().map(line).collect()
+    })?;
+    Ok(exit)
+}
+
+/// Makes a join string.
+pub(super) async fn join_string(args: JoinStringArgs, context: &Context) -> Result<Exit, CliError> {
+    let request = JoinTokenRequest {
+        note: args.note,
+        minutes: Some(args.minutes),
+    };
+    let token = context.client()?.create_join_token(&request).await?;
+    context.show(&token, show::join_token)?;
+    Ok(Exit::Done)
+}
+
+/// Makes, lists or revokes tokens.
+pub(super) async fn token(args: TokenCommand, context: &Context) -> Result<Exit, CliError> {
+    let client = context.client()?;
+    match args {
+        TokenCommand::Create {
+            user,
+            note,
+            expires_days,
+            admin,
+        } => {
+            let request = TokenRequest {
+                user,
+                note,
+                expires_days: Some(expires_days),
+                admin,
+            };
+            context.show(&client.create_token(&request).await?, show::new_token)?;
+        }
+        TokenCommand::List => {
+            let tokens = client.tokens().await?;
+            context.show(&tokens, |look, tokens| show::tokens(look, &tokens.tokens))?;
+        }
+        TokenCommand::Revoke { ids } => {
+            for id in ids {
+                client.revoke_token(&id).await?;
+                if !context.json {
+                    context.print(&format!("revoked {}\n", text::safe(&id)))?;
+                }
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Removes what is old, or says what would go.
+pub(super) async fn cleanup(args: CleanupArgs, context: &Context) -> Result<Exit, CliError> {
+    let quota = args.logs_quota.as_deref().map(quantity::size).transpose();
+    let quota_bytes = quota.map_err(|error| {
+        CliError::usage(format!("--logs-quota: {error}")).hint("a size is written 500M or 20G")
+    })?;
+    let request = CleanupRequest {
+        older_than_days: args.older_than_days,
+        quota_bytes,
+        dry_run: args.dry_run,
+    };
+    let reply = context.client()?.cleanup(&request).await?;
+    context.show(&reply, show::cleanup)?;
+    Ok(Exit::Done)
+}
+
+/// Says who the farm takes the caller for.
+pub(super) async fn whoami(context: &Context) -> Result<Exit, CliError> {
+    let info = context.client()?.info().await?;
+    context.show(&info, show::info)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,96 @@
+//! Carrying commands out.
+
+mod act;
+mod context;
+mod farm;
+mod list;
+mod log;
+mod submit;
+mod watch;
+
+pub(crate) use context::{Context, surroundings};
+pub(crate) use list::items;
+pub(crate) use watch::{Ended, Watch};
+
+use crate::args::Command;
+use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, SupervisorOptions, WorkerOptions};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::local;
+
+/// What is left to do when the command line has been dealt with.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing: the process ends so.
+    Done(Exit),
+    /// Run the supervisor.
+    Supervisor(SupervisorOptions),
+    /// Run the worker.
+    Worker(WorkerOptions),
+    /// Enrol this host.
+    Join(JoinOptions),
+    /// Answer a question about the configuration.
+    Config(ConfigOptions),
+}
+
+/// Carries out a command.
+pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, CliError> {
+    let exit = match command {
+        Command::Supervisor(args) => return Ok(Outcome::Supervisor(local::supervisor(args))),
+        Command::Worker(args) => return Ok(Outcome::Worker(local::worker(args))),
+        Command::Join(args) => return local::join(args).map(Outcome::Join),
+        Command::Config(args) => return Ok(Outcome::Config(config(args, context))),
+        Command::Up(args) => local::up(&args, context)?,
+        Command::Demo(args) => crate::demo::run(&args, context)?,
+        Command::Bench(args) => crate::bench::run(&args, context)?,
+        Command::Uninstall(args) => local::uninstall(&args, context)?,
+        Command::Doctor(args) => crate::doctor::run(args, context)?,
+        Command::Completions { shell } => local::completions(shell, context)?,
+        Command::OpenApi => local::open_api(context)?,
+        Command::RenderDemo(args) => local::render(&args)?,
+        Command::ContactSheet(args) => local::contact_sheet(&args)?,
+        Command::DemoFolder(args) => crate::demo::folder(&args)?,
+        asking => context.block_on(ask(asking, context))?,
+    };
+    Ok(Outcome::Done(exit))
+}
+
+/// Carries out a command that asks the supervisor.
+async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
+    match command {
+        Command::Submit(args) => submit::submit(*args, context).await,
+        Command::Resubmit(args) => submit::resubmit(*args, context).await,
+        Command::Jobs(args) => list::jobs(args, context).await,
+        Command::Job(args) => list::job(args, context).await,
+        Command::Frames(args) => list::frames(args, context).await,
+        Command::Hist(args) => list::hist(args, context).await,
+        Command::Log(args) => log::log(args, context).await,
+        Command::Why(args) => list::why(args, context).await,
+        Command::Wait(args) => watch::wait(args, context).await,
+        Command::Modify(args) => act::modify(*args, context).await,
+        Command::Hosts(args) => farm::hosts(args, context).await,
+        Command::Host(args) => farm::host(args, context).await,
+        Command::Lock(args) => farm::change_hosts(farm::HostChange::Lock, args, context).await,
+        Command::Unlock(args) => farm::change_hosts(farm::HostChange::Unlock, args, context).await,
+        Command::JoinString(args) => farm::join_string(args, context).await,
+        Command::Token(args) => farm::token(args, context).await,
+        Command::Cleanup(args) => farm::cleanup(args, context).await,
+        Command::Login(args) => local::login(args, context).await,
+        Command::Whoami => farm::whoami(context).await,
+        verb => act::act(verb, context).await,
+    }
+}
+
+fn config(args: crate::args::ConfigCommand, context: &Context) -> ConfigOptions {
+    use crate::args::ConfigCommand as C;
+    let (what, state) = match args {
+        C::Check { files, state } => (ConfigQuestion::Check(files), state),
+        C::Show { state } => (ConfigQuestion::Show, state),
+        C::Explain { key, state } => (ConfigQuestion::Explain(key), state),
+    };
+    ConfigOptions {
+        what,
+        state: state.unwrap_or_else(local::default_state),
+        json: context.json,
+    }
+}

@@ -1,0 +1,326 @@
+//! Submitting.
+
+use super::{Context, act::split, watch};
+use crate::args::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::time;
+use std::collections::BTreeMap;
+use tessera_api::Client;
+use tessera_api::types::{Quantity, SubmitReply, SubmitRequest};
+
+/// Variables that are not exported: the host sets its own, or they speak of this session.
+const NOT_EXPORTED: [&str; 14] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PWD",
+    "OLDPWD",
+    "SHLVL",
+    "_",
+    "TMPDIR",
+    "TERM",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "TESSERA_SUPERVISOR",
+    "NO_COLOR",
+];
+/// Beginnings of such names.
+const NOT_EXPORTED_PREFIXES: [&str; 5] = ["SSH_", "SUDO_", "TESSERA_", "QB", "XDG_SESSION"];
+
+/// Submits a job.
+pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, CliError> {
+    let is_dry = args.dry_run;
+    let mut request = request(args.job, Defaults::Mine)?;
+    request.command = args.command;
+    request.shell = args.shell;
+    request.user = args.user;
+    request.key = args.key.or_else(|| Some(uuid::Uuid::new_v4().to_string()));
+    let client = context.client()?;
+    let reply = client.submit(&request, is_dry).await?;
+    if is_dry && !context.json {
+        let frames = time::count(u64::from(reply.items), "frame");
+        context.print(&format!(
+            "would be submitted: {frames} in {}\n",
+            time::count(u64::from(reply.instances), "instance")
+        ))?;
+        return Ok(Exit::Done);
+    }
+    submitted(&client, &reply, &args.wait, context).await
+}
+
+/// Submits an old job again.
+pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Exit, CliError> {
+    let mut differences = request(args.job, Defaults::Old)?;
+    differences.command = args.command;
+    differences.key = Some(uuid::Uuid::new_v4().to_string());
+    let client = context.client()?;
+    let reply = client.resubmit(args.id, &differences).await?;
+    submitted(&client, &reply, &args.wait, context).await
+}
+
+/// Says what was submitted, and stays if that was asked for.
+async fn submitted(
+    client: &Client,
+    reply: &SubmitReply,
+    wait: &WaitOptions,
+    context: &Context,
+) -> Result<Exit, CliError> {
+    let Some(job) = reply.job else {
+        context.print_json(reply)?;
+        return Ok(Exit::Done);
+    };
+    if context.json && !wait.wait {
+        context.print_json(reply)?;
+    } else if !context.json {
+        context.print(&announcement(reply, job, context.look.is_terminal()))?;
+    }
+    if !wait.wait {
+        return Ok(Exit::Done);
+    }
+    let deadline = watch::deadline(wait.timeout.as_deref())?;
+    let ended = watch::follow(client, job, deadline, context).await?;
+    if context.json {
+        context.print_json(ended.job())?;
+    }
+    Ok(ended.exit())
+}
+
+/// Answers a sentence for people, the bare number for programs.
+fn announcement(reply: &SubmitReply, job: u64, is_terminal: bool) -> String {
+    if !is_terminal {
+        return format!("{job}\n");
+    }
+    let frames = time::count(u64::from(reply.items), "frame");
+    if reply.existed {
+        format!("job {job} was submitted before with this key ({frames})\n")
+    } else {
+        format!("submitted job {job} ({frames})\n")
+    }
+}
+
+/// Where what was not said comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Defaults {
+    /// From where the person is.
+    Mine,
+    /// From the old job.
+    Old,
+}
+
+fn request(job: JobFields, defaults: Defaults) -> Result<SubmitRequest, CliError> {
+    let is_mine = defaults == Defaults::Mine;
+    let order = match (job.reverse, job.binary) {
+        (true, _) => Some("reverse".to_owned()),
+        (_, true) => Some("binary".to_owned()),
+        _ => None,
+    };
+    let env = environment(&job, std::env::vars_os())?;
+    Ok(SubmitRequest {
+        name: job.name,
+        range: job.range,
+        chunk: job.chunk,
+        partitions: job.partitions,
+        padding: job.padding,
+        order,
+        priority: job.priority,
+        cpus: job.cpus,
+        hosts: list(&job.hosts),
+        omithosts: list(&job.omithosts),
+        env,
+        cwd: job
+            .cwd
+            .map(absolute)
+            .transpose()?
+            .or(if is_mine { current_dir() } else { None }),
+        umask: job
+            .umask
+            .or_else(|| if is_mine { own_umask() } else { None }),
+        retrywork: job.retrywork,
+        retryworkdelay: job.retryworkdelay.map(Quantity),
+        retrysubjob: job.retrysubjob,
+        timelimit: job.timelimit.map(Quantity),
+        agendatimelimit: job.agendatimelimit.map(Quantity),
+        silence_limit: job.silence_limit.map(Quantity),
+        grace: job.grace.map(Quantity),
+        output_limit: job.output_limit.map(Quantity),
+        progress: job.progress,
+        waitfor: waitfor(&job.waitfor)?,
+        notes: job.notes,
+        status: job.status,
+        ..SubmitRequest::default()
+    })
+}
+
+fn list(said: &[String]) -> Option<Vec<String>> {
+    (!said.is_empty()).then(|| said.iter().flat_map(|list| split(list)).collect())
+}
+
+fn waitfor(said: &[String]) -> Result<Option<Vec<u64>>, CliError> {
+    let Some(ids) = list(said) else {
+        return Ok(None);
+    };
+    let number = |id: &String| {
+        id.parse().map_err(|_| {
+            CliError::usage(format!("--waitfor: \"{id}\" is no number of a job"))
+                .hint("for instance: --waitfor 12 or --waitfor 12,13")
+        })
+    };
+    ids.iter().map(number).collect::<Result<_, _>>().map(Some)
+}
+
+/// Answers the variables for the job: what is exported, then what was named, which wins.
+fn environment(
+    job: &JobFields,
+    own: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+) -> Result<Option<BTreeMap<String, String>>, CliError> {
+    let own =
+        own.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let own: BTreeMap<String, String> = own.collect();
+    let mut env = BTreeMap::new();
+    if job.export_env {
+        let exported = own.iter().filter(|(name, _)| is_exported(name));
+        env.extend(exported.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    for said in &job.env {
+        let (name, value) = match said.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => match own.get(said) {
+                Some(value) => (said.as_str(), value.clone()),
+                None => {
+                    return Err(CliError::usage(format!(
+                        "--env: there is no variable {said} to give to the job"
+                    ))
+                    .hint("write --env NAME=VALUE, or --env NAME for one that is set here"));
+                }
+            },
+        };
+        env.insert(name.to_owned(), value);
+    }
+    Ok((!env.is_empty()).then_some(env))
+}
+
+fn is_exported(name: &str) -> bool {
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_left_out = NOT_EXPORTED.contains(&name)
+        || NOT_EXPORTED_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+    is_name && !is_left_out
+}
+
+fn current_dir() -> Option<String> {
+    std::env::current_dir()
+        .ok()?
+        .into_os_string()
+        .into_string()
+        .ok()
+}
+
+/// Answers the path from the root; relative ones begin where the person is.
+fn absolute(path: String) -> Result<String, CliError> {
+    if path.starts_with('/') {
+        return Ok(path);
+    }
+    let whole = std::path::absolute(&path);
+    let whole = whole.map_err(|error| CliError::usage(format!("--cwd {path}: {error}")))?;
+    whole
+        .into_os_string()
+        .into_string()
+        .map_err(|_| CliError::usage("--cwd: the path is no UTF-8"))
+}
+
+/// Answers this process's file mode mask, in octal, where the system tells it without changing it.
+fn own_umask() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))?;
+    Some(mask.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
+        let pairs = [
+            ("HOME", "/h"),
+            ("SHOT", "010"),
+            ("SSH_AUTH_SOCK", "/s"),
+            ("BASH_FUNC_x%%", "()"),
+            ("PATH", "/bin"),
+        ];
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+    }
+
+    fn pairs(job: &JobFields) -> Vec<(String, String)> {
+        environment(job, own())
+            .expect("good")
+            .unwrap_or_default()
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn the_environment_is_what_was_asked_for() {
+        assert_eq!(pairs(&JobFields::default()), []);
+        let exported = JobFields {
+            export_env: true,
+            env: vec!["SHOT=020".into()],
+            ..JobFields::default()
+        };
+        assert_eq!(
+            pairs(&exported),
+            [
+                ("PATH".into(), "/bin".into()),
+                ("SHOT".into(), "020".into())
+            ]
+        );
+        let named = JobFields {
+            env: vec!["SHOT".into(), "X=a=b".into()],
+            ..JobFields::default()
+        };
+        assert_eq!(
+            pairs(&named),
+            [("SHOT".into(), "010".into()), ("X".into(), "a=b".into())]
+        );
+        let missing = JobFields {
+            env: vec!["NONE".into()],
+            ..JobFields::default()
+        };
+        assert!(environment(&missing, own()).is_err());
+    }
+
+    #[test]
+    fn the_number_alone_is_for_programs() {
+        let reply = SubmitReply {
+            job: Some(12),
+            existed: false,
+            items: 100,
+            instances: 1,
+        };
+        assert_eq!(announcement(&reply, 12, false), "12\n");
+        assert_eq!(
+            announcement(&reply, 12, true),
+            "submitted job 12 (100 frames)\n"
+        );
+    }
+
+    #[test]
+    fn lists_are_taken_apart() {
+        assert_eq!(
+            list(&["a, b".into(), "c".into()]),
+            Some(vec!["a".into(), "b".into(), "c".into()])
+        );
+        assert_eq!(
+            waitfor(&["12,13".into()]).expect("good"),
+            Some(vec![12, 13])
+        );
+        assert!(waitfor(&["x".into()]).is_err());
+    }
+}

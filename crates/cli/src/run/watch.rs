@@ -1,0 +1,339 @@
+//! Waiting for jobs: a progress bar on a terminal, plain lines elsewhere.
+
+use super::Context;
+use crate::args::WaitArgs;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::{Look, Tone, text, time};
+use crate::show;
+use std::time::Duration;
+use tessera_api::Client;
+use tessera_api::client::EventStream;
+use tessera_api::query::EventsQuery;
+use tessera_api::types::JobSummary;
+use tessera_spec::quantity;
+use tokio::time::Instant;
+
+/// Shortest time between two looks at a job that changes all the time.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Longest time without a look: the clock on the bar goes on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Columns of the bar.
+const BAR_COLUMNS: usize = 24;
+
+/// How waiting ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Ended {
+    /// The job has ended.
+    Job(Box<JobSummary>),
+    /// The time was over; how the job stood.
+    TimedOut(Box<JobSummary>),
+}
+
+impl Ended {
+    /// Answers the job as it was seen last.
+    pub(crate) fn job(&self) -> &JobSummary {
+        match self {
+            Self::Job(job) | Self::TimedOut(job) => job,
+        }
+    }
+
+    /// Answers the exit code for it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::TimedOut(_) => Exit::TimedOut,
+            Self::Job(job) => match job.status.as_str() {
+                "complete" => Exit::Done,
+                "killed" => Exit::JobKilled,
+                _ => Exit::JobFailed,
+            },
+        }
+    }
+}
+
+/// A wait for a job.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    client: &'a Client,
+    job: u64,
+    deadline: Option<Instant>,
+    events: EventStream,
+}
+
+impl<'a> Watch<'a> {
+    /// Begins to watch a job: nothing that happens from now on is missed.
+    pub(crate) async fn begin(
+        client: &'a Client,
+        job: u64,
+        deadline: Option<Instant>,
+    ) -> Result<Self, CliError> {
+        let events = client
+            .events(EventsQuery {
+                after: None,
+                job: Some(job),
+            })
+            .await?;
+        Ok(Self {
+            client,
+            job,
+            deadline,
+            events,
+        })
+    }
+
+    /// Waits until the job has ended or the time is over; shows it to `seen` whenever it has changed.
+    pub(crate) async fn until_ended(
+        mut self,
+        mut seen: impl FnMut(&JobSummary) -> Result<(), CliError>,
+    ) -> Result<Ended, CliError> {
+        loop {
+            let job = Box::new(self.client.job(self.job).await?.job);
+            seen(&job)?;
+            if is_ended(&job.status) {
+                return Ok(Ended::Job(job));
+            }
+            if self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                return Ok(Ended::TimedOut(job));
+            }
+            self.wait_for_change().await?;
+        }
+    }
+
+    /// Waits for an event, a moment more for those that follow at once, or for the clock.
+    async fn wait_for_change(&mut self) -> Result<(), CliError> {
+        let mut until = Instant::now() + LOOK_EVERY;
+        until = self.deadline.map_or(until, |deadline| until.min(deadline));
+        let mut has_event = false;
+        loop {
+            match tokio::time::timeout_at(until, self.events.next()).await {
+                Err(_) => return Ok(()),
+                Ok(Err(error)) => return Err(error.into()),
+                Ok(Ok(event)) if tells_end(&event) => return Ok(()),
+                Ok(Ok(_)) if !has_event => {
+                    has_event = true;
+                    until = until.min(Instant::now() + LOOK_PAUSE);
+                }
+                Ok(Ok(_)) => {}
+            }
+        }
+    }
+}
+
+fn tells_end(event: &tessera_api::client::Streamed) -> bool {
+    match event {
+        tessera_api::client::Streamed::Event(event) => {
+            event.item.is_none() && event.status.as_deref().is_some_and(is_ended)
+        }
+        tessera_api::client::Streamed::Resync => true,
+    }
+}
+
+fn is_ended(status: &str) -> bool {
+    matches!(status, "complete" | "failed" | "killed")
+}
+
+/// Answers when a time that a person gave is over.
+pub(super) fn deadline(timeout: Option<&str>) -> Result<Option<Instant>, CliError> {
+    let Some(text) = timeout else { return Ok(None) };
+    let length = quantity::duration(text).map_err(|error| {
+        CliError::usage(format!("--timeout: {error}"))
+            .hint("a time is written 90, 90s, 5m, 2h or 1d")
+    })?;
+    Ok(Some(Instant::now() + length))
+}
+
+/// Waits for jobs.
+pub(super) async fn wait(args: WaitArgs, context: &Context) -> Result<Exit, CliError> {
+    let client = context.client()?;
+    let deadline = deadline(args.timeout.as_deref())?;
+    let mut ended = Vec::new();
+    for job in args.ids {
+        ended.push(follow(&client, job, deadline, context).await?);
+    }
+    if context.json {
+        let jobs: Vec<&JobSummary> = ended.iter().map(Ended::job).collect();
+        context.print_json(&jobs)?;
+    }
+    Ok(worst(&ended))
+}
+
+/// Answers the exit code for several jobs: time over, then failed, then killed, then done.
+fn worst(ended: &[Ended]) -> Exit {
+    let order = [Exit::TimedOut, Exit::JobFailed, Exit::JobKilled];
+    let has = |exit: &Exit| ended.iter().any(|one| one.exit() == *exit);
+    order.into_iter().find(has).unwrap_or(Exit::Done)
+}
+
+/// Waits for a job and shows how it goes, on stderr.
+pub(super) async fn follow(
+    client: &Client,
+    job: u64,
+    deadline: Option<Instant>,
+    context: &Context,
+) -> Result<Ended, CliError> {
+    let watch = Watch::begin(client, job, deadline).await?;
+    let mut shown = Shown::new(context);
+    let ended = watch.until_ended(|job| {
+        shown.update(job);
+        Ok(())
+    });
+    let ended = tokio::select! {
+        ended = ended => ended?,
+        _ = tokio::signal::ctrl_c() => return Err(interrupted(job, context)),
+    };
+    shown.finish(&ended);
+    Ok(ended)
+}
+
+/// Says that the job goes on though nobody waits for it any more.
+fn interrupted(job: u64, context: &Context) -> CliError {
+    let start = if context.errors.is_terminal() {
+        "\r\x1b[K"
+    } else {
+        ""
+    };
+    context.say(&format!(
+        "{start}job {job} goes on; tessera wait {job} waits for it, tessera kill {job} ends it\n"
+    ));
+    CliError::silent(Exit::Interrupted)
+}
+
+/// What of a job's progress was shown.
+struct Shown<'a> {
+    context: &'a Context,
+    last: Option<(String, u32)>,
+    is_hinted: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self {
+            context,
+            last: None,
+            is_hinted: false,
+        }
+    }
+
+    fn update(&mut self, job: &JobSummary) {
+        if self.context.json {
+            return;
+        }
+        let mut look = self.context.errors.clone();
+        look.now_ms = crate::out::now_ms();
+        self.hint_once(&look, job);
+        if look.is_terminal() {
+            self.context
+                .say(&format!("\r{}\x1b[K", progress_line(&look, job)));
+            return;
+        }
+        let tenth = show::items_ended(&job.items) * 10 / job.items.total.max(1);
+        let now = (show::job_state(job).to_owned(), tenth);
+        if self.last.as_ref() != Some(&now) && !is_ended(&job.status) {
+            self.context.say(&format!(
+                "job {} {}: {}\n",
+                job.id,
+                now.0,
+                show::counts_line(&job.items)
+            ));
+        }
+        self.last = Some(now);
+    }
+
+    /// Says, once, where to look when the job waits for somebody.
+    fn hint_once(&mut self, look: &Look, job: &JobSummary) {
+        if !matches!(job.status.as_str(), "blocked" | "badlogin")
+            || std::mem::replace(&mut self.is_hinted, true)
+        {
+            return;
+        }
+        let clear = if look.is_terminal() { "\r\x1b[K" } else { "" };
+        let hint = look.paint(Tone::Warn, "hint:");
+        let word = look.paint(Tone::of_state(&job.status), &job.status);
+        self.context.say(&format!(
+            "{clear}job {} is {word}\n{hint} tessera why {}\n",
+            job.id, job.id
+        ));
+    }
+
+    fn finish(&self, ended: &Ended) {
+        if self.context.json {
+            return;
+        }
+        let look = &self.context.errors;
+        let clear = if look.is_terminal() { "\r\x1b[K" } else { "" };
+        self.context.say(&format!("{clear}{}", ending(look, ended)));
+    }
+}
+
+/// Prints one line of progress that fits the terminal.
+pub(crate) fn progress_line(look: &Look, job: &JobSummary) -> String {
+    let done = show::items_ended(&job.items);
+    let mut tail = format!(" {done}/{}", job.items.total);
+    if job.items.running > 0 {
+        tail += &format!(", {} running", job.items.running);
+    }
+    if job.items.failed > 0 {
+        tail += &format!(", {} failed", job.items.failed);
+    }
+    if let Some(started) = job.started_ms {
+        let elapsed = time::since(look, started);
+        tail += &format!("  {}", time::length(elapsed));
+        if done >= 3 && done < job.items.total {
+            let left = elapsed / u64::from(done) * u64::from(job.items.total - done);
+            tail += &format!(", about {} left", roughly(left));
+        }
+    } else {
+        tail += &format!("  {}", show::job_state(job));
+    }
+    let head = format!("job {} ", job.id);
+    let room = look
+        .columns()
+        .saturating_sub(text::width(&head) + BAR_COLUMNS + 1);
+    let bar = show::bar(look, &job.items, BAR_COLUMNS);
+    format!("{head}{bar}{}", text::fit(&tail, room))
+}
+
+/// Prints a length of time as an estimate deserves: in whole seconds.
+fn roughly(ms: u64) -> String {
+    match ms.div_ceil(1_000) {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds => time::length(seconds * 1_000),
+    }
+}
+
+/// Says how waiting ended, and what to look at.
+pub(crate) fn ending(look: &Look, ended: &Ended) -> String {
+    let job = ended.job();
+    let name = look.line(&job.name, 30);
+    let status = look.paint(Tone::of_state(&job.status), &job.status);
+    let mut out = format!(
+        "job {} ({name}) {status}: {}",
+        job.id,
+        show::counts_line(&job.items)
+    );
+    if let (Some(start), Some(end)) = (job.started_ms, job.ended_ms) {
+        let took = u64::try_from(end.saturating_sub(start)).unwrap_or(0);
+        out += &format!(", in {}", time::length(took));
+    }
+    out.push('\n');
+    let hint = look.paint(Tone::Warn, "hint:");
+    match ended.exit() {
+        Exit::JobFailed => {
+            out += &format!(
+                "{hint} tessera frames {} --state failed, then tessera log\n",
+                job.id
+            );
+        }
+        Exit::TimedOut => {
+            out += &format!(
+                "{hint} the time is over and the job goes on; tessera why {}\n",
+                job.id
+            );
+        }
+        _ => {}
+    }
+    out
+}

@@ -1,0 +1,164 @@
+//! What came of actions, tokens, cleanup, and who you are.
+
+use super::Facts;
+use crate::out::table::{Cell, Column, Table};
+use crate::out::{Look, Tone, text, time};
+use tessera_api::types::{
+    ActionReply, Changed, CleanupReply, Info, JoinToken, NewToken, TargetResult, Token,
+};
+
+/// Jobs that a clean-up lists.
+const CLEANED_SHOWN_MAX: usize = 20;
+
+/// Prints what was done to which target; refusals are printed as errors elsewhere.
+#[must_use]
+pub fn actions(look: &Look, done: &str, reply: &ActionReply) -> String {
+    let line = |result: &TargetResult| {
+        let changed = result.ok.as_ref()?;
+        let target = text::safe(&result.target).into_owned();
+        Some(format!(
+            "{} {target}{}\n",
+            look.paint(Tone::Good, done),
+            amount(*changed)
+        ))
+    };
+    reply.results.iter().filter_map(line).collect()
+}
+
+fn amount(changed: Changed) -> String {
+    let items = (changed.items > 0).then(|| time::count(u64::from(changed.items), "frame"));
+    let instances =
+        (changed.instances > 0).then(|| time::count(u64::from(changed.instances), "instance"));
+    match (items, instances) {
+        (Some(items), Some(instances)) => format!(" ({items}, {instances})"),
+        (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
+        (None, None) => String::new(),
+    }
+}
+
+/// Prints who the farm takes the caller for.
+#[must_use]
+pub fn info(look: &Look, info: &Info) -> String {
+    let mut facts = Facts::default();
+    facts.add(
+        "you are",
+        format!("{} ({})", info.caller.name, info.caller.proof),
+    );
+    let rights = if info.caller.is_admin {
+        "administrator: everything"
+    } else {
+        "your own jobs"
+    };
+    facts.add("you may act on", rights);
+    facts.add("farm", format!("{} ({})", info.farm_name, info.farm_id));
+    facts.add(
+        "supervisor",
+        format!("version {}, API {}", info.version, info.api),
+    );
+    facts.add_some("address", info.address.clone());
+    facts.add("CA SHA-256", info.ca_sha256.clone());
+    facts.print(look)
+}
+
+/// Prints a token that was made: the only time that it is shown.
+#[must_use]
+pub fn new_token(look: &Look, token: &NewToken) -> String {
+    let mut facts = Facts::default();
+    facts.add("token", token.token.clone());
+    facts.add("id", token.id.clone());
+    facts.add("of", token.user.clone());
+    facts.add_some(
+        "good until",
+        token.expires_ms.map(|at| time::day_and_time(look, at)),
+    );
+    let once = "It is shown this once; what is kept of it is a hash.\n";
+    facts.print(look) + &look.paint(Tone::Dim, once)
+}
+
+/// Prints a list of tokens.
+#[must_use]
+pub fn tokens(look: &Look, tokens: &[Token]) -> String {
+    if tokens.is_empty() {
+        return "no tokens\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        Column::left("ID"),
+        Column::flexible("USER"),
+        Column::left("RIGHTS"),
+        Column::left("MADE"),
+        Column::left("USED"),
+        Column::left("GOOD UNTIL"),
+        Column::flexible("NOTE"),
+    ]);
+    for token in tokens {
+        let is_over = token.expires_ms.is_some_and(|at| at <= look.now_ms);
+        let until = token
+            .expires_ms
+            .map(|at| time::day_and_time(look, at))
+            .unwrap_or_default();
+        table.row([
+            Cell::from(&token.id),
+            Cell::from(&token.user),
+            Cell::from(if token.admin { "admin" } else { "own" }),
+            Cell::from(time::ago(look, token.created_ms)),
+            Cell::from(
+                token
+                    .last_used_ms
+                    .map_or_else(|| "never".to_owned(), |at| time::ago(look, at)),
+            ),
+            Cell::toned(if is_over { Tone::Bad } else { Tone::Plain }, until),
+            Cell::from(&token.note),
+        ]);
+    }
+    table.print(look)
+}
+
+/// Prints a join string; alone on stdout when that is no terminal.
+#[must_use]
+pub fn join_token(look: &Look, token: &JoinToken) -> String {
+    let string = text::safe(&token.join_string);
+    if !look.is_terminal() {
+        return format!("{string}\n");
+    }
+    format!(
+        "on the new host, as root:\n\n  tessera join '{string}'\n\ngood once, until {}\n",
+        time::day_and_time(look, token.expires_ms)
+    )
+}
+
+/// Prints what a clean-up removed, or would.
+#[must_use]
+pub fn cleanup(look: &Look, reply: &CleanupReply) -> String {
+    let mut table = Table::new(&[
+        Column::right("JOB"),
+        Column::flexible("NAME"),
+        Column::flexible("USER"),
+        Column::left("ENDED"),
+        Column::right("LOGS"),
+    ]);
+    for job in reply.jobs.iter().take(CLEANED_SHOWN_MAX) {
+        table.row([
+            Cell::from(job.id.to_string()),
+            Cell::from(&job.name),
+            Cell::from(&job.user),
+            Cell::from(time::ago(look, job.ended_ms)),
+            Cell::from(time::size(job.log_bytes)),
+        ]);
+    }
+    let more = reply.jobs_removed.saturating_sub(CLEANED_SHOWN_MAX as u64);
+    let mut out = table.print(look);
+    if more > 0 {
+        out += &format!("… and {}\n", time::count(more, "more job"));
+    }
+    let verb = if reply.dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
+    out + &format!(
+        "{verb} {}, {} of logs, {} of history\n",
+        time::count(reply.jobs_removed, "job"),
+        time::size(reply.log_bytes),
+        time::count(reply.events_removed, "line")
+    )
+}

@@ -1,0 +1,283 @@
+//! Jobs.
+
+use super::Facts;
+use crate::out::table::{Cell, Column, Table};
+use crate::out::{Look, Tone, text, time};
+use tessera_api::types::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
+
+/// Answers the word to show for a job's state: *failing* and *retrying* are shown, not stored.
+#[must_use]
+pub fn job_state(job: &JobSummary) -> &str {
+    if job.is_failing {
+        "failing"
+    } else if job.is_retrying {
+        "retrying"
+    } else {
+        &job.status
+    }
+}
+
+/// Answers how many items have ended.
+#[must_use]
+pub fn items_ended(counts: &ItemCounts) -> u32 {
+    counts
+        .complete
+        .saturating_add(counts.failed)
+        .saturating_add(counts.killed)
+}
+
+/// Prints a list of jobs.
+#[must_use]
+pub fn jobs(look: &Look, page: &Jobs) -> String {
+    if page.jobs.is_empty() {
+        return "no jobs\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        Column::right("ID"),
+        Column::flexible("NAME"),
+        Column::flexible("USER"),
+        Column::left("STATE"),
+        Column::right("PRI"),
+        Column::right("RUN"),
+        Column::right("DONE"),
+        Column::right("TIME"),
+        Column::left("SUBMITTED"),
+    ]);
+    for job in &page.jobs {
+        let done = format!("{}/{}", items_ended(&job.items), job.items.total);
+        let failed = job.items.failed > 0;
+        table.row([
+            Cell::from(job.id.to_string()),
+            Cell::from(&job.name),
+            Cell::from(&job.user),
+            Cell::state(job_state(job)),
+            Cell::from(job.priority.to_string()),
+            Cell::from(job.items.running.to_string()),
+            Cell::toned(if failed { Tone::Bad } else { Tone::Plain }, done),
+            Cell::from(run_time(look, job).unwrap_or_default()),
+            Cell::toned(Tone::Dim, time::ago(look, job.submitted_ms)),
+        ]);
+    }
+    let mut out = table.print(look);
+    if page.next.is_some() && look.is_terminal() {
+        out += &look.paint(Tone::Dim, "there are more: --limit N or --all\n");
+    }
+    out
+}
+
+fn run_time(look: &Look, job: &JobSummary) -> Option<String> {
+    let start = job.started_ms?;
+    let end = job.ended_ms.unwrap_or(look.now_ms);
+    Some(time::length(
+        u64::try_from(end.saturating_sub(start)).unwrap_or(0),
+    ))
+}
+
+/// Prints everything about a job but its items.
+#[must_use]
+pub fn job(look: &Look, detail: &JobDetail) -> String {
+    let job = &detail.job;
+    let state = job_state(job);
+    let name = look.line(&job.name, look.columns().saturating_sub(30));
+    let mut out = format!(
+        "{} {} {}\n",
+        look.paint(Tone::Bold, &format!("job {}", job.id)),
+        name,
+        look.paint(Tone::of_state(state), state)
+    );
+    let mut facts = Facts::default();
+    facts.add("owner", format!("{} ({})", job.user, detail.proof));
+    facts.add("command", text::command(&detail.spec.command));
+    facts.add(
+        if job.kind == "cmdrange" {
+            "frames"
+        } else {
+            "items"
+        },
+        counts_line(&job.items),
+    );
+    frames_facts(&mut facts, &detail.spec);
+    facts.add("priority", job.priority.to_string());
+    facts.add(
+        "instances",
+        format!("{} of {} on a host", job.running_instances, job.cpus),
+    );
+    facts.add(
+        "submitted",
+        format!(
+            "{} ({})",
+            time::day_and_time(look, job.submitted_ms),
+            time::ago(look, job.submitted_ms)
+        ),
+    );
+    facts.add_some(
+        "started",
+        job.started_ms.map(|at| time::day_and_time(look, at)),
+    );
+    facts.add_some("ended", job.ended_ms.map(|at| time::day_and_time(look, at)));
+    facts.add_some("took", run_time(look, job));
+    place_facts(&mut facts, &detail.spec);
+    limit_facts(&mut facts, &detail.spec);
+    if !detail.hosts.is_empty() {
+        facts.add("runs on", detail.hosts.join(", "));
+    }
+    out += &facts.print(look);
+    let instances = instances(look, job.id, &detail.instances);
+    if !instances.is_empty() {
+        out.push('\n');
+        out += &instances;
+    }
+    out
+}
+
+fn frames_facts(facts: &mut Facts, spec: &SpecView) {
+    let Some(range) = &spec.range else { return };
+    let mut said = range.clone();
+    match (spec.chunk, spec.partitions) {
+        (Some(chunk), _) if chunk > 1 => said += &format!(", {chunk} a process"),
+        (_, Some(parts)) => said += &format!(", in {parts} parts"),
+        _ => {}
+    }
+    if let Some(order) = spec.order.as_deref().filter(|order| *order != "ascend") {
+        said += &format!(", {order} order");
+    }
+    if let Some(padding) = spec.padding.filter(|padding| *padding > 0) {
+        said += &format!(", {padding} digits");
+    }
+    facts.add("range", said);
+}
+
+fn place_facts(facts: &mut Facts, spec: &SpecView) {
+    facts.add(
+        "directory",
+        spec.cwd
+            .clone()
+            .unwrap_or_else(|| "the account's home".to_owned()),
+    );
+    facts.add("umask", spec.umask.clone());
+    if !spec.env.is_empty() {
+        let shown: Vec<String> = spec
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        facts.add("env", shown.join(" "));
+    }
+    if !spec.hosts.is_empty() {
+        facts.add("hosts", spec.hosts.join(", "));
+    }
+    if !spec.omithosts.is_empty() {
+        facts.add("omithosts", spec.omithosts.join(", "));
+    }
+    if !spec.waitfor.is_empty() {
+        let ids: Vec<String> = spec.waitfor.iter().map(u64::to_string).collect();
+        facts.add("waitfor", ids.join(", "));
+    }
+    if !spec.notes.is_empty() {
+        facts.add("notes", spec.notes.clone());
+    }
+}
+
+fn limit_facts(facts: &mut Facts, spec: &SpecView) {
+    if spec.retrywork > 0 {
+        let pause = match spec.retryworkdelay_ms {
+            0 => String::new(),
+            ms => format!(", {} apart", time::length(ms)),
+        };
+        facts.add("retrywork", format!("{}{pause}", spec.retrywork));
+    }
+    if spec.retrysubjob > 0 {
+        facts.add("retrysubjob", spec.retrysubjob.to_string());
+    }
+    let limits = [
+        ("timelimit", "an instance", spec.timelimit_ms),
+        ("timelimit", "a frame", spec.agendatimelimit_ms),
+        ("timelimit", "of silence", spec.silence_limit_ms),
+    ];
+    for (label, of, ms) in limits {
+        facts.add_some(label, ms.map(|ms| format!("{} {of}", time::length(ms))));
+    }
+    facts.add_some("progress", spec.progress.clone());
+}
+
+/// Prints how many items are in which state: `57 complete, 2 running, 41 pending of 100`.
+#[must_use]
+pub fn counts_line(counts: &ItemCounts) -> String {
+    let each = [
+        (counts.complete, "complete"),
+        (counts.failed, "failed"),
+        (counts.killed, "killed"),
+        (counts.running, "running"),
+        (counts.suspended, "suspended"),
+        (counts.waiting, "waiting"),
+        (counts.blocked, "blocked"),
+        (counts.pending, "pending"),
+    ];
+    let some: Vec<String> = each
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    if some.len() == 1 {
+        return some.join("");
+    }
+    format!("{} of {}", some.join(", "), counts.total)
+}
+
+fn instances(look: &Look, job: u64, rows: &[InstanceRow]) -> String {
+    let mut table = Table::new(&[
+        Column::left("INSTANCE"),
+        Column::left("STATE"),
+        Column::flexible("HOST"),
+        Column::left("AS"),
+        Column::right("ITEM"),
+        Column::left("SINCE"),
+        Column::flexible("REASON"),
+    ]);
+    for row in rows {
+        table.row([
+            Cell::from(format!("{job}.{}", row.instance)),
+            Cell::state(&row.status),
+            Cell::from(row.host.as_deref().unwrap_or("")),
+            Cell::from(row.account.as_deref().unwrap_or("")),
+            Cell::from(
+                row.item
+                    .map(|item| format!("#{}", item + 1))
+                    .unwrap_or_default(),
+            ),
+            Cell::toned(
+                Tone::Dim,
+                row.since_ms
+                    .map(|at| time::ago(look, at))
+                    .unwrap_or_default(),
+            ),
+            Cell::from(row.reason.as_deref().unwrap_or("")),
+        ]);
+    }
+    table.print(look)
+}
+
+/// Prints a bar of the items of a job for so many columns: done, failed, running, to come.
+#[must_use]
+pub fn bar(look: &Look, counts: &ItemCounts, columns: usize) -> String {
+    let total = u64::from(counts.total).max(1);
+    let room = u64::try_from(columns).unwrap_or(u64::MAX);
+    let upto = |items: u32| {
+        usize::try_from(u64::from(items) * room / total)
+            .unwrap_or(columns)
+            .min(columns)
+    };
+    let bad = upto(counts.failed.saturating_add(counts.killed));
+    let ended = upto(items_ended(counts));
+    let active = upto(
+        items_ended(counts)
+            .saturating_add(counts.running)
+            .saturating_add(counts.suspended),
+    );
+    let good = ended.saturating_sub(bad);
+    let mut out = look.paint(Tone::Good, &"█".repeat(good));
+    out += &look.paint(Tone::Bad, &"▓".repeat(ended - good));
+    out += &look.paint(Tone::Active, &"▒".repeat(active - ended));
+    out += &look.paint(Tone::Dim, &"░".repeat(columns - active));
+    out
+}

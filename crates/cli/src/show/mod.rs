@@ -1,0 +1,58 @@
+//! What people see: data of the API in, text out. Everything here is a pure function of the data and the [`Look`].
+
+mod farm;
+mod hosts;
+mod items;
+mod jobs;
+#[cfg(test)]
+mod tests;
+mod why;
+
+pub use farm::{actions, cleanup, info, join_token, new_token, tokens};
+pub use hosts::{host, hosts};
+pub use items::{attempts, history, items};
+pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
+pub use why::{host_why, why};
+
+use crate::out::{Look, text};
+
+/// Columns of the labels of a description.
+const LABEL_COLUMNS: usize = 12;
+
+/// A description: labels and values, one a line, long values wrapped beside their label.
+#[derive(Debug, Default)]
+struct Facts {
+    lines: Vec<(&'static str, String)>,
+}
+
+impl Facts {
+    fn add(&mut self, label: &'static str, value: impl Into<String>) {
+        self.lines.push((label, value.into()));
+    }
+
+    fn add_some(&mut self, label: &'static str, value: Option<impl Into<String>>) {
+        if let Some(value) = value {
+            self.add(label, value);
+        }
+    }
+
+    fn print(&self, look: &Look) -> String {
+        let room = look.columns().saturating_sub(LABEL_COLUMNS + 1).max(20);
+        let mut out = String::new();
+        for (label, value) in &self.lines {
+            let value = text::safe(value);
+            let lines = if look.is_terminal() {
+                text::wrap(&value, room)
+            } else {
+                vec![value.into_owned()]
+            };
+            for (n, line) in lines.iter().enumerate() {
+                let label = if n == 0 { *label } else { "" };
+                let line = format!("{label:LABEL_COLUMNS$} {line}");
+                out += line.trim_end();
+                out.push('\n');
+            }
+        }
+        out
+    }
+}

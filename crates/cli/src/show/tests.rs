@@ -1,0 +1,427 @@
+//! What people see, at 80 columns and piped, with names that would rather not be shown.
+
+use super::{
+    actions, attempts, cleanup, history, host, hosts, info, items, job, jobs, tokens, why,
+};
+use crate::out::{Look, text};
+use std::collections::BTreeMap;
+use tessera_api::types::{
+    ActionReply, AttemptRow, Caller, Changed, CleanedJob, CleanupReply, EndView, Event, HostDetail,
+    HostRow, Info, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary, Jobs, Reason,
+    RunningRow, SpecView, TargetResult, Token, Why,
+};
+use tessera_api::{ApiError, ErrorCode};
+
+const NOW: i64 = 1_795_413_785_000;
+
+fn look(width: Option<usize>) -> Look {
+    Look {
+        width,
+        colour: false,
+        now_ms: NOW,
+        zone: jiff::tz::TimeZone::UTC,
+    }
+}
+
+fn both(print: impl Fn(&Look) -> String) -> String {
+    let terminal = print(&look(Some(80)));
+    for line in terminal.lines() {
+        assert!(text::width(line) <= 80, "too wide: {line}");
+        assert!(
+            !line.chars().any(char::is_control),
+            "control characters: {line:?}"
+        );
+    }
+    format!(
+        "--- 80 columns\n{terminal}--- piped\n{}",
+        print(&look(None))
+    )
+}
+
+fn summary(id: u64, name: &str, status: &str) -> JobSummary {
+    JobSummary {
+        id,
+        name: name.into(),
+        user: "mia".into(),
+        kind: "cmdrange".into(),
+        status: status.into(),
+        priority: 50,
+        cpus: 4,
+        running_instances: 2,
+        items: ItemCounts {
+            total: 100,
+            complete: 57,
+            running: 2,
+            pending: 41,
+            ..ItemCounts::default()
+        },
+        submitted_ms: NOW - 3_700_000,
+        started_ms: Some(NOW - 3_600_000),
+        ..JobSummary::default()
+    }
+}
+
+fn page() -> Jobs {
+    let failing = JobSummary {
+        is_failing: true,
+        items: ItemCounts {
+            total: 10,
+            complete: 5,
+            failed: 1,
+            pending: 4,
+            ..ItemCounts::default()
+        },
+        ..summary(
+            12_345,
+            "shot_020 comp with a name that goes on and on and on",
+            "running",
+        )
+    };
+    let hostile = JobSummary {
+        user: "eve".into(),
+        ended_ms: Some(NOW - 5_000),
+        ..summary(
+            7,
+            "\x1b[2J\x1b]0;pwn\x07\u{202e}gpj.exe\nerror: nice try",
+            "complete",
+        )
+    };
+    Jobs {
+        jobs: vec![failing, summary(12, "漢字 shot", "running"), hostile],
+        next: Some("x".into()),
+    }
+}
+
+#[test]
+fn jobs_are_listed() {
+    insta::assert_snapshot!(both(|look| jobs(look, &page())));
+    assert_eq!(jobs(&look(None), &Jobs::default()), "no jobs\n");
+}
+
+#[test]
+fn jobs_as_json_are_the_api_types() {
+    insta::assert_snapshot!(serde_json::to_string_pretty(&page().jobs[1]).expect("JSON"));
+}
+
+#[test]
+fn a_job_is_described() {
+    let detail = JobDetail {
+        job: summary(12, "shot_010", "running"),
+        spec: SpecView {
+            name: "shot_010".into(),
+            kind: "cmdrange".into(),
+            command: ["blender", "-b", "my shot.blend", "-f", "QB_FRAME_NUMBER"].map(String::from).to_vec(),
+            range: Some("1-100".into()),
+            chunk: Some(5),
+            order: Some("binary".into()),
+            padding: Some(4),
+            env: BTreeMap::from([("OCIO".into(), "/x/\x1bconfig.ocio".into())]),
+            cwd: Some("/shots/010".into()),
+            umask: "022".into(),
+            retrywork: 2,
+            retryworkdelay_ms: 30_000,
+            agendatimelimit_ms: Some(3_600_000),
+            waitfor: vec![11],
+            notes: "a note that is long enough to be wrapped beside its label when it is shown to a person".into(),
+            ..SpecView::default()
+        },
+        instances: vec![
+            InstanceRow {
+                instance: 0,
+                status: "running".into(),
+                host: Some("rnd001".into()),
+                account: Some("mia".into()),
+                item: Some(57),
+                since_ms: Some(NOW - 60_000),
+                ..InstanceRow::default()
+            },
+            InstanceRow {
+                instance: 1,
+                status: "badlogin".into(),
+                reason: Some("there is no account mia on rnd002".into()),
+                ..InstanceRow::default()
+            },
+        ],
+        hosts: vec!["rnd001".into()],
+        proof: "peer uid 1000".into(),
+    };
+    insta::assert_snapshot!(both(|look| job(look, &detail)));
+}
+
+fn item(index: u32, status: &str) -> ItemRow {
+    ItemRow {
+        index,
+        name: (index + 1).to_string(),
+        status: status.into(),
+        attempt: 1,
+        host: Some("rnd001".into()),
+        account: Some("mia".into()),
+        elapsed_ms: Some(83_000),
+        peak_memory: Some(1 << 30),
+        ..ItemRow::default()
+    }
+}
+
+#[test]
+fn frames_are_listed() {
+    let failed = EndView {
+        text: "exit 1".into(),
+        outcome: "failed".into(),
+        kind: "exit".into(),
+        ..EndView::default()
+    };
+    let rows = [
+        item(0, "complete"),
+        ItemRow {
+            end: Some(failed),
+            attempt: 3,
+            ..item(1, "failed")
+        },
+        ItemRow {
+            progress: Some(42),
+            ..item(2, "running")
+        },
+        ItemRow {
+            waits_until_ms: Some(NOW + 20_000),
+            ..item(3, "waiting")
+        },
+        ItemRow {
+            index: 4,
+            name: "5-9".into(),
+            status: "pending".into(),
+            ..ItemRow::default()
+        },
+    ];
+    insta::assert_snapshot!(both(|look| items(look, &rows, true)));
+}
+
+#[test]
+fn attempts_are_listed() {
+    let end = EndView {
+        text: "signal 9 (KILL)".into(),
+        outcome: "failed".into(),
+        kind: "signal".into(),
+        ..EndView::default()
+    };
+    let rows = [
+        AttemptRow {
+            attempt: 1,
+            host: "rnd001".into(),
+            account: "mia".into(),
+            started_ms: Some(NOW - 90_000),
+            elapsed_ms: Some(61_000),
+            cpu_ms: Some(59_400),
+            peak_memory: Some(3 << 30),
+            printed_out: 10_000,
+            leftovers: 2,
+            end: Some(end),
+            ..AttemptRow::default()
+        },
+        AttemptRow {
+            attempt: 2,
+            host: "rnd002".into(),
+            account: "mia".into(),
+            counted: true,
+            ..AttemptRow::default()
+        },
+    ];
+    insta::assert_snapshot!(both(|look| attempts(look, &rows)));
+}
+
+#[test]
+fn history_is_told_in_order() {
+    let event = |kind: &str, text: &str| Event {
+        at_ms: NOW - 60_000,
+        kind: kind.into(),
+        job: Some(12),
+        text: text.into(),
+        ..Event::default()
+    };
+    let events = [
+        Event {
+            actor: Some("mia".into()),
+            ..event("job.submitted", "submitted: 100 frames")
+        },
+        Event {
+            item: Some(6),
+            attempt: Some(2),
+            host: Some("rnd001".into()),
+            ..event("item.assigned", "")
+        },
+        Event {
+            item: Some(6),
+            attempt: Some(2),
+            status: Some("failed".into()),
+            ..event("item.ended", "exit 1\x1b[31m")
+        },
+    ];
+    insta::assert_snapshot!(both(|look| history(look, 12, &events)));
+}
+
+fn host_row(name: &str, status: &str) -> HostRow {
+    HostRow {
+        id: "00010203-0405-0607-0809-0a0b0c0dfeff".into(),
+        name: name.into(),
+        status: status.into(),
+        slots: 16,
+        used_slots: 3,
+        mode: "user".into(),
+        properties: BTreeMap::from([
+            ("host.os".into(), "linux".into()),
+            ("host.architecture".into(), "x86_64".into()),
+        ]),
+        resources: BTreeMap::from([("host.memory".into(), 65_536)]),
+        version: "0.1.0".into(),
+        last_seen_ms: Some(NOW - 4_000),
+        ..HostRow::default()
+    }
+}
+
+#[test]
+fn hosts_are_listed_and_described() {
+    let rows = [
+        HostRow {
+            is_locked: true,
+            ..host_row("rnd001", "up")
+        },
+        HostRow {
+            mode: "proxy".into(),
+            account: Some("tessera-job".into()),
+            ..host_row("rnd002.studio.example", "away")
+        },
+        HostRow {
+            reason: Some("its clock is 90 s ahead".into()),
+            ..host_row("rnd003", "panic")
+        },
+    ];
+    insta::assert_snapshot!("hosts", both(|look| hosts(look, &rows)));
+    let running = RunningRow {
+        job: 12,
+        name: "shot_010".into(),
+        user: "mia".into(),
+        account: Some("mia".into()),
+        item_name: Some("7".into()),
+        since_ms: Some(NOW - 60_000),
+        ..RunningRow::default()
+    };
+    let detail = HostDetail {
+        host: rows[0].clone(),
+        running: vec![running],
+    };
+    insta::assert_snapshot!("host", both(|look| host(look, &detail)));
+}
+
+#[test]
+fn reasons_are_told_with_what_would_help() {
+    let reason = |kind: &str, count: u32, said: &str| Reason {
+        kind: kind.into(),
+        count,
+        text: said.into(),
+        ..Reason::default()
+    };
+    let answer = Why {
+        job: 12,
+        status: "pending".into(),
+        summary: "no host can take an instance of it now; the next free slot of 2 hosts will"
+            .into(),
+        reasons: vec![
+            Reason {
+                hosts: (1..12).map(|n| format!("rnd{n:03}")).collect(),
+                ..reason("no_free_slot", 11, "all slots are in use")
+            },
+            Reason {
+                hint: Some("tessera unlock rnd042".into()),
+                ..reason("host_locked", 1, "locked by somebody")
+            },
+            reason("waitfor", 0, "it waits for job 11"),
+        ],
+    };
+    insta::assert_snapshot!(both(|look| why(look, &answer)));
+}
+
+#[test]
+fn what_was_done_is_said() {
+    let reply = ActionReply {
+        results: vec![
+            TargetResult {
+                target: "12:1-10".into(),
+                ok: Some(Changed {
+                    items: 10,
+                    instances: 0,
+                }),
+                error: None,
+            },
+            TargetResult {
+                target: "13".into(),
+                ok: None,
+                error: Some(ApiError::new(ErrorCode::NotFound, "there is no job 13")),
+            },
+            TargetResult {
+                target: "14.0".into(),
+                ok: Some(Changed {
+                    items: 1,
+                    instances: 1,
+                }),
+                error: None,
+            },
+        ],
+    };
+    insta::assert_snapshot!(actions(&look(None), "killed", &reply), @r"
+    killed 12:1-10 (10 frames)
+    killed 14.0 (1 frame, 1 instance)
+    ");
+}
+
+#[test]
+fn tokens_cleanup_and_who_you_are() {
+    let token = |id: &str| Token {
+        id: id.into(),
+        user: "mia".into(),
+        note: "laptop\x1b[2J".into(),
+        created_ms: NOW - 86_400_000 * 3,
+        expires_ms: Some(NOW - 1),
+        ..Token::default()
+    };
+    insta::assert_snapshot!(
+        "tokens",
+        both(|look| tokens(
+            look,
+            &[
+                token("3f2a"),
+                Token {
+                    admin: true,
+                    ..token("77aa")
+                }
+            ]
+        ))
+    );
+    let cleaned = CleanedJob {
+        id: 3,
+        name: "old".into(),
+        user: "mia".into(),
+        ended_ms: NOW - 86_400_000 * 40,
+        log_bytes: 1 << 20,
+    };
+    let reply = CleanupReply {
+        dry_run: true,
+        jobs: vec![cleaned],
+        jobs_removed: 25,
+        log_bytes: 5 << 20,
+        events_removed: 900,
+    };
+    insta::assert_snapshot!("cleanup", both(|look| cleanup(look, &reply)));
+    let who = Info {
+        farm_id: "00010203-0405-0607-0809-0a0b0c0dfeff".into(),
+        farm_name: "tessera".into(),
+        version: "0.1.0".into(),
+        api: 1,
+        caller: Caller {
+            name: "mia".into(),
+            proof: "peer uid 1000".into(),
+            is_admin: false,
+        },
+        ca_sha256: "ab".repeat(32),
+        ..Info::default()
+    };
+    insta::assert_snapshot!("info", both(|look| info(look, &who)));
+}

@@ -1,0 +1,86 @@
+//! Runs the daemons: turns what the command line said into their own options.
+
+use crate::leash;
+use std::error::Error;
+use std::io::IsTerminal as _;
+use tessera_cli::CliError;
+use tessera_cli::daemon::{SupervisorOptions, WorkerMode, WorkerOptions};
+use tracing_subscriber::EnvFilter;
+
+/// The variable that says how much the daemons log.
+const LOG_VARIABLE: &str = "TESSERA_LOG";
+/// How much they log otherwise.
+const LOG_DEFAULT: &str = "info";
+/// Threads for the sockets of the supervisor; its core has its own.
+const SUPERVISOR_THREADS: usize = 2;
+
+/// Runs the supervisor until it is asked to end.
+pub(crate) fn supervisor(options: SupervisorOptions) -> Result<(), CliError> {
+    begin(options.ends_with_parent);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(SUPERVISOR_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed(format!("can't start: {error}")))?;
+    let options = tessera_supervisor::Options {
+        state: options.state,
+        listen: options.listen,
+        socket: options.socket,
+        config: options.config,
+    };
+    runtime
+        .block_on(tessera_supervisor::run(options))
+        .map_err(|error| failure("supervisor", &error))
+}
+
+/// Runs the worker until it is asked to end.
+pub(crate) fn worker(options: WorkerOptions) -> Result<(), CliError> {
+    begin(options.ends_with_parent);
+    let mode = match options.mode {
+        WorkerMode::Desktop => tessera_worker::Mode::Desktop,
+        WorkerMode::Service => tessera_worker::Mode::Service {
+            launcher_socket: options.launcher_socket,
+        },
+    };
+    let options = tessera_worker::Options {
+        state: options.state,
+        mode,
+        supervisor: options.supervisor,
+        slots: options.slots,
+        name: options.name,
+        launch_binary: options.launch,
+        config: options.config,
+    };
+    let run = async {
+        tessera_worker::run(options)
+            .await
+            .map_err(|error| failure("worker", &error))
+    };
+    crate::in_runtime(run)
+}
+
+/// Starts to log, and to end with the parent if that is wanted.
+fn begin(ends_with_parent: bool) {
+    let filter =
+        EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    log.with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    if ends_with_parent {
+        leash::hold();
+    }
+}
+
+/// Makes the error of a daemon that can't run, with what caused it.
+fn failure(daemon: &str, error: &dyn Error) -> CliError {
+    let mut made = CliError::failed(format!("the {daemon} can't run: {error}"));
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        made.details.push(error.to_string());
+        cause = error.source();
+    }
+    made
+}

@@ -1,0 +1,40 @@
+//! The one program of the farm for everything that needs no privilege: reads the command line with `cli`, then runs
+//! the daemon or the enrolment that it asks for.
+#![forbid(unsafe_code)]
+
+mod config;
+mod daemons;
+mod join;
+mod leash;
+
+use std::process::ExitCode;
+use tessera_cli::{CliError, Outcome};
+
+fn main() -> ExitCode {
+    let left = match tessera_cli::run(std::env::args_os()) {
+        Outcome::Done(exit) => return exit.into(),
+        left => left,
+    };
+    tessera_wire::install_crypto_provider();
+    let result = match left {
+        Outcome::Done(_) => Ok(()),
+        Outcome::Supervisor(options) => daemons::supervisor(options),
+        Outcome::Worker(options) => daemons::worker(options),
+        Outcome::Join(options) => in_runtime(join::join(options)),
+        Outcome::Config(options) => config::answer(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tessera_cli::complain(&error).into(),
+    }
+}
+
+/// Runs a future in this thread.
+fn in_runtime<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| CliError::failed(format!("can't start: {error}")))?
+        .block_on(future)
+}

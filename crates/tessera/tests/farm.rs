@@ -1,0 +1,491 @@
+//! The whole program as a person uses it: a farm of an ordinary user with the real daemons, and the command line on it.
+//!
+//! As root everything runs as `nobody`, since a desktop worker refuses root. Both programs must have been built:
+//! `tessera-launch` is looked for beside `tessera`; without it the tests are skipped, in CI they fail.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+const NOBODY: u32 = 65_534;
+
+/// A folder with both programs that an ordinary user can run, and a home for that user.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// Makes one; nothing when `tessera-launch` was not built.
+    fn new() -> Option<Self> {
+        let tessera = PathBuf::from(env!("CARGO_BIN_EXE_tessera"));
+        let launch = tessera.with_file_name("tessera-launch");
+        if !launch.exists() {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "{} was not built",
+                launch.display()
+            );
+            eprintln!("skipped: {} was not built", launch.display());
+            return None;
+        }
+        let folder = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .expect("a folder");
+        for program in [&tessera, &launch] {
+            let copy = folder.path().join(program.file_name().expect("a name"));
+            fs::copy(program, &copy).expect("copied");
+        }
+        let home = folder.path().join("home");
+        fs::create_dir(&home).expect("a home");
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY)).expect("given away");
+        }
+        Some(Self { folder })
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.folder.path().join("tessera"));
+        command.args(words).env_clear().current_dir(self.home());
+        command
+            .env("HOME", self.home())
+            .env("TMPDIR", self.home())
+            .env("PATH", "/usr/bin:/bin");
+        command.stdin(Stdio::null());
+        if nix::unistd::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("it runs")
+    }
+
+    /// Runs a command and answers its exit code and output.
+    fn ask(&self, words: &[&str]) -> (i32, String) {
+        let output = self.run(words);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        if code != 0 {
+            eprintln!(
+                "{words:?}: {code}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        (code, text)
+    }
+
+    /// Answers the processes that have to do with this place: their ids and command lines.
+    fn processes(&self) -> Vec<(i32, String)> {
+        let entries = fs::read_dir("/proc").expect("/proc").flatten();
+        let line = |entry: fs::DirEntry| {
+            let path = entry.path();
+            let exe = fs::read_link(path.join("exe")).unwrap_or_default();
+            let words = fs::read(path.join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            let here = self.folder.path();
+            let is_ours = exe.starts_with(here) || words.contains(&*here.to_string_lossy());
+            let pid = entry.file_name().to_string_lossy().parse().ok()?;
+            is_ours.then_some((pid, words))
+        };
+        entries.filter_map(line).collect()
+    }
+}
+
+impl Drop for Place {
+    /// Ends what a failed test has left.
+    fn drop(&mut self) {
+        for (pid, _) in self.processes() {
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid),
+                nix::sys::signal::Signal::SIGKILL,
+            );
+        }
+    }
+}
+
+/// A process that is ended when the test does.
+struct Running(Child);
+
+impl Running {
+    fn interrupt(&self) {
+        let pid = i32::try_from(self.0.id()).expect("a pid");
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGINT,
+        )
+        .expect("told");
+    }
+
+    fn wait(&mut self) -> i32 {
+        self.0.wait().expect("it ended").code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until something holds.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+fn farm(place: &Place) -> Running {
+    let log = fs::File::create(place.folder.path().join("up.log")).expect("a file");
+    let mut up = place.command(&["up", "--listen", "127.0.0.1:0", "--slots", "2"]);
+    let running = Running(
+        up.stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("it starts"),
+    );
+    let log = || fs::read_to_string(place.folder.path().join("up.log")).unwrap_or_default();
+    until("the farm is up or says why not", || {
+        log().contains("the farm is up") || log().contains("error:")
+    });
+    assert!(!log().contains("error:"), "{}", log());
+    running
+}
+
+#[test]
+fn jobs_go_through_the_whole_farm() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+
+    let (code, id) = place.ask(&[
+        "submit",
+        "--wait",
+        "--range",
+        "1-3",
+        "--padding",
+        "3",
+        "--",
+        "echo",
+        "frame",
+        "QB_FRAME_NUMBER",
+    ]);
+    assert_eq!((code, id.trim()), (0, "1"));
+    assert_eq!(place.ask(&["log", "1:2"]), (0, "frame 002\n".into()));
+    assert_eq!(
+        place.ask(&["log", "1#3", "--stream", "out"]),
+        (0, "frame 003\n".into())
+    );
+
+    assert_eq!(place.ask(&["submit", "--wait", "--", "false"]).0, 10);
+    assert_eq!(
+        place
+            .ask(&[
+                "submit",
+                "--wait",
+                "--timeout",
+                "1s",
+                "--grace",
+                "1s",
+                "--",
+                "sleep",
+                "600"
+            ])
+            .0,
+        12
+    );
+    assert_eq!(place.ask(&["kill", "3"]).0, 0);
+    assert_eq!(place.ask(&["wait", "3"]).0, 11);
+    assert_eq!(place.ask(&["kill", "3"]).0, 6);
+    assert_eq!(place.ask(&["kill", "99"]).0, 5);
+    assert_eq!(
+        place
+            .ask(&["submit", "--priority", "0", "--chunk", "0", "--", "true"])
+            .0,
+        2
+    );
+
+    let (code, text) = place.ask(&["jobs", "--json"]);
+    let jobs: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, jobs["jobs"].as_array().map(Vec::len)), (0, Some(3)));
+    let (_, text) = place.ask(&["frames", "1", "--json"]);
+    let frames: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(frames["items"][1]["name"], "2");
+    assert_eq!(frames["items"][1]["status"], "complete");
+    assert!(place.ask(&["hist", "1"]).1.contains("submitted"));
+    assert!(place.ask(&["why", "1"]).1.starts_with("job 1 is complete"));
+    assert_eq!(place.ask(&["doctor"]).0, 0);
+
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    until("nothing of the farm runs", || place.processes().is_empty());
+}
+
+#[test]
+fn bytes_are_raw_when_piped_and_keys_make_one_job() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let (code, id) = place.ask(&[
+        "submit",
+        "--wait",
+        "--key",
+        "k1",
+        "--",
+        "printf",
+        "\\033[31m\\377\\000x",
+    ]);
+    assert_eq!((code, id.trim()), (0, "1"));
+    assert_eq!(place.run(&["log", "1"]).stdout, b"\x1b[31m\xff\0x");
+    let (code, id) = place.ask(&[
+        "submit",
+        "--key",
+        "k1",
+        "--",
+        "printf",
+        "\\033[31m\\377\\000x",
+    ]);
+    assert_eq!((code, id.trim()), (0, "1"), "the same key made another job");
+    let (code, id) = place.ask(&["resubmit", "1", "--wait"]);
+    assert_eq!((code, id.trim()), (0, "2"));
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+}
+
+#[test]
+fn what_runs_goes_on_without_the_daemons_and_is_reported_later() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let mark = place.home().join("go").display().to_string();
+    let script = format!("echo before; while [ ! -e {mark} ]; do sleep 0.05; done; echo after");
+    assert_eq!(place.ask(&["submit", "--", "sh", "-c", &script]).0, 0);
+    until("it runs", || place.ask(&["log", "1"]).1 == "before\n");
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    fs::write(&mark, b"").expect("written");
+    let mut up = farm(&place);
+    assert_eq!(place.ask(&["wait", "1", "--timeout", "60s"]).0, 0);
+    assert_eq!(place.ask(&["log", "1"]), (0, "before\nafter\n".into()));
+    let (_, text) = place.ask(&["frames", "1#1", "--attempts", "--json"]);
+    let attempts: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(attempts["attempts"].as_array().map(Vec::len), Some(1));
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    until("nothing of the farm runs", || place.processes().is_empty());
+}
+
+fn folders(home: &Path) -> Vec<String> {
+    let entries = fs::read_dir(home).expect("a home").flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn the_demo_leaves_its_images_and_nothing_else() {
+    let Some(place) = Place::new() else { return };
+    let images = place.home().join("images");
+    let keep = images.display().to_string();
+    let (code, text) = place.ask(&[
+        "demo",
+        "--renderer",
+        "own",
+        "--frames",
+        "3",
+        "--keep",
+        &keep,
+        "--json",
+    ]);
+    assert_eq!(code, 0);
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(report["frames"].as_array().map(Vec::len), Some(3));
+    let mut found = folders(&images);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "contact-sheet.png",
+            "frame_0001.png",
+            "frame_0002.png",
+            "frame_0003.png"
+        ]
+    );
+    assert_eq!(folders(&place.home()), ["images"]);
+    until("nothing of the demo runs", || place.processes().is_empty());
+}
+
+#[test]
+fn a_demo_that_is_broken_off_leaves_nothing() {
+    let Some(place) = Place::new() else { return };
+    let mut demo = place.command(&["demo", "--renderer", "own", "--frames", "500"]);
+    let mut demo = Running(
+        demo.stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts"),
+    );
+    until("a frame is there", || {
+        let images = folders(&place.home())
+            .into_iter()
+            .filter(|name| !name.contains("farm"));
+        images
+            .into_iter()
+            .any(|name| place.home().join(name).join("frame_0001.png").exists())
+    });
+    demo.interrupt();
+    assert_eq!(demo.wait(), 130);
+    assert_eq!(folders(&place.home()), Vec::<String>::new());
+    until("nothing of the demo runs", || place.processes().is_empty());
+}
+#[test]
+fn another_host_joins_over_the_network() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let (code, string) = place.ask(&["join-string", "--minutes", "5"]);
+    assert_eq!(code, 0);
+    let other = place.home().join("other").display().to_string();
+    let words = [
+        "join",
+        string.trim(),
+        "--desktop",
+        "--state",
+        &other,
+        "--name",
+        "second",
+    ];
+    assert_eq!(place.ask(&words).0, 0);
+    assert_ne!(place.ask(&words).0, 0, "a join string was good twice");
+    let mut worker = place.command(&[
+        "worker",
+        "--desktop",
+        "--state",
+        &other,
+        "--name",
+        "second",
+        "--slots",
+        "1",
+    ]);
+    let mut worker = Running(
+        worker
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts"),
+    );
+    until("the second host is up", || {
+        let hosts: serde_json::Value =
+            serde_json::from_str(&place.ask(&["hosts", "--json"]).1).expect("JSON");
+        let hosts = hosts["hosts"].as_array().cloned().unwrap_or_default();
+        hosts
+            .iter()
+            .any(|host| host["name"] == "second" && host["status"] == "up")
+    });
+    assert_eq!(
+        place
+            .ask(&["submit", "--wait", "--hosts", "second", "--", "true"])
+            .0,
+        0
+    );
+    let frames: serde_json::Value =
+        serde_json::from_str(&place.ask(&["frames", "1", "--json"]).1).expect("JSON");
+    assert_eq!(frames["items"][0]["host"], "second");
+    worker.interrupt();
+    worker.wait();
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    until("nothing of the farm runs", || place.processes().is_empty());
+}
+
+#[test]
+fn a_token_opens_the_port_and_nothing_else_does() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let info: serde_json::Value =
+        serde_json::from_str(&place.ask(&["whoami", "--json"]).1).expect("JSON");
+    let address = format!("https://{}", info["address"].as_str().expect("an address"));
+    let ca = info["ca_sha256"].as_str().expect("a fingerprint");
+    let token: serde_json::Value =
+        serde_json::from_str(&place.ask(&["token", "create", "--json"]).1).expect("JSON");
+    let with = |ca: &str, token: Option<&str>| {
+        let mut command = place.command(&["--supervisor", &address, "jobs"]);
+        command.env("TESSERA_CA_SHA256", ca);
+        command.envs(token.map(|token| ("TESSERA_TOKEN", token)));
+        command.output().expect("it runs").status.code()
+    };
+    let secret = token["token"].as_str();
+    assert_eq!(with(ca, secret), Some(0));
+    assert_eq!(with(ca, None), Some(4));
+    assert_eq!(with(ca, Some("nonsense")), Some(4));
+    assert_eq!(
+        with(&"0".repeat(64), secret),
+        Some(3),
+        "another farm's certificate was believed"
+    );
+    let id = token["id"].as_str().expect("an id");
+    assert_eq!(place.ask(&["token", "revoke", id]).0, 0);
+    assert_eq!(with(ca, secret), Some(4));
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+}
+
+/// The demo of root: only where it may make accounts, which stay.
+#[test]
+fn frames_of_roots_demo_run_as_another_account() {
+    let is_made = nix::unistd::User::from_name("tessera-job")
+        .ok()
+        .flatten()
+        .is_some();
+    let is_ci = std::env::var_os("CI").is_some();
+    if !nix::unistd::geteuid().is_root() || !(is_made || is_ci) {
+        assert!(!is_ci, "CI runs this as root");
+        eprintln!("skipped: only root, and only where the account tessera-job is or CI is set");
+        return;
+    }
+    let Some(place) = Place::new() else { return };
+    // A folder that only root may enter, as a clone below a home is.
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o700)).expect("closed");
+    let temporary = tempfile::tempdir_in("/tmp").expect("a folder");
+    fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o1777)).expect("opened");
+    let output = Command::new(place.folder.path().join("tessera"))
+        .args(["demo", "--renderer", "own", "--frames", "2", "--json"])
+        .env("TMPDIR", temporary.path())
+        .env_remove("SUDO_USER")
+        .output()
+        .expect("it runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for frame in report["frames"].as_array().expect("frames") {
+        assert_eq!(frame["account"], "tessera-job");
+    }
+    let left = folders(temporary.path());
+    assert_eq!(left.len(), 1, "only the images stay: {left:?}");
+    let job = nix::unistd::User::from_name("tessera-job")
+        .expect("looked up")
+        .expect("made");
+    let images = PathBuf::from(report["images"].as_str().expect("a folder"));
+    for name in folders(&images) {
+        let found = fs::symlink_metadata(images.join(&name)).expect("there");
+        assert_eq!(
+            std::os::unix::fs::MetadataExt::uid(&found),
+            job.uid.as_raw(),
+            "{name}"
+        );
+    }
+    until("nothing of the demo runs", || place.processes().is_empty());
+}
