@@ -1,0 +1,288 @@
+//! Planted faults: each file of `xtask/mutants/` breaks one promise in a copy of the tree; its test must then fail.
+//!
+//! A mutant is a text of headers and two pieces of code (see [`Mutant::parse`]). The first piece is looked for without
+//! regard to spaces and lines, so that formatting doesn't break it, and must stand in its file exactly once.
+
+use crate::run::Run;
+use crate::tally::Tally;
+use crate::tree::{Tree, cargo};
+use anyhow::{Context, Result, bail};
+use std::ops::Range;
+use std::path::Path;
+
+const FOLDER: &str = "xtask/mutants/";
+const ENDING: &str = ".mutant";
+const FIND: &str = "\n--- find\n";
+const PUT: &str = "\n--- put\n";
+
+/// Minutes for the build of one mutant, and for its test.
+const BUILD_MINUTES: u64 = 20;
+const TEST_MINUTES: u64 = 5;
+
+/// A planted fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mutant {
+    name: String,
+    breaks: String,
+    file: String,
+    find: String,
+    put: String,
+    proof: Proof,
+}
+
+/// What must fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Proof {
+    /// A test: arguments that name package and target, and a filter.
+    Test { target: Vec<String>, filter: String },
+    /// So many seeds of the simulator.
+    Seeds(String),
+}
+
+/// Plants all, or those named.
+pub(crate) fn main(tree: &Tree, names: &[String]) -> Result<bool> {
+    let files = tree.files()?;
+    let mutants = read(tree, &files)?;
+    let is_known = |name: &String| mutants.iter().any(|mutant| mutant.name == *name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        bail!("there is no {FOLDER}{unknown}{ENDING}");
+    }
+    let chosen = mutants
+        .iter()
+        .filter(|mutant| names.is_empty() || names.contains(&mutant.name));
+    let copy = Tree {
+        top: tree.target().join("mutants").join("tree"),
+    };
+    let mut tally = Tally::default();
+    for mutant in chosen {
+        println!("\n== mutant {}: {}", mutant.name, mutant.breaks);
+        refresh(tree, &files, &copy.top)?;
+        let is_caught = mutant.is_caught(&copy).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            false
+        });
+        println!(
+            "mutant {}: {}",
+            mutant.name,
+            if is_caught { "caught" } else { "NOT CAUGHT" }
+        );
+        tally += Tally::one(is_caught);
+    }
+    println!("{tally}");
+    Ok(tally.failed == 0)
+}
+
+fn read(tree: &Tree, files: &[String]) -> Result<Vec<Mutant>> {
+    let ours = files
+        .iter()
+        .filter(|file| file.starts_with(FOLDER) && file.ends_with(ENDING));
+    ours.map(|file| {
+        let text = tree
+            .text(file)?
+            .with_context(|| format!("{file} is no text"))?;
+        let name = file.trim_start_matches(FOLDER).trim_end_matches(ENDING);
+        Mutant::parse(name, &text).with_context(|| file.clone())
+    })
+    .collect()
+}
+
+impl Mutant {
+    /// Reads the headers `Breaks:` and `File:`; `Package:` with `Test:` (a filter of its tests) and perhaps `Target:` (which
+    /// of its targets, `--lib` by default), or `Seeds:` (for the simulator); then the code after `--- find` and the code after
+    /// `--- put` that takes its place.
+    fn parse(name: &str, text: &str) -> Result<Self> {
+        let (head, code) = text
+            .split_once(FIND)
+            .context("lacks the line \"--- find\"")?;
+        let (find, put) = code.split_once(PUT).context("lacks the line \"--- put\"")?;
+        let value = |key: &str| {
+            let line = head.lines().find_map(|line| line.strip_prefix(key));
+            line.map(|value| value.trim().to_owned())
+        };
+        let need = |key: &str| value(key).with_context(|| format!("lacks the line \"{key} …\""));
+        let proof = match value("Seeds:") {
+            Some(seeds) => Proof::Seeds(seeds),
+            None => {
+                let target = value("Target:").unwrap_or_else(|| "--lib".to_owned());
+                let package = ["--package".to_owned(), need("Package:")?];
+                Proof::Test {
+                    target: package
+                        .into_iter()
+                        .chain(target.split(' ').map(str::to_owned))
+                        .collect(),
+                    filter: need("Test:")?,
+                }
+            }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            breaks: need("Breaks:")?,
+            file: need("File:")?,
+            find: find.to_owned(),
+            put: put.to_owned(),
+            proof,
+        })
+    }
+
+    /// Plants it in the copy, and says whether its test fails there although it builds.
+    fn is_caught(&self, copy: &Tree) -> Result<bool> {
+        let mut text = copy.text(&self.file)?.context("no text")?;
+        let place = place(&text, &self.find).with_context(|| self.file.clone())?;
+        text.replace_range(place, &self.put);
+        std::fs::write(copy.top.join(&self.file), text)?;
+        let (build, proof) = match &self.proof {
+            Proof::Test { target, filter } => (
+                self.cargo(copy, BUILD_MINUTES, "test")
+                    .words(target)
+                    .words(["--no-run"]),
+                self.cargo(copy, TEST_MINUTES, "test")
+                    .words(target)
+                    .words([filter]),
+            ),
+            Proof::Seeds(seeds) => {
+                let simulator = ["--release", "--package", "tessera-sim"];
+                (
+                    self.cargo(copy, BUILD_MINUTES, "build").words(simulator),
+                    self.cargo(copy, TEST_MINUTES, "run")
+                        .words(simulator)
+                        .words(["--", "--seeds", seeds]),
+                )
+            }
+        };
+        if !build.go()?.is_well {
+            bail!("the mutant doesn't build, so it shows nothing");
+        }
+        let ended = proof.go()?;
+        Ok(ended.is_late || ended.tally.is_some_and(|tally| tally.failed > 0))
+    }
+
+    /// Prepares cargo in the copy, with a target folder of the copy's own.
+    fn cargo(&self, copy: &Tree, minutes: u64, command: &str) -> Run {
+        Run::new(&cargo(), &copy.top, minutes)
+            .words([command, "--quiet", "--locked"])
+            .env("CARGO_TARGET_DIR", copy.top.with_file_name("target"))
+    }
+}
+
+/// Finds the one place where the code stands, without regard to white space.
+fn place(text: &str, wanted: &str) -> Result<Range<usize>> {
+    let solid = |text: &str| -> Vec<(usize, char)> {
+        text.char_indices()
+            .filter(|(_, c)| !c.is_whitespace())
+            .collect()
+    };
+    let (text, wanted) = (solid(text), solid(wanted));
+    if wanted.is_empty() {
+        bail!("nothing to find");
+    }
+    let is_here = |window: &[(usize, char)]| window.iter().zip(&wanted).all(|(a, b)| a.1 == b.1);
+    let mut places = text.windows(wanted.len()).filter(|window| is_here(window));
+    match (places.next(), places.next()) {
+        (Some([(start, _), .., (last, c)]), None) => Ok(*start..last + c.len_utf8()),
+        (Some(_), None) => bail!("too little to find"),
+        (None, _) => bail!("the code isn't there any more: look for what has taken its place"),
+        (Some(_), Some(_)) => bail!("the code stands there more than once: find more of it"),
+    }
+}
+
+/// Makes the copy equal to the tree, touching only what differs, so that little is built anew.
+fn refresh(tree: &Tree, files: &[String], copy: &Path) -> Result<()> {
+    for file in files {
+        let (from, to) = (tree.top.join(file), copy.join(file));
+        let wanted = std::fs::read(&from).with_context(|| format!("can't read {file}"))?;
+        if std::fs::read(&to).is_ok_and(|found| found == wanted) {
+            continue;
+        }
+        std::fs::create_dir_all(to.parent().context("no folder")?)?;
+        std::fs::write(&to, wanted).with_context(|| format!("can't write {}", to.display()))?;
+    }
+    remove_others(copy, copy, files)
+}
+
+/// Removes files of the copy that the tree has no more.
+fn remove_others(top: &Path, folder: &Path, files: &[String]) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(top, &path, files)?;
+            continue;
+        }
+        let name = path.strip_prefix(top)?.to_string_lossy().into_owned();
+        if files.binary_search(&name).is_err() {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "Breaks: a promise\nFile: a/x\nPackage: p\nTest: action\n--- find\na( b )\n--- put\nc\n";
+
+    #[test]
+    fn a_mutant_is_read() {
+        let mutant = Mutant::parse("m", TEXT).expect("good");
+        assert_eq!(
+            (
+                mutant.file.as_str(),
+                mutant.find.as_str(),
+                mutant.put.as_str()
+            ),
+            ("a/x", "a( b )", "c\n")
+        );
+        let target = |text: &str| match Mutant::parse("m", text).expect("good").proof {
+            Proof::Test { target, .. } => target.join(" "),
+            Proof::Seeds(seeds) => seeds,
+        };
+        assert_eq!(target(TEXT), "--package p --lib");
+        assert_eq!(
+            target(&TEXT.replace("Test:", "Target: --test s\nTest:")),
+            "--package p --test s"
+        );
+        assert_eq!(target(&TEXT.replace("Test: action", "Seeds: 50")), "50");
+        for lacking in ["Breaks", "File", "Package", "--- find", "--- put"] {
+            assert!(
+                Mutant::parse("m", &TEXT.replace(lacking, "X")).is_err(),
+                "{lacking}"
+            );
+        }
+    }
+
+    #[test]
+    fn code_is_found_however_it_is_formatted() {
+        let text = "fn f() {\n    a(\n        é,\n    )\n}";
+        let place = place(text, "a(é,)").expect("there");
+        assert_eq!(&text[place], "a(\n        é,\n    )");
+    }
+
+    #[test]
+    fn what_is_not_there_once_is_no_place() {
+        for (text, wanted) in [("ab", "c"), ("ab ab", "ab"), ("ab", " "), ("", "ab")] {
+            assert!(place(text, wanted).is_err(), "{text} {wanted}");
+        }
+    }
+
+    #[test]
+    fn the_copy_follows_the_tree() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = Tree {
+            top: folder.path().join("tree"),
+        };
+        let copy = folder.path().join("copy");
+        std::fs::create_dir_all(tree.top.join("a")).expect("a folder");
+        std::fs::write(tree.top.join("a/x"), "1").expect("a file");
+        let files = vec!["a/x".to_owned()];
+        refresh(&tree, &files, &copy).expect("copied");
+        std::fs::write(copy.join("a/x"), "mutant").expect("a file");
+        std::fs::write(copy.join("a/y"), "stray").expect("a file");
+        refresh(&tree, &files, &copy).expect("copied");
+        assert_eq!(
+            std::fs::read_to_string(copy.join("a/x")).expect("there"),
+            "1"
+        );
+        assert!(!copy.join("a/y").exists());
+    }
+}
