@@ -286,15 +286,13 @@ impl Bench<'_> {
     /// Asks a frame for its uid.
     async fn observed_uid(&self) -> Result<u32, CliError> {
         let (_, job) = self.complete(&self.request(&["/usr/bin/id", "-u"])).await?;
-        let part = self.client.log(job, 0, &LogQuery::default()).await?;
-        let said: Vec<u8> = part
-            .pieces
-            .iter()
-            .flat_map(|piece| match piece {
-                LogPiece::Out(bytes) => bytes.to_vec(),
-                LogPiece::Err(_) | LogPiece::Idle | LogPiece::End => Vec::new(),
-            })
-            .collect();
+        let mut follower = self.client.follow_log(job, 0, LogQuery::default()).await?;
+        let mut said: Vec<u8> = Vec::new();
+        while let Some(piece) = follower.next().await? {
+            if let LogPiece::Out(bytes) = piece {
+                said.extend_from_slice(&bytes);
+            }
+        }
         let said = String::from_utf8_lossy(&said);
         said.trim()
             .parse()

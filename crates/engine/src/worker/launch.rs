@@ -44,6 +44,8 @@ struct Current {
     was_suspended: Duration,
     /// What the farm ended it for.
     ended_by: Option<End>,
+    /// It was given ahead.
+    was_ahead: bool,
 }
 
 impl Launch {
@@ -68,6 +70,7 @@ impl Launch {
             last_output: now.elapsed,
             was_suspended: Duration::ZERO,
             ended_by: None,
+            was_ahead: false,
         });
         Self {
             key: found.key,
@@ -125,6 +128,7 @@ impl Launch {
                     last_output: now.elapsed,
                     was_suspended: self.was_suspended,
                     ended_by: None,
+                    was_ahead: false,
                 });
                 e.push(Effect::RunItem {
                     key: self.key,
@@ -226,10 +230,20 @@ impl Launch {
             Phase::Open => {
                 if let Some(run) = self.queued.take() {
                     self.run(now, e, run);
+                    if let Some(current) = &mut self.current {
+                        current.was_ahead = true;
+                    }
                 }
             }
             Phase::Starting | Phase::Proving(_) => {}
         }
+    }
+
+    /// Says whether this item was given ahead: where items are over quickly their start is not worth a message of its own,
+    /// the report of the end has it.
+    pub(super) fn was_ahead(&self, run: Run) -> bool {
+        let current = self.current.as_ref().filter(|current| current.run == run);
+        current.is_some_and(|current| current.was_ahead)
     }
 
     /// Takes off an item that will not run here any more.

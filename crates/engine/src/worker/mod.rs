@@ -252,7 +252,8 @@ impl Worker {
                 }
             }
             Input::ItemStarted { key, run } => {
-                if self.is_connected {
+                let launch = self.launches.get(&key);
+                if self.is_connected && launch.is_some_and(|launch| !launch.was_ahead(run)) {
                     e.push(Effect::Send(FromWorker::ItemStarted {
                         key,
                         run,
