@@ -115,6 +115,8 @@ def render(wanted):
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
     scene.cycles.samples = wanted.samples
+    # Builds without a denoiser (Debian's is one) refuse to render with it.
+    scene.cycles.use_denoising = False
     scene.render.threads_mode = "FIXED"
     scene.render.threads = 1
     scene.render.resolution_x = wanted.width

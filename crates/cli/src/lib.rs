@@ -1,7 +1,7 @@
 //! The command line of the farm: what can be typed, what it does over the API, and how it looks.
 //!
 //! Owns arguments, output, exit codes, the demo and the small renderer. Leaves the daemons and the enrolment to the
-//! crate with `main`: [`run`] answers an [`Outcome`] that says what is left to do.
+//! crate with `main`: [`run()`] answers an [`Outcome`] that says what is left to do.
 #![forbid(unsafe_code)]
 
 pub mod args;

@@ -169,7 +169,7 @@ pub enum Report {
         account: String,
         /// Its uid.
         uid: u32,
-        /// How what runs is kept together: `cgroup2` or `session`.
+        /// How what runs is kept together: `cgroup` or `session`.
         containment: String,
     },
     /// Nothing was started, and why; the launch is over.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// The name of an operating-system account, as everything inside the farm knows it.
 ///
-/// `[a-z_][a-z0-9_.-]{0,31}` with an optional trailing `$`; never all digits, `.` or `..`: `useradd` accepts `a;b` and
+/// `[a-z_][a-z0-9_.-]*` with an optional trailing `$`, 32 bytes in all; never all digits, `.` or `..`: `useradd` accepts `a;b` and
 /// `12345`, and what parses a name as a number has made jobs root elsewhere (CVE-2017-1000082).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(String);
@@ -22,7 +22,7 @@ pub struct BadUserName {
 }
 
 impl UserName {
-    /// Longest name in bytes, without a trailing `$`.
+    /// Longest name in bytes.
     pub const BYTES_MAX: usize = 32;
 
     /// Answers the name as text.
@@ -37,7 +37,7 @@ impl FromStr for UserName {
     fn from_str(text: &str) -> Result<Self, BadUserName> {
         let body = text.strip_suffix('$').unwrap_or(text);
         let good = !body.is_empty()
-            && body.len() <= Self::BYTES_MAX
+            && text.len() <= Self::BYTES_MAX
             && body.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
             && body.chars().all(|c| {
                 c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-')

@@ -354,3 +354,37 @@ impl End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_job_is_answerable_for_is_a_failure() {
+        let ends = [
+            (End::Exit(0), Outcome::Done),
+            (End::Exit(1), Outcome::Failed),
+            (End::Exit(-1), Outcome::Failed),
+            (End::Signal(9), Outcome::Failed),
+            (
+                End::NotStarted("exec: no such file".into()),
+                Outcome::Failed,
+            ),
+            (End::Limit(Limit::ItemTime), Outcome::Failed),
+            (End::Limit(Limit::InstanceTime), Outcome::Failed),
+            (End::Limit(Limit::Silence), Outcome::Failed),
+            (End::Asked, Outcome::Interrupted),
+            (End::Lost, Outcome::Interrupted),
+        ];
+        for (end, outcome) in ends {
+            assert_eq!(end.outcome(), outcome, "{end}");
+        }
+    }
+
+    #[test]
+    fn ends_read_as_words() {
+        assert_eq!(End::Exit(3).to_string(), "exit 3");
+        assert_eq!(End::Signal(9).to_string(), "signal 9 (KILL)");
+        assert_eq!(End::Signal(63).to_string(), "signal 63");
+    }
+}

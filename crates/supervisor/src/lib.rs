@@ -4,7 +4,7 @@
 //! tickets, who callers are. Leaves to others: what follows from what (`engine`), rows on the disk (`store`), what the API
 //! promises (`api`), how workers are spoken to (`wire`).
 //!
-//! [`run`] runs it until a signal; [`start`] runs it inside a program and gives a [`Running`].
+//! [`run()`] runs it until a signal; [`start`] runs it inside a program and gives a [`Running`].
 //!
 //! **Invariant:** nothing is said or done before the transaction that records it is durable. **Invariant:** there is no
 //! listener without TLS but the Unix socket, whose peer the kernel names.

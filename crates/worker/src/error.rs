@@ -53,7 +53,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// No supervisor is named.
-    #[error("no supervisor is named: give --supervisor HOST:PORT or set qb_supervisor in {}", config.display())]
+    #[error("no supervisor is named: join the farm first (tessera join STRING), or give --connect HOST:PORT, or set qb_supervisor in {}", config.display())]
     NoSupervisor {
         /// Where it could be set.
         config: PathBuf,

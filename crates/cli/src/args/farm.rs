@@ -15,7 +15,8 @@ pub struct HostsArgs {
 #[command(after_help = "\
 Examples:
   tessera lock rnd001             what runs ends by itself, nothing new comes
-  tessera unlock rnd001")]
+  tessera unlock rnd001
+  tessera host remove rnd009      forget a host that is gone")]
 pub struct HostNames {
     /// Names or ids
     #[arg(required = true, value_name = "HOST")]
@@ -147,7 +148,7 @@ On the supervisor's host, tessera token create makes the token and tessera
 whoami prints the fingerprint. Both are kept in farms.toml of your configuration
 folder, readable by you alone.")]
 pub struct LoginArgs {
-    /// HOST, HOST:PORT or https://HOST[:PORT]
+    /// HOST, HOST:PORT or https://HOST:PORT
     #[arg(value_name = "ADDRESS")]
     pub address: String,
     /// SHA-256 of the farm's CA certificate, 64 hexadecimal digits

@@ -24,7 +24,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// The farm: https://HOST[:PORT] or unix:/PATH (default: the configured farm, then the local socket)
+    /// The farm: https://HOST:PORT or unix:/PATH (default: the configured farm, then the local socket)
     #[arg(
         long,
         global = true,

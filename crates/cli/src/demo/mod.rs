@@ -121,8 +121,12 @@ async fn demo(args: &DemoArgs, made: &mut Made, context: &Context) -> Result<Exi
     let host = farm.until_up().await?;
     say_made(&missing, context);
     let account = FrameAccount::find(&wanted, program.clone())?;
+    let was_there = args.keep.as_ref().is_some_and(|folder| folder.exists());
     let images = account.make_folder(args.keep.as_deref())?;
-    made.images = Some((images.clone(), account.clone()));
+    if !was_there {
+        // Only what the demo made is cleared away when it does not get to its end.
+        made.images = Some((images.clone(), account.clone()));
+    }
     if !context.json {
         let look = &context.errors;
         context.say(&format!(

@@ -33,7 +33,7 @@ fn answer(look: &Look, head: &str, summary: &str, reasons: &[Reason]) -> String 
     let mut out = format!("{head}\n");
     out += &paragraph(look, "", summary);
     for reason in reasons {
-        let count = if reason.count > 0 {
+        let count = if reason.count > 0 && !reason.hosts.is_empty() {
             format!("{:>5} × ", reason.count)
         } else {
             "        ".to_owned()

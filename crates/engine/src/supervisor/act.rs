@@ -194,8 +194,9 @@ impl Engine {
         let Some(job) = self.jobs.get(&id) else {
             return Err(Denied::NoJob(id));
         };
+        // What is complete is done again only when everything is.
         let only_bad = matches!(action, Action::Retry | Action::Requeue)
-            && job.items.count(ItemStatus::Failed) + job.items.count(ItemStatus::Killed) > 0;
+            && (job.items.count(ItemStatus::Complete) < job.items.len());
         let unended = matches!(action, Action::Fail) && job.items.ended() < job.items.len();
         let takes = |status: ItemStatus| {
             !(only_bad && status == ItemStatus::Complete || unended && status.is_ended())

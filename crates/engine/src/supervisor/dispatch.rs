@@ -5,6 +5,7 @@ use super::io::{Change, Effect, StartOrder, kind};
 use super::items::ItemCore;
 use super::job::{Launch, Phase};
 use super::plan::{Place, Placement};
+use super::time::Timer;
 use super::{About, Engine, Turn};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tessera_model::{
     Attempt, HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobSpec,
     JobStatus, LaunchNo,
 };
+
+/// How long an item that was given ahead may wait behind the current one before it is taken back.
+const AHEAD_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Places what can be placed.
@@ -78,6 +82,8 @@ impl Engine {
             since: t.now.wall,
             is_started: false,
             is_quick: false,
+            queued_since: Duration::ZERO,
+            is_watched: false,
         };
         host.launches.insert(key);
         let host_name = host.facts.name.clone();
@@ -209,8 +215,32 @@ impl Engine {
         let job = self.jobs.get(&key.job).filter(|job| !job.is_cmdline());
         let job = job.filter(|job| job.items.ready() > u64::from(job.spec.instances()));
         let item = job.and_then(|job| job.next_item(key.instance));
-        if let Some(run) = item.and_then(|item| self.assign(t, key, item)) {
-            self.send(t, host, ToWorker::Run { key, run });
+        let Some(run) = item.and_then(|item| self.assign(t, key, item)) else {
+            return;
+        };
+        self.send(t, host, ToWorker::Run { key, run });
+        if let Some(launch) = self.launches.get_mut(&key) {
+            launch.queued_since = t.now.elapsed;
+            if !std::mem::replace(&mut launch.is_watched, true) {
+                let due = t.now.elapsed + AHEAD_PATIENCE;
+                self.timers.set(due, Timer::Ahead(key));
+            }
+        }
+    }
+
+    /// An item that was given ahead and waits for long behind a slow one goes back to where another instance can take it.
+    pub(super) fn ahead_over(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
+        let Some(launch) = self.launches.get_mut(&key) else {
+            return;
+        };
+        let due = launch.queued_since + AHEAD_PATIENCE;
+        launch.is_watched = launch.queued.is_some() && due > t.now.elapsed;
+        if launch.is_watched {
+            self.timers.set(due, Timer::Ahead(key));
+        } else if launch.queued.is_some() {
+            launch.is_quick = false;
+            self.recall(t, key);
+            self.settle(t, key.job);
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Config, Engine};
 use crate::Now;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
     HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, JobStatus, Timestamp, UserName,
@@ -316,6 +317,8 @@ impl Engine {
             since: image.since,
             is_started: image.is_started,
             is_quick: false,
+            queued_since: Duration::ZERO,
+            is_watched: false,
         };
         self.launches.insert(key, launch);
         Ok(())

@@ -88,6 +88,10 @@ pub struct Launch {
     pub is_started: bool,
     /// Whether its last item was over quickly; such a launch is given its next item ahead.
     pub is_quick: bool,
+    /// Since when the queued one waits (monotonic time).
+    pub(super) queued_since: std::time::Duration,
+    /// A timer looks at the queued one.
+    pub(super) is_watched: bool,
 }
 
 impl Launch {

@@ -6,11 +6,11 @@ use super::time::Timer;
 use super::{About, Config, Engine, Turn};
 use std::time::Duration;
 use tessera_model::msg::{AttemptEnd, GoneCause, LaunchKey, Report, Run};
-use tessera_model::state::InstanceWord;
+use tessera_model::state::{End, InstanceWord};
 use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, Outcome};
 
 /// An item that took no longer makes its launch a quick one, which is given its next item ahead.
-const QUICK: Duration = Duration::from_secs(1);
+const QUICK: Duration = Duration::from_millis(250);
 
 impl Engine {
     pub(super) fn launch_on(&mut self, host: HostId, key: LaunchKey) -> Option<&mut super::Launch> {
@@ -68,6 +68,7 @@ impl Engine {
     }
 
     fn item_ended(&mut self, t: &mut Turn<'_>, key: LaunchKey, run: Run, end: &AttemptEnd) {
+        let end = &self.explained(key.job, end);
         let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
@@ -95,6 +96,22 @@ impl Engine {
         self.let_go(key.job, run);
         self.advance(t, key);
         self.settle(t, key.job);
+    }
+
+    /// Names in the end of an item that could not be started what it was about: the program or the folder.
+    fn explained(&self, job: JobId, end: &AttemptEnd) -> AttemptEnd {
+        let mut end = end.clone();
+        if let (End::NotStarted(why), Some(job)) = (&end.end, self.jobs.get(&job)) {
+            let program = job.spec.command.first().map_or("", String::as_str);
+            let folder = job.spec.cwd.as_deref().unwrap_or("the account's home");
+            let text = match why.split_once(": ") {
+                Some(("exec", reason)) => format!("can't run {program}: {reason}"),
+                Some(("chdir", reason)) => format!("can't enter {folder}: {reason}"),
+                Some(_) | None => why.clone(),
+            };
+            end.end = End::NotStarted(text);
+        }
+        end
     }
 
     /// Says whether this attempt is its item's current one.

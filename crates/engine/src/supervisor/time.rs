@@ -4,6 +4,7 @@ use super::io::{Change, Effect, kind};
 use super::{About, Engine, OnHostLost, Turn};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tessera_model::msg::LaunchKey;
 use tessera_model::{HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId};
 
 /// Something that is due at some time; each checks whether it still is.
@@ -21,6 +22,8 @@ pub(super) enum Timer {
     Recheck(HostId, String),
     /// A migrated job may come back.
     Bar(JobId),
+    /// An item that was given ahead may have waited for long.
+    Ahead(LaunchKey),
 }
 
 /// Timers, by when they are due.
@@ -55,6 +58,7 @@ impl Engine {
                 Timer::Silent(host) => self.check_silent(t, host),
                 Timer::Recheck(host, account) => self.recheck(t, host, &account),
                 Timer::Bar(job) => self.bar_over(t, job),
+                Timer::Ahead(key) => self.ahead_over(t, key),
             }
         }
     }

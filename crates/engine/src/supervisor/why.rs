@@ -18,6 +18,7 @@ pub enum Kind {
     Ended,
     Running,
     Blocked,
+    Suspended,
     WaitsForJobs,
     RetryDelay,
     Pause,
@@ -44,6 +45,7 @@ impl Kind {
             Self::Ended => "ended",
             Self::Running => "running",
             Self::Blocked => "blocked",
+            Self::Suspended => "suspended",
             Self::WaitsForJobs => "waits_for_jobs",
             Self::RetryDelay => "retry_delay",
             Self::Pause => "pause",
@@ -160,6 +162,12 @@ impl Engine {
                 None,
             ));
         }
+        let suspended = job.items.count(ItemStatus::Suspended);
+        if suspended > 0 {
+            let hint = Some(format!("tessera resume {id}"));
+            let text = format!("{suspended} items are suspended");
+            reasons.push(Reason::plain(Kind::Suspended, suspended, text, hint));
+        }
         let held = job
             .items
             .indices()
@@ -217,7 +225,10 @@ impl Engine {
             }
         }
         let left = job.items.ready();
-        if left > 0 && job.instances_in(InstanceWord::Pending) == 0 {
+        let is_explained = reasons
+            .iter()
+            .any(|r| matches!(r.kind, Kind::AccountRefused | Kind::Pause | Kind::Suspended));
+        if left > 0 && !is_explained && job.instances_in(InstanceWord::Pending) == 0 {
             let n = job.spec.cpus;
             let text = format!(
                 "{left} items wait for its {n} instances, which are all busy, blocked or ended"
@@ -315,7 +326,7 @@ fn why_host(job: &Job, host: &Host) -> HostReason {
         return (
             Kind::Migrated,
             "the job was migrated away from it".into(),
-            None,
+            Some("it may go back there when supervisor_migrate_timeout (20 min) is over".into()),
         );
     }
     (Kind::BehindJobs, "would take it in its turn".into(), None)

@@ -52,8 +52,6 @@ pub(super) struct Item {
     pub(super) leftovers: u32,
     /// When to look again whether it is gone, and how long to pause then.
     pub(super) look_again: Option<Instant>,
-    /// When to tell the worker that it runs; one that is over before is told by its end alone.
-    pub(super) tell_at: Option<Instant>,
     pause: Duration,
     pub(super) streams: [StreamFile; 2],
     index: Index,
@@ -120,7 +118,6 @@ impl Item {
             leftover_grace: wish.leftover_grace,
             leftovers: 0,
             look_again: None,
-            tell_at: None,
             pause: PAUSE.0,
             streams: [
                 StreamFile::new(out, files.out),

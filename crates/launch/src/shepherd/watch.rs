@@ -16,9 +16,6 @@ use crate::sys::{At as _, Errno, Failed, Sys, entry, file, poll, process, readab
 
 /// The most events that wait for a worker that does not listen; one more and the connection is dropped.
 const EVENTS_MAX: usize = 4_096;
-/// How long an item runs before the worker is told that it does: what is over sooner is told by its end alone, which
-/// saves two processes a turn each.
-const TELL_AFTER: Duration = Duration::from_millis(10);
 /// How long the starter may take to say whether a program that has ended had begun.
 const WORD_TIME: Duration = Duration::from_secs(5);
 
@@ -442,26 +439,13 @@ impl Watch {
         }
         item.begun = begun;
         item.look_again = None;
-        if begun == Begun::Running && item.who.pid != 0 {
-            item.tell_at = Some(Instant::now() + TELL_AFTER);
-        }
-    }
-
-    /// Tells of items that have run for a little while.
-    fn tell_started(&mut self, now: Instant) {
-        for i in 0..self.items.len() {
-            let Some(item) = self.items.get_mut(i) else {
-                return;
-            };
-            if item.tell_at.take_if(|at| *at <= now).is_none() {
-                continue;
-            }
-            let event = Event::ItemStarted {
-                item: item.who.item,
-                attempt: item.who.attempt,
-                pid: u32::try_from(item.who.pid).unwrap_or(0),
-            };
-            self.say(&event);
+        let pid = u32::try_from(item.who.pid).unwrap_or(0);
+        if begun == Begun::Running && pid != 0 {
+            self.say(&Event::ItemStarted {
+                item: number,
+                attempt,
+                pid,
+            });
         }
     }
 
@@ -558,7 +542,7 @@ impl Watch {
                 .ending
                 .map(|it| it.deadline)
                 .filter(|_| it.look_again.is_none());
-            [ending, it.look_again, it.tell_at]
+            [ending, it.look_again]
         });
         let orphan = self.alone_since.map(|since| since + self.setup.orphan);
         let next = of_items.chain([orphan]).flatten().min()?;
@@ -575,7 +559,6 @@ impl Watch {
                 i += 1;
             }
         }
-        self.tell_started(now);
         let is_alone = self.worker.is_none() && self.items.is_empty();
         self.alone_since = if is_alone {
             self.alone_since.or(Some(now))

@@ -10,9 +10,9 @@ use crate::sys::{Errno, Sys, file, process, say};
 use crate::user::{Change, Identity, Program, exec_as};
 
 /// The first and the longest pause before a start after an end.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// After so long a run the pause is the first again.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_secs(10);
 /// What of this program's environment the daemons see.
 const PASSED_ON: [&str; 3] = ["RUST_LOG", "TESSERA_LOG", "NO_COLOR"];
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -150,7 +150,8 @@ impl Daemon {
         }
     }
 
-    pub(super) fn on_ended(&mut self, ended: &Ended) {
+    /// Takes the end of a process; `is_ending` says that the whole farm ends and nothing is started again.
+    pub(super) fn on_ended(&mut self, ended: &Ended, is_ending: bool) {
         if self.pid != Some(ended.pid) {
             return;
         }
@@ -158,6 +159,10 @@ impl Daemon {
         let how = describe(ended.status);
         if self.is_once {
             self.status = Some(ended.status);
+            return;
+        }
+        if is_ending {
+            say(&format!("the {} {how}", self.name));
             return;
         }
         if self.started.elapsed() >= STEADY {

@@ -210,7 +210,7 @@ impl Farm {
         }
         while let Some(ended) = process::reap() {
             for daemon in &mut self.daemons {
-                daemon.on_ended(&ended);
+                daemon.on_ended(&ended, self.told_to_end);
             }
         }
         if !self.told_to_end {

@@ -9,7 +9,7 @@ const OVERLAPS_MAX: u32 = 1_000_000;
 /// Singles that make a run when evenly spaced; two are enough when they are neighbours.
 const SINGLES_MIN: usize = 3;
 
-/// Prints runs as a range that [`super::parse`] reads back.
+/// Prints runs as a range that [`parse`](fn@super::parse) reads back.
 #[must_use]
 pub fn print(runs: &[FrameRun]) -> String {
     let parts: Vec<String> = runs.iter().map(ToString::to_string).collect();

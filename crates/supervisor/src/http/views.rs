@@ -138,8 +138,14 @@ pub(crate) fn item_row(job: &Job, item: ItemIndex) -> ItemRow {
 
 /// Adds what the launch knows that has the item now.
 pub(crate) fn add_launch(view: &View<'_>, row: &mut ItemRow, launch: &Launch) {
-    let began = launch.current_started.unwrap_or(launch.current_since);
     row.instance = Some(launch.key.instance.0);
+    let is_ahead = launch.queued.is_some_and(|run| run.item.0 == row.index);
+    if is_ahead && row.attempt == launch.queued.map_or(0, |run| run.attempt.0) {
+        // Given ahead: it is the launch's next and does not run yet.
+        row.status = ItemStatus::Pending.word().to_owned();
+        return;
+    }
+    let began = launch.current_started.unwrap_or(launch.current_since);
     row.host = Some(host_name(view.engine, launch.host));
     row.account = Some(launch.account.clone());
     row.started_ms = launch.current_started.map(|at| at.0);

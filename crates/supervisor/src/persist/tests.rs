@@ -306,11 +306,18 @@ impl World {
                     kept: [5, 6],
                     leftovers: 0,
                 };
+                // Mostly the current item of the launch ends, at times the one that it was given ahead.
+                let launch = self.engine.launch(order.key);
+                let [current, queued] = launch.map_or([None; 2], |it| [it.current, it.queued]);
+                let run = queued
+                    .filter(|_| how > 200)
+                    .or(current)
+                    .unwrap_or(order.run);
                 self.said(
                     host,
                     Report::ItemEnded {
                         key: order.key,
-                        run: order.run,
+                        run,
                         end,
                     },
                 );

@@ -335,3 +335,20 @@ fn a_killed_item_alone_is_retried_alone() {
     w.end(order, End::Exit(0));
     assert_eq!(w.status(job), JobStatus::Complete);
 }
+
+#[test]
+fn retrying_an_unfinished_job_leaves_alone_what_is_complete() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(3));
+    let first = w.order();
+    w.end(first, End::Exit(0));
+    let second = w.order();
+    let denied = w.act(Action::Retry, Target::Job(job));
+    assert!(matches!(denied, Err(Denied::State { .. })), "{denied:?}");
+    w.end(second, End::Exit(1));
+    w.act(Action::Retry, Target::Job(job))
+        .expect("one has failed");
+    assert_eq!(w.item(job, 0), ItemStatus::Complete);
+    assert_eq!(w.item(job, 1), ItemStatus::Pending);
+}

@@ -336,3 +336,110 @@ fn an_image_restores_to_the_same_farm() {
     assert_eq!(restored.image(), w.engine.image());
     assert_eq!(restored.faults(), Vec::<String>::new());
 }
+
+fn quickly(end: End) -> AttemptEnd {
+    AttemptEnd {
+        elapsed: Duration::from_millis(10),
+        ..ended(end)
+    }
+}
+
+#[test]
+fn an_item_given_ahead_does_not_wait_long_behind_a_slow_one() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(5));
+    let (number, key, run) = w.order();
+    let end = quickly(End::Exit(0));
+    w.report(number, Report::ItemEnded { key, run, end });
+    let (_, _, slow) = w.order();
+    let (_, _, ahead) = w.order();
+    assert_eq!((slow.item.0, ahead.item.0), (1, 2));
+    assert_eq!(w.item(job, 2), ItemStatus::Running);
+    w.wait(1);
+    let grace = Duration::ZERO;
+    assert_eq!(
+        w.heard().1,
+        ToWorker::EndItem {
+            key,
+            run: ahead,
+            grace
+        }
+    );
+    assert_eq!(w.item(job, 2), ItemStatus::Pending);
+    let end = quickly(End::Asked);
+    w.report(
+        number,
+        Report::ItemEnded {
+            key,
+            run: ahead,
+            end,
+        },
+    );
+    // Another instance takes it at once.
+    w.connect(2, 1);
+    let patch = Box::new(JobPatch {
+        cpus: Some(2),
+        ..JobPatch::default()
+    });
+    w.step(Input::Modify {
+        by: person("mia"),
+        job,
+        patch,
+    });
+    let (number, _, run) = w.order();
+    assert_eq!((number, run.item.0, run.attempt), (2, 2, Attempt(2)));
+    assert!(
+        w.said.is_empty(),
+        "a slow launch was given one ahead: {:?}",
+        w.said
+    );
+}
+
+#[test]
+fn slow_items_are_given_one_by_one() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.submit(spec(5));
+    let first = w.order();
+    w.end(first, End::Exit(0));
+    w.order();
+    assert!(w.said.is_empty());
+}
+
+#[test]
+fn what_could_not_be_started_is_named() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(JobSpec {
+        command: vec!["povrayy".into()],
+        ..spec(1)
+    });
+    let order = w.order();
+    let now = Now {
+        wall: Timestamp(0),
+        elapsed: Duration::from_millis(w.ms),
+    };
+    let end = ended(End::NotStarted("exec: No such file or directory".into()));
+    let report = Report::ItemEnded {
+        key: order.1,
+        run: order.2,
+        end,
+    };
+    let session = w.engine.session_of(host(1)).expect("connected");
+    let what = Box::new(FromWorker::Report { seq: 9, report });
+    let out = w.engine.handle(
+        now,
+        Input::Said {
+            host: host(1),
+            session,
+            what,
+        },
+    );
+    let said = |change: &Change| match change {
+        Change::Event(event) => event.text.contains("can't run povrayy: No such file"),
+        _ => false,
+    };
+    assert!(out.changes.iter().any(said), "{:?}", out.changes);
+    assert_eq!(w.status(job), JobStatus::Failed);
+}
