@@ -30,12 +30,19 @@ use std::ffi::OsString;
 /// Carries out a command line, the program's name first. Errors are printed here.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let submits = arguments.iter().any(|word| word == "submit");
     let parsed = args::command().try_get_matches_from(arguments);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // A reader of the help that went away is no error.
             let _ = error.print();
+            if submits && error.kind() == ErrorKind::UnknownArgument {
+                eprintln!(
+                    "hint: the command comes after --: tessera submit [OPTIONS] -- COMMAND..."
+                );
+            }
             let is_help = matches!(
                 error.kind(),
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion

@@ -70,6 +70,15 @@ impl Identity {
         }
     }
 
+    /// Says whether jobs of this owner run there at all: a desktop runs its own person's only.
+    #[must_use]
+    pub fn admits(&self, owner: &str) -> bool {
+        match self {
+            Self::Proxy(_) | Self::User => true,
+            Self::Desktop(person) => person == owner,
+        }
+    }
+
     /// Answers `proxy`, `user` or `desktop`.
     #[must_use]
     pub fn word(&self) -> &'static str {

@@ -16,6 +16,7 @@ const SUPERVISOR_THREADS: usize = 2;
 
 /// Runs the supervisor until it is asked to end.
 pub(crate) fn supervisor(options: SupervisorOptions) -> Result<(), CliError> {
+    refuse_root("supervisor")?;
     begin(options.ends_with_parent);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SUPERVISOR_THREADS)
@@ -33,8 +34,20 @@ pub(crate) fn supervisor(options: SupervisorOptions) -> Result<(), CliError> {
         .map_err(|error| failure("supervisor", &error))
 }
 
+/// Refuses to run as root: only `tessera-launch` has a use for that.
+fn refuse_root(daemon: &str) -> Result<(), CliError> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let said = format!("the {daemon} does not run as root");
+    Err(CliError::usage(said).hint("sudo tessera up runs each daemon under an account of its own"))
+}
+
 /// Runs the worker until it is asked to end.
 pub(crate) fn worker(options: WorkerOptions) -> Result<(), CliError> {
+    if matches!(options.mode, WorkerMode::Service) {
+        refuse_root("worker")?;
+    }
     begin(options.ends_with_parent);
     let mode = match options.mode {
         WorkerMode::Desktop => tessera_worker::Mode::Desktop,

@@ -31,7 +31,10 @@ impl Engine {
                         .bars
                         .iter()
                         .any(|(bar, until)| *bar == host.id && *until > t.now.elapsed);
-                    !is_barred && !host.refuses(account) && !host.has_stray_of(job.id)
+                    host.facts.identity.admits(job.owner.as_str())
+                        && !is_barred
+                        && !host.refuses(account)
+                        && !host.has_stray_of(job.id)
                 }
                 _ => false,
             };

@@ -4,7 +4,7 @@ use super::dispatch::place_of;
 use super::{Engine, Host, Job};
 use std::collections::BTreeMap;
 use tessera_model::state::InstanceWord;
-use tessera_model::{HostId, HostState, InstanceStatus, ItemStatus, JobId, JobStatus};
+use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemStatus, JobId, JobStatus};
 
 /// Jobs named as being ahead, at most.
 const AHEAD_MAX: usize = 3;
@@ -31,6 +31,7 @@ pub enum Kind {
     HostPanic,
     HostLocked,
     HostAway,
+    OtherDesktop,
     AccountRefused,
     Migrated,
     Full,
@@ -58,6 +59,7 @@ impl Kind {
             Self::HostPanic => "host_panic",
             Self::HostLocked => "host_locked",
             Self::HostAway => "host_away",
+            Self::OtherDesktop => "other_desktop",
             Self::AccountRefused => "account_refused",
             Self::Migrated => "migrated",
             Self::Full => "full",
@@ -306,6 +308,12 @@ fn why_host(job: &Job, host: &Host) -> HostReason {
     }
     if let Some(closed) = why_closed(host) {
         return closed;
+    }
+    if let Identity::Desktop(person) = &host.facts.identity
+        && !host.facts.identity.admits(job.owner.as_str())
+    {
+        let text = format!("a desktop of {person}, which runs {person}'s jobs only");
+        return (Kind::OtherDesktop, text, None);
     }
     let account = host.facts.identity.account_for(job.owner.as_str());
     if let Some((_, refusal)) = host.refusals().find(|(refused, _)| *refused == account) {

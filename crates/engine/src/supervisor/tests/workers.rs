@@ -443,3 +443,20 @@ fn what_could_not_be_started_is_named() {
     assert!(out.changes.iter().any(said), "{:?}", out.changes);
     assert_eq!(w.status(job), JobStatus::Failed);
 }
+
+#[test]
+fn a_desktop_runs_its_own_persons_jobs_only() {
+    let mut w = World::new();
+    w.connect_as(1, 1, Identity::Desktop("bob".into()));
+    w.say(1, FromWorker::Inventory(Vec::new()));
+    let job = w.submit(spec(1));
+    assert!(w.said.is_empty(), "mia's job went to bob's desktop");
+    let why = w.engine.why(job).expect("there");
+    assert!(
+        why.iter().any(|r| r.kind == why::Kind::OtherDesktop),
+        "{why:?}"
+    );
+    w.connect_as(2, 1, Identity::Desktop("mia".into()));
+    w.say(2, FromWorker::Inventory(Vec::new()));
+    assert_eq!(w.order().0, 2);
+}
