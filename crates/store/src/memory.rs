@@ -371,6 +371,11 @@ impl Turn {
             }
             Write::Journal(row) => return self.journal(row),
             Write::Token(row) => return self.token(row),
+            Write::TokenUsed { id, at_ms } => {
+                if let Some(row) = self.tables.tokens.get_mut(id) {
+                    Arc::make_mut(row).last_used_ms = Some(*at_ms);
+                }
+            }
             Write::TokenRemove(id) => {
                 self.tables.tokens.remove(id);
             }

@@ -101,6 +101,13 @@ pub enum Write {
     Journal(JournalRow),
     /// Inserts or replaces a token, by id.
     Token(TokenRow),
+    /// Notes when a token was used last; one that is not kept (any more) stays away.
+    TokenUsed {
+        /// The token.
+        id: String,
+        /// When, in milliseconds since 1970.
+        at_ms: i64,
+    },
     /// Removes a token, if it is there.
     TokenRemove(String),
     /// Inserts or replaces a join token, by hash.

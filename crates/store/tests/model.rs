@@ -79,6 +79,8 @@ fn a_write() -> impl Strategy<Value = Write> {
             // One hash in twenty is another token's.
             Write::Token(token(&id.to_string(), if n == 0 { 99 } else { id }))
         }),
+        1 => (0u8..4, any::<i32>())
+            .prop_map(|(id, at)| Write::TokenUsed { id: id.to_string(), at_ms: i64::from(at) }),
         1 => (0u8..4).prop_map(|id| Write::TokenRemove(id.to_string())),
         1 => (0u8..4).prop_map(|n| Write::JoinToken(join_token(n))),
         1 => (0u8..4).prop_map(|n| Write::JoinTokenRemove([n; 32])),

@@ -1,7 +1,7 @@
 //! Who the peer of the Unix socket is: the kernel says the uid, the system's accounts the name and the groups.
 
 use nix::unistd::{Group, Uid, User, getgrouplist};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ const BELIEVE: Duration = Duration::from_secs(30);
 const KNOWN_MAX: usize = 1_024;
 /// How long the account database (a directory, perhaps) may take.
 const LOOKUP_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Accounts of the daemons, and the one that jobs run as unless a host names another.
+const NO_PEOPLE: [&str; 3] = ["tessera", "tessera-shepherd", "tessera-job"];
 
 /// Why a peer has no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,11 @@ pub(crate) enum NoName {
         /// What is wrong with its name.
         why: String,
     },
+    /// The account is the farm's own, or what jobs run as: who speaks as it may be any job.
+    #[error(
+        "the account {0} may not act on the farm: daemons and jobs run as it, it is nobody's; use an account of your own"
+    )]
+    NoPerson(UserName),
     /// The account database does not answer.
     #[error("the account of uid {uid} can't be looked up: {why}")]
     Silent {
@@ -38,11 +46,14 @@ pub(crate) enum NoName {
     },
 }
 
+/// What was found out about a uid, and when.
+type Known = (Result<Principal, NoName>, Instant);
+
 /// Names of uids.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     admin_group: String,
-    known: Mutex<HashMap<u32, (Principal, Instant)>>,
+    known: Mutex<HashMap<u32, Known>>,
 }
 
 impl Accounts {
@@ -54,13 +65,18 @@ impl Accounts {
         }
     }
 
-    /// Answers who has this uid.
+    /// Answers who has this uid. `proxies` are the accounts that hosts run jobs as; asked for only when the uid has to be
+    /// looked up.
     ///
     /// # Errors
-    /// When nobody has, or it can't be found out.
-    pub(crate) async fn of_uid(&self, uid: u32) -> Result<Principal, NoName> {
+    /// When nobody has, it is no person's, or it can't be found out.
+    pub(crate) async fn of_uid(
+        &self,
+        uid: u32,
+        proxies: impl Future<Output = Option<BTreeSet<String>>>,
+    ) -> Result<Principal, NoName> {
         if let Some(known) = self.remembered(uid) {
-            return Ok(known);
+            return known;
         }
         let group = self.admin_group.clone();
         let look = tokio::task::spawn_blocking(move || look_up(uid, &group));
@@ -69,21 +85,39 @@ impl Accounts {
             .await
             .map_err(|_| silent("no answer in time".into()))?
             .map_err(|error| silent(error.to_string()))??;
+        let proxies = proxies.await;
+        let found = if is_no_person(&found, uid, proxies.as_ref()) {
+            Err(NoName::NoPerson(found.name))
+        } else {
+            Ok(found)
+        };
+        if proxies.is_none() {
+            // Not all is known now: look again the next time.
+            return found;
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
         known.insert(uid, (found.clone(), Instant::now()));
-        Ok(found)
+        found
     }
 
-    fn remembered(&self, uid: u32) -> Option<Principal> {
+    fn remembered(&self, uid: u32) -> Option<Result<Principal, NoName>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known
             .get(&uid)
             .filter(|(_, at)| at.elapsed() < BELIEVE)
-            .map(|(principal, _)| principal.clone())
+            .map(|(found, _)| found.clone())
     }
+}
+
+/// Says whether an account is none of a person. A host's word does not lock out root nor the account that we run as,
+/// which in a farm of one person is his own.
+fn is_no_person(found: &Principal, uid: u32, proxies: Option<&BTreeSet<String>>) -> bool {
+    let name = found.name.as_str();
+    let is_ours = uid == 0 || uid == Uid::effective().as_raw();
+    NO_PEOPLE.contains(&name) || (!is_ours && proxies.is_some_and(|named| named.contains(name)))
 }
 
 fn look_up(uid: u32, admin_group: &str) -> Result<Principal, NoName> {
@@ -122,11 +156,53 @@ fn is_member(user: &User, group: &str) -> Result<bool, nix::Error> {
 mod tests {
     use super::*;
 
+    async fn none() -> Option<BTreeSet<String>> {
+        Some(BTreeSet::new())
+    }
+
+    fn person(name: &str) -> Principal {
+        Principal {
+            name: name.parse().expect("a name"),
+            proof: Proof::Peer { uid: 4_000_000 },
+            is_admin: false,
+        }
+    }
+
+    #[test]
+    fn daemons_and_what_jobs_run_as_are_no_people() {
+        let named = BTreeSet::from(["render".to_owned(), "root".to_owned()]);
+        let refused = |name, uid| is_no_person(&person(name), uid, Some(&named));
+        for name in ["tessera", "tessera-shepherd", "tessera-job", "render"] {
+            assert!(refused(name, 4_000_000), "{name}");
+        }
+        assert!(!refused("mia", 4_000_000));
+        assert!(!refused("root", 0), "no host locks out root");
+        assert!(
+            is_no_person(&person("tessera-job"), 4_000_000, None),
+            "even when the core can't be asked"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_is_a_hosts_proxy_account_is_told_so() {
+        let Ok(Some(nobody)) = User::from_name("nobody") else {
+            return;
+        };
+        let uid = nobody.uid.as_raw();
+        let accounts = Accounts::new("no-such-group".into());
+        let proxies = async { Some(BTreeSet::from(["nobody".to_owned()])) };
+        let refused = accounts.of_uid(uid, proxies).await.expect_err("refused");
+        assert_eq!(refused, NoName::NoPerson("nobody".parse().expect("a name")));
+        assert!(refused.to_string().contains("an account of your own"));
+        let others = Accounts::new("no-such-group".into());
+        assert!(others.of_uid(uid, none()).await.is_ok(), "no host says so");
+    }
+
     #[tokio::test]
     async fn root_and_our_own_account_are_administrators() {
         let accounts = Accounts::new("no-such-group".into());
         let own = accounts
-            .of_uid(Uid::effective().as_raw())
+            .of_uid(Uid::effective().as_raw(), none())
             .await
             .expect("has an account");
         assert!(own.is_admin);
@@ -136,7 +212,7 @@ mod tests {
                 uid: Uid::effective().as_raw()
             }
         );
-        let root = accounts.of_uid(0).await.expect("root");
+        let root = accounts.of_uid(0, none()).await.expect("root");
         assert_eq!((root.name.as_str(), root.is_admin), ("root", true));
     }
 
@@ -144,7 +220,7 @@ mod tests {
     async fn a_uid_without_account_has_no_name() {
         let accounts = Accounts::new("no-such-group".into());
         assert_eq!(
-            accounts.of_uid(3_999_999_999).await,
+            accounts.of_uid(3_999_999_999, none()).await,
             Err(NoName::NoAccount(3_999_999_999))
         );
     }

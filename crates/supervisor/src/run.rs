@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::core::{self, CoreHandle, Health, Parts};
 use crate::error::SupervisorError;
 use crate::events::Hub;
-use crate::http::serve::{Port, Serving, bind_socket, serve_port, serve_socket};
+use crate::http::serve::{Bounds, Port, Serving, bind_socket, serve_port, serve_socket};
 use crate::http::{AppParts, router};
 use crate::logs::LogStore;
 use crate::options::Options;
@@ -155,6 +155,7 @@ pub async fn start_with(
         router: router(Arc::clone(&app)),
         ending: ending.clone(),
         tasks: tasks.clone(),
+        bounds: Bounds::default(),
     };
     let mut running = Running {
         address: listening.address,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::{PoisonError, RwLock};
 use subtle::ConstantTimeEq as _;
 use tessera_model::{Principal, Proof, Timestamp};
-use tessera_store::TokenRow;
+use tessera_store::{TokenRow, Write};
 
 /// What every token begins with, so that one that leaked is recognized.
 const MARK: &str = "tessera_";
@@ -28,8 +28,8 @@ pub(crate) struct Tokens {
 pub(crate) struct Proven {
     /// Whom it stands for.
     pub(crate) principal: Principal,
-    /// The row to keep, when the record of the last use is old.
-    pub(crate) touched: Option<TokenRow>,
+    /// The use to keep, when the record of the last one is old.
+    pub(crate) used: Option<Write>,
 }
 
 /// A secret that was made.
@@ -93,7 +93,10 @@ impl Tokens {
         }
         Some(Proven {
             principal,
-            touched: is_old.then(|| row.clone()),
+            used: is_old.then(|| Write::TokenUsed {
+                id: row.id.clone(),
+                at_ms: now.0,
+            }),
         })
     }
 
@@ -175,12 +178,16 @@ mod tests {
         let proven = tokens.prove(&fresh.text, Timestamp(999)).expect("good");
         assert_eq!(proven.principal.name.as_str(), "mia");
         assert_eq!(proven.principal.proof, Proof::Token(fresh.id.clone()));
-        assert_eq!(proven.touched.map(|row| row.last_used_ms), Some(Some(999)));
+        let used = Write::TokenUsed {
+            id: fresh.id.clone(),
+            at_ms: 999,
+        };
+        assert_eq!(proven.used, Some(used));
         assert_eq!(
             tokens
                 .prove(&fresh.text, Timestamp(999))
                 .expect("good")
-                .touched,
+                .used,
             None
         );
         assert_eq!(

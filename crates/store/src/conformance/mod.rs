@@ -12,10 +12,10 @@ pub use journal::{
 pub use sample::{attempt, host, instance, job, join_token, journal, launch, token};
 pub use state::{
     a_bad_batch_leaves_nothing, a_key_is_used_once, a_new_store_is_empty,
-    a_removed_job_leaves_nothing, a_stale_epoch_is_refused, an_attempt_counts_once,
-    any_text_comes_back, attempts_are_read_in_pages, cells_of_strangers, cells_win_in_their_order,
-    every_write_comes_back, large_numbers, many_cells_come_back, readers_see_what_is_committed,
-    the_same_batch_again_changes_nothing,
+    a_removed_job_leaves_nothing, a_stale_epoch_is_refused, a_use_brings_no_token_back,
+    an_attempt_counts_once, any_text_comes_back, attempts_are_read_in_pages, cells_of_strangers,
+    cells_win_in_their_order, every_write_comes_back, large_numbers, many_cells_come_back,
+    readers_see_what_is_committed, the_same_batch_again_changes_nothing,
 };
 
 use crate::{Batch, Committed, Epoch, Loaded, Reader, Store, StoreError, Write};
@@ -121,6 +121,7 @@ macro_rules! conformance_tests {
             a_new_store_is_empty
             a_removed_job_leaves_nothing
             a_stale_epoch_is_refused
+            a_use_brings_no_token_back
             an_attempt_counts_once
             any_text_comes_back
             attempts_are_read_in_pages

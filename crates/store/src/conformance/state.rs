@@ -325,6 +325,34 @@ pub fn cells_of_strangers(fixture: &dyn Fixture) {
     assert_eq!(session.reader().attempts(9, None, None, 10).unwrap(), []);
 }
 
+/// A token's last use changes that alone, and brings back no token that was removed.
+///
+/// # Panics
+/// When another field changes, or a token is there that was removed.
+pub fn a_use_brings_no_token_back(fixture: &dyn Fixture) {
+    let mut session = Session::open(fixture);
+    let used = |id: &str, at_ms| Write::TokenUsed {
+        id: id.into(),
+        at_ms,
+    };
+    session.commit(vec![
+        Write::Token(token("a", 1)),
+        Write::Token(token("b", 2)),
+    ]);
+    session.commit(vec![
+        used("a", 77),
+        Write::TokenRemove("b".into()),
+        used("b", 78),
+    ]);
+    session.commit(vec![used("b", 79), used("never there", 80)]);
+    let expected = vec![crate::TokenRow {
+        last_used_ms: Some(77),
+        ..token("a", 1)
+    }];
+    assert_eq!(session.load().tokens, expected);
+    assert_eq!(session.again(fixture).load().tokens, expected);
+}
+
 /// A batch with one bad write, wherever it stands, changes nothing.
 ///
 /// # Panics

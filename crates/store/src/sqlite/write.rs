@@ -66,6 +66,10 @@ impl<'a> Writer<'a> {
             Write::Attempt(row) => self.attempt(row),
             Write::Journal(row) => self.journal(row),
             Write::Token(row) => self.token(row),
+            Write::TokenUsed { id, at_ms } => self.run(
+                "UPDATE tokens SET last_used_ms = ?2 WHERE id = ?1",
+                params![id, at_ms],
+            ),
             Write::TokenRemove(id) => self.run("DELETE FROM tokens WHERE id = ?1", params![id]),
             Write::JoinToken(row) => self.join_token(row),
             Write::JoinTokenRemove(hash) => self.run("DELETE FROM join_tokens WHERE sha256 = ?1", params![hash]),

@@ -68,7 +68,14 @@ impl Sessions {
                     order,
                 } => match tickets.start(host, &order, now) {
                     Ok(message) => parcels.entry((host, session)).or_default().add(message),
-                    Err(error) => tracing::error!(%host, launch = %order.key, %error, "no ticket"),
+                    // The engine counts it as sent. What the host says it has when it connects anew puts it back.
+                    Err(error) => {
+                        tracing::error!(
+                            %host, launch = %order.key, %error,
+                            "no ticket can be made; the worker is disconnected so that the instance is given anew"
+                        );
+                        closing.push((host, session));
+                    }
                 },
                 Effect::Disconnect { host, session } => closing.push((host, session)),
                 Effect::JobEnded { job, status } => tracing::info!(%job, %status, "job ended"),
@@ -123,6 +130,63 @@ impl Parcel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use tessera_engine::supervisor::StartOrder;
+    use tessera_model::msg::{LaunchKey, Run, RunLimits};
+    use tessera_wire::pki::{DispatchKey, FarmCa};
+
+    #[test]
+    fn a_worker_whose_ticket_cant_be_made_is_disconnected() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ca = FarmCa::open_or_create(dir.path()).expect("a farm");
+        let key = DispatchKey::open_or_create(dir.path()).expect("a key");
+        let mut tickets = Tickets::new(ca.farm_id(), &key);
+        let (mut sessions, host) = (Sessions::default(), HostId([7; 16]));
+        let (sink, mut messages) = mpsc::channel(4);
+        sessions.open(host, 3, sink);
+        let draft = tessera_api::types::SubmitRequest {
+            command: vec!["render".into()],
+            ..Default::default()
+        };
+        let draft = tessera_spec::SubmissionDraft::from(draft);
+        let mut spec = draft.validate().expect("a job").spec;
+        // Without a command there is no template.
+        spec.command.clear();
+        let order = StartOrder {
+            key: LaunchKey {
+                job: JobId(1),
+                instance: tessera_model::InstanceNo(0),
+                launch: tessera_model::LaunchNo(1),
+            },
+            owner: "mia".parse().expect("a name"),
+            proof: "uid 1".into(),
+            account: "mia".into(),
+            mode: "user",
+            spec: Arc::new(spec),
+            limits: RunLimits::default(),
+            run: Run {
+                item: tessera_model::ItemIndex(0),
+                attempt: tessera_model::Attempt(1),
+            },
+        };
+        let start = Effect::Start {
+            host,
+            session: 3,
+            order: Box::new(order),
+        };
+        let ack = Effect::Send {
+            host,
+            session: 3,
+            message: ToWorker::Ack(5),
+        };
+        let (removed, _) = mpsc::unbounded_channel();
+        sessions.carry_out(vec![start, ack], Timestamp(0), &mut tickets, &removed);
+        assert_eq!(messages.try_recv(), Ok(vec![ToWorker::Ack(5)]));
+        assert_eq!(
+            messages.try_recv(),
+            Err(mpsc::error::TryRecvError::Disconnected)
+        );
+    }
 
     #[test]
     fn acknowledgements_of_a_turn_become_one_at_the_end() {

@@ -260,6 +260,7 @@ impl Core {
                     engine: &self.engine,
                     now: self.clock.now(),
                     enrolled: &self.ledger.enrolled,
+                    join_tokens: &self.join_tokens,
                 });
                 turn.answers
                     .push(Box::new(move |outcome| reading.answer(outcome)));

@@ -108,4 +108,14 @@ pub(crate) struct View<'a> {
     pub(crate) now: Now,
     /// Hosts that have joined.
     pub(crate) enrolled: &'a BTreeMap<HostId, Enrolment>,
+    /// Open join tokens by their hash.
+    pub(crate) join_tokens: &'a BTreeMap<[u8; 32], JoinTokenRow>,
+}
+
+impl View<'_> {
+    /// Says whether a host may join with the token that has this hash.
+    pub(crate) fn is_invited(&self, token: &[u8; 32]) -> bool {
+        let row = self.join_tokens.get(token);
+        row.is_some_and(|row| row.expires_ms > self.now.wall.0)
+    }
 }

@@ -1,6 +1,7 @@
 //! Tokens, and hosts that join.
 
 use super::auth::{Caller, is_local};
+use super::door::Visit;
 use super::error::Answer;
 use super::extract::{Json, Segments};
 use super::{App, Failure};
@@ -217,6 +218,7 @@ pub(crate) async fn create_join_token(
 /// `POST /join`: the token is the only proof.
 pub(crate) async fn join(
     State(app): State<App>,
+    visit: Option<Extension<Visit>>,
     Json(request): Json<JoinRequest>,
 ) -> Answer<(StatusCode, axum::Json<JoinReply>)> {
     let no_token = || {
@@ -227,6 +229,14 @@ pub(crate) async fn join(
         .hint("make another on the supervisor's host with `tessera host invite`")
     };
     let token: pki::JoinToken = request.token.trim().parse().map_err(|_| no_token())?;
+    // Before anything is read or signed for a stranger; whether it is still good is seen again when it is used up.
+    let sha256 = token.sha256();
+    if !app.core.read(move |view| view.is_invited(&sha256)).await? {
+        return Err(no_token());
+    }
+    if let Some(Extension(visit)) = visit {
+        visit.prove();
+    }
     let name: HostName =
         request
             .name

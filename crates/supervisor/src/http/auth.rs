@@ -1,16 +1,18 @@
 //! Who is asking: the kernel's word on the Unix socket, a token everywhere else.
 
+use super::door::Visit;
 use super::{App, Failure};
 use crate::accounts::NoName;
 use axum::extract::{Extension, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, header};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tessera_api::ErrorCode;
-use tessera_model::{Principal, Proof};
-use tessera_store::Write;
+use tessera_engine::supervisor::{Denied, Job};
+use tessera_model::{Identity, Principal, Proof};
 
 /// Where a connection came from.
 #[derive(Debug, Clone, Copy)]
@@ -24,16 +26,33 @@ pub(crate) enum Source {
     Network(SocketAddr),
 }
 
+/// Where it is asked whether all is well; open to all, below [`tessera_api::PREFIX`].
+pub(crate) const HEALTH: &str = "/health";
+/// Where hosts join; open to all, for a join token is the proof there.
+pub(crate) const JOIN: &str = "/join";
+
+/// Says whether a path is open to all.
+fn is_open(path: &str) -> bool {
+    path.strip_prefix(tessera_api::PREFIX)
+        .is_some_and(|path| [HEALTH, JOIN].contains(&path))
+}
+
 /// Finds out who is asking and refuses strangers.
 pub(crate) async fn authenticate(
     State(app): State<App>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    if is_open(request.uri().path()) {
+        return next.run(request).await;
+    }
     let source = request.extensions().get::<Source>().copied();
     let presented = request.headers().get(header::AUTHORIZATION).cloned();
     match principal(&app, source, presented).await {
         Ok(principal) => {
+            if let Some(visit) = request.extensions().get::<Visit>() {
+                visit.prove();
+            }
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
@@ -49,7 +68,7 @@ async fn principal(
     match source {
         Some(Source::Peer { uid }) => app
             .accounts
-            .of_uid(uid)
+            .of_uid(uid, proxies(app))
             .await
             .map_err(|error| nameless(&error)),
         Some(Source::Network(address)) => by_token(app, presented.as_ref(), address),
@@ -60,8 +79,22 @@ async fn principal(
     }
 }
 
+/// Answers the accounts that hosts said jobs run as; nothing when the core can't be asked now.
+async fn proxies(app: &App) -> Option<BTreeSet<String>> {
+    let named = app.core.read(|view| {
+        let hosts = view.engine.hosts();
+        let proxies = hosts.filter_map(|host| match &host.facts.identity {
+            Identity::Proxy(account) => Some(account.clone()),
+            Identity::User | Identity::Desktop(_) => None,
+        });
+        proxies.collect()
+    });
+    named.await.ok()
+}
+
 fn nameless(error: &NoName) -> Failure {
     let code = match error {
+        NoName::NoPerson(_) => ErrorCode::Forbidden,
         NoName::NoAccount(_) | NoName::BadName { .. } => ErrorCode::Unauthenticated,
         NoName::Silent { .. } => ErrorCode::Unavailable,
     };
@@ -97,14 +130,40 @@ fn by_token(
             )
             .hint("make one on the supervisor's host with `tessera token create`")
         })?;
-    if let Some(row) = proven.touched {
+    if let Some(used) = proven.used {
         let app = Arc::clone(app);
         tokio::spawn(async move {
-            // Only a record of use: what it misses when nothing can be written is written with the next use.
-            let _not_kept = app.core.keep(vec![Write::Token(row)]).await;
+            // Only a record of use: what it misses when nothing can be written is written with the next use. It may come
+            // after the token was revoked, so it must not be able to bring it back.
+            let _not_kept = app.core.keep(vec![used]).await;
         });
     }
     Ok(proven.principal)
+}
+
+/// Says whether the caller may see what a job runs (its command, environment and folder) and what it printed.
+pub(crate) fn may_read(caller: &Principal, job: &Job) -> bool {
+    caller.is_admin || caller.name == job.owner || caller.name == job.submitter
+}
+
+/// Refuses who may not see what a job runs.
+///
+/// # Errors
+/// When the caller may not; it says who may.
+pub(crate) fn check_read(caller: &Principal, job: &Job, what: &str) -> Result<(), Denied> {
+    if may_read(caller, job) {
+        return Ok(());
+    }
+    let whom = if job.submitter == job.owner {
+        format!("its owner {}", job.owner)
+    } else {
+        format!("its owner {}, its submitter {}", job.owner, job.submitter)
+    };
+    Err(Denied::Forbidden {
+        by: caller.name.clone(),
+        what: format!("{what} job {}", job.id),
+        why: format!("only {whom} and the farm's administrators may"),
+    })
 }
 
 /// The caller, for handlers.

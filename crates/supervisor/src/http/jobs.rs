@@ -1,6 +1,6 @@
 //! Jobs: submitting, listing, showing, changing.
 
-use super::auth::Caller;
+use super::auth::{Caller, check_read, may_read};
 use super::error::Answer;
 use super::extract::{Json, Params, Segments};
 use super::{App, Failure, views};
@@ -36,11 +36,13 @@ pub(crate) async fn resubmit(
     Segments(id): Segments<u64>,
     Json(over): Json<SubmitRequest>,
 ) -> Answer<Response> {
-    let spec = app
-        .core
-        .read(move |view| view.engine.job(JobId(id)).map(|job| job.spec.clone()))
-        .await?;
-    let spec = spec.ok_or(Denied::NoJob(JobId(id)))?;
+    let by = caller.clone();
+    let spec = app.core.read(move |view| {
+        let job = view.engine.job(JobId(id)).ok_or(Denied::NoJob(JobId(id)))?;
+        check_read(&by, job, "resubmit")?;
+        Ok::<_, Denied>(job.spec.clone())
+    });
+    let spec = spec.await??;
     let draft = SubmissionDraft::of(&spec).overlaid(SubmissionDraft::from(over));
     submit_draft(&app, caller, draft, false).await
 }
@@ -214,6 +216,7 @@ pub(crate) fn states<S: Copy>(
 /// `GET /jobs/{id}`
 pub(crate) async fn detail(
     State(app): State<App>,
+    Extension(by): Caller,
     Segments(id): Segments<u64>,
 ) -> Answer<axum::Json<JobDetail>> {
     let found = app
@@ -221,7 +224,7 @@ pub(crate) async fn detail(
         .read(move |view| {
             view.engine
                 .job(JobId(id))
-                .map(|job| views::detail(view, job))
+                .map(|job| views::detail(view, job, may_read(&by, job)))
         })
         .await?;
     Ok(axum::Json(found.ok_or(Denied::NoJob(JobId(id)))?))

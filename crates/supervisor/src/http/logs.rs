@@ -1,5 +1,6 @@
 //! Output of attempts: a piece of it, or all of it as it comes.
 
+use super::auth::{Caller, check_read};
 use super::error::Answer;
 use super::extract::{Params, Segments};
 use super::{App, Failure};
@@ -7,7 +8,7 @@ use crate::logs::RunKey;
 use crate::logs::follow::{Ending, Follower};
 use crate::logs::read::Wanted;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -20,7 +21,7 @@ use tessera_api::client::{ATTEMPT_HEADER, COMPLETE_HEADER, OFFSET_HEADER, SIZE_H
 use tessera_api::frames::{self, LogPiece};
 use tessera_api::query::{LogQuery, LogStream};
 use tessera_engine::supervisor::Denied;
-use tessera_model::{Attempt, ItemIndex, JobId};
+use tessera_model::{Attempt, ItemIndex, JobId, Principal};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -31,10 +32,11 @@ const PIECES_MAX: usize = 4;
 /// `GET /jobs/{id}/items/{item}/log`
 pub(crate) async fn log(
     State(app): State<App>,
+    Extension(by): Caller,
     Segments((id, item)): Segments<(u64, u32)>,
     Params(query): Params<LogQuery>,
 ) -> Answer<Response> {
-    let run = find(&app, id, item, query.attempt).await?;
+    let run = find(&app, by, id, item, query.attempt).await?;
     let wanted = match query.stream {
         LogStream::Out => Wanted::Out,
         LogStream::Err => Wanted::Err,
@@ -110,10 +112,17 @@ fn answer(
     response
 }
 
-/// Finds the attempt that is asked for.
-async fn find(app: &App, id: u64, item: u32, attempt: Option<u32>) -> Answer<RunKey> {
+/// Finds the attempt that is asked for, if the caller may read its output.
+async fn find(
+    app: &App,
+    by: Principal,
+    id: u64,
+    item: u32,
+    attempt: Option<u32>,
+) -> Answer<RunKey> {
     let newest = app.core.read(move |view| {
         let job = view.engine.job(JobId(id)).ok_or(Denied::NoJob(JobId(id)))?;
+        check_read(&by, job, "read the output of")?;
         if item >= job.items().len() {
             return Err(Denied::NoItem(JobId(id), ItemIndex(item)));
         }

@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 pub(crate) mod auth;
+mod door;
 mod error;
 mod events;
 mod extract;
@@ -74,11 +75,10 @@ pub(crate) struct AppParts {
 
 /// Makes the router.
 pub(crate) fn router(app: App) -> Router {
-    let open = Router::new()
-        .route("/health", get(farm::health))
+    let routes = Router::new()
+        .route(auth::HEALTH, get(farm::health))
+        .route(auth::JOIN, post(access::join))
         .route("/openapi.json", get(farm::openapi))
-        .route("/join", post(access::join));
-    let proven = Router::new()
         .route("/info", get(farm::info))
         .route("/usage", get(farm::usage))
         .route("/cleanup", post(farm::cleanup))
@@ -101,15 +101,16 @@ pub(crate) fn router(app: App) -> Router {
         .route("/tokens/{id}", delete(access::revoke_token))
         .route("/join-tokens", post(access::create_join_token))
         .fallback(any(error::no_such_path))
-        .method_not_allowed_fallback(error::no_such_method)
-        .route_layer(axum::middleware::from_fn_with_state(
-            Arc::clone(&app),
-            auth::authenticate,
-        ));
+        .method_not_allowed_fallback(error::no_such_method);
     Router::new()
-        .nest(tessera_api::PREFIX, open.merge(proven))
+        .nest(tessera_api::PREFIX, routes)
         .fallback(any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method)
+        // Around the fallbacks, too: strangers are not told what exists.
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&app),
+            auth::authenticate,
+        ))
         .layer(DefaultBodyLimit::max(tessera_api::REQUEST_BYTES_MAX))
         .layer(axum::middleware::from_fn(error::finish))
         .with_state(app)

@@ -57,8 +57,8 @@ impl AddStatus for ItemCounts {
     }
 }
 
-/// Shows all of a job.
-pub(crate) fn detail(view: &View<'_>, job: &Job) -> JobDetail {
+/// Shows all of a job; what it runs only to who may read that.
+pub(crate) fn detail(view: &View<'_>, job: &Job, may_read: bool) -> JobDetail {
     let mut hosts: Vec<String> = view
         .engine
         .launches_of(job.id)
@@ -66,13 +66,19 @@ pub(crate) fn detail(view: &View<'_>, job: &Job) -> JobDetail {
         .collect();
     hosts.sort_unstable();
     hosts.dedup();
+    let mut spec = SpecView::from(&*job.spec);
+    if !may_read {
+        spec.command.clear();
+        spec.env.clear();
+        spec.cwd = None;
+    }
     let shown = job
         .instances()
         .iter()
         .map(|instance| instance_row(view.engine, job, instance.no));
     JobDetail {
         job: summary(job),
-        spec: SpecView::from(&*job.spec),
+        spec,
         instances: shown.collect(),
         hosts,
         proof: job.proof.clone(),

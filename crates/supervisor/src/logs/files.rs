@@ -29,6 +29,9 @@ struct Open {
 pub(crate) struct Stream {
     file: File,
     lengths: Mutex<Lengths>,
+    /// Makes the next sync fail.
+    #[cfg(test)]
+    refuses_sync: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +40,10 @@ struct Lengths {
     durable: u64,
     /// Whether its name may not be durable yet.
     is_new: bool,
+    /// How often bytes that were written could not be made durable and were taken back.
+    losses: u32,
+    /// Bytes were taken back and the file is to be opened anew: nothing is written here any more.
+    is_broken: bool,
 }
 
 /// What became of a chunk, before it is durable.
@@ -67,6 +74,15 @@ impl Files {
         let stream = Arc::new(Stream::open(&path())?);
         open.files.insert(key, (Arc::clone(&stream), now));
         Ok(stream)
+    }
+
+    /// Closes the file of a stream if bytes of it were taken back; the next chunk opens it anew.
+    pub(crate) fn close_broken(&self, key: LogKey) {
+        let mut open = self.lock();
+        let broken = |(stream, _): &(Arc<Stream>, u64)| stream.lengths().is_broken;
+        if open.files.get(&key).is_some_and(broken) {
+            open.files.remove(&key);
+        }
     }
 
     /// Closes the file of a stream.
@@ -130,14 +146,21 @@ impl Stream {
             opened => opened?,
         };
         let written = file.metadata()?.len();
-        // What an earlier process wrote may not be durable: nothing is until it was made so here.
+        if written > 0 {
+            // What an earlier process wrote may not be durable. Known now, it is what a loss falls back to.
+            file.sync_data()?;
+        }
         Ok(Self {
             file,
             lengths: Mutex::new(Lengths {
                 written,
-                durable: 0,
+                durable: written,
                 is_new: true,
+                losses: 0,
+                is_broken: false,
             }),
+            #[cfg(test)]
+            refuses_sync: std::sync::atomic::AtomicBool::new(false),
         })
     }
 
@@ -148,7 +171,10 @@ impl Stream {
         data: &[u8],
         limit: u64,
     ) -> io::Result<Progress> {
-        let mut lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lengths = self.lengths();
+        if lengths.is_broken {
+            return Err(io::Error::other("the file is being opened anew"));
+        }
         let end = offset.saturating_add(data.len() as u64);
         let written = lengths.written;
         if written >= limit {
@@ -173,14 +199,54 @@ impl Stream {
     }
 
     /// Makes the bytes that were written durable; answers how many, and whether the file's name may not be.
+    ///
+    /// # Errors
+    /// When they can't be. The system may have thrown them away and says so once only, so they count as never written.
     fn sync(&self) -> io::Result<(u64, bool)> {
-        let before = *self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
-        if before.durable < before.written || before.is_new {
-            self.file.sync_data()?;
+        let before = *self.lengths();
+        if (before.durable < before.written || before.is_new)
+            && let Err(error) = self.sync_data()
+        {
+            self.take_back();
+            return Err(error);
         }
-        let mut lengths = self.lengths.lock().unwrap_or_else(PoisonError::into_inner);
-        lengths.durable = lengths.durable.max(before.written);
+        let mut lengths = self.lengths();
+        // What was taken back meanwhile is not there any more.
+        if lengths.losses == before.losses {
+            lengths.durable = lengths.durable.max(before.written);
+        }
         Ok((lengths.durable, lengths.is_new))
+    }
+
+    /// Forgets the bytes that are not durable, so that they are written again when they are sent again.
+    fn take_back(&self) {
+        let mut lengths = self.lengths();
+        lengths.written = lengths.durable;
+        lengths.losses = lengths.losses.wrapping_add(1);
+        // Opened anew, the file begins where its bytes are certain. When it can't be cut this handle stays and writes over
+        // what is beyond.
+        lengths.is_broken = self.file.set_len(lengths.durable).is_ok();
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if self
+            .refuses_sync
+            .swap(false, std::sync::atomic::Ordering::Relaxed)
+        {
+            return Err(io::Error::other("no sync"));
+        }
+        self.file.sync_data()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn refuse_sync(&self) {
+        self.refuses_sync
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn lengths(&self) -> MutexGuard<'_, Lengths> {
+        self.lengths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,11 +277,7 @@ impl Progress {
     /// Notes that the file's name is durable.
     pub(crate) fn is_named(&self) {
         if let Some(stream) = &self.stream {
-            stream
-                .lengths
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_new = false;
+            stream.lengths().is_new = false;
         }
     }
 }

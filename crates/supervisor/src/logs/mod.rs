@@ -111,7 +111,11 @@ impl LogStore {
         let mut folders = BTreeSet::new();
         let mut failed = None;
         for (key, final_size, progress) in written {
-            let named = progress.sync().and_then(|(durable_to, is_new)| {
+            let synced = progress.sync();
+            if synced.is_err() {
+                self.files.close_broken(*key);
+            }
+            let named = synced.and_then(|(durable_to, is_new)| {
                 if is_new && !folders.contains(&key.job) {
                     files::sync_folder(&self.folder(key.job))?;
                     folders.insert(key.job);

@@ -75,6 +75,25 @@ fn a_chunk_sent_twice_changes_nothing_and_a_gap_is_not_taken() {
 }
 
 #[test]
+fn bytes_that_could_not_be_made_durable_are_written_again() {
+    let (_dir, logs) = store();
+    assert_eq!(put(&logs, chunk(LogStream::Out, 0, b"kept ")).0, 5);
+    let key = run().stream(LogStream::Out);
+    let stream = logs.files.open(key, || logs.path(key)).expect("open");
+    stream.refuse_sync();
+    let (acks, error) = logs.append(vec![chunk(LogStream::Out, 5, b"lost ")]);
+    assert!(acks.is_empty() && error.is_some(), "not acknowledged");
+    assert_eq!(logs.files.count(), 0, "the handle is dropped");
+    assert!(stream.extend(5, b"late", u64::MAX).is_err(), "for good");
+    let file = || std::fs::read(logs.path(key)).expect("there");
+    assert_eq!(file(), b"kept ", "what may be lost is not there");
+    // Its worker may know less than is durable, never more.
+    assert_eq!(put(&logs, chunk(LogStream::Out, 10, b"more")).0, 5, "a gap");
+    assert_eq!(put(&logs, chunk(LogStream::Out, 5, b"sent ")).0, 10);
+    assert_eq!(file(), b"kept sent ");
+}
+
+#[test]
 fn the_last_chunk_completes_a_stream_and_an_empty_one_has_no_file() {
     let (_dir, logs) = store();
     let mut last = chunk(LogStream::Out, 0, b"bye");

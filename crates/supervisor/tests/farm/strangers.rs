@@ -1,12 +1,13 @@
 //! Who gets in, and what ordinary users may.
 
-use crate::world::{Farm, frames};
+use crate::world::{DEADLINE, Farm, frames};
 use std::os::unix::fs::PermissionsExt as _;
+use tessera_api::query::{EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery};
 use tessera_api::types::{
     ActionRequest, CleanupRequest, JoinRequest, JoinTokenRequest, SubmitRequest, TokenRequest,
 };
 use tessera_api::{Client, ClientError, ErrorCode};
-use tessera_wire::pki::{JoinString, WorkerIdentity};
+use tessera_wire::pki::{Fingerprint, JoinString, WorkerIdentity};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn refused<T: std::fmt::Debug>(
@@ -77,6 +78,170 @@ async fn a_revoked_token_lets_nobody_in() {
     let id = mia.tokens().await.expect("hers").tokens[0].id.clone();
     mia.revoke_token(&id).await.expect("hers to revoke");
     assert_eq!(refused(mia.info()).await, ErrorCode::Unauthenticated);
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_token_that_revokes_itself_first_thing_stays_revoked() {
+    let farm = Farm::start().await;
+    let request = TokenRequest {
+        user: Some("mia".into()),
+        ..TokenRequest::default()
+    };
+    let made = farm.client.create_token(&request).await.expect("a token");
+    let mia = farm.over_tls(Some(made.token.clone())).await;
+    mia.revoke_token(&made.id).await.expect("hers to revoke");
+    assert_eq!(refused(mia.info()).await, ErrorCode::Unauthenticated);
+    let farm = farm.restart().await;
+    let again = farm.over_tls(Some(made.token)).await;
+    assert_eq!(refused(again.info()).await, ErrorCode::Unauthenticated);
+    assert!(farm.client.tokens().await.expect("all").tokens.is_empty());
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn what_a_job_runs_is_shown_to_its_own_people_only() {
+    let farm = Farm::start().await;
+    let (mia, tom) = (farm.user("mia").await, farm.user("tom").await);
+    let secret = SubmitRequest {
+        command: vec!["render".into(), "--license=secret-word".into()],
+        env: Some([("KEY".to_owned(), "secret-word".to_owned())].into()),
+        cwd: Some("/secret-word".into()),
+        ..frames("1-2")
+    };
+    let id = mia.submit(&secret, false).await.expect("submitted").job;
+    let id = id.expect("a number");
+    let hers = mia.job(id).await.expect("hers").spec;
+    assert_eq!((&hers.command, hers.env.len()), (&secret.command, 1));
+    let admins = farm.client.job(id).await.expect("an administrator may");
+    assert_eq!(admins.spec, hers);
+    let others = tom.job(id).await.expect("that it is there is no secret");
+    assert!(others.spec.command.is_empty() && others.spec.env.is_empty());
+    assert_eq!((others.spec.cwd, others.job.items.total), (None, 2));
+    for text in [
+        format!(
+            "{:?}",
+            tom.jobs(&JobsQuery::default()).await.expect("a list")
+        ),
+        format!("{:?}", tom.why(id).await.expect("why")),
+        format!(
+            "{:?}",
+            tom.items(id, &ItemsQuery::default()).await.expect("items")
+        ),
+        format!(
+            "{:?}",
+            tom.history(id, &HistoryQuery::default())
+                .await
+                .expect("history")
+        ),
+    ] {
+        assert!(!text.contains("secret-word"), "{text}");
+    }
+    let attempt = LogQuery {
+        attempt: Some(1),
+        ..LogQuery::default()
+    };
+    for which in [LogQuery::default(), attempt] {
+        match tom.log(id, 0, &which).await.expect_err("refused") {
+            ClientError::Api(error) => {
+                assert_eq!(error.code, ErrorCode::Forbidden);
+                assert_eq!(
+                    error.message,
+                    format!(
+                        "tom may not read the output of job {id}: only its owner mia and the farm's administrators may"
+                    )
+                );
+            }
+            other => panic!("not refused: {other}"),
+        }
+        assert_eq!(
+            refused(mia.log(id, 0, &which)).await,
+            ErrorCode::WrongState,
+            "she may; it has not run"
+        );
+    }
+    let over = SubmitRequest::default();
+    assert_eq!(refused(tom.resubmit(id, &over)).await, ErrorCode::Forbidden);
+    mia.resubmit(id, &over).await.expect("she may");
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn events_tell_nothing_of_what_a_job_runs() {
+    let farm = Farm::start().await;
+    let (mia, tom) = (farm.user("mia").await, farm.user("tom").await);
+    let mut stream = tom.events(EventsQuery::default()).await.expect("a stream");
+    let secret = SubmitRequest {
+        command: vec!["render".into(), "--license=secret-word".into()],
+        env: Some([("KEY".to_owned(), "secret-word".to_owned())].into()),
+        cwd: Some("/secret-word".into()),
+        ..frames("1")
+    };
+    mia.submit(&secret, false).await.expect("submitted");
+    let next = tokio::time::timeout(DEADLINE, stream.next()).await;
+    let text = format!("{:?}", next.expect("in time").expect("an event"));
+    assert!(
+        text.contains("submitted") && !text.contains("secret-word"),
+        "{text}"
+    );
+    farm.running.stop().await.expect("stops");
+}
+
+async fn ca_of(farm: &Farm) -> Fingerprint {
+    let request = JoinTokenRequest::default();
+    let invitation = farm.client.create_join_token(&request);
+    let invitation = invitation.await.expect("a token").join_string;
+    let join: JoinString = invitation.parse().expect("a join string");
+    join.ca
+}
+
+#[tokio::test]
+async fn silent_tls_connections_keep_nobody_out() {
+    // More than one address may have.
+    const SILENT: usize = 300;
+    let farm = Farm::start().await;
+    let mia = farm.user("mia").await;
+    mia.info().await.expect("she has proven who she is");
+    let ca = ca_of(&farm).await;
+    let address = farm.running.address().to_string();
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        let connected = tessera_wire::tls::connect_pinned(&address, ca).await;
+        silent.push(connected.expect("connects"));
+    }
+    let newcomer = farm.over_tls(None).await;
+    assert_eq!(newcomer.health().await.expect("let in").status, "ok");
+    mia.info().await.expect("nor is she kept out");
+    drop(silent);
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn strangers_are_not_told_what_paths_there_are() {
+    let farm = Farm::start().await;
+    let ca = ca_of(&farm).await;
+    let address = farm.running.address().to_string();
+    for (path, status) in [
+        ("/api/v1/health", "200"),
+        ("/api/v1/openapi.json", "401"),
+        ("/api/v1/nothing", "401"),
+        ("/api/v1/health/", "401"),
+        ("/nothing", "401"),
+        ("/", "401"),
+    ] {
+        let connected = tessera_wire::tls::connect_pinned(&address, ca).await;
+        let mut stream = connected.expect("connects");
+        let text = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        // An end without farewell is as good.
+        let _end = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{path}: {answer}"
+        );
+    }
     farm.running.stop().await.expect("stops");
 }
 
@@ -160,6 +325,17 @@ async fn a_join_token_lets_one_host_in() {
     assert_eq!(
         refused(stranger.join(&with(request.csr_pem(), "a b"))).await,
         ErrorCode::Invalid
+    );
+    let unknown = JoinRequest {
+        token: tessera_wire::pki::JoinToken::generate()
+            .expect("random")
+            .reveal(),
+        ..with("nonsense", "a b")
+    };
+    assert_eq!(
+        refused(stranger.join(&unknown)).await,
+        ErrorCode::Unauthenticated,
+        "nothing else of a stranger is looked at"
     );
     stranger
         .join(&with(request.csr_pem(), "rnd001"))
