@@ -92,3 +92,44 @@ fn a_directory_that_hangs_or_fails_stops_its_own_jobs_only() {
     assert_eq!(world.refusal(&ticket, &what), "directory_unavailable");
     world.assert_nothing_left();
 }
+
+#[test]
+fn a_shepherd_that_nobody_could_watch_is_ended_at_once() {
+    if !can_run() {
+        return;
+    }
+    let alice = User::new("tsa", &[]);
+    let world = world_with("pidfd_fails");
+    let what = template(&["true"]);
+    let ticket = world.ticket(&alice.name, Mode::User, &what);
+    assert_eq!(world.refusal(&ticket, &what), "becoming_user_failed");
+    // Without being asked.
+    world.assert_nothing_left();
+    assert!(common::processes_of(alice.uid).is_empty());
+    world.gone(ticket.key);
+}
+
+#[test]
+fn a_start_under_way_is_over_when_its_launch_is_vouched_for() {
+    if !can_run() {
+        return;
+    }
+    let slow = User::new("tsh", &[]);
+    let what = template(&["true"]);
+    let world = world_with("directory_hangs");
+    let ticket = world.ticket(&slow.name, Mode::User, &what);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| world.refusal(&ticket, &what));
+        std::thread::sleep(Duration::from_millis(300));
+        world.gone(ticket.key);
+        assert_eq!(waiting.join().unwrap(), "busy");
+    });
+    assert_eq!(world.refusal(&ticket, &what), "ticket_superseded");
+    world.assert_nothing_left();
+    // The look-up that hangs ends in time and is left to nobody.
+    let launcher = world.launcher.as_ref().unwrap().id();
+    common::wait_until("the look-up is given up", || {
+        let path = format!("/proc/{launcher}/task/{launcher}/children");
+        std::fs::read_to_string(path).is_ok_and(|it| it.trim().is_empty())
+    });
+}

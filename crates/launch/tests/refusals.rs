@@ -3,10 +3,14 @@
 mod common;
 
 use std::fs;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::time::{Duration, Instant};
 
 use common::{DEADLINE, User, World, can_run, no_digest, now_ms, template};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{Backlog, UnixAddr, bind, listen};
+use tessera_ticket::launcher::{Reply, Request};
 use tessera_ticket::{Mode, Ticket};
 
 #[test]
@@ -295,4 +299,75 @@ fn the_launcher_does_not_start_from_files_that_others_can_write() {
     fs::rename(&policy, world.dir.join("elsewhere")).unwrap();
     symlink(world.dir.join("elsewhere"), &policy).unwrap();
     assert!(refusal().contains("policy: "));
+}
+
+#[test]
+fn what_is_gone_never_starts_again() {
+    if !can_run() {
+        return;
+    }
+    let alice = User::new("tsa", &[]);
+    let mut world = World::new("");
+    let what = template(&["true"]);
+    // A valid ticket that comes late, also one of an older launch, also to another launcher.
+    let mut ticket = world.ticket(&alice.name, Mode::User, &what);
+    ticket.key.launch = 7;
+    world.gone(ticket.key);
+    assert_eq!(world.refusal(&ticket, &what), "ticket_superseded");
+    ticket.key.launch = 6;
+    assert_eq!(world.refusal(&ticket, &what), "ticket_superseded");
+    world.kill_launcher();
+    world.start_launcher();
+    ticket.key.launch = 7;
+    assert_eq!(world.refusal(&ticket, &what), "ticket_superseded");
+    ticket.key.launch = 8;
+    let instance = world.start_ticket(&ticket, &what).expect("starts");
+    instance.run(0);
+    world.gone(ticket.key);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_start_that_is_asked_for_together_with_its_end_does_not_happen() {
+    if !can_run() {
+        return;
+    }
+    let alice = User::new("tsa", &[]);
+    let world = World::new("");
+    let what = template(&["true"]);
+    // The account is known from now on, so that a start needs no look-up.
+    world.start(&alice.name, &what).close();
+    let ticket = world.ticket(&alice.name, Mode::User, &what);
+    let bytes = ticket.encode();
+    let start = Request::Start {
+        id: 1,
+        signature: Ticket::sign(&bytes, &world.key),
+        ticket: bytes,
+        orphan_seconds: 600,
+    };
+    let listener = common::seqpacket();
+    let path = world.dir.join("spool/together");
+    bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+    listen(&listener, Backlog::new(8).unwrap()).unwrap();
+    let memory = common::memory(&what.encode());
+    let link = world.connect();
+    // Stopped, so that both come in the same turn.
+    let launcher = world.launcher.as_ref().unwrap().id();
+    let launcher = nix::unistd::Pid::from_raw(i32::try_from(launcher).unwrap());
+    kill(launcher, Signal::SIGSTOP).unwrap();
+    link.send(&start.encode(), &[memory.as_fd(), listener.as_fd()]);
+    let gone = Request::Gone {
+        id: 2,
+        key: ticket.key,
+    };
+    link.send(&gone.encode(), &[]);
+    kill(launcher, Signal::SIGCONT).unwrap();
+    let answer = || Reply::decode(&link.receive().expect("an answer")).unwrap();
+    let first = answer();
+    assert!(
+        matches!(first, Reply::Refused { id: 1, ref code, .. } if code == "busy"),
+        "{first:?}"
+    );
+    assert_eq!(answer(), Reply::Gone { id: 2 });
+    world.assert_nothing_left();
 }

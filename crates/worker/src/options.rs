@@ -102,7 +102,10 @@ impl Options {
             Mode::Desktop => {
                 let found = self.launch_binary.clone().or_else(find_launch_binary);
                 let launch_binary = found.ok_or(WorkerError::NoLaunchBinary)?;
-                Ok(chain::Mode::Desktop { launch_binary })
+                Ok(chain::Mode::Desktop {
+                    launch_binary,
+                    user: own_account()?,
+                })
             }
         }
     }

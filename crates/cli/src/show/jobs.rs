@@ -87,7 +87,11 @@ pub fn job(look: &Look, detail: &JobDetail) -> String {
     );
     let mut facts = Facts::default();
     facts.add("owner", format!("{} ({})", job.user, detail.proof));
-    facts.add("command", text::command(&detail.spec.command));
+    let command = match detail.spec.command.as_slice() {
+        [] => "shown to its owner and the farm's administrators".to_owned(),
+        words => text::command(words),
+    };
+    facts.add("command", command);
     facts.add(
         if job.kind == "cmdrange" {
             "frames"

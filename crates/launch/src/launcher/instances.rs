@@ -124,6 +124,13 @@ impl Instances {
         self.clearing.values().map(|it| it.look_at).min()
     }
 
+    /// Puts off the looks that are due, because nothing can be answered now.
+    pub(super) fn postpone(&mut self, now: Instant) {
+        for it in self.clearing.values_mut() {
+            it.look_at = it.look_at.max(now + PAUSE.1);
+        }
+    }
+
     /// Looks at what is being cleared away; returns what is gone, with those who wait for it.
     pub(super) fn look(&mut self, now: Instant) -> Vec<(LaunchKey, Vec<(u64, u32)>)> {
         let due: Vec<LaunchKey> = self

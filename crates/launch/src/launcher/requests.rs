@@ -101,6 +101,11 @@ impl Launcher {
             Request::Gone { id, key } => {
                 self.audit
                     .add("gone_asked", &[("launch", &key.to_string())]);
+                // Made durable before it is answered; see `look_after_instances`.
+                if let Err(Errno(errno)) = self.nonces.bar(key, wall_ms()) {
+                    let refusal = Refusal::StateUnwritable { errno };
+                    return self.refuse(connection, id, None, &refusal);
+                }
                 if let Some(at) = self.starting.iter().position(|it| it.key == key) {
                     self.abandon(at, &Refusal::Busy);
                 }
@@ -419,7 +424,16 @@ impl Launcher {
         }
         let pid = pid.unwrap_or(0);
         // Before anybody can wait for the child, so the number is certainly its own.
-        let handle = process::pidfd(pid).map_err(failed)?;
+        let handle = match process::pidfd(pid) {
+            Ok(handle) => handle,
+            Err(errno) => {
+                // Nobody would hear of it again: it and what it may have made must go now.
+                let _ = process::kill(pid, libc::SIGKILL);
+                let _ = process::wait_for(pid);
+                self.instances.clear(key, None);
+                return Err(failed(errno));
+            }
+        };
         self.starting.push(Starting {
             pid,
             handle,
@@ -514,7 +528,8 @@ impl Launcher {
         }
     }
 
-    /// Forgets starts of a launch that wait for the directory: it is being asked whether the launch is gone.
+    /// Forgets starts of a launch that wait for the directory or for their turn: it is being asked whether the launch is
+    /// gone.
     fn drop_unstarted(&mut self, key: LaunchKey) {
         let mut dropped = Vec::new();
         for it in &mut self.resolving {
@@ -524,6 +539,11 @@ impl Launcher {
             it.starts = stay;
             dropped.extend::<Vec<Start>>(out);
         }
+        let (out, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.accounts.ready)
+            .into_iter()
+            .partition(|(start, _)| start.ticket.key == key);
+        self.accounts.ready = stay;
+        dropped.extend(out.into_iter().map(|(start, _)| start));
         for start in dropped {
             self.refuse(
                 start.connection,
@@ -540,7 +560,11 @@ impl Launcher {
         self.instances.on_ended(key);
     }
 
+    /// Answers what is gone, once it is durable that it will not start any more.
     pub(super) fn look_after_instances(&mut self, now: Instant) {
+        if self.nonces.flush().is_err() {
+            return self.instances.postpone(now);
+        }
         for (key, waiting) in self.instances.look(now) {
             self.audit.add("gone", &[("launch", &key.to_string())]);
             for (connection, id) in waiting {

@@ -176,6 +176,13 @@ pub(crate) fn write_at(dir: BorrowedFd<'_>, name: &CStr, bytes: &[u8]) -> Sys<()
     write_all(fd.as_raw_fd(), bytes)
 }
 
+/// Cuts an open file to this length.
+pub(crate) fn truncate(fd: impl AsFd, len: u64) -> Sys<()> {
+    let len = libc::off_t::try_from(len).map_err(|_| Errno(libc::EINVAL))?;
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::ftruncate(fd.as_fd().as_raw_fd(), len) }).map(drop)
+}
+
 /// Makes what was written durable.
 pub(crate) fn sync(fd: impl AsFd) -> Sys<()> {
     // SAFETY: takes a number only.

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, sendmsg,
-    socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt,
+    recv, sendmsg, socket, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -26,6 +26,20 @@ impl Link {
         let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
         connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
         Self::new(fd)
+    }
+
+    /// Connects to a service of this uid: who listens there is what the kernel noted then.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when somebody else listens.
+    pub(super) fn connect_to(path: &Path, uid: u32) -> io::Result<Self> {
+        let link = Self::connect(path)?;
+        let found = getsockopt(&link.socket, sockopt::PeerCredentials)?.uid();
+        if found == uid {
+            return Ok(link);
+        }
+        let text = format!("uid {found} listens at {}, not uid {uid}", path.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
     }
 
     /// Takes a socket that does not block.

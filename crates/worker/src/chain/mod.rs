@@ -41,6 +41,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the proof that nothing is alive may take before the caller must ask again.
 const GONE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The launcher is root; nobody else's word counts for it.
+const LAUNCHER_UID: u32 = 0;
 /// How long a shepherd without work waits for a worker before it closes itself.
 const ORPHAN_SECONDS: u32 = 600;
 
@@ -56,6 +58,8 @@ pub enum Mode {
     Desktop {
         /// The `tessera-launch` program.
         launch_binary: PathBuf,
+        /// The name of that user, whose jobs alone run there.
+        user: String,
     },
 }
 
@@ -138,6 +142,12 @@ pub enum ChainError {
         /// The time given.
         seconds: u64,
     },
+    /// The launcher can't do it now.
+    #[error("the launcher can't vouch for it: {text}")]
+    Refused {
+        /// The launcher's reason.
+        text: String,
+    },
     /// An answer that makes no sense.
     #[error("{what} gave an answer that makes no sense; are both of the same release?")]
     Nonsense {
@@ -189,10 +199,12 @@ impl Chain {
     pub async fn capabilities(&self) -> Result<Capabilities, ChainError> {
         let socket = match &*self.mode {
             Mode::Service { launcher_socket } => launcher_socket,
-            Mode::Desktop { launch_binary } => return desktop::capabilities(launch_binary).await,
+            Mode::Desktop { launch_binary, .. } => {
+                return desktop::capabilities(launch_binary).await;
+            }
         };
         let id = self.id();
-        let link = Link::connect(socket).map_err(ChainError::io("connecting to the launcher"))?;
+        let link = connect(socket)?;
         match ask(&link, &Request::Capabilities { id }, &[], ANSWER_TIMEOUT).await? {
             Reply::Capabilities { what, .. } => Ok(what),
             _ => Err(ChainError::Nonsense { what: LAUNCHER }),
@@ -206,8 +218,12 @@ impl Chain {
     /// # Errors
     /// `Refused` with the host's reason, or `Unavailable`.
     pub async fn start(&self, req: StartRequest) -> Result<(Started, Shepherd), StartError> {
+        if let Mode::Desktop { user, .. } = &*self.mode {
+            desktop::check_owner(&req, user)?;
+        }
+        let mut made = spool::Made::default();
         let reply = self
-            .ask_start(&req)
+            .ask_start(&req, &mut made)
             .await
             .map_err(StartError::Unavailable)?;
         let (started, dir) = match reply {
@@ -229,7 +245,7 @@ impl Chain {
             Reply::Refused {
                 code, text, hint, ..
             } => {
-                spool::forget(&req.dir, req.key);
+                made.remove();
                 return Err(StartError::Refused { code, text, hint });
             }
             Reply::Gone { .. } | Reply::Capabilities { .. } => {
@@ -242,7 +258,11 @@ impl Chain {
         Ok((started, shepherd))
     }
 
-    async fn ask_start(&self, req: &StartRequest) -> Result<Reply, ChainError> {
+    async fn ask_start(
+        &self,
+        req: &StartRequest,
+        made: &mut spool::Made,
+    ) -> Result<Reply, ChainError> {
         let request = Request::Start {
             id: self.id(),
             ticket: req.ticket.clone(),
@@ -250,16 +270,17 @@ impl Chain {
             orphan_seconds: self.orphan_seconds,
         };
         let template = spool::memory_file(&req.template)?;
-        let listener = spool::listen(&req.dir, req.key)?;
         match &*self.mode {
             Mode::Service { launcher_socket } => {
-                let link = Link::connect(launcher_socket)
-                    .map_err(ChainError::io("connecting to the launcher"))?;
+                // First, so that nothing is left behind when nobody is there.
+                let link = connect(launcher_socket)?;
+                let listener = spool::listen(&req.dir, req.key, made)?;
                 let fds = [template.as_fd(), listener.as_fd()];
                 ask(&link, &request, &fds, START_TIMEOUT).await
             }
-            Mode::Desktop { launch_binary } => {
-                let lock = spool::lock_file(&req.dir, req.key)?;
+            Mode::Desktop { launch_binary, .. } => {
+                let listener = spool::listen(&req.dir, req.key, made)?;
+                let lock = spool::new_lock_file(&req.dir, req.key, made)?;
                 let fds = [template.as_fd(), listener.as_fd(), lock.as_fd()];
                 desktop::start(launch_binary, &request, &fds).await
             }
@@ -290,18 +311,18 @@ impl Chain {
     pub async fn prove_gone(&self, key: LaunchKey, dir: &Path) -> Result<(), ChainError> {
         match &*self.mode {
             Mode::Service { launcher_socket } => {
-                let link = Link::connect(launcher_socket)
-                    .map_err(ChainError::io("connecting to the launcher"))?;
+                let link = connect(launcher_socket)?;
                 let request = Request::Gone {
                     id: self.id(),
                     key: spool::wire_key(key),
                 };
                 match ask(&link, &request, &[], GONE_TIMEOUT).await? {
                     Reply::Gone { .. } => {}
+                    Reply::Refused { text, .. } => return Err(ChainError::Refused { text }),
                     _ => return Err(ChainError::Nonsense { what: LAUNCHER }),
                 }
             }
-            Mode::Desktop { launch_binary } => {
+            Mode::Desktop { launch_binary, .. } => {
                 desktop::prove_gone(launch_binary, key, dir, GONE_TIMEOUT).await?;
             }
         }
@@ -320,6 +341,10 @@ impl Chain {
 }
 
 const LAUNCHER: &str = "the launcher";
+
+fn connect(socket: &Path) -> Result<Link, ChainError> {
+    Link::connect_to(socket, LAUNCHER_UID).map_err(ChainError::io("connecting to the launcher"))
+}
 
 /// Sends one request and waits for its answer.
 async fn ask(

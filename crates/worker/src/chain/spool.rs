@@ -165,10 +165,28 @@ pub(super) fn memory_file(bytes: &[u8]) -> Result<OwnedFd, ChainError> {
     Ok(file.into())
 }
 
+/// Names that a start has made, to be removed when it comes to nothing. What was there before belongs to a launch that may
+/// be alive.
+#[derive(Debug, Default)]
+pub(super) struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Removes them.
+    pub(super) fn remove(self) {
+        for path in self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 /// Makes the instance's directory if missing and listens on its control socket there.
 ///
 /// The socket is named through the directory's descriptor, so a long path does not matter.
-pub(super) fn listen(dir: &Path, key: LaunchKey) -> Result<OwnedFd, ChainError> {
+///
+/// # Errors
+/// Among others when the socket is there: then the launch was started before, and whether it lives is for
+/// [`super::Chain::prove_gone`] to say.
+pub(super) fn listen(dir: &Path, key: LaunchKey, made: &mut Made) -> Result<OwnedFd, ChainError> {
     let what = "making the control socket in the spool";
     DirBuilder::new()
         .recursive(true)
@@ -178,12 +196,12 @@ pub(super) fn listen(dir: &Path, key: LaunchKey) -> Result<OwnedFd, ChainError> 
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)
         .map_err(ChainError::io(what))?;
-    let _ = std::fs::remove_file(dir.join(socket_name(key)));
     with_socket_path(dir, key, |path| {
         bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
         Ok(())
     })
     .map_err(ChainError::io(what))?;
+    made.0.push(dir.join(socket_name(key)));
     start_listening(&fd, Backlog::new(8).unwrap_or(Backlog::MAXCONN))
         .map_err(ChainError::io(what))?;
     Ok(fd)
@@ -210,6 +228,25 @@ fn socket_name(key: LaunchKey) -> String {
 
 fn lock_path(dir: &Path, key: LaunchKey) -> PathBuf {
     dir.join(format!("lock.{}", key.launch))
+}
+
+/// Makes or opens the file that a desktop shepherd locks while it lives, and notes it when it was not there.
+pub(super) fn new_lock_file(
+    dir: &Path,
+    key: LaunchKey,
+    made: &mut Made,
+) -> Result<File, ChainError> {
+    let path = lock_path(dir, key);
+    match new_file(&path) {
+        Ok(file) => {
+            made.0.push(path);
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => lock_file(dir, key),
+        Err(error) => Err(ChainError::io("making the launch's lock in the spool")(
+            error,
+        )),
+    }
 }
 
 /// Makes or opens the file that a desktop shepherd locks while it lives.

@@ -303,3 +303,49 @@ async fn the_chain_starts_runs_adopts_ends_and_proves() {
         "output and records stay"
     );
 }
+
+/// Listens at a path in a new directory and answers both.
+fn listening(key: LaunchKey) -> (tempfile::TempDir, std::os::fd::OwnedFd) {
+    let dir = tempfile::tempdir().unwrap();
+    let fd = spool::listen(dir.path(), key, &mut spool::Made::default()).unwrap();
+    (dir, fd)
+}
+
+fn some_key() -> LaunchKey {
+    LaunchKey {
+        job: JobId(7),
+        instance: InstanceNo(1),
+        launch: LaunchNo(3),
+    }
+}
+
+#[tokio::test]
+async fn only_the_right_account_is_taken_for_the_launcher() {
+    let (dir, _fd) = listening(some_key());
+    let path = dir.path().join("ctl.3");
+    let own = geteuid().as_raw();
+    assert!(Link::connect_to(&path, own).is_ok());
+    let error = Link::connect_to(&path, own + 1).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_start_that_fails_takes_nothing_from_a_shepherd_that_lives() {
+    let key = some_key();
+    let (dir, fd) = listening(key);
+    let lock = spool::lock_file(dir.path(), key).unwrap();
+    let mut made = spool::Made::default();
+    assert!(spool::listen(dir.path(), key, &mut made).is_err());
+    spool::new_lock_file(dir.path(), key, &mut made).unwrap();
+    made.remove();
+    assert!(spool::with_socket_path(dir.path(), key, Link::connect).is_ok());
+    assert!(dir.path().join("lock.3").exists());
+    drop((fd, lock));
+    // Once it is known to be gone there is room again, and what a start makes goes with it.
+    spool::forget(dir.path(), key);
+    let mut made = spool::Made::default();
+    spool::listen(dir.path(), key, &mut made).unwrap();
+    spool::new_lock_file(dir.path(), key, &mut made).unwrap();
+    made.remove();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}

@@ -1,5 +1,6 @@
 //! The output of one attempt: three files, its progress, and whether it still prints.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -86,12 +87,17 @@ impl Attempt {
     }
 
     /// Nothing writes its files any more.
-    pub(super) fn finish(&mut self) {
+    ///
+    /// # Errors
+    /// When one of them can't be looked at now; to be called again.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
         self.is_running = false;
         self.scanner = None;
+        let mut result = Ok(());
         for tail in &mut self.tails {
-            tail.finish();
+            result = tail.finish().and(result);
         }
+        result
     }
 
     fn scan(&mut self, stream: usize, new: u64) {

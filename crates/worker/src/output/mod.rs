@@ -241,6 +241,7 @@ impl Task {
         let now = Instant::now();
         if self.chunks.is_some() && now >= self.confirm_at {
             self.confirm_at = now + CONFIRM_EVERY;
+            self.store.retry_stalled();
             if let Some(before) = now.checked_sub(CONFIRM_WITHIN) {
                 self.store.rewind_silent(before);
             }

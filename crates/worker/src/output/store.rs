@@ -50,6 +50,8 @@ pub(super) struct Store {
     running: BTreeSet<TailId>,
     /// Files with something to send, by attempt and place in [`STREAMS`].
     ready: VecDeque<(TailId, usize)>,
+    /// Ended attempts with a file that can't be read now.
+    stalled: BTreeSet<TailId>,
     bytes: u64,
     spares: Spares,
 }
@@ -103,8 +105,11 @@ impl Store {
             return;
         };
         let before = attempt.size();
-        attempt.finish();
+        let finished = attempt.finish();
         self.bytes += attempt.size() - before;
+        if let Err(error) = finished {
+            self.stall(id, &error);
+        }
         self.queue(id);
         self.drop_if_over(id);
     }
@@ -192,16 +197,36 @@ impl Store {
         None
     }
 
-    /// The files of an attempt that runs may be unreadable for a moment only; of one that has ended there is no more to
-    /// hope for.
+    /// Files may be unreadable for a moment only: for want of descriptors, say, or while a disk fails over. Only of one
+    /// that is gone there is no more to hope for once its attempt has ended.
     fn on_unreadable(&mut self, id: TailId, stream: usize, error: &io::Error) {
         let Some(attempt) = self.attempts.get_mut(&id) else {
             return;
         };
-        if !attempt.is_running {
+        if attempt.is_running {
+            return;
+        }
+        if error.kind() == io::ErrorKind::NotFound {
             attempt.tails[stream].give_up(error);
             self.queue(id);
             self.drop_if_over(id);
+        } else {
+            self.stall(id, error);
+        }
+    }
+
+    fn stall(&mut self, id: TailId, error: &io::Error) {
+        if self.stalled.insert(id) {
+            let TailId { job, run } = id;
+            tracing::warn!(%job, item = run.item.0, attempt = run.attempt.0, %error,
+                "output in the spool can't be read now; it is tried again");
+        }
+    }
+
+    /// Tries again what could not be read.
+    pub(super) fn retry_stalled(&mut self) {
+        for id in std::mem::take(&mut self.stalled) {
+            self.ended(id);
         }
     }
 
@@ -285,6 +310,7 @@ impl Store {
         }
         self.bytes -= size;
         self.attempts.remove(&id);
+        self.stalled.remove(&id);
         if let Some(launch) = self.launches.get_mut(&key) {
             launch.attempts.remove(&id);
         }
@@ -490,6 +516,67 @@ mod tests {
             .store
             .rewind_silent(Instant::now() + std::time::Duration::from_secs(1));
         assert_eq!(std::iter::from_fn(|| bench.store.next_chunk()).count(), 2);
+    }
+
+    #[test]
+    fn output_that_cannot_be_read_now_is_sent_later() {
+        let mut bench = Bench::new();
+        bench.print(0, b"hello");
+        let id = TailId::of(key(), run(0));
+        // A link where the file was can't be opened, as when there are no descriptors left.
+        let out = spool_path(&bench.dir, 0, 1, SpoolFile::Out);
+        let aside = bench.dir.join("aside");
+        bench.store.ended(id);
+        std::fs::rename(&out, &aside).expect("renames");
+        std::os::unix::fs::symlink(&aside, &out).expect("links");
+        let index: Vec<LogChunk> = std::iter::from_fn(|| bench.store.next_chunk()).collect();
+        assert_eq!(index.len(), 1, "the others go on");
+        bench.store.acknowledge(&full(&index[0]));
+        bench.store.retry_stalled();
+        assert_eq!(bench.store.next_chunk(), None);
+        assert!(!bench.store.is_idle() && bench.store.bytes() > 0);
+        std::fs::rename(&aside, &out).expect("renames");
+        bench.store.retry_stalled();
+        let chunk = bench.store.next_chunk().expect("is there again");
+        assert_eq!(
+            (&chunk.data[..], chunk.final_size),
+            (&b"hello"[..], Some(5))
+        );
+        bench.store.acknowledge(&full(&chunk));
+        assert!(bench.store.is_idle() && bench.store.stalled.is_empty());
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_looked_at_now_is_looked_at_later() {
+        let mut bench = Bench::new();
+        bench.print(0, b"hello");
+        // No directory where the launch's was: what is in it can't be looked at (`ENOTDIR`).
+        let aside = bench.dir.with_extension("aside");
+        std::fs::rename(&*bench.dir, &aside).expect("renames");
+        std::fs::write(&*bench.dir, b"").expect("writes");
+        bench.store.ended(TailId::of(key(), run(0)));
+        assert_eq!(bench.store.next_chunk(), None);
+        assert!(!bench.store.is_idle());
+        std::fs::remove_file(&*bench.dir).expect("removes");
+        std::fs::rename(&aside, &*bench.dir).expect("renames");
+        bench.store.retry_stalled();
+        let chunk = bench.store.next_chunk().expect("is there again");
+        assert_eq!(
+            (&chunk.data[..], chunk.final_size),
+            (&b"hello"[..], Some(5))
+        );
+    }
+
+    #[test]
+    fn output_that_is_gone_is_given_up() {
+        let mut bench = Bench::new();
+        bench.print(0, b"hello");
+        bench.store.ended(TailId::of(key(), run(0)));
+        for file in OUTPUT {
+            std::fs::remove_file(spool_path(&bench.dir, 0, 1, file)).expect("removes");
+        }
+        assert_eq!(bench.store.next_chunk(), None);
+        assert!(bench.store.is_idle());
     }
 
     #[test]

@@ -65,24 +65,36 @@ impl Tail {
 
     /// Looks how long the file is; answers how many bytes are new.
     pub(super) fn look(&mut self) -> u64 {
-        let found = match &self.file {
-            Some(file) => file.metadata(),
-            None => self.path.symlink_metadata(),
-        };
         // Missing: not made yet, or removed; neither has anything to send.
-        let size = found.map_or(self.size, |it| it.len());
-        let new = size.saturating_sub(self.size);
-        self.size = self.size.max(size);
-        new
+        self.try_look().unwrap_or(0)
+    }
+
+    fn try_look(&mut self) -> io::Result<u64> {
+        let found = match &self.file {
+            Some(file) => file.metadata()?,
+            None => self.path.symlink_metadata()?,
+        };
+        let new = found.len().saturating_sub(self.size);
+        self.size += new;
+        Ok(new)
     }
 
     /// Nothing writes the file any more. An empty one needs no word: the report says that nothing was kept.
-    pub(super) fn finish(&mut self) {
-        if self.final_size.is_none() {
-            self.look();
-            self.final_size = Some(self.size);
-            self.is_delivered |= self.size == 0;
+    ///
+    /// # Errors
+    /// When nobody can say now how long it is; to be called again.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        if self.final_size.is_some() {
+            return Ok(());
         }
+        match self.try_look() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        self.final_size = Some(self.size);
+        self.is_delivered |= self.size == 0;
+        Ok(())
     }
 
     /// Says whether there is something to send now.
@@ -177,9 +189,9 @@ impl Tail {
         (waits && !self.is_delivered && !self.is_queued).then_some(self.heard)
     }
 
-    /// The file can't be read: what was sent is all there will be.
+    /// The file is gone: what was sent is all there will be.
     pub(super) fn give_up(&mut self, error: &io::Error) {
-        tracing::warn!(path = %self.path.display(), %error, "a log in the spool can't be read");
+        tracing::warn!(path = %self.path.display(), %error, "a log in the spool is gone");
         self.final_size = Some(self.sent);
         self.is_delivered |= self.sent == 0;
     }
@@ -220,7 +232,7 @@ mod tests {
         assert!(!tail.has_work());
         assert!(!tail.acknowledge(5, false));
         std::fs::write(&path, b"hello world").expect("writes");
-        tail.finish();
+        tail.finish().expect("is there");
         let piece = tail.next_piece().expect("reads").expect("is there");
         assert_eq!(
             piece,
@@ -264,7 +276,7 @@ mod tests {
         assert_eq!(pieces, 4);
         std::fs::write(dir.path().join("empty"), b"").expect("writes");
         let mut empty = Tail::new(dir.path().join("empty"));
-        empty.finish();
+        empty.finish().expect("is there");
         assert!(empty.is_delivered());
     }
 }

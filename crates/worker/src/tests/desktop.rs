@@ -117,7 +117,16 @@ fn template(script: &str, cwd: &Path) -> Vec<u8> {
     template.encode()
 }
 
+fn own_name() -> String {
+    let found = User::from_uid(Uid::effective()).expect("looks");
+    found.expect("an account").name
+}
+
 fn start(job: u64, template: Vec<u8>, limits: RunLimits) -> ToWorker {
+    start_of(&own_name(), job, template, limits)
+}
+
+fn start_of(principal: &str, job: u64, template: Vec<u8>, limits: RunLimits) -> ToWorker {
     let key = key(job);
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -131,7 +140,7 @@ fn start(job: u64, template: Vec<u8>, limits: RunLimits) -> ToWorker {
             instance: key.instance.0,
             launch: key.launch.0,
         },
-        principal: "somebody".to_owned(),
+        principal: principal.to_owned(),
         proven: "peer".to_owned(),
         mode: Mode::Desktop,
         account: String::new(),
@@ -154,12 +163,10 @@ fn start(job: u64, template: Vec<u8>, limits: RunLimits) -> ToWorker {
 
 impl Bench {
     fn start_desktop(&mut self, launch: &Path) {
-        let user = User::from_uid(Uid::effective())
-            .expect("looks")
-            .expect("an account")
-            .name;
+        let user = own_name();
         let chain_mode = chain::Mode::Desktop {
             launch_binary: launch.to_owned(),
+            user: user.clone(),
         };
         let chain = Chain::new(chain_mode.clone());
         let settings = Settings {
@@ -311,6 +318,16 @@ async fn life(launch: &Path) {
         }
     }
     close(&bench, 5, GoneCause::Closed).await;
+    // Somebody else's job does not run as this person, whatever the farm says.
+    let (script, somebody) = (template("true", work.path()), "somebodyelse");
+    let order = start_of(somebody, 6, script, super::limits());
+    bench.farm.order(order).await;
+    let of_sixth = |it: &Report| matches!(it, Report::Refused { key: k, .. } | Report::Started { key: k, .. } if *k == key(6));
+    let report = bench.farm.report("the refusal", of_sixth).await;
+    assert!(
+        format!("{report:?}").contains("account_not_allowed"),
+        "{report:?}"
+    );
     // What can't start says why.
     let nowhere = template("true", Path::new("/nonexistent/place"));
     bench.farm.order(start(4, nowhere, super::limits())).await;
