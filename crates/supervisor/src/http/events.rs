@@ -1,7 +1,7 @@
 //! The event stream: from the store what is older than the ring, then as it is committed.
 
 use super::App;
-use super::error::Answer;
+use super::error::{Answer, Failure};
 use super::extract::Params;
 use crate::events::Hub;
 use axum::body::Body;
@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_api::ErrorCode;
 use tessera_api::query::EventsQuery;
 use tessera_api::types::{Event, HELLO_KIND, RESYNC_KIND, Resync};
 use tessera_store::Events;
@@ -36,10 +37,10 @@ pub(crate) async fn events(
     Params(query): Params<EventsQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let last = headers
-        .get(LAST_EVENT_ID)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let after = last.or(query.after);
+    let after = match headers.get(LAST_EVENT_ID) {
+        Some(value) => Some(last_of(value)?),
+        None => query.after,
+    };
     let (to, lines) = mpsc::channel(WAITING_MAX);
     // Heard from here on: what is committed while the answer is on its way is not missed.
     let ring = app.hub.listen();
@@ -67,6 +68,19 @@ pub(crate) async fn events(
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Reads where a client wants to resume; one that can't be read must not pass for *from now on*.
+fn last_of(value: &HeaderValue) -> Result<u64, Failure> {
+    let number = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    number.ok_or_else(|| {
+        let message = "Last-Event-ID is no number of an event";
+        Failure::new(ErrorCode::BadRequest, message)
+            .hint("send the id of the last event that was received, or none to begin now")
+    })
 }
 
 /// The client has left.

@@ -18,14 +18,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| unread(&rejection))?;
-        let read = serde_json::from_slice(&bytes);
-        read.map(Self).map_err(|error| {
-            Failure::new(
-                ErrorCode::BadRequest,
-                format!("the body is not what is expected here: {error}"),
-            )
-        })
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        let read = serde_path_to_error::deserialize(&mut reader);
+        let read = read.map_err(|error| match error.path().to_string().as_str() {
+            "." => not_expected(error.inner()),
+            field => not_expected(&format!("{field}: {}", error.inner())),
+        })?;
+        reader.end().map_err(|error| not_expected(&error))?;
+        Ok(Self(read))
     }
+}
+
+/// Names the field where there is one.
+fn not_expected(why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        ErrorCode::BadRequest,
+        format!("the body is not what is expected here: {why}"),
+    )
 }
 
 fn unread(rejection: &BytesRejection) -> Failure {

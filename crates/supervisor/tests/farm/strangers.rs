@@ -390,11 +390,24 @@ async fn the_socket_is_open_to_all_and_requests_that_make_no_sense_are_told_why(
         ("GET /api/v1/jobs?limit=x HTTP/1.1", "400", "bad_request"),
         ("GET /api/v1/jobs/x HTTP/1.1", "400", "bad_request"),
         ("GET /api/v1/jobs?state=odd HTTP/1.1", "400", "bad_request"),
+        (
+            "GET /api/v1/events HTTP/1.1\r\nLast-Event-ID: abc",
+            "400",
+            "Last-Event-ID is no number",
+        ),
+        (
+            "POST /api/v1/jobs HTTP/1.1\r\nContent-Length: 45\r\n\r\n{\"command\":[\"true\"],\"priority\":\"a\",\"chunk\":0}#",
+            "400",
+            "priority: ",
+        ),
     ] {
         let mut stream = tokio::net::UnixStream::connect(farm.running.socket())
             .await
             .expect("connects");
-        let text = format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n");
+        // A body, where there is one, stands behind the head.
+        let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
+        let body = body.trim_end_matches('#');
+        let text = format!("{head}\r\nHost: x\r\nConnection: close\r\n\r\n{body}");
         stream.write_all(text.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("answered");
