@@ -52,7 +52,7 @@ Examples:
   tessera resume 12";
 pub(super) const RETRY: &str = "\
 Examples:
-  tessera retry 12            its failed and killed frames; all, if all are complete
+  tessera retry 12            its failed and killed frames, or all
   tessera retry 12:7          frame 7 does
   tessera retry 12.0          an instance that failed or waits in badlogin";
 pub(super) const REQUEUE: &str = "\

@@ -32,12 +32,16 @@ const NOT_EXPORTED_PREFIXES: [&str; 5] = ["SSH_", "SUDO_", "TESSERA_", "QB", "XD
 /// Submits a job.
 pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, CliError> {
     let is_dry = args.dry_run;
-    let mut request = request(args.job, Defaults::Mine)?;
+    let (mut request, wrong) = request(args.job, Defaults::Mine);
     request.command = args.command;
     request.shell = args.shell;
     request.user = args.user;
     request.key = args.key.or_else(|| Some(uuid::Uuid::new_v4().to_string()));
     let client = context.client()?;
+    if !wrong.is_empty() {
+        let checked = client.submit(&request, true).await;
+        return Err(all_that_is_wrong(wrong, checked.err().map(CliError::from)));
+    }
     let reply = client.submit(&request, is_dry).await?;
     if is_dry && !context.json {
         let frames = time::count(u64::from(reply.items), "frame");
@@ -52,7 +56,10 @@ pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, 
 
 /// Submits an old job again.
 pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Exit, CliError> {
-    let mut differences = request(args.job, Defaults::Old)?;
+    let (mut differences, wrong) = request(args.job, Defaults::Old);
+    if !wrong.is_empty() {
+        return Err(all_that_is_wrong(wrong, None));
+    }
     differences.command = args.command;
     differences.key = Some(uuid::Uuid::new_v4().to_string());
     let client = context.client()?;
@@ -109,15 +116,47 @@ enum Defaults {
     Old,
 }
 
-fn request(job: JobFields, defaults: Defaults) -> Result<SubmitRequest, CliError> {
+/// Joins what was seen to be wrong here with what the supervisor found, so that one try tells everything.
+fn all_that_is_wrong(mut wrong: Vec<CliError>, found: Option<CliError>) -> CliError {
+    let found = found.filter(|error| error.exit == Exit::Usage && !error.details.is_empty());
+    if wrong.len() == 1 && found.is_none() {
+        return wrong.remove(0);
+    }
+    let mut details: Vec<String> = Vec::new();
+    for error in wrong {
+        let message = error.message.trim_start_matches("--").to_owned();
+        let hint = error.hints.first().map(|hint| format!(" ({hint})"));
+        details.push(message + &hint.unwrap_or_default());
+    }
+    details.extend(found.into_iter().flat_map(|error| error.details));
+    let mut all = CliError::usage(format!("{} options are wrong", details.len()));
+    all.details = details;
+    all
+}
+
+/// Makes the request, with what can't be sent left out and told instead.
+fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>) {
+    let mut wrong = Vec::new();
     let is_mine = defaults == Defaults::Mine;
     let order = match (job.reverse, job.binary) {
         (true, _) => Some("reverse".to_owned()),
         (_, true) => Some("binary".to_owned()),
         _ => None,
     };
-    let env = environment(&job, std::env::vars_os())?;
-    Ok(SubmitRequest {
+    let env = environment(&job, std::env::vars_os());
+    let env = env.unwrap_or_else(|error| {
+        wrong.push(error);
+        None
+    });
+    let waitfor = waitfor(&job.waitfor).unwrap_or_else(|error| {
+        wrong.push(error);
+        None
+    });
+    let cwd = job.cwd.map(absolute).transpose().unwrap_or_else(|error| {
+        wrong.push(error);
+        None
+    });
+    let request = SubmitRequest {
         name: job.name,
         range: job.range,
         chunk: job.chunk,
@@ -129,11 +168,7 @@ fn request(job: JobFields, defaults: Defaults) -> Result<SubmitRequest, CliError
         hosts: list(&job.hosts),
         omithosts: list(&job.omithosts),
         env,
-        cwd: job
-            .cwd
-            .map(absolute)
-            .transpose()?
-            .or(if is_mine { current_dir() } else { None }),
+        cwd: cwd.or(if is_mine { current_dir() } else { None }),
         umask: job
             .umask
             .or_else(|| if is_mine { own_umask() } else { None }),
@@ -146,11 +181,12 @@ fn request(job: JobFields, defaults: Defaults) -> Result<SubmitRequest, CliError
         grace: job.grace.map(Quantity),
         output_limit: job.output_limit.map(Quantity),
         progress: job.progress,
-        waitfor: waitfor(&job.waitfor)?,
+        waitfor,
         notes: job.notes,
         status: job.status,
         ..SubmitRequest::default()
-    })
+    };
+    (request, wrong)
 }
 
 fn list(said: &[String]) -> Option<Vec<String>> {
@@ -264,6 +300,25 @@ mod tests {
             .unwrap_or_default()
             .into_iter()
             .collect()
+    }
+
+    #[test]
+    fn one_try_tells_everything_that_is_wrong() {
+        let job = JobFields {
+            waitfor: vec!["a".into()],
+            env: vec!["NO_SUCH_VARIABLE_HERE".into()],
+            ..JobFields::default()
+        };
+        let (_, wrong) = request(job, Defaults::Mine);
+        assert_eq!(wrong.len(), 2);
+        let mut found = CliError::usage("1 field is wrong");
+        found.details.push("timelimit: \"5x\" is no time".into());
+        let all = all_that_is_wrong(wrong, Some(found));
+        assert_eq!((all.exit, all.details.len()), (Exit::Usage, 3), "{all:?}");
+        assert!(
+            all.details[0].starts_with("env: there is no variable"),
+            "{all:?}"
+        );
     }
 
     #[test]
