@@ -14,7 +14,10 @@ pub(crate) struct Tree {
 impl Tree {
     /// Finds the tree that this program was built from.
     pub(crate) fn find() -> Result<Self> {
-        let top = Path::new(env!("CARGO_MANIFEST_DIR"))
+        // Where cargo runs it now: a target folder that several checkouts share may hold another one's build.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
+        let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let top = Path::new(&manifest)
             .parent()
             .context("xtask has no parent")?;
         if !top.join("Cargo.toml").is_file() {
