@@ -68,6 +68,7 @@ const HOSTS: &[&str] = &[
     "github.com",
     "json-schema.org",
     "keepachangelog.com",
+    "nexte.st",
     "openapis.org",
     "openjobdescription.org",
     "povray.org",
