@@ -690,7 +690,8 @@ impl Engine {
     }
 }
 
-fn bare(word: InstanceWord) -> InstanceStatus {
+/// Answers the state of an instance that is on no host; what needs more to be said is pending.
+pub(super) fn bare(word: InstanceWord) -> InstanceStatus {
     match word {
         InstanceWord::Blocked => InstanceStatus::Blocked,
         InstanceWord::Complete => InstanceStatus::Complete,

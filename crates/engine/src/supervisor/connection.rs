@@ -172,7 +172,7 @@ impl Engine {
         Ok(Answer::Done)
     }
 
-    /// Gives up a connection; for the daemon's use when it can't write to it.
+    /// Answers the connection of a host's worker, if it is connected.
     #[must_use]
     pub fn session_of(&self, host: HostId) -> Option<SessionId> {
         self.hosts.get(&host).and_then(|host| host.session)

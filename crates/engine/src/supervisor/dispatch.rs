@@ -1,6 +1,7 @@
 //! From ready items to running ones: placing instances, giving them items, taking slots back; and the setters through
 //! which every state of a job changes.
 
+use super::act::bare;
 use super::io::{Change, Effect, StartOrder, kind};
 use super::items::ItemCore;
 use super::job::{Launch, Phase};
@@ -297,18 +298,7 @@ impl Engine {
             t.change(Change::Launch(key));
             self.send(t, host, ToWorker::Close { key, grace });
         }
-        let status = match next {
-            InstanceWord::Blocked => InstanceStatus::Blocked,
-            InstanceWord::Complete => InstanceStatus::Complete,
-            InstanceWord::Failed => InstanceStatus::Failed,
-            InstanceWord::Killed => InstanceStatus::Killed,
-            InstanceWord::Pending
-            | InstanceWord::Waiting
-            | InstanceWord::Badlogin
-            | InstanceWord::Running
-            | InstanceWord::Suspended => InstanceStatus::Pending,
-        };
-        self.leave_launch(t, key, status);
+        self.leave_launch(t, key, bare(next));
     }
 
     /// Takes an instance off its launch, if it still is on it.

@@ -319,7 +319,7 @@ impl Engine {
 
     /// Says this to the worker of a host, if it is connected.
     fn send(&self, t: &mut Turn<'_>, host: HostId, message: ToWorker) {
-        if let Some(session) = self.hosts.get(&host).and_then(|host| host.session) {
+        if let Some(session) = self.session_of(host) {
             t.effect(Effect::Send {
                 host,
                 session,
