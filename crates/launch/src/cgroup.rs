@@ -1,8 +1,9 @@
 //! Control groups (version 2): the one thing that nothing of a job can leave.
 //!
-//! Layout: `<base>/tessera-<farm>-<host>/<job>.<instance>.<launch>/{chain, item-7.1, …}`. Root makes the directory of the
-//! instance and gives it to the shepherd's account; the shepherd and its starter live in `chain`, each item in a leaf of
-//! its own, which the shepherd makes and removes. Controllers are not needed.
+//! Layout: `<base>/tessera-<farm>-<host>/<job>.<instance>.<launch>/{chain, item-0, item-1, …}`. Root makes the directory of
+//! the instance and gives it to the shepherd's account; the shepherd and its starter live in `chain`, each item in a leaf
+//! that is its own while anything of it is alive. The shepherd makes the leaves and uses an empty one again: to make and
+//! remove one for each item costs a twentieth of what a short process does. Controllers are not needed.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -14,6 +15,8 @@ use crate::sys::{Errno, Sys, file, process};
 /// The most entries of one directory that are looked at.
 const ENTRIES_MAX: usize = 65_536;
 const CHAIN: &CStr = c"chain";
+/// The most bytes of `cgroup.events` that are read; it has two short lines.
+const EVENTS_MAX: usize = 256;
 
 /// Where this farm's groups are, and whether they may be made there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,49 +174,82 @@ pub(crate) fn launches(farm: BorrowedFd<'_>) -> Vec<LaunchKey> {
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
-/// Names the leaf of an attempt.
-pub(crate) fn leaf_name(item: u32, attempt: u32) -> CString {
-    CString::new(format!("item-{item}.{attempt}")).unwrap_or_default()
+/// A leaf and the two of its files that each item needs.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    name: CString,
+    procs: OwnedFd,
+    events: OwnedFd,
+    is_frozen: bool,
 }
 
-/// Makes a leaf and moves a process into it.
-pub(crate) fn enter_leaf(instance: BorrowedFd<'_>, leaf: &CStr, pid: i32) -> Sys<()> {
-    file::make_dir(instance, leaf, 0o755)?;
-    let procs = inner(leaf, "cgroup.procs")?;
-    let fd = file::open_at(instance, &procs, libc::O_WRONLY, 0)?;
-    file::write_all(fd.as_raw_fd(), pid.to_string().as_bytes())
-}
+impl Leaf {
+    /// Makes a leaf.
+    pub(crate) fn make(instance: BorrowedFd<'_>, number: usize) -> Sys<Self> {
+        let name = file::c_string(&format!("item-{number}"))?;
+        file::make_dir(instance, &name, 0o755)?;
+        let open = |file: &str, flags| file::open_at(instance, &inner(&name, file)?, flags, 0);
+        Ok(Self {
+            procs: open("cgroup.procs", libc::O_WRONLY)?,
+            events: open("cgroup.events", libc::O_RDONLY)?,
+            name,
+            is_frozen: false,
+        })
+    }
 
-/// Removes a leaf; `false` while there is a process in it.
-pub(crate) fn remove_leaf(instance: BorrowedFd<'_>, leaf: &CStr) -> Sys<bool> {
-    match file::remove_dir(instance, leaf) {
-        Ok(()) | Err(Errno(libc::ENOENT)) => Ok(true),
-        Err(Errno(libc::EBUSY)) => Ok(false),
-        Err(errno) => Err(errno),
+    /// Moves a process into it.
+    pub(crate) fn enter(&self, pid: i32) -> Sys<()> {
+        file::write_all(self.procs.as_raw_fd(), pid.to_string().as_bytes())
+    }
+
+    /// Says whether nothing in it is alive.
+    pub(crate) fn is_empty(&self) -> bool {
+        let events = file::read_part(self.events.as_fd(), 0, EVENTS_MAX).unwrap_or_default();
+        let mut lines = events.split(|it| *it == b'\n');
+        lines.any(|line| line == b"populated 0")
+    }
+
+    /// Removes it, if it is empty.
+    pub(crate) fn remove(self, instance: BorrowedFd<'_>) {
+        let _ = file::remove_dir(instance, &self.name);
+    }
+
+    /// Returns the processes in it.
+    pub(crate) fn pids(&self, instance: BorrowedFd<'_>) -> Vec<i32> {
+        pids(instance, &self.name)
+    }
+
+    /// Kills everything in it at once.
+    pub(crate) fn kill(&self, instance: BorrowedFd<'_>) {
+        kill_leaf(instance, &self.name);
+    }
+
+    /// Stops or lets go everything in it.
+    pub(crate) fn freeze(&mut self, instance: BorrowedFd<'_>, on: bool) -> Sys<()> {
+        if self.is_frozen == on {
+            return Ok(());
+        }
+        let value: &[u8] = if on { b"1" } else { b"0" };
+        file::write_at(instance, &inner(&self.name, "cgroup.freeze")?, value)?;
+        self.is_frozen = on;
+        Ok(())
     }
 }
 
-/// Returns the processes in a leaf.
-pub(crate) fn pids(instance: BorrowedFd<'_>, leaf: &CStr) -> Vec<i32> {
+fn pids(instance: BorrowedFd<'_>, leaf: &CStr) -> Vec<i32> {
     let list = inner(leaf, "cgroup.procs").and_then(|name| file::read_at(instance, &name, 1 << 20));
     let list = String::from_utf8_lossy(&list.unwrap_or_default()).into_owned();
     list.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Kills everything in a leaf at once; process by process where the kernel can't (before 5.14).
-pub(crate) fn kill_leaf(instance: BorrowedFd<'_>, leaf: &CStr) {
+fn kill_leaf(instance: BorrowedFd<'_>, leaf: &CStr) {
     let at_once = inner(leaf, "cgroup.kill").and_then(|name| file::write_at(instance, &name, b"1"));
     if at_once.is_err() {
         for pid in pids(instance, leaf) {
             let _ = process::kill(pid, libc::SIGKILL);
         }
     }
-}
-
-/// Stops or lets go everything in a leaf.
-pub(crate) fn freeze_leaf(instance: BorrowedFd<'_>, leaf: &CStr, on: bool) -> Sys<()> {
-    let value: &[u8] = if on { b"1" } else { b"0" };
-    file::write_at(instance, &inner(leaf, "cgroup.freeze")?, value)
 }
 
 fn inner(leaf: &CStr, name: &str) -> Sys<CString> {

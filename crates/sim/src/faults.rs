@@ -28,7 +28,7 @@ impl World {
         let delay = self.rng.between(100, 40_000);
         self.at(delay, Event::Fault);
         let index = usize::try_from(self.rng.below(self.hosts.len() as u64)).unwrap_or(0);
-        match self.rng.below(10) {
+        match self.rng.below(12) {
             0 | 1 => {
                 self.tally.add("fault: connection cut");
                 self.cut(index);
@@ -50,6 +50,16 @@ impl World {
                 self.tally.add("fault: wall clock step");
                 let step = i64::try_from(self.rng.below(7_200_000)).unwrap_or(0) - 3_600_000;
                 self.wall_step += step;
+            }
+            9 => {
+                self.tally.add("fault: launcher crash");
+                let down = self.rng.between(100, 20_000);
+                self.hosts[index].launcher_down_until = self.now + down;
+            }
+            10 => {
+                self.tally.add("fault: spool full");
+                let full = self.rng.between(100, 60_000);
+                self.hosts[index].spool_full_until = self.now + full;
             }
             _ => {
                 if self.supervisor.is_some() {

@@ -25,10 +25,16 @@ pub struct Host {
     pub session: Option<u64>,
     /// No new connection before this time.
     pub cut_until: u64,
+    /// No launcher before this time.
+    pub launcher_down_until: u64,
+    /// Nothing can be written to the spool before this time.
+    pub spool_full_until: u64,
     /// Directories in the spool, with the limits kept there. Survives everything.
     pub spool: BTreeMap<LaunchKey, RunLimits>,
     /// Records of ended attempts in the spool.
     pub exits: BTreeMap<(LaunchKey, Run), AttemptEnd>,
+    /// Attempts that have files in the spool: none of them is begun again.
+    pub files: BTreeSet<(LaunchKey, Run)>,
     /// Shepherds that live.
     pub shepherds: BTreeMap<LaunchKey, Shepherd>,
     /// Launches that the launcher will not start any more: it said that nothing of them is left.
@@ -40,6 +46,8 @@ pub struct Host {
 pub struct Shepherd {
     /// The process that runs.
     pub process: Option<Process>,
+    /// The item that is ready but has not begun.
+    pub held: Option<Run>,
     /// Whether it is stopped.
     pub is_suspended: bool,
     /// When it began.
@@ -79,8 +87,11 @@ impl Host {
             incarnation: 0,
             session: None,
             cut_until: 0,
+            launcher_down_until: 0,
+            spool_full_until: 0,
             spool: BTreeMap::new(),
             exits: BTreeMap::new(),
+            files: BTreeSet::new(),
             shepherds: BTreeMap::new(),
             barred: BTreeSet::new(),
         }
@@ -114,6 +125,21 @@ impl Host {
             .filter(|((k, _), _)| *k == key)
             .map(|((_, run), end)| (*run, end.clone()))
             .collect()
+    }
+}
+
+/// Answers the record of an attempt that was given up before it began.
+#[must_use]
+pub fn given_up(wall: Timestamp) -> AttemptEnd {
+    AttemptEnd {
+        end: End::Asked,
+        started: wall,
+        elapsed: Duration::ZERO,
+        cpu: Duration::ZERO,
+        peak_memory: 0,
+        printed: [0; 2],
+        kept: [0; 2],
+        leftovers: 0,
     }
 }
 

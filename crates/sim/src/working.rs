@@ -6,7 +6,7 @@ use std::time::Duration;
 use tessera_engine::Now;
 use tessera_engine::supervisor::Input;
 use tessera_engine::worker::{self, Worker};
-use tessera_model::msg::{LaunchKey, Run};
+use tessera_model::msg::{AttemptEnd, LaunchKey, Run};
 use tessera_model::state::End;
 use tessera_model::{HostFacts, Identity, Refusal, Timestamp};
 
@@ -20,6 +20,7 @@ impl World {
         host.incarnation += 1;
         if self.plan.bug == Some(Bug::SpoolForgotten) {
             host.exits.clear();
+            host.files.clear();
         }
         let mut worker = Worker::new();
         let found = host.found(self.now);
@@ -44,6 +45,15 @@ impl World {
     }
 
     pub(crate) fn worker_down(&mut self, index: usize) {
+        // No other worker knows what has not begun.
+        let wall = self.clock().wall;
+        let host = &mut self.hosts[index];
+        for (key, shepherd) in &mut host.shepherds {
+            if let Some(run) = shepherd.held.take() {
+                self.tally.add("seen: held item given up");
+                host.exits.insert((*key, run), host::given_up(wall));
+            }
+        }
         self.hosts[index].worker = None;
         self.hosts[index].incarnation += 1;
         self.cut(index);
@@ -218,7 +228,24 @@ impl World {
                     self.worker_down(index);
                 }
             }
-            E::RunItem { key, run, .. } => self.run_item(index, key, run)?,
+            E::RunItem { key, run, .. } if self.makes_files(index, key, run) => {
+                self.run_item(index, key, run)?;
+            }
+            E::HoldItem { key, run, .. } if self.makes_files(index, key, run) => {
+                self.hold_item(index, key, run)?;
+            }
+            E::RunItem { .. } | E::HoldItem { .. } => {}
+            E::ReleaseItem { key, run } => {
+                if !self.is_calm() && self.rng.below(50) == 0 {
+                    self.tally.add("fault: worker crash while releasing");
+                    self.worker_down(index);
+                }
+                let shepherd = self.hosts[index].shepherds.get_mut(&key);
+                let held = shepherd.and_then(|s| s.held.take_if(|held| *held == run));
+                if held.is_some() {
+                    self.run_item(index, key, run)?;
+                }
+            }
             E::EndItem {
                 key,
                 run,
@@ -234,10 +261,14 @@ impl World {
             E::ProveGone(key) => {
                 self.prove_gone(index, key);
             }
-            E::ForgetItem { key, run } => _ = self.hosts[index].exits.remove(&(key, run)),
+            E::ForgetItem { key, run } => {
+                self.hosts[index].exits.remove(&(key, run));
+                self.hosts[index].files.remove(&(key, run));
+            }
             E::ForgetLaunch(key) => {
                 self.hosts[index].spool.remove(&key);
                 self.hosts[index].exits.retain(|(k, _), _| *k != key);
+                self.hosts[index].files.retain(|(k, _)| *k != key);
             }
         }
         Ok(())
@@ -254,13 +285,32 @@ impl World {
         for (run, end) in self.hosts[index].exits_of(key) {
             self.tell(index, 2, worker::Input::ItemEnded { key, run, end });
         }
-        let delay = self.rng.between(3, 200);
+        let delay = self.rng.between(3, 200) + self.without_launcher(index);
         self.tell(index, delay, worker::Input::Gone(key));
+    }
+
+    /// Answers for how long there is no launcher on a host.
+    fn without_launcher(&self, index: usize) -> u64 {
+        let until = self.hosts.get(index).map_or(0, |it| it.launcher_down_until);
+        until.saturating_sub(self.now)
+    }
+
+    fn is_spool_full(&self, index: usize) -> bool {
+        let until = self.hosts.get(index).map_or(0, |it| it.spool_full_until);
+        self.now < until
     }
 
     /// The launcher has done what it was asked for a launch.
     pub(crate) fn launch(&mut self, index: usize, incarnation: u64, key: LaunchKey) {
-        let (refused, code) = if self.is_calm() || !self.rng.chance(3) {
+        let down = self.without_launcher(index);
+        let (refused, code) = if down > 0 {
+            self.tally.add("seen: launch while there is no launcher");
+            (true, "launcher_unavailable")
+        } else if self.is_spool_full(index) {
+            self.tally
+                .add("seen: nothing started because the spool is full");
+            (true, "spool_unwritable")
+        } else if self.is_calm() || !self.rng.chance(3) {
             (false, "")
         } else if self.rng.chance(50) {
             self.tally.add("fault: launcher unavailable");
@@ -294,14 +344,51 @@ impl World {
                 containment: "cgroup2".into(),
             }
         };
+        // Before a refusal the launcher must vouch that nothing was started.
         self.at(
-            1,
+            1 + down,
             Event::Worker {
                 host: index,
                 incarnation,
                 input,
             },
         );
+    }
+
+    /// Makes the files of an attempt, or tells what follows when they can't be made or are there already.
+    fn makes_files(&mut self, index: usize, key: LaunchKey, run: Run) -> bool {
+        let is_full = self.is_spool_full(index);
+        let wall = self.clock().wall;
+        let host = &mut self.hosts[index];
+        if !is_full && host.files.insert((key, run)) {
+            return true;
+        }
+        let recorded = host.exits.get(&(key, run)).cloned();
+        self.tally.add(if is_full {
+            "seen: nothing started because the spool is full"
+        } else {
+            "seen: attempt refused because it was begun before"
+        });
+        let nothing_ran = || AttemptEnd {
+            end: End::Lost,
+            ..host::given_up(wall)
+        };
+        let end = recorded.unwrap_or_else(nothing_ran);
+        self.tell(index, 1_000, worker::Input::ItemEnded { key, run, end });
+        false
+    }
+
+    fn hold_item(&mut self, index: usize, key: LaunchKey, run: Run) -> Result<(), String> {
+        let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
+            return Ok(());
+        };
+        match shepherd.held.replace(run) {
+            None => Ok(()),
+            Some(other) => Err(format!(
+                "{key} holds item {} and was given {}",
+                other.item, run.item
+            )),
+        }
     }
 
     pub(crate) fn run_item(
@@ -352,6 +439,12 @@ impl World {
         let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
             return;
         };
+        if shepherd.held.take_if(|held| *held == run).is_some() {
+            self.tally.add("seen: held item given up");
+            let end = host::given_up(self.clock().wall);
+            self.hosts[index].exits.insert((key, run), end.clone());
+            return self.tell(index, quick, worker::Input::ItemEnded { key, run, end });
+        }
         shepherd.is_suspended = false;
         let Some(process) = shepherd
             .process
@@ -418,7 +511,11 @@ impl World {
             return;
         };
         let end = host::record(&process, process.end.clone(), wall, now);
-        host.exits.insert((key, process.run), end.clone());
+        if now < host.spool_full_until {
+            self.tally.add("seen: record lost with a full spool");
+        } else {
+            host.exits.insert((key, process.run), end.clone());
+        }
         let delay = self.rng.between(1, 3);
         self.tell(
             index,

@@ -376,8 +376,16 @@ impl<P: Processes> Daemon<P> {
                 run,
                 output_limit,
             } => {
-                self.run_item(key, run, output_limit);
+                self.run_item(key, run, output_limit, false);
             }
+            Effect::HoldItem {
+                key,
+                run,
+                output_limit,
+            } => {
+                self.run_item(key, run, output_limit, true);
+            }
+            Effect::ReleaseItem { key, run } => self.order(key, Order::Release { run }),
             Effect::EndItem {
                 key,
                 run,
@@ -457,7 +465,7 @@ impl<P: Processes> Daemon<P> {
         }
     }
 
-    fn run_item(&mut self, key: LaunchKey, run: Run, wanted: u64) {
+    fn run_item(&mut self, key: LaunchKey, run: Run, wanted: u64, held: bool) {
         let limits = self.limits.get(&key);
         let watch = Command::Watch {
             key,
@@ -468,7 +476,12 @@ impl<P: Processes> Daemon<P> {
         };
         self.told.push(watch, false);
         let output_limit = self.output_limit(wanted);
-        self.order(key, Order::Run { run, output_limit });
+        let order = Order::Run {
+            run,
+            output_limit,
+            held,
+        };
+        self.order(key, order);
     }
 
     /// Answers how much a stream of a new attempt may keep: what the job may, unless the spool is filling up.

@@ -42,8 +42,14 @@ const MAKE_TRIES: usize = 5;
 /// What a keeper is told.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Run an item.
-    Run { run: Run, output_limit: u64 },
+    /// Run an item, or do all but begin it.
+    Run {
+        run: Run,
+        output_limit: u64,
+        held: bool,
+    },
+    /// Let a held item begin.
+    Release { run: Run },
     /// End an item.
     End {
         run: Run,
@@ -198,9 +204,17 @@ impl<P: Processes> Keeper<P> {
 
     async fn obey(&mut self, shepherd: &P::Shepherd, order: Order) -> Next {
         let result = match order {
-            Order::Run { run, output_limit } => {
-                self.run_item(shepherd, run, output_limit).await;
+            Order::Run {
+                run,
+                output_limit,
+                held,
+            } => {
+                self.run_item(shepherd, run, output_limit, held).await;
                 Ok(())
+            }
+            Order::Release { run } => {
+                self.current = Some(run);
+                shepherd.release_item(run.item.0, run.attempt.0).await
             }
             Order::End { run, grace, cause } => {
                 shepherd
@@ -226,14 +240,17 @@ impl<P: Processes> Keeper<P> {
         }
     }
 
-    async fn run_item(&mut self, shepherd: &P::Shepherd, run: Run, output_limit: u64) {
-        self.current = Some(run);
+    async fn run_item(&mut self, shepherd: &P::Shepherd, run: Run, output_limit: u64, held: bool) {
+        if !held {
+            self.current = Some(run);
+        }
         let request = RunItem {
             item: run.item.0,
             attempt: run.attempt.0,
             output_limit,
             leftover_grace: Duration::ZERO,
             durable: self.is_durable,
+            held,
         };
         let spare = self.spares.take(self.key);
         let Err(e) = shepherd.run_item(request, spare).await else {
@@ -309,7 +326,10 @@ impl<P: Processes> Keeper<P> {
                     self.prove_gone().await;
                     return self.say_gone().await;
                 }
-                Order::Run { .. } | Order::End { .. } | Order::SetSuspended(_) => {}
+                Order::Run { .. }
+                | Order::Release { .. }
+                | Order::End { .. }
+                | Order::SetSuspended(_) => {}
             }
         }
     }

@@ -23,14 +23,7 @@ impl Engine {
             refusal.to_string(),
         );
         let owned = self.owns_instance(key);
-        let instance = self
-            .jobs
-            .get_mut(&key.job)
-            .and_then(|j| j.instances.get_mut(key.instance.0 as usize));
-        let losses = instance.map_or(0, |instance| {
-            instance.losses = instance.losses.saturating_add(1);
-            instance.losses - 1
-        });
+        let losses = if owned { self.count_loss(key) } else { 0 };
         if refusal.is_passing() {
             if owned {
                 let pause = loss_pause(losses).max(Duration::from_secs(1));

@@ -314,18 +314,22 @@ impl Engine {
     /// row keeps a broken host from being asked without end.
     pub(super) fn lose_launch(&mut self, t: &mut Turn<'_>, key: LaunchKey, why: &str) {
         if self.owns_instance(key) {
-            let Some(instance) = self
-                .jobs
-                .get_mut(&key.job)
-                .and_then(|j| j.instances.get_mut(key.instance.0 as usize))
-            else {
-                return;
-            };
-            let pause = loss_pause(instance.losses);
-            instance.losses = instance.losses.saturating_add(1);
+            let pause = loss_pause(self.count_loss(key));
             self.pause_instance(t, key, pause, why);
         }
         self.end_launch(t, key, why);
+    }
+
+    /// Counts a launch that came to nothing through no fault of its job and answers how many were before it in a row. For
+    /// the launch that its instance has; the change of the instance's state that must follow names the count, too.
+    pub(super) fn count_loss(&mut self, key: LaunchKey) -> u32 {
+        let job = self.jobs.get_mut(&key.job);
+        let instance = job.and_then(|job| job.instances.get_mut(key.instance.0 as usize));
+        instance.map_or(0, |instance| {
+            let before = instance.losses;
+            instance.losses = before.saturating_add(1);
+            before
+        })
     }
 
     pub(super) fn pause_instance(

@@ -26,13 +26,31 @@ pub(super) struct Launch {
     pub(super) phase: Phase,
     limits: RunLimits,
     /// Waits for the shepherd to be there, or for the current item to end.
-    queued: Option<Run>,
+    queued: Option<Queued>,
     current: Option<Current>,
     since: Duration,
     /// Suspended since then.
     suspended: Option<Duration>,
     /// How long it was suspended before.
     was_suspended: Duration,
+}
+
+/// An item that waits for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Queued {
+    run: Run,
+    hold: Hold,
+}
+
+/// What the shepherd has of an item that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// It knows nothing of it.
+    No,
+    /// It holds it ready.
+    Ready,
+    /// It was told to give it up; the end of it follows.
+    GivenUp,
 }
 
 #[derive(Debug, Clone)]
@@ -48,13 +66,29 @@ struct Current {
     was_ahead: bool,
 }
 
+impl Current {
+    fn new(now: Now, run: Run, was_suspended: Duration) -> Self {
+        Self {
+            run,
+            since: now.elapsed,
+            last_output: now.elapsed,
+            was_suspended,
+            ended_by: None,
+            was_ahead: false,
+        }
+    }
+}
+
 impl Launch {
     pub(super) fn new(now: Now, key: LaunchKey, limits: RunLimits, run: Run) -> Self {
         Self {
             key,
             phase: Phase::Starting,
             limits,
-            queued: Some(run),
+            queued: Some(Queued {
+                run,
+                hold: Hold::No,
+            }),
             current: None,
             since: now.elapsed,
             suspended: None,
@@ -85,14 +119,12 @@ impl Launch {
     }
 
     pub(super) fn inventory(&self) -> LaunchInventory {
+        let current = self.current.as_ref().map(|current| current.run);
+        let queued = self.queued.map(|queued| queued.run);
         LaunchInventory {
             key: self.key,
-            current: self
-                .current
-                .as_ref()
-                .map(|current| current.run)
-                .or(self.queued),
-            queued: self.queued.filter(|_| self.current.is_some()),
+            current: current.or(queued),
+            queued: queued.filter(|_| current.is_some()),
             is_closing: matches!(self.phase, Phase::Closing(_) | Phase::Proving(_)),
             is_suspended: self.suspended.is_some(),
         }
@@ -110,8 +142,8 @@ impl Launch {
         match self.phase {
             Phase::Starting => {
                 self.phase = Phase::Open;
-                if let Some(run) = self.queued.take() {
-                    self.run(now, e, run);
+                if let Some(queued) = self.queued.take() {
+                    self.run(now, e, queued.run);
                 }
             }
             Phase::Closing(cause) => self.shut(e, cause),
@@ -120,16 +152,10 @@ impl Launch {
     }
 
     pub(super) fn run(&mut self, now: Now, e: &mut Vec<Effect>, run: Run) {
+        let is_known = |current: &Current| current.run == run;
         match self.phase {
             Phase::Open if self.current.is_none() => {
-                self.current = Some(Current {
-                    run,
-                    since: now.elapsed,
-                    last_output: now.elapsed,
-                    was_suspended: self.was_suspended,
-                    ended_by: None,
-                    was_ahead: false,
-                });
+                self.current = Some(Current::new(now, run, self.was_suspended));
                 e.push(Effect::RunItem {
                     key: self.key,
                     run,
@@ -137,11 +163,19 @@ impl Launch {
                 });
             }
             Phase::Starting | Phase::Open if self.queued.is_none() => {
-                let runs = self
-                    .current
-                    .as_ref()
-                    .is_some_and(|current| current.run == run);
-                self.queued = Some(run).filter(|_| !runs);
+                if self.current.as_ref().is_some_and(is_known) {
+                    return;
+                }
+                let mut hold = Hold::No;
+                if self.phase == Phase::Open {
+                    hold = Hold::Ready;
+                    e.push(Effect::HoldItem {
+                        key: self.key,
+                        run,
+                        output_limit: self.limits.output_limit,
+                    });
+                }
+                self.queued = Some(Queued { run, hold });
             }
             Phase::Starting | Phase::Open | Phase::Closing(_) | Phase::Proving(_) => {}
         }
@@ -149,12 +183,30 @@ impl Launch {
 
     /// Ends an item; answers whether it had only been queued and nothing needs to be ended.
     pub(super) fn end_item(&mut self, e: &mut Vec<Effect>, run: Run, grace: Duration) -> bool {
-        if self.queued == Some(run) {
-            self.queued = None;
-            return true;
+        if self.queued.is_some_and(|queued| queued.run == run) {
+            return self.drop_queued(e).is_some();
         }
         self.end_current(e, Some(run), grace, None);
         false
+    }
+
+    /// Takes off an item that will not run here; what the shepherd holds is given up first, and its end follows.
+    fn drop_queued(&mut self, e: &mut Vec<Effect>) -> Option<Run> {
+        let queued = self.queued.as_mut()?;
+        match queued.hold {
+            Hold::No => self.queued.take().map(|queued| queued.run),
+            Hold::Ready => {
+                queued.hold = Hold::GivenUp;
+                e.push(Effect::EndItem {
+                    key: self.key,
+                    run: queued.run,
+                    grace: Duration::ZERO,
+                    limit: None,
+                });
+                None
+            }
+            Hold::GivenUp => None,
+        }
     }
 
     /// Ends what runs (if it is `only`), once.
@@ -182,7 +234,7 @@ impl Launch {
         });
     }
 
-    /// Ends the launch; an item that was only queued is left for [`Self::drop_queued`].
+    /// Ends the launch; an item that was only queued is left for [`Self::drop_if_over`].
     pub(super) fn close(&mut self, e: &mut Vec<Effect>, grace: Duration) {
         match self.phase {
             Phase::Starting => self.phase = Phase::Closing(GoneCause::Closed),
@@ -213,10 +265,18 @@ impl Launch {
         e.push(Effect::CloseShepherd { key: self.key });
     }
 
-    /// Takes the current item off if it is this run: the outer `None` when it is not.
-    pub(super) fn take_current(&mut self, run: Run) -> Option<Option<End>> {
-        let current = self.current.take_if(|current| current.run == run)?;
-        Some(current.ended_by)
+    /// Takes an item off that has ended: what the farm ended it for, if it did, or `None` when it is not here.
+    pub(super) fn take(&mut self, run: Run) -> Option<Option<End>> {
+        if let Some(current) = self.current.take_if(|current| current.run == run) {
+            return Some(current.ended_by);
+        }
+        let queued = self.queued.take_if(|queued| queued.run == run)?;
+        Some((queued.hold == Hold::GivenUp).then_some(End::Asked))
+    }
+
+    /// Takes off the item that waits; nothing of the launch is alive.
+    pub(super) fn take_queued(&mut self) -> Option<Run> {
+        self.queued.take().map(|queued| queued.run)
     }
 
     pub(super) fn forget_current(&mut self, run: Run) {
@@ -225,14 +285,20 @@ impl Launch {
 
     /// An item has ended: the queued one runs; one that was to be the last closes the shepherd.
     pub(super) fn after_item(&mut self, now: Now, e: &mut Vec<Effect>) {
+        if self.current.is_some() {
+            return;
+        }
         match self.phase {
             Phase::Closing(cause) => self.shut(e, cause),
             Phase::Open => {
-                if let Some(run) = self.queued.take() {
-                    self.run(now, e, run);
-                    if let Some(current) = &mut self.current {
-                        current.was_ahead = true;
-                    }
+                let ready = |queued: &mut Queued| queued.hold == Hold::Ready;
+                if let Some(Queued { run, .. }) = self.queued.take_if(ready) {
+                    let current = Current::new(now, run, self.was_suspended);
+                    self.current = Some(Current {
+                        was_ahead: true,
+                        ..current
+                    });
+                    e.push(Effect::ReleaseItem { key: self.key, run });
                 }
             }
             Phase::Starting | Phase::Proving(_) => {}
@@ -246,11 +312,16 @@ impl Launch {
         current.is_some_and(|current| current.was_ahead)
     }
 
-    /// Takes off an item that will not run here any more.
-    pub(super) fn drop_queued(&mut self) -> Option<Run> {
+    /// Takes off an item that will not run here any more because the launch ends.
+    pub(super) fn drop_if_over(&mut self, e: &mut Vec<Effect>) -> Option<Run> {
         match self.phase {
             Phase::Starting | Phase::Open => None,
-            Phase::Closing(_) | Phase::Proving(_) => self.queued.take(),
+            Phase::Closing(_) => self.drop_queued(e),
+            // What the shepherd holds ends with it; that is known when the launch is gone.
+            Phase::Proving(_) => {
+                let unheld = |queued: &mut Queued| queued.hold == Hold::No;
+                self.queued.take_if(unheld).map(|queued| queued.run)
+            }
         }
     }
 

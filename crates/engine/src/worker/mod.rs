@@ -118,7 +118,23 @@ pub enum Effect {
         /// Bytes per stream that are kept.
         output_limit: u64,
     },
-    /// Ask the shepherd to end an item; `ItemEnded` follows.
+    /// Ask the shepherd to do all but begin an item, so that it can begin at once when the current one has ended.
+    HoldItem {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+        /// Bytes per stream that are kept.
+        output_limit: u64,
+    },
+    /// Let the item begin that the shepherd holds.
+    ReleaseItem {
+        /// Where.
+        key: LaunchKey,
+        /// What.
+        run: Run,
+    },
+    /// Ask the shepherd to end an item, or to give up one that it holds; `ItemEnded` follows.
     EndItem {
         /// Where.
         key: LaunchKey,
@@ -270,13 +286,13 @@ impl Worker {
             }
             Input::StarterLost(key) => self.with(key, |launch| launch.starter_lost(e)),
             Input::ShepherdLost(key) => self.with(key, |launch| launch.shepherd_lost(e)),
-            Input::Gone(key) => self.gone(e, key),
+            Input::Gone(key) => self.gone(now, e, key),
             Input::Tick => {}
         }
         let mut dropped = Vec::new();
         for (key, launch) in &mut self.launches {
             launch.watch(now, e);
-            dropped.extend(launch.drop_queued().map(|run| (*key, run)));
+            dropped.extend(launch.drop_if_over(e).map(|run| (*key, run)));
         }
         for (key, run) in dropped {
             let end = never_started(now);
@@ -407,7 +423,7 @@ impl Worker {
         let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
-        let Some(ended_by) = launch.take_current(run) else {
+        let Some(ended_by) = launch.take(run) else {
             return;
         };
         if let Some(ended_by) = ended_by {
@@ -418,8 +434,12 @@ impl Worker {
         self.report(e, Report::ItemEnded { key, run, end });
     }
 
-    fn gone(&mut self, e: &mut Vec<Effect>, key: LaunchKey) {
-        if let Some(launch) = self.launches.remove(&key) {
+    fn gone(&mut self, now: Now, e: &mut Vec<Effect>, key: LaunchKey) {
+        if let Some(mut launch) = self.launches.remove(&key) {
+            if let Some(run) = launch.take_queued() {
+                let end = never_started(now);
+                self.report(e, Report::ItemEnded { key, run, end });
+            }
             self.report(
                 e,
                 Report::Gone {

@@ -308,73 +308,118 @@ fn a_new_worker_takes_up_what_lives_and_tells_what_ended() {
     assert_eq!(other.adopt(at(0), dead), [Effect::ProveGone(KEY)]);
 }
 
-#[test]
-fn a_queued_item_runs_without_a_word_when_the_current_one_has_ended() {
+/// A running worker that was also given an item ahead.
+fn with_one_ahead() -> Worker {
     let mut worker = running(RunLimits::default());
-    assert!(
-        worker
-            .handle(
-                at(1),
-                said(ToWorker::Run {
-                    key: KEY,
-                    run: NEXT
-                })
-            )
-            .is_empty()
+    let effects = worker.handle(
+        at(1),
+        said(ToWorker::Run {
+            key: KEY,
+            run: NEXT,
+        }),
     );
+    assert!(
+        matches!(effects[..], [Effect::HoldItem { run: NEXT, .. }]),
+        "{effects:?}"
+    );
+    worker
+}
+
+#[test]
+fn an_item_given_ahead_is_held_and_begins_without_a_word_when_the_current_one_has_ended() {
+    let mut worker = with_one_ahead();
     assert_eq!(
         worker.launches().next().and_then(|launch| launch.queued),
         Some(NEXT)
     );
     worker.handle(at(1), Input::Disconnected);
     let effects = worker.handle(at(2), ended(RUN, End::Exit(0)));
+    assert_eq!(
+        effects,
+        [Effect::ReleaseItem {
+            key: KEY,
+            run: NEXT
+        }]
+    );
+    let launch = worker.launches().next().unwrap();
+    assert_eq!((launch.current, launch.queued), (Some(NEXT), None));
+}
+
+fn end_next(worker: &mut Worker) -> Vec<Effect> {
+    worker.handle(
+        at(1),
+        said(ToWorker::EndItem {
+            key: KEY,
+            run: NEXT,
+            grace: Duration::from_secs(30),
+        }),
+    )
+}
+
+#[test]
+fn an_item_taken_back_is_given_up_first_and_told_when_it_is_over() {
+    let mut worker = with_one_ahead();
+    let effects = end_next(&mut worker);
+    let expected = Effect::EndItem {
+        key: KEY,
+        run: NEXT,
+        grace: Duration::ZERO,
+        limit: None,
+    };
+    assert_eq!(effects, [expected]);
+    assert!(end_next(&mut worker).is_empty(), "told twice");
+    // The current one may end before: what is given up is not begun.
+    let effects = worker.handle(at(2), ended(RUN, End::Exit(0)));
     assert!(
-        matches!(effects[..], [Effect::RunItem { run: NEXT, .. }]),
+        matches!(reports(&effects)[..], [Report::ItemEnded { run: RUN, .. }]) && effects.len() == 1,
+        "{effects:?}"
+    );
+    let effects = worker.handle(at(2), ended(NEXT, End::Exit(0)));
+    let [Report::ItemEnded { run: NEXT, end, .. }] = reports(&effects)[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(end.end, End::Asked, "what was given up did nothing");
+}
+
+#[test]
+fn an_item_given_ahead_goes_back_when_its_launch_ends() {
+    let mut worker = with_one_ahead();
+    let grace = Duration::ZERO;
+    let effects = worker.handle(at(2), said(ToWorker::Close { key: KEY, grace }));
+    assert!(
+        matches!(
+            effects[..],
+            [
+                Effect::EndItem { run: RUN, .. },
+                Effect::EndItem { run: NEXT, .. }
+            ]
+        ),
+        "{effects:?}"
+    );
+    let effects = worker.handle(at(2), ended(NEXT, End::Asked));
+    assert!(
+        matches!(reports(&effects)[..], [Report::ItemEnded { run: NEXT, .. }])
+            && effects.len() == 1,
+        "{effects:?}"
+    );
+    let effects = worker.handle(at(2), ended(RUN, End::Asked));
+    assert!(
+        matches!(effects[0], Effect::CloseShepherd { key: KEY }),
         "{effects:?}"
     );
 }
 
 #[test]
-fn a_queued_item_is_given_back_when_its_launch_ends() {
-    let mut worker = running(RunLimits::default());
-    worker.handle(
-        at(1),
-        said(ToWorker::Run {
-            key: KEY,
-            run: NEXT,
-        }),
-    );
-    let grace = Duration::ZERO;
-    let effects = worker.handle(
-        at(1),
-        said(ToWorker::EndItem {
-            key: KEY,
-            run: NEXT,
-            grace,
-        }),
-    );
-    assert!(matches!(
-        reports(&effects)[..],
-        [Report::ItemEnded { run: NEXT, .. }]
-    ));
-    worker.handle(
-        at(1),
-        said(ToWorker::Run {
-            key: KEY,
-            run: NEXT,
-        }),
-    );
-    worker.handle(at(1), said(ToWorker::Ack(3)));
-    worker.handle(
-        at(1),
-        said(ToWorker::Run {
-            key: KEY,
-            run: NEXT,
-        }),
-    );
-    let effects = worker.handle(at(2), said(ToWorker::Close { key: KEY, grace }));
+fn an_item_given_ahead_goes_back_when_its_shepherd_is_lost() {
+    let mut worker = with_one_ahead();
+    let effects = worker.handle(at(2), Input::ShepherdLost(KEY));
+    assert_eq!(effects, [Effect::ProveGone(KEY)]);
+    let effects = worker.handle(at(3), Input::Gone(KEY));
     assert!(
-        matches!(reports(&effects)[..], [Report::ItemEnded { run: NEXT, .. }]),
+        matches!(
+            reports(&effects)[..],
+            [Report::ItemEnded { run: NEXT, .. }, Report::Gone { .. }]
+        ),
         "{effects:?}"
     );
 }

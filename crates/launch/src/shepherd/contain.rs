@@ -1,9 +1,10 @@
 //! How what an item started is kept together: its own control group, or, where there is none, what the process table says.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use crate::cgroup::Leaf;
+use crate::procs;
 use crate::sys::{Sys, process};
-use crate::{cgroup, procs};
 
 /// Names an attempt and its main process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,50 +15,113 @@ pub(super) struct Member {
     pub(super) pid: i32,
 }
 
+impl Member {
+    fn name(self) -> (u32, u32) {
+        (self.item, self.attempt)
+    }
+}
+
 /// The way of keeping together.
 #[derive(Debug)]
 pub(crate) enum Containment {
-    /// A leaf below this directory for each attempt.
-    Cgroup(OwnedFd),
+    /// A leaf for each attempt.
+    Cgroup(Leaves),
     /// Sessions and descendants, found by walking `/proc`.
     Session,
+}
+
+/// The leaves below the group of an instance.
+#[derive(Debug)]
+pub(crate) struct Leaves {
+    dir: OwnedFd,
+    /// Each with the attempt that has it.
+    all: Vec<(Leaf, Option<(u32, u32)>)>,
 }
 
 /// The most rounds of stopping and looking again, until a walk finds nobody new.
 const ROUNDS_MAX: usize = 32;
 
-impl Containment {
-    /// Puts the main process where it belongs, before its program runs.
-    pub(super) fn enter(&self, who: Member) -> Sys<()> {
-        match self {
-            Self::Cgroup(dir) => {
-                let leaf = cgroup::leaf_name(who.item, who.attempt);
-                cgroup::enter_leaf(dir.as_fd(), &leaf, who.pid)
+impl Leaves {
+    fn of(&mut self, who: Member) -> Option<(&mut Leaf, BorrowedFd<'_>)> {
+        let dir = self.dir.as_fd();
+        let leaf = self.all.iter_mut().find(|(_, of)| *of == Some(who.name()));
+        leaf.map(|(leaf, _)| (leaf, dir))
+    }
+
+    /// Moves a process into a leaf where nobody else is.
+    fn enter(&mut self, who: Member) -> Sys<()> {
+        let free = self.all.iter().position(|(_, of)| of.is_none());
+        let at = match free {
+            Some(at) => at,
+            None => {
+                let leaf = Leaf::make(self.dir.as_fd(), self.all.len())?;
+                self.all.push((leaf, None));
+                self.all.len() - 1
             }
+        };
+        let Some((leaf, of)) = self.all.get_mut(at) else {
+            return Ok(());
+        };
+        // Also when it did not get there: then nothing is in the leaf, which the end of the attempt finds.
+        *of = Some(who.name());
+        leaf.enter(who.pid)
+    }
+
+    /// Says whether nothing of the attempt is alive; its leaf is free then.
+    fn leave(&mut self, who: Member) -> bool {
+        let Some((leaf, dir)) = self.of(who) else {
+            return true;
+        };
+        let is_free = leaf.is_empty() && leaf.freeze(dir, false).is_ok();
+        if is_free {
+            self.all
+                .iter_mut()
+                .filter(|(_, of)| *of == Some(who.name()))
+                .for_each(|(_, of)| *of = None);
+        }
+        is_free
+    }
+}
+
+impl Containment {
+    /// Keeps together below this directory, or by sessions.
+    pub(super) fn new(group: Option<OwnedFd>) -> Self {
+        let leaves = |dir| {
+            let all = Vec::new();
+            Self::Cgroup(Leaves { dir, all })
+        };
+        group.map_or(Self::Session, leaves)
+    }
+
+    /// Says whether two attempts can be there at once and be told apart whatever they do.
+    pub(super) fn tells_apart(&self) -> bool {
+        matches!(self, Self::Cgroup(_))
+    }
+
+    /// Puts the main process where it belongs, before its program runs.
+    pub(super) fn enter(&mut self, who: Member) -> Sys<()> {
+        match self {
+            Self::Cgroup(leaves) => leaves.enter(who),
             Self::Session => Ok(()),
         }
     }
 
     /// Says whether nothing of the attempt is alive, and clears up if so. The main process has been waited for.
-    pub(super) fn is_empty(&self, who: Member, starter: i32, others: &[Member]) -> bool {
+    pub(super) fn is_empty(&mut self, who: Member, starter: i32, others: &[Member]) -> bool {
         match self {
-            Self::Cgroup(dir) => {
-                let leaf = cgroup::leaf_name(who.item, who.attempt);
-                cgroup::remove_leaf(dir.as_fd(), &leaf).unwrap_or(false)
-            }
+            Self::Cgroup(leaves) => leaves.leave(who),
             Self::Session => session_members(who, starter, others).is_empty(),
         }
     }
 
     /// Kills all that is left and says how many that were.
-    pub(super) fn kill(&self, who: Member, starter: i32, others: &[Member]) -> u32 {
+    pub(super) fn kill(&mut self, who: Member, starter: i32, others: &[Member]) -> u32 {
         let killed = match self {
-            Self::Cgroup(dir) => {
-                let leaf = cgroup::leaf_name(who.item, who.attempt);
-                let left = cgroup::pids(dir.as_fd(), &leaf).len();
-                cgroup::kill_leaf(dir.as_fd(), &leaf);
+            Self::Cgroup(leaves) => leaves.of(who).map_or(0, |(leaf, dir)| {
+                let left = leaf.pids(dir).len();
+                leaf.kill(dir);
                 left
-            }
+            }),
             Self::Session => {
                 let all = stop_all(who, starter, others);
                 for &pid in &all {
@@ -70,11 +134,12 @@ impl Containment {
     }
 
     /// Stops the processes of an attempt, or lets them go on.
-    pub(super) fn freeze(&self, who: Member, starter: i32, others: &[Member], on: bool) {
+    pub(super) fn freeze(&mut self, who: Member, starter: i32, others: &[Member], on: bool) {
         match self {
-            Self::Cgroup(dir) => {
-                let leaf = cgroup::leaf_name(who.item, who.attempt);
-                let _ = cgroup::freeze_leaf(dir.as_fd(), &leaf, on);
+            Self::Cgroup(leaves) => {
+                if let Some((leaf, dir)) = leaves.of(who) {
+                    let _ = leaf.freeze(dir, on);
+                }
             }
             Self::Session if on => {
                 stop_all(who, starter, others);
@@ -83,6 +148,15 @@ impl Containment {
                 for pid in session_members(who, starter, others) {
                     let _ = process::kill(pid, libc::SIGCONT);
                 }
+            }
+        }
+    }
+
+    /// Removes what is left of the leaves; nothing is alive in them.
+    pub(super) fn clear(&mut self) {
+        if let Self::Cgroup(leaves) = self {
+            for (leaf, _) in leaves.all.drain(..) {
+                leaf.remove(leaves.dir.as_fd());
             }
         }
     }
@@ -111,7 +185,7 @@ fn stop_all(who: Member, starter: i32, others: &[Member]) -> Vec<i32> {
 /// else those of its session. All of them are descendants of this process, which alone waits for them, so their numbers
 /// stay theirs while it works.
 fn session_members(who: Member, starter: i32, others: &[Member]) -> Vec<i32> {
-    let is_alone = others.iter().all(|it| *it == who);
+    let is_alone = others.iter().all(|it| it.pid == 0 || *it == who);
     procs::descendants(process::own_pid())
         .into_iter()
         .filter(|it| it.pid != starter && (is_alone || it.session == who.pid))

@@ -31,6 +31,17 @@ pub(super) enum Begun {
     Failed(Failed),
 }
 
+/// Whether the program may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// As soon as all else is done.
+    Free,
+    /// When the worker says so.
+    Waits,
+    /// Never.
+    GivenUp,
+}
+
 /// An end that was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending {
@@ -44,6 +55,9 @@ pub(super) struct Ending {
 pub(super) struct Item {
     pub(super) who: Member,
     pub(super) begun: Begun,
+    pub(super) hold: Hold,
+    /// The writing ends of its pipes, while the starter has no order for it.
+    pub(super) ends: Option<[OwnedFd; 2]>,
     pub(super) ended: Option<Ended>,
     /// When the kernel said that the main process had ended.
     pub(super) ended_at: Option<Instant>,
@@ -98,20 +112,24 @@ pub(super) struct Wish {
     pub(super) limit: u64,
     pub(super) leftover_grace: Duration,
     pub(super) durable: bool,
+    /// Do all but begin.
+    pub(super) held: bool,
 }
 
 impl Item {
-    /// Takes the files and makes the pipes; returns the writing ends for the starter.
-    pub(super) fn new(wish: &Wish, files: Files) -> Sys<(Self, [OwnedFd; 2])> {
+    /// Takes the files and makes the pipes.
+    pub(super) fn new(wish: &Wish, files: Files) -> Sys<Self> {
         let (out, out_end) = file::pipe()?;
         let (err, err_end) = file::pipe()?;
-        let item = Self {
+        Ok(Self {
             who: Member {
                 item: wish.item,
                 attempt: wish.attempt,
                 pid: 0,
             },
             begun: Begun::Ordered,
+            hold: if wish.held { Hold::Waits } else { Hold::Free },
+            ends: Some([out_end, err_end]),
             ended: None,
             ended_at: None,
             ending: None,
@@ -133,13 +151,19 @@ impl Item {
             started: Instant::now(),
             started_ms: wall_ms(),
             limit: wish.limit,
-        };
-        Ok((item, [out_end, err_end]))
+        })
+    }
+
+    /// Lets it begin; its time counts from now.
+    pub(super) fn release(&mut self) {
+        self.hold = Hold::Free;
+        self.started = Instant::now();
+        self.started_ms = wall_ms();
     }
 
     /// Writes the exit record of an attempt that is not even tried.
     pub(super) fn refuse(wish: &Wish, files: Files, failed: Failed) {
-        if let Ok((item, _)) = Self::new(wish, files) {
+        if let Ok(item) = Self::new(wish, files) {
             let Failed { step, errno } = failed;
             item.finish(EndKind::NotStarted { step, errno }, &mut [0; 1]);
         }

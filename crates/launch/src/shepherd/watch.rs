@@ -10,7 +10,7 @@ use tessera_ticket::shepherd::{
 use tessera_ticket::{EndCause, EndKind, Step};
 
 use super::contain::{Containment, Member};
-use super::item::{Begun, CHUNK, Ending, Files, Item, Wish};
+use super::item::{Begun, CHUNK, Ending, Files, Hold, Item, Wish};
 use super::{Setup, StarterEnd};
 use crate::sys::{At as _, Errno, Failed, Sys, entry, file, poll, process, readable, socket};
 
@@ -59,10 +59,7 @@ pub(super) fn run(mut setup: Setup, starter: StarterEnd) -> i32 {
         return 1;
     };
     let _ = file::set_nonblocking(setup.listener.as_fd());
-    let containment = setup
-        .group
-        .take()
-        .map_or(Containment::Session, Containment::Cgroup);
+    let containment = Containment::new(setup.group.take());
     let mut watch = Watch {
         setup,
         containment,
@@ -173,8 +170,8 @@ impl Watch {
         while let Some(new) = socket::accept(self.setup.listener.as_fd()) {
             if socket::peer_uid(new.as_fd()) == Ok(self.setup.worker_uid) {
                 // The newest wins: a worker that comes back does not wait for the end of its former self.
+                self.drop_worker();
                 self.worker = Some(new);
-                self.unsent.clear();
             }
         }
     }
@@ -205,10 +202,14 @@ impl Watch {
         }
     }
 
-    /// What was not said is in the spool; the next worker reads it there.
+    /// What was not said is in the spool; the next worker reads it there. What has not begun never will: that worker does
+    /// not know of it.
     fn drop_worker(&mut self) {
         self.worker = None;
         self.unsent.clear();
+        for who in self.members_if(|it| it.hold == Hold::Waits) {
+            self.end_item(who.item, who.attempt, Duration::ZERO, EndCause::Stale);
+        }
     }
 
     fn hear_worker(&mut self) {
@@ -234,6 +235,7 @@ impl Watch {
                 output_limit,
                 leftover_grace_ms,
                 durable,
+                held,
             } => {
                 let wish = Wish {
                     item,
@@ -241,9 +243,11 @@ impl Watch {
                     limit: output_limit,
                     leftover_grace: Duration::from_millis(leftover_grace_ms.into()),
                     durable,
+                    held,
                 };
                 self.run(&wish, fds);
             }
+            Command::Go { item, attempt } => self.release(item, attempt),
             Command::End {
                 item,
                 attempt,
@@ -264,7 +268,8 @@ impl Watch {
     }
 
     fn state(&self) -> Event {
-        let running = self.items.iter().map(|it| ItemState {
+        let may_run = self.items.iter().filter(|it| it.hold == Hold::Free);
+        let running = may_run.map(|it| ItemState {
             item: it.who.item,
             attempt: it.who.attempt,
             pid: u32::try_from(it.who.pid).unwrap_or(0),
@@ -289,7 +294,14 @@ impl Watch {
             }
         });
         match result {
-            Ok((item, ends)) => self.order(item, &ends),
+            Ok(item) => {
+                // Two that can't be told apart are not there at once, so this one waits without a process.
+                let begins = !wish.held || self.containment.tells_apart();
+                self.items.push(item);
+                if begins {
+                    self.order(wish.item, wish.attempt);
+                }
+            }
             Err(Failed { step, errno }) => {
                 let (item, attempt) = (wish.item, wish.attempt);
                 self.say(&Event::ItemNotStarted {
@@ -322,29 +334,36 @@ impl Watch {
     }
 
     /// Gives an item to the starter; that this fails ends it as any other failure to start does.
-    fn order(&mut self, item: Item, ends: &[OwnedFd; 2]) {
-        let Member {
-            item: number,
-            attempt,
-            ..
-        } = item.who;
-        self.items.push(item);
-        let order = Chain::Start {
-            item: number,
-            attempt,
+    fn order(&mut self, item: u32, attempt: u32) {
+        let Some(it) = self.items.iter_mut().find(|it| it.is(item, attempt)) else {
+            return;
         };
-        let ends = ends.each_ref().map(std::os::fd::AsRawFd::as_raw_fd);
-        let sent = socket::send(self.starter.orders.as_raw_fd(), &order.encode(), &ends);
+        let Some(ends) = it.ends.take() else { return };
+        let order = Chain::Start { item, attempt };
+        let numbers = ends.each_ref().map(std::os::fd::AsRawFd::as_raw_fd);
+        let sent = socket::send(self.starter.orders.as_raw_fd(), &order.encode(), &numbers);
         if let Err(Errno(errno)) = sent {
-            self.begun(
-                number,
-                attempt,
-                Begun::Failed(Failed {
-                    step: Step::Prepare,
-                    errno,
-                }),
-            );
+            let step = Step::Prepare;
+            self.begun(item, attempt, Begun::Failed(Failed { step, errno }));
         }
+    }
+
+    /// Lets a held item begin; one whose child is not there yet begins when it is.
+    fn release(&mut self, item: u32, attempt: u32) {
+        let is_it = |it: &&mut Item| it.is(item, attempt) && it.hold == Hold::Waits;
+        let Some(it) = self.items.iter_mut().find(is_it) else {
+            return;
+        };
+        it.release();
+        if it.ends.is_some() {
+            self.order(item, attempt);
+        } else if it.begun == Begun::Contained {
+            self.answer_child(&Chain::Go { item, attempt });
+        }
+    }
+
+    fn answer_child(&self, word: &Chain) {
+        let _ = socket::send(self.starter.shake.as_raw_fd(), &word.encode(), &[]);
     }
 
     /// A child says that it is there: the kernel names it, and it must be a child of this process.
@@ -383,6 +402,7 @@ impl Watch {
             self.containment
                 .freeze(item.who, self.starter.pid, &others, true);
         }
+        let is_held = item.hold == Hold::Waits;
         item.begun = match entered {
             Ok(()) => Begun::Contained,
             Err(errno) => Begun::Failed(Failed {
@@ -390,18 +410,12 @@ impl Watch {
                 errno: errno.0,
             }),
         };
-        let word = if is_welcome {
-            Chain::Go {
-                item: number,
-                attempt,
-            }
-        } else {
-            Chain::Stop {
-                item: number,
-                attempt,
-            }
-        };
-        let _ = socket::send(self.starter.shake.as_raw_fd(), &word.encode(), &[]);
+        let item = number;
+        if !is_welcome {
+            self.answer_child(&Chain::Stop { item, attempt });
+        } else if !is_held {
+            self.answer_child(&Chain::Go { item, attempt });
+        }
     }
 
     fn hear_starter(&mut self) {
@@ -499,6 +513,9 @@ impl Watch {
         let deadline = Instant::now() + grace;
         let ending = item.ending.get_or_insert(Ending { cause, deadline });
         ending.deadline = ending.deadline.min(deadline);
+        if item.hold == Hold::Waits {
+            return self.cancel(number, attempt);
+        }
         if grace.is_zero() || item.who.pid == 0 {
             return;
         }
@@ -508,6 +525,24 @@ impl Watch {
         if self.suspended {
             // A stopped process hears no TERM; the grace time is for it to tidy up.
             self.containment.freeze(item.who, starter, &others, false);
+        }
+    }
+
+    /// Gives up a held item: nothing of its program has run, whatever becomes of its child.
+    fn cancel(&mut self, item: u32, attempt: u32) {
+        let Some(it) = self.items.iter_mut().find(|it| it.is(item, attempt)) else {
+            return;
+        };
+        let has_child = it.begun == Begun::Contained;
+        let has_order = it.ends.take().is_none();
+        it.hold = Hold::GivenUp;
+        // A child that has yet to say that it is there is told then.
+        if has_child || !has_order {
+            let step = Step::Cancelled;
+            it.begun = Begun::Failed(Failed { step, errno: 0 });
+        }
+        if has_child {
+            self.answer_child(&Chain::Stop { item, attempt });
         }
     }
 
@@ -532,7 +567,12 @@ impl Watch {
     }
 
     fn members(&self) -> Vec<Member> {
-        self.items.iter().map(|it| it.who).collect()
+        self.members_if(|_| true)
+    }
+
+    fn members_if(&self, is_wanted: impl Fn(&Item) -> bool) -> Vec<Member> {
+        let wanted = self.items.iter().filter(|it| is_wanted(it));
+        wanted.map(|it| it.who).collect()
     }
 
     /// Returns how long nothing is due.
@@ -578,7 +618,7 @@ impl Watch {
         let others = self.members();
         let starter = self.starter.pid;
         let starter_lost = self.starter_lost;
-        let containment = &self.containment;
+        let containment = &mut self.containment;
         let Some(item) = self.items.get_mut(i) else {
             return false;
         };
@@ -658,9 +698,9 @@ impl Watch {
             return false;
         }
         self.lose_starter();
-        let strays = match self.containment {
+        let strays = match &mut self.containment {
             Containment::Cgroup(_) => 0,
-            Containment::Session => self.containment.kill(
+            session @ Containment::Session => session.kill(
                 Member {
                     item: 0,
                     attempt: 0,
@@ -670,6 +710,7 @@ impl Watch {
                 &[],
             ),
         };
+        self.containment.clear();
         strays == 0
     }
 }

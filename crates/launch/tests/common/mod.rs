@@ -243,6 +243,24 @@ impl World {
             .unwrap()
     }
 
+    /// A world whose launcher sees no control groups of version 2.
+    pub fn without_groups() -> Self {
+        let mut world = Self::prepare("");
+        let script = world.dir.join("launcher.sh");
+        let hide =
+            "for m in $(awk '/ - cgroup2 /{print $5}' /proc/self/mountinfo); do umount -l $m; done";
+        let text = format!(
+            "#!/bin/sh\nexec unshare -m sh -c \"{}; exec '{}' \\\"\\$@\\\"\" sh \"$@\"\n",
+            hide.replace('$', "\\$"),
+            world.program.display()
+        );
+        fs::write(&script, text).unwrap();
+        run("chmod", &["755", script.to_str().unwrap()]);
+        world.program = script;
+        world.start_launcher();
+        world
+    }
+
     pub fn start_launcher(&mut self) {
         let mut child = self.spawn_launcher();
         let log = self.dir.join("launcher.log");
@@ -581,6 +599,22 @@ impl Instance {
     }
 
     pub fn order_with(&self, item: u32, attempt: u32, output_limit: u64, leftover_grace_ms: u32) {
+        self.send_order(item, attempt, output_limit, leftover_grace_ms, false);
+    }
+
+    /// Gives the order to do all but begin the first attempt of an item.
+    pub fn hold(&self, item: u32) {
+        self.send_order(item, 1, 1 << 40, 0, true);
+    }
+
+    fn send_order(
+        &self,
+        item: u32,
+        attempt: u32,
+        output_limit: u64,
+        leftover_grace_ms: u32,
+        held: bool,
+    ) {
         let files = ["out", "err", "idx", "exit"].map(|ending| {
             let path = self.dir.join(format!("{item}.{attempt}.{ending}"));
             OpenOptions::new()
@@ -597,6 +631,7 @@ impl Instance {
             output_limit,
             leftover_grace_ms,
             durable: false,
+            held,
         };
         self.link.send(&command.encode(), &fds);
     }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::chain::{
     Capabilities, ChainError, EndCause, EndKind, ExitRecord, ItemState, RunItem, ShepherdEvent,
-    ShepherdState, SpoolFile, StartError, StartRequest, Started, spool_path,
+    ShepherdState, SpoolFile, StartError, StartRequest, Started, Step, spool_path,
 };
 use crate::processes::{Processes, ShepherdLink};
 
@@ -42,6 +42,7 @@ pub(super) struct State {
 struct FakeShepherd {
     dir: PathBuf,
     current: Option<Run>,
+    held: Option<Run>,
     is_suspended: bool,
     connection: Option<mpsc::UnboundedSender<ShepherdEvent>>,
 }
@@ -143,6 +144,21 @@ impl Host {
 }
 
 impl State {
+    fn begin(&mut self, key: LaunchKey, run: Run) {
+        let shepherd = self.shepherds.get_mut(&key).expect("is there");
+        shepherd.current = Some(run);
+        if let Some(connection) = &shepherd.connection {
+            let _ = connection.send(ShepherdEvent::ItemStarted {
+                item: run.item.0,
+                attempt: run.attempt.0,
+                pid: 1,
+            });
+        }
+        if self.ends_at_once {
+            self.finish(key, EndKind::Exited { code: 0 }, EndCause::Itself);
+        }
+    }
+
     fn finish(&mut self, key: LaunchKey, kind: EndKind, cause: EndCause) {
         let shepherd = self.shepherds.get_mut(&key).expect("is there");
         let run = shepherd.current.take().expect("something runs");
@@ -182,6 +198,13 @@ pub(super) struct FakeLink {
     host: Host,
     key: LaunchKey,
     events: mpsc::UnboundedReceiver<ShepherdEvent>,
+}
+
+fn run_of(item: u32, attempt: u32) -> Run {
+    Run {
+        item: tessera_model::ItemIndex(item),
+        attempt: tessera_model::Attempt(attempt),
+    }
 }
 
 fn broken() -> ChainError {
@@ -237,6 +260,7 @@ impl Processes for Host {
             let shepherd = FakeShepherd {
                 dir,
                 current: None,
+                held: None,
                 is_suspended: false,
                 connection: None,
             };
@@ -303,20 +327,21 @@ impl ShepherdLink for FakeLink {
                 }
             }
         }
-        let (item, attempt) = (run.item, run.attempt);
-        shepherd.current = Some(Run {
-            item: tessera_model::ItemIndex(item),
-            attempt: tessera_model::Attempt(attempt),
-        });
-        if let Some(connection) = &shepherd.connection {
-            let _ = connection.send(ShepherdEvent::ItemStarted {
-                item,
-                attempt,
-                pid: 1,
-            });
+        let it = run_of(run.item, run.attempt);
+        if run.held {
+            shepherd.held = Some(it);
+        } else {
+            state.begin(self.key, it);
         }
-        if state.ends_at_once {
-            state.finish(self.key, EndKind::Exited { code: 0 }, EndCause::Itself);
+        Ok(())
+    }
+
+    async fn release_item(&self, item: u32, attempt: u32) -> Result<(), ChainError> {
+        let mut state = self.host.lock();
+        let shepherd = state.shepherds.get_mut(&self.key).ok_or_else(broken)?;
+        let run = run_of(item, attempt);
+        if shepherd.held.take_if(|it| *it == run).is_some() {
+            state.begin(self.key, run);
         }
         Ok(())
     }
@@ -324,12 +349,25 @@ impl ShepherdLink for FakeLink {
     async fn end_item(
         &self,
         item: u32,
-        _attempt: u32,
+        attempt: u32,
         _grace: Duration,
         cause: EndCause,
     ) -> Result<(), ChainError> {
         let mut state = self.host.lock();
         state.ends.push((self.key, item, cause));
+        let shepherd = state.shepherds.get_mut(&self.key).ok_or_else(broken)?;
+        let is_it = |held: &mut Run| *held == run_of(item, attempt);
+        if shepherd.held.take_if(is_it).is_some() {
+            if let Some(connection) = &shepherd.connection {
+                let _ = connection.send(ShepherdEvent::ItemNotStarted {
+                    item,
+                    attempt,
+                    step: Step::Cancelled,
+                    errno: 0,
+                });
+            }
+            return Ok(());
+        }
         if !state.ignores_end {
             state.finish(self.key, EndKind::Signalled { signal: 15 }, cause);
         }

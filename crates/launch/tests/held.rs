@@ -1,0 +1,178 @@
+//! Items that are held: everything is done but the last step, and nothing of their program runs before the word.
+
+mod common;
+
+use common::{Instance, User, World, alive, can_run, shell, wait_until};
+use tessera_ticket::shepherd::{Command, Event, ItemState};
+use tessera_ticket::{EndKind, Step};
+
+/// Says in which item it runs, waits for a file named after it, and ends.
+const WAITS: &str =
+    "echo in $TESSERA_ITEM; while ! [ -e /tmp/$TESSERA_LAUNCH.$TESSERA_ITEM ]; do sleep 0.01; done";
+
+/// Both ways of keeping processes together.
+fn with_both(what: impl Fn(&World, &User)) {
+    if !can_run() {
+        return;
+    }
+    for world in [World::new(""), World::without_groups()] {
+        let alice = User::new("tsa", &[]);
+        what(&world, &alice);
+        world.assert_nothing_left();
+    }
+}
+
+/// Lets the program of an item end.
+fn let_end(instance: &Instance, item: u32) {
+    std::fs::write(format!("/tmp/{}.{item}", instance.key), "").unwrap();
+}
+
+fn tidy(instance: &Instance) {
+    for item in 0..3 {
+        let _ = std::fs::remove_file(format!("/tmp/{}.{item}", instance.key));
+    }
+}
+
+/// What the shepherd says of its items, after it has heard everything before.
+fn state(instance: &Instance) -> Vec<ItemState> {
+    instance.tell(&Command::State);
+    loop {
+        match instance.event() {
+            Event::State { items, .. } => return items,
+            // A new worker may hear of what it never asked for.
+            Event::ItemNotStarted { step: Step::Cancelled, .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn cancelled(instance: &Instance, expected: u32) {
+    let event = instance.event();
+    let Event::ItemNotStarted { item, step, .. } = event else {
+        panic!("{event:?}");
+    };
+    assert_eq!((item, step), (expected, Step::Cancelled));
+    assert_eq!(instance.out(item), "");
+}
+
+#[test]
+fn a_held_item_begins_when_it_is_told_to_and_not_before() {
+    with_both(|world, alice| {
+        let instance = world.start(&alice.name, &shell(WAITS));
+        instance.order(0, 1);
+        instance.started();
+        instance.hold(1);
+        // What is not held yet is not known either.
+        instance.tell(&Command::Go {
+            item: 2,
+            attempt: 1,
+        });
+        instance.tell(&Command::Go {
+            item: 1,
+            attempt: 2,
+        });
+        let_end(&instance, 0);
+        let_end(&instance, 1);
+        assert_eq!(instance.ended().item, 0);
+        assert_eq!(instance.out(1), "");
+        let before = std::time::SystemTime::now();
+        instance.tell(&Command::Go {
+            item: 1,
+            attempt: 1,
+        });
+        instance.started();
+        let record = instance.ended();
+        assert_eq!((record.item, record.kind), (1, EndKind::Exited { code: 0 }));
+        assert_eq!(instance.out(1), "in 1\n");
+        let began = std::time::UNIX_EPOCH + std::time::Duration::from_millis(record.started_ms + 1);
+        assert!(began >= before, "its time counts from the word");
+        tidy(&instance);
+        instance.close();
+    });
+}
+
+#[test]
+fn a_held_item_is_given_up_without_a_trace() {
+    with_both(|world, alice| {
+        let instance = world.start(&alice.name, &shell(WAITS));
+        instance.order(0, 1);
+        let pid = instance.started();
+        instance.hold(1);
+        instance.end(1, 1, 30_000);
+        cancelled(&instance, 1);
+        instance.tell(&Command::Go {
+            item: 1,
+            attempt: 1,
+        });
+        // The same while the instance is stopped.
+        instance.tell(&Command::Suspend);
+        assert_eq!(instance.event(), Event::Suspended);
+        instance.hold(2);
+        instance.end(2, 1, 30_000);
+        cancelled(&instance, 2);
+        instance.tell(&Command::Resume);
+        assert_eq!(instance.event(), Event::Resumed);
+        assert!(alive(pid));
+        let_end(&instance, 0);
+        assert_eq!(instance.ended().item, 0);
+        tidy(&instance);
+        instance.close();
+    });
+}
+
+#[test]
+fn a_new_worker_does_not_inherit_what_was_held() {
+    with_both(|world, alice| {
+        let mut instance = world.start(&alice.name, &shell(WAITS));
+        instance.order(0, 1);
+        let pid = instance.started();
+        instance.hold(1);
+        state(&instance);
+        instance.reconnect(world.worker.uid);
+        let items = state(&instance);
+        let running: Vec<_> = items
+            .iter()
+            .filter(|it| !it.ended)
+            .map(|it| it.pid)
+            .collect();
+        assert_eq!(running, [pid]);
+        wait_until("the held item is over", || {
+            !instance.file(1, "exit").is_empty()
+        });
+        let_end(&instance, 0);
+        while !matches!(instance.event(), Event::ItemEnded(record) if record.item == 0) {}
+        assert_eq!(instance.out(1), "");
+        tidy(&instance);
+        instance.close();
+    });
+}
+
+#[test]
+fn closing_ends_what_is_held() {
+    with_both(|world, alice| {
+        let instance = world.start(&alice.name, &shell(WAITS));
+        instance.order(0, 1);
+        instance.started();
+        instance.hold(1);
+        instance.close();
+        assert_eq!(instance.out(1), "");
+    });
+}
+
+#[test]
+fn groups_are_used_again_but_never_by_two() {
+    with_both(|world, alice| {
+        let script = "sed -n 's/^0::.*item-/item-/p' /proc/self/cgroup; (setsid sleep 300 >/dev/null 2>&1 &)";
+        let instance = world.start(&alice.name, &shell(script));
+        let mut groups = Vec::new();
+        for item in 0..3 {
+            let record = instance.run(item);
+            assert!(record.leftovers >= 1, "{record:?}");
+            groups.push(instance.out(item));
+        }
+        if instance.containment == "cgroup" {
+            assert_eq!(groups, ["item-0\n"; 3]);
+        }
+        instance.close();
+    });
+}
