@@ -150,8 +150,8 @@ pub struct LaunchInventory {
     pub key: LaunchKey,
     /// What runs in it.
     pub current: Option<Run>,
-    /// What it runs next without being asked.
-    pub queued: Option<Run>,
+    /// What it runs next without being asked, in order.
+    pub ahead: Vec<Run>,
     /// Whether it is ending and takes no more items.
     pub is_closing: bool,
     /// Whether it is suspended.

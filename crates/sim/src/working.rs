@@ -159,8 +159,13 @@ impl World {
         index: usize,
         effects: Vec<worker::Effect>,
     ) -> Result<(), String> {
+        let incarnation = self.hosts[index].incarnation;
         for effect in effects {
             self.work_one(index, effect)?;
+            if self.hosts[index].incarnation != incarnation {
+                // It crashed at that: the rest does not happen.
+                return Ok(());
+            }
         }
         let host = &self.hosts[index];
         if let Some(due) = host.worker.as_ref().and_then(Worker::next_deadline) {
@@ -239,6 +244,7 @@ impl World {
                 if !self.is_calm() && self.rng.below(50) == 0 {
                     self.tally.add("fault: worker crash while releasing");
                     self.worker_down(index);
+                    return Ok(());
                 }
                 let shepherd = self.hosts[index].shepherds.get_mut(&key);
                 let held = shepherd.and_then(|s| s.held.take_if(|held| *held == run));

@@ -201,12 +201,12 @@ fn report() -> impl Strategy<Value = Report> {
 }
 
 fn inventory() -> impl Strategy<Value = LaunchInventory> {
-    let runs = (option::of(run()), option::of(run()));
+    let runs = (option::of(run()), vec(run(), 0..4));
     (key(), runs, any::<bool>(), any::<bool>()).prop_map(
-        |(key, (current, queued), is_closing, is_suspended)| LaunchInventory {
+        |(key, (current, ahead), is_closing, is_suspended)| LaunchInventory {
             key,
             current,
-            queued,
+            ahead,
             is_closing,
             is_suspended,
         },

@@ -75,7 +75,7 @@ fn from_worker() -> Vec<(&'static str, FromWorker)> {
     let inventory = LaunchInventory {
         key: KEY,
         current: Some(RUN),
-        queued: None,
+        ahead: Vec::new(),
         is_closing: true,
         is_suspended: true,
     };

@@ -8,6 +8,7 @@ use super::job::{Launch, Phase};
 use super::plan::{Place, Placement};
 use super::time::Timer;
 use super::{About, Engine, Turn};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
@@ -79,14 +80,14 @@ impl Engine {
             mode: host.facts.identity.word(),
             phase: Phase::Open,
             current: None,
-            queued: None,
+            ahead: VecDeque::new(),
             current_since: t.now.wall,
             current_started: None,
             progress: None,
             since: t.now.wall,
             is_started: false,
-            is_quick: false,
-            queued_since: Duration::ZERO,
+            ahead_max: 0,
+            ahead_since: Duration::ZERO,
             is_watched: false,
         };
         host.launches.insert(key);
@@ -136,8 +137,8 @@ impl Engine {
         self.settle(t, id);
     }
 
-    /// Makes an item the current one of a launch, or the queued one when it has a current one, with the next attempt
-    /// number.
+    /// Makes an item the current one of a launch, or the last of those given ahead when it has a current one, with the next
+    /// attempt number.
     fn assign(&mut self, t: &mut Turn<'_>, key: LaunchKey, item: ItemIndex) -> Option<Run> {
         let launch = self.launches.get_mut(&key)?;
         let job = self.jobs.get_mut(&key.job)?;
@@ -154,7 +155,7 @@ impl Engine {
             launch.current_started = None;
             launch.progress = None;
         } else {
-            launch.queued = Some(run);
+            launch.ahead.push_back(run);
         }
         job.started.get_or_insert(t.now.wall);
         let host = launch.host;
@@ -173,15 +174,12 @@ impl Engine {
 
     /// Gives an idle launch its next item, or ends it; gives one whose items are over quickly another ahead.
     pub(super) fn advance(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
-        let Some(launch) = self
-            .launches
-            .get(&key)
-            .filter(|launch| launch.queued.is_none())
-        else {
+        let Some(launch) = self.launches.get(&key) else {
             return;
         };
         let (host_id, phase) = (launch.host, launch.phase);
-        let (is_idle, is_quick) = (launch.current.is_none(), launch.is_quick);
+        let is_idle = launch.current.is_none();
+        let takes_more = launch.ahead.len() < launch.ahead_max;
         let may_stay = self.hosts.get(&host_id).is_some_and(|h| {
             !h.is_locked && !matches!(h.state, HostState::Panic(_) | HostState::Down)
         });
@@ -190,7 +188,7 @@ impl Engine {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
         });
         if !is_idle {
-            if is_quick && phase == Phase::Open && owns && may_stay {
+            if takes_more && phase == Phase::Open && owns && may_stay {
                 self.give_ahead(t, key, host_id);
             }
             return;
@@ -213,50 +211,70 @@ impl Engine {
         }
     }
 
-    /// Gives a launch with a current item another to run right after it, if the job has more ready items than instances:
+    /// Gives a launch with a current item others to run right after it, while the job has more ready items than instances:
     /// what the others could take at once is left to them.
     fn give_ahead(&mut self, t: &mut Turn<'_>, key: LaunchKey, host: HostId) {
-        let job = self.jobs.get(&key.job).filter(|job| !job.is_cmdline());
-        let job = job.filter(|job| job.items.ready() > u64::from(job.spec.instances()));
-        let item = job.and_then(|job| job.next_item(key.instance));
-        let Some(run) = item.and_then(|item| self.assign(t, key, item)) else {
-            return;
-        };
-        self.send(t, host, ToWorker::Run { key, run });
-        if let Some(launch) = self.launches.get_mut(&key) {
-            launch.queued_since = t.now.elapsed;
-            if !std::mem::replace(&mut launch.is_watched, true) {
-                let due = t.now.elapsed + AHEAD_PATIENCE;
-                self.timers.set(due, Timer::Ahead(key));
+        loop {
+            let Some(launch) = self.launches.get_mut(&key) else {
+                return;
+            };
+            if launch.ahead.len() >= launch.ahead_max {
+                return;
             }
+            if launch.ahead.is_empty() {
+                launch.ahead_since = t.now.elapsed;
+            }
+            let job = self.jobs.get(&key.job).filter(|job| !job.is_cmdline());
+            let job = job.filter(|job| job.items.ready() > u64::from(job.spec.instances()));
+            let item = job.and_then(|job| job.next_item(key.instance));
+            let Some(run) = item.and_then(|item| self.assign(t, key, item)) else {
+                return;
+            };
+            self.send(t, host, ToWorker::Run { key, run });
+            self.watch_ahead(t, key);
         }
     }
 
-    /// An item that was given ahead and waits for long behind a slow one goes back to where another instance can take it.
+    fn watch_ahead(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
+        if let Some(launch) = self.launches.get_mut(&key)
+            && !std::mem::replace(&mut launch.is_watched, true)
+        {
+            let due = t.now.elapsed + AHEAD_PATIENCE;
+            self.timers.set(due, Timer::Ahead(key));
+        }
+    }
+
+    /// Items that were given ahead and wait for long behind a slow one go back to where other instances can take them.
     pub(super) fn ahead_over(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
         let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
-        let due = launch.queued_since + AHEAD_PATIENCE;
-        launch.is_watched = launch.queued.is_some() && due > t.now.elapsed;
+        let due = launch.ahead_since + AHEAD_PATIENCE;
+        launch.is_watched = !launch.ahead.is_empty() && due > t.now.elapsed;
         if launch.is_watched {
             self.timers.set(due, Timer::Ahead(key));
-        } else if launch.queued.is_some() {
-            launch.is_quick = false;
+        } else if !launch.ahead.is_empty() {
+            launch.ahead_max = 0;
             self.recall(t, key);
             self.settle(t, key.job);
         }
     }
 
-    /// Takes back the item that a launch was given ahead; it may start again when the worker has said that it did not.
+    /// Takes back what a launch was given ahead; it may start again when the worker has said that it did not.
     pub(super) fn recall(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
         let Some(launch) = self.launches.get(&key) else {
             return;
         };
         let host = launch.host;
-        let Some(run) = launch.queued.filter(|run| self.is_current(key.job, *run)) else {
-            return;
-        };
+        // The last first, so that none of them begins meanwhile.
+        for run in launch.ahead.iter().rev().copied().collect::<Vec<_>>() {
+            if self.is_current(key.job, run) {
+                self.recall_one(t, key, host, run);
+            }
+        }
+    }
+
+    fn recall_one(&mut self, t: &mut Turn<'_>, key: LaunchKey, host: HostId, run: Run) {
         let Some(job) = self.jobs.get_mut(&key.job) else {
             return;
         };

@@ -46,8 +46,8 @@ impl Engine {
         }
         // Nothing ran: the attempt leaves no row of history and uses up nothing.
         let launch = self.launches.get_mut(&key);
-        let runs = launch.map(|launch| [launch.current.take(), launch.queued.take()]);
-        for run in runs.into_iter().flatten().flatten() {
+        let runs = launch.map(super::job::Launch::take_all);
+        for run in runs.into_iter().flatten() {
             if self.is_current(key.job, run) {
                 self.put_back(t, key, host_id, run, "its host refused the account");
             }

@@ -87,8 +87,8 @@ pub struct LaunchImage {
     pub phase: Phase,
     /// What it runs.
     pub current: Option<Run>,
-    /// What it runs next.
-    pub queued: Option<Run>,
+    /// What it runs next, in order.
+    pub ahead: Vec<Run>,
     /// Since when (assigned).
     pub current_since: Timestamp,
     /// Since when it exists.
@@ -146,7 +146,7 @@ impl Engine {
             mode: launch.mode.to_owned(),
             phase: launch.phase,
             current: launch.current,
-            queued: launch.queued,
+            ahead: launch.ahead.iter().copied().collect(),
             current_since: launch.current_since,
             since: launch.since,
             is_started: launch.is_started,
@@ -296,7 +296,7 @@ impl Engine {
         let job = self.jobs.get_mut(&key.job).ok_or_else(stray)?;
         host.launches.insert(key);
         let items = job.items.len();
-        let runs = [image.current, image.queued].into_iter().flatten();
+        let runs = image.current.iter().chain(&image.ahead);
         for run in runs.filter(|run| run.item.0 < items) {
             let core = job.items.get(run.item);
             if !(core.status.is_active() && core.attempt == run.attempt) {
@@ -310,14 +310,14 @@ impl Engine {
             mode: mode_word(&image.mode),
             phase: image.phase,
             current: image.current,
-            queued: image.queued,
+            ahead: image.ahead.into(),
             current_since: image.current_since,
             current_started: None,
             progress: None,
             since: image.since,
             is_started: image.is_started,
-            is_quick: false,
-            queued_since: Duration::ZERO,
+            ahead_max: 0,
+            ahead_since: Duration::ZERO,
             is_watched: false,
         };
         self.launches.insert(key, launch);

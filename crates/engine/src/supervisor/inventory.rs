@@ -64,22 +64,18 @@ impl Engine {
             launch.is_started = true;
             t.change(Change::Launch(key));
         }
-        let (phase, wanted) = (launch.phase, [launch.current, launch.queued]);
-        let there = [has.current, has.queued];
+        let (phase, wanted) = (launch.phase, launch.runs().collect::<Vec<_>>());
+        let there: Vec<Run> = has.current.iter().chain(&has.ahead).copied().collect();
         if phase == Phase::Closing && !has.is_closing {
             let grace = self.grace(key.job);
             self.send(t, id, ToWorker::Close { key, grace });
         }
-        for run in there
-            .into_iter()
-            .flatten()
-            .filter(|run| !wanted.contains(&Some(*run)))
-        {
+        for &run in there.iter().filter(|run| !wanted.contains(run)) {
             let grace = Duration::ZERO;
             self.send(t, id, ToWorker::EndItem { key, run, grace });
         }
-        for run in wanted.into_iter().flatten() {
-            if there.contains(&Some(run)) {
+        for run in wanted {
+            if there.contains(&run) {
                 if phase != Phase::Closing {
                     self.remind(t, id, has, run);
                 }
@@ -110,9 +106,9 @@ impl Engine {
             .jobs
             .get(&key.job)
             .map(|job| job.items.get(run.item).status);
-        let is_queued = has.queued == Some(run);
+        let is_ahead = has.ahead.contains(&run);
         match (status == Some(ItemStatus::Suspended), has.is_suspended) {
-            _ if is_queued => {}
+            _ if is_ahead => {}
             (true, false) => self.send(t, id, ToWorker::Suspend(key)),
             (false, true) => self.send(t, id, ToWorker::Resume(key)),
             (true, true) | (false, false) => {}
@@ -124,11 +120,7 @@ impl Engine {
         let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
-        if launch.current == Some(run) {
-            launch.current = launch.queued.take();
-        } else {
-            launch.queued = None;
-        }
+        launch.take(run);
         t.change(Change::Launch(key));
         self.let_go(key.job, run);
         self.settle(t, key.job);

@@ -1,7 +1,7 @@
 //! Jobs, instances and launches as the engine holds them, and what follows from them: a job's state.
 
 use super::items::Items;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
@@ -74,8 +74,8 @@ pub struct Launch {
     pub phase: Phase,
     /// The item that it was given last and that has not ended.
     pub current: Option<Run>,
-    /// The item that it runs next without being asked; short frames only.
-    pub queued: Option<Run>,
+    /// The items that it runs next without being asked, in order; short frames only.
+    pub ahead: VecDeque<Run>,
     /// When the current one was assigned, or took over.
     pub current_since: Timestamp,
     /// When its process was seen, by the host's clock.
@@ -86,18 +86,37 @@ pub struct Launch {
     pub since: Timestamp,
     /// Whether its worker said that it exists.
     pub is_started: bool,
-    /// Whether its last item was over quickly; such a launch is given its next item ahead.
-    pub is_quick: bool,
-    /// Since when the queued one waits (monotonic time).
-    pub(super) queued_since: std::time::Duration,
-    /// A timer looks at the queued one.
+    /// How many items it is given ahead, by how quickly its last one was over.
+    pub ahead_max: usize,
+    /// Since when those wait behind the current one (monotonic time).
+    pub(super) ahead_since: std::time::Duration,
+    /// A timer looks at them.
     pub(super) is_watched: bool,
 }
 
 impl Launch {
     /// Answers the items that it has, the current one first.
-    pub fn runs(&self) -> impl Iterator<Item = Run> + use<> {
-        [self.current, self.queued].into_iter().flatten()
+    pub fn runs(&self) -> impl Iterator<Item = Run> + use<'_> {
+        self.current.into_iter().chain(self.ahead.iter().copied())
+    }
+
+    /// Takes an item off, wherever it is; the next one becomes the current one. Says whether it was there.
+    pub(super) fn take(&mut self, run: Run) -> bool {
+        if self.current == Some(run) {
+            self.current = self.ahead.pop_front();
+            return true;
+        }
+        let before = self.ahead.len();
+        self.ahead.retain(|it| *it != run);
+        self.ahead.len() < before
+    }
+
+    /// Takes all items off.
+    pub(super) fn take_all(&mut self) -> Vec<Run> {
+        let runs = self.runs().collect();
+        self.current = None;
+        self.ahead.clear();
+        runs
     }
 }
 

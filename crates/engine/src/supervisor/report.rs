@@ -9,8 +9,12 @@ use tessera_model::msg::{AttemptEnd, GoneCause, LaunchKey, Report, Run};
 use tessera_model::state::{End, InstanceWord};
 use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, Outcome};
 
-/// An item that took no longer makes its launch a quick one, which is given its next item ahead.
+/// A launch whose last item took no longer is given its next item ahead.
 const QUICK: Duration = Duration::from_millis(250);
+/// One whose last item took no longer is given [`AHEAD_MAX`] of them: to hear of each end and to answer it takes as long.
+const VERY_QUICK: Duration = Duration::from_millis(10);
+/// The most items that a launch is given ahead.
+const AHEAD_MAX: usize = 4;
 
 impl Engine {
     pub(super) fn launch_on(&mut self, host: HostId, key: LaunchKey) -> Option<&mut super::Launch> {
@@ -74,14 +78,13 @@ impl Engine {
         };
         let host = launch.host;
         let was_current = launch.current == Some(run);
-        if was_current {
-            launch.current = launch.queued.take();
-            launch.is_quick = end.elapsed <= QUICK;
-            launch.progress = None;
-        } else if launch.queued == Some(run) {
-            launch.queued = None;
-        } else {
+        if !launch.take(run) {
             return;
+        }
+        if was_current {
+            launch.ahead_max = ahead_after(end.elapsed);
+            launch.ahead_since = t.now.elapsed;
+            launch.progress = None;
         }
         t.change(Change::Launch(key));
         let counted = self.is_current(key.job, run);
@@ -424,6 +427,15 @@ impl Engine {
             kind::ITEM_CHANGED,
             text,
         );
+    }
+}
+
+/// Answers how many items a launch is given ahead whose last one took so long.
+fn ahead_after(elapsed: Duration) -> usize {
+    match elapsed {
+        it if it <= VERY_QUICK => AHEAD_MAX,
+        it if it <= QUICK => 1,
+        _ => 0,
     }
 }
 

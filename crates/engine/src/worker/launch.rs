@@ -2,9 +2,13 @@
 
 use super::{Effect, Found};
 use crate::Now;
+use std::collections::VecDeque;
 use std::time::Duration;
 use tessera_model::msg::{GoneCause, LaunchInventory, LaunchKey, Run, RunLimits};
 use tessera_model::state::{End, Limit};
+
+/// The most items that may wait in a launch; the supervisor gives fewer.
+const AHEAD_MAX: usize = 64;
 
 /// Where a launch is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +29,8 @@ pub(super) struct Launch {
     key: LaunchKey,
     pub(super) phase: Phase,
     limits: RunLimits,
-    /// Waits for the shepherd to be there, or for the current item to end.
-    queued: Option<Queued>,
+    /// Wait for the shepherd to be there, or for the current item to end; in order, the first may be held ready.
+    queued: VecDeque<Queued>,
     current: Option<Current>,
     since: Duration,
     /// Suspended since then.
@@ -40,6 +44,13 @@ pub(super) struct Launch {
 struct Queued {
     run: Run,
     hold: Hold,
+}
+
+impl Queued {
+    fn new(run: Run) -> Self {
+        let hold = Hold::No;
+        Self { run, hold }
+    }
 }
 
 /// What the shepherd has of an item that waits.
@@ -85,10 +96,7 @@ impl Launch {
             key,
             phase: Phase::Starting,
             limits,
-            queued: Some(Queued {
-                run,
-                hold: Hold::No,
-            }),
+            queued: VecDeque::from([Queued::new(run)]),
             current: None,
             since: now.elapsed,
             suspended: None,
@@ -110,7 +118,7 @@ impl Launch {
             key: found.key,
             phase: Phase::Open,
             limits: found.limits.clone(),
-            queued: None,
+            queued: VecDeque::new(),
             current,
             since: ago(found.elapsed),
             suspended: found.is_suspended.then_some(now.elapsed),
@@ -119,12 +127,17 @@ impl Launch {
     }
 
     pub(super) fn inventory(&self) -> LaunchInventory {
-        let current = self.current.as_ref().map(|current| current.run);
-        let queued = self.queued.map(|queued| queued.run);
+        let mut runs = self
+            .current
+            .iter()
+            .map(|current| current.run)
+            .collect::<Vec<_>>();
+        runs.extend(self.queued.iter().map(|queued| queued.run));
+        let mut runs = runs.into_iter();
         LaunchInventory {
             key: self.key,
-            current: current.or(queued),
-            queued: queued.filter(|_| current.is_some()),
+            current: runs.next(),
+            ahead: runs.collect(),
             is_closing: matches!(self.phase, Phase::Closing(_) | Phase::Proving(_)),
             is_suspended: self.suspended.is_some(),
         }
@@ -142,60 +155,83 @@ impl Launch {
         match self.phase {
             Phase::Starting => {
                 self.phase = Phase::Open;
-                if let Some(queued) = self.queued.take() {
-                    self.run(now, e, queued.run);
-                }
+                self.go_on(now, e, false);
             }
             Phase::Closing(cause) => self.shut(e, cause),
             Phase::Open | Phase::Proving(_) => {}
         }
     }
 
+    /// Takes an item: it runs when those before it have ended.
     pub(super) fn run(&mut self, now: Now, e: &mut Vec<Effect>, run: Run) {
-        let is_known = |current: &Current| current.run == run;
-        match self.phase {
-            Phase::Open if self.current.is_none() => {
-                self.current = Some(Current::new(now, run, self.was_suspended));
-                e.push(Effect::RunItem {
-                    key: self.key,
+        let is_current = self.current.as_ref().is_some_and(|it| it.run == run);
+        let is_known = is_current || self.queued.iter().any(|it| it.run == run);
+        let takes = matches!(self.phase, Phase::Starting | Phase::Open);
+        if takes && !is_known && self.queued.len() < AHEAD_MAX {
+            self.queued.push_back(Queued::new(run));
+            self.go_on(now, e, false);
+        }
+    }
+
+    /// Starts the next item if none runs, and has the one after it held ready.
+    fn go_on(&mut self, now: Now, e: &mut Vec<Effect>, was_ahead: bool) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        let (key, output_limit) = (self.key, self.limits.output_limit);
+        let may_begin = |queued: &&mut Queued| queued.hold != Hold::GivenUp;
+        if self.current.is_none()
+            && let Some(&mut Queued { run, hold }) = self.queued.front_mut().filter(may_begin)
+        {
+            self.queued.pop_front();
+            let mut current = Current::new(now, run, self.was_suspended);
+            current.was_ahead = was_ahead;
+            self.current = Some(current);
+            e.push(if hold == Hold::Ready {
+                Effect::ReleaseItem { key, run }
+            } else {
+                Effect::RunItem {
+                    key,
                     run,
-                    output_limit: self.limits.output_limit,
-                });
-            }
-            Phase::Starting | Phase::Open if self.queued.is_none() => {
-                if self.current.as_ref().is_some_and(is_known) {
-                    return;
+                    output_limit,
                 }
-                let mut hold = Hold::No;
-                if self.phase == Phase::Open {
-                    hold = Hold::Ready;
-                    e.push(Effect::HoldItem {
-                        key: self.key,
-                        run,
-                        output_limit: self.limits.output_limit,
-                    });
-                }
-                self.queued = Some(Queued { run, hold });
-            }
-            Phase::Starting | Phase::Open | Phase::Closing(_) | Phase::Proving(_) => {}
+            });
+        }
+        if self.current.is_some()
+            && let Some(next) = self.queued.front_mut()
+            && next.hold == Hold::No
+        {
+            next.hold = Hold::Ready;
+            let run = next.run;
+            e.push(Effect::HoldItem {
+                key,
+                run,
+                output_limit,
+            });
         }
     }
 
     /// Ends an item; answers whether it had only been queued and nothing needs to be ended.
-    pub(super) fn end_item(&mut self, e: &mut Vec<Effect>, run: Run, grace: Duration) -> bool {
-        if self.queued.is_some_and(|queued| queued.run == run) {
-            return self.drop_queued(e).is_some();
+    pub(super) fn end_item(
+        &mut self,
+        now: Now,
+        e: &mut Vec<Effect>,
+        run: Run,
+        grace: Duration,
+    ) -> bool {
+        if self.queued.iter().any(|queued| queued.run == run) {
+            let dropped = self.drop_queued(e, |it| it == run);
+            self.go_on(now, e, true);
+            return !dropped.is_empty();
         }
         self.end_current(e, Some(run), grace, None);
         false
     }
 
-    /// Takes off an item that will not run here; what the shepherd holds is given up first, and its end follows.
-    fn drop_queued(&mut self, e: &mut Vec<Effect>) -> Option<Run> {
-        let queued = self.queued.as_mut()?;
-        match queued.hold {
-            Hold::No => self.queued.take().map(|queued| queued.run),
-            Hold::Ready => {
+    /// Takes off items that will not run here; what the shepherd holds is given up first, and its end follows.
+    fn drop_queued(&mut self, e: &mut Vec<Effect>, is_it: impl Fn(Run) -> bool) -> Vec<Run> {
+        for queued in &mut self.queued {
+            if is_it(queued.run) && queued.hold == Hold::Ready {
                 queued.hold = Hold::GivenUp;
                 e.push(Effect::EndItem {
                     key: self.key,
@@ -203,10 +239,16 @@ impl Launch {
                     grace: Duration::ZERO,
                     limit: None,
                 });
-                None
             }
-            Hold::GivenUp => None,
         }
+        self.take_queued(|it| is_it(it.run) && it.hold == Hold::No)
+    }
+
+    fn take_queued(&mut self, is_it: impl Fn(&Queued) -> bool) -> Vec<Run> {
+        let taken = self.queued.iter().filter(|it| is_it(it));
+        let taken = taken.map(|it| it.run).collect();
+        self.queued.retain(|it| !is_it(it));
+        taken
     }
 
     /// Ends what runs (if it is `only`), once.
@@ -234,7 +276,7 @@ impl Launch {
         });
     }
 
-    /// Ends the launch; an item that was only queued is left for [`Self::drop_if_over`].
+    /// Ends the launch; items that were only queued are left for [`Self::drop_if_over`].
     pub(super) fn close(&mut self, e: &mut Vec<Effect>, grace: Duration) {
         match self.phase {
             Phase::Starting => self.phase = Phase::Closing(GoneCause::Closed),
@@ -270,38 +312,26 @@ impl Launch {
         if let Some(current) = self.current.take_if(|current| current.run == run) {
             return Some(current.ended_by);
         }
-        let queued = self.queued.take_if(|queued| queued.run == run)?;
+        let at = self.queued.iter().position(|queued| queued.run == run)?;
+        let queued = self.queued.remove(at)?;
         Some((queued.hold == Hold::GivenUp).then_some(End::Asked))
     }
 
-    /// Takes off the item that waits; nothing of the launch is alive.
-    pub(super) fn take_queued(&mut self) -> Option<Run> {
-        self.queued.take().map(|queued| queued.run)
+    /// Takes off all items that wait; nothing of the launch is alive.
+    pub(super) fn take_all_queued(&mut self) -> Vec<Run> {
+        self.take_queued(|_| true)
     }
 
     pub(super) fn forget_current(&mut self, run: Run) {
         self.current.take_if(|current| current.run == run);
     }
 
-    /// An item has ended: the queued one runs; one that was to be the last closes the shepherd.
+    /// An item has ended: the next one runs; one that was to be the last closes the shepherd.
     pub(super) fn after_item(&mut self, now: Now, e: &mut Vec<Effect>) {
-        if self.current.is_some() {
-            return;
-        }
         match self.phase {
-            Phase::Closing(cause) => self.shut(e, cause),
-            Phase::Open => {
-                let ready = |queued: &mut Queued| queued.hold == Hold::Ready;
-                if let Some(Queued { run, .. }) = self.queued.take_if(ready) {
-                    let current = Current::new(now, run, self.was_suspended);
-                    self.current = Some(Current {
-                        was_ahead: true,
-                        ..current
-                    });
-                    e.push(Effect::ReleaseItem { key: self.key, run });
-                }
-            }
-            Phase::Starting | Phase::Proving(_) => {}
+            Phase::Closing(cause) if self.current.is_none() => self.shut(e, cause),
+            Phase::Open => self.go_on(now, e, true),
+            Phase::Starting | Phase::Closing(_) | Phase::Proving(_) => {}
         }
     }
 
@@ -312,16 +342,13 @@ impl Launch {
         current.is_some_and(|current| current.was_ahead)
     }
 
-    /// Takes off an item that will not run here any more because the launch ends.
-    pub(super) fn drop_if_over(&mut self, e: &mut Vec<Effect>) -> Option<Run> {
+    /// Takes off what will not run here any more because the launch ends.
+    pub(super) fn drop_if_over(&mut self, e: &mut Vec<Effect>) -> Vec<Run> {
         match self.phase {
-            Phase::Starting | Phase::Open => None,
-            Phase::Closing(_) => self.drop_queued(e),
+            Phase::Starting | Phase::Open => Vec::new(),
+            Phase::Closing(_) => self.drop_queued(e, |_| true),
             // What the shepherd holds ends with it; that is known when the launch is gone.
-            Phase::Proving(_) => {
-                let unheld = |queued: &mut Queued| queued.hold == Hold::No;
-                self.queued.take_if(unheld).map(|queued| queued.run)
-            }
+            Phase::Proving(_) => self.take_queued(|it| it.hold == Hold::No),
         }
     }
 

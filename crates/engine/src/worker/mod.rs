@@ -292,7 +292,7 @@ impl Worker {
         let mut dropped = Vec::new();
         for (key, launch) in &mut self.launches {
             launch.watch(now, e);
-            dropped.extend(launch.drop_if_over(e).map(|run| (*key, run)));
+            dropped.extend(launch.drop_if_over(e).into_iter().map(|run| (*key, run)));
         }
         for (key, run) in dropped {
             let end = never_started(now);
@@ -367,7 +367,9 @@ impl Worker {
             }
             ToWorker::EndItem { key, run, grace } => {
                 let mut never_ran = false;
-                self.with(key, |launch| never_ran = launch.end_item(e, run, grace));
+                self.with(key, |launch| {
+                    never_ran = launch.end_item(now, e, run, grace);
+                });
                 if never_ran {
                     self.report(
                         e,
@@ -436,7 +438,7 @@ impl Worker {
 
     fn gone(&mut self, now: Now, e: &mut Vec<Effect>, key: LaunchKey) {
         if let Some(mut launch) = self.launches.remove(&key) {
-            if let Some(run) = launch.take_queued() {
+            for run in launch.take_all_queued() {
                 let end = never_started(now);
                 self.report(e, Report::ItemEnded { key, run, end });
             }

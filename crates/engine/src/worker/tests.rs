@@ -329,8 +329,8 @@ fn with_one_ahead() -> Worker {
 fn an_item_given_ahead_is_held_and_begins_without_a_word_when_the_current_one_has_ended() {
     let mut worker = with_one_ahead();
     assert_eq!(
-        worker.launches().next().and_then(|launch| launch.queued),
-        Some(NEXT)
+        worker.launches().next().map(|launch| launch.ahead),
+        Some(vec![NEXT])
     );
     worker.handle(at(1), Input::Disconnected);
     let effects = worker.handle(at(2), ended(RUN, End::Exit(0)));
@@ -342,7 +342,7 @@ fn an_item_given_ahead_is_held_and_begins_without_a_word_when_the_current_one_ha
         }]
     );
     let launch = worker.launches().next().unwrap();
-    assert_eq!((launch.current, launch.queued), (Some(NEXT), None));
+    assert_eq!((launch.current, launch.ahead), (Some(NEXT), Vec::new()));
 }
 
 fn end_next(worker: &mut Worker) -> Vec<Effect> {
@@ -420,6 +420,58 @@ fn an_item_given_ahead_goes_back_when_its_shepherd_is_lost() {
             reports(&effects)[..],
             [Report::ItemEnded { run: NEXT, .. }, Report::Gone { .. }]
         ),
+        "{effects:?}"
+    );
+}
+
+const THIRD: Run = Run {
+    item: ItemIndex(2),
+    attempt: Attempt(1),
+};
+
+#[test]
+fn only_the_first_of_those_given_ahead_is_held() {
+    let mut worker = with_one_ahead();
+    let run = said(ToWorker::Run {
+        key: KEY,
+        run: THIRD,
+    });
+    assert!(worker.handle(at(1), run.clone()).is_empty());
+    assert!(worker.handle(at(1), run).is_empty(), "taken twice");
+    let launch = worker.launches().next().unwrap();
+    assert_eq!(launch.ahead, [NEXT, THIRD]);
+    let effects = worker.handle(at(2), ended(RUN, End::Exit(0)));
+    assert!(
+        matches!(
+            effects[..],
+            [
+                Effect::ReleaseItem { run: NEXT, .. },
+                Effect::HoldItem { run: THIRD, .. },
+                Effect::Send(_)
+            ]
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn the_next_is_held_when_the_first_was_taken_back() {
+    let mut worker = with_one_ahead();
+    let run = said(ToWorker::Run {
+        key: KEY,
+        run: THIRD,
+    });
+    worker.handle(at(1), run);
+    end_next(&mut worker);
+    let effects = worker.handle(at(2), ended(RUN, End::Exit(0)));
+    assert_eq!(
+        reports(&effects).len(),
+        effects.len(),
+        "what is given up still has the starter: {effects:?}"
+    );
+    let effects = worker.handle(at(2), ended(NEXT, End::Asked));
+    assert!(
+        matches!(effects[0], Effect::RunItem { run: THIRD, .. }),
         "{effects:?}"
     );
 }

@@ -145,8 +145,8 @@ pub(crate) fn item_row(job: &Job, item: ItemIndex) -> ItemRow {
 /// Adds what the launch knows that has the item now.
 pub(crate) fn add_launch(view: &View<'_>, row: &mut ItemRow, launch: &Launch) {
     row.instance = Some(launch.key.instance.0);
-    let is_ahead = launch.queued.is_some_and(|run| run.item.0 == row.index);
-    if is_ahead && row.attempt == launch.queued.map_or(0, |run| run.attempt.0) {
+    let mut ahead = launch.ahead.iter();
+    if ahead.any(|run| (run.item.0, run.attempt.0) == (row.index, row.attempt)) {
         // Given ahead: it is the launch's next and does not run yet.
         row.status = ItemStatus::Pending.word().to_owned();
         return;

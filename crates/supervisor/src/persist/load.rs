@@ -140,7 +140,7 @@ fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {
         mode: row.mode.clone(),
         phase: words::phase(&row.phase).ok_or_else(|| bad("unknown phase"))?,
         current: row.item.zip(row.attempt).map(run),
-        queued: detail.queued.map(run),
+        ahead: detail.ahead.into_iter().map(run).collect(),
         current_since: Timestamp(detail.item_since_ms),
         since: Timestamp(row.since_ms),
         is_started: detail.is_started,

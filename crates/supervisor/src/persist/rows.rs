@@ -102,9 +102,9 @@ pub(crate) fn counts_by_number(counts: StateCounts) -> [u32; 8] {
 pub(crate) struct LaunchDetail {
     /// When its item was assigned.
     pub(crate) item_since_ms: i64,
-    /// The item that it runs next, with its attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) queued: Option<(u32, u32)>,
+    /// The items that it runs next, with their attempts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ahead: Vec<(u32, u32)>,
     /// Whether its worker said that it exists.
     pub(crate) is_started: bool,
 }
@@ -113,7 +113,11 @@ pub(crate) struct LaunchDetail {
 pub(crate) fn launch_row(launch: &LaunchImage) -> store::LaunchRow {
     let detail = LaunchDetail {
         item_since_ms: launch.current_since.0,
-        queued: launch.queued.map(|run| (run.item.0, run.attempt.0)),
+        ahead: launch
+            .ahead
+            .iter()
+            .map(|run| (run.item.0, run.attempt.0))
+            .collect(),
         is_started: launch.is_started,
     };
     store::LaunchRow {

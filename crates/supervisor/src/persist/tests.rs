@@ -306,10 +306,11 @@ impl World {
                     kept: [5, 6],
                     leftovers: 0,
                 };
-                // Mostly the current item of the launch ends, at times the one that it was given ahead.
+                // Mostly the current item of the launch ends, at times one that it was given ahead.
                 let launch = self.engine.launch(order.key);
-                let [current, queued] = launch.map_or([None; 2], |it| [it.current, it.queued]);
-                let run = queued
+                let [current, ahead] =
+                    launch.map_or([None; 2], |it| [it.current, it.ahead.back().copied()]);
+                let run = ahead
                     .filter(|_| how > 200)
                     .or(current)
                     .unwrap_or(order.run);

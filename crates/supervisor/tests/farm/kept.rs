@@ -55,7 +55,7 @@ async fn a_restart_keeps_jobs_hosts_and_what_runs() {
     let has = LaunchInventory {
         key: start.key,
         current: Some(run),
-        queued: None,
+        ahead: Vec::new(),
         is_closing: false,
         is_suspended: false,
     };

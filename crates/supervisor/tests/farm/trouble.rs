@@ -56,7 +56,7 @@ async fn a_full_disk_stops_nothing_and_loses_nothing_that_was_acknowledged() {
     let has = LaunchInventory {
         key: start.key,
         current: Some(start.run),
-        queued: None,
+        ahead: Vec::new(),
         is_closing: false,
         is_suspended: false,
     };
@@ -137,7 +137,7 @@ async fn a_report_is_acknowledged_only_when_it_is_durable_and_counts_once() {
         let has = LaunchInventory {
             key: start.key,
             current: None,
-            queued: None,
+            ahead: Vec::new(),
             is_closing: false,
             is_suspended: false,
         };

@@ -142,7 +142,7 @@ async fn work_goes_on_over_a_new_connection() {
     let has = LaunchInventory {
         key: start.key,
         current: Some(start.run),
-        queued: None,
+        ahead: Vec::new(),
         is_closing: false,
         is_suspended: false,
     };

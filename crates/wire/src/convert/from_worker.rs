@@ -145,7 +145,7 @@ fn write_launch(launch: &LaunchInventory) -> proto::LaunchInventory {
     proto::LaunchInventory {
         key: key(launch.key),
         current: launch.current.and_then(run),
-        queued: launch.queued.and_then(run),
+        ahead: launch.ahead.iter().copied().filter_map(run).collect(),
         is_closing: launch.is_closing,
         is_suspended: launch.is_suspended,
     }
@@ -156,14 +156,15 @@ fn read_launch(launch: proto::LaunchInventory) -> Result<LaunchInventory, Conver
         .current
         .map(|run| read_run(Some(run), "inventory.current"))
         .transpose()?;
-    let queued = launch
-        .queued
-        .map(|run| read_run(Some(run), "inventory.queued"))
-        .transpose()?;
+    let ahead = launch
+        .ahead
+        .into_iter()
+        .map(|run| read_run(Some(run), "inventory.ahead"))
+        .collect::<Result<_, _>>()?;
     Ok(LaunchInventory {
         key: read_key(launch.key, "inventory.key")?,
         current,
-        queued,
+        ahead,
         is_closing: launch.is_closing,
         is_suspended: launch.is_suspended,
     })

@@ -238,7 +238,7 @@ fn a_lost_host_puts_work_back_once_and_ends_it_when_it_returns() {
         current: Some(run),
         is_closing: false,
         is_suspended: false,
-        queued: None,
+        ahead: Vec::new(),
     };
     w.say(1, FromWorker::Inventory(vec![old]));
     assert_eq!(
@@ -283,7 +283,7 @@ fn an_order_that_got_lost_is_given_again() {
         current: None,
         is_closing: false,
         is_suspended: false,
-        queued: None,
+        ahead: Vec::new(),
     };
     w.say(1, FromWorker::Inventory(vec![idle]));
     assert_eq!(w.order(), lost);
@@ -339,9 +339,39 @@ fn an_image_restores_to_the_same_farm() {
 
 fn quickly(end: End) -> AttemptEnd {
     AttemptEnd {
-        elapsed: Duration::from_millis(10),
+        elapsed: Duration::from_millis(100),
         ..ended(end)
     }
+}
+
+#[test]
+fn very_quick_items_are_given_several_ahead_and_all_come_back_when_one_is_slow() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(9));
+    let (number, key, run) = w.order();
+    let elapsed = Duration::from_millis(1);
+    let end = AttemptEnd {
+        elapsed,
+        ..ended(End::Exit(0))
+    };
+    w.report(number, Report::ItemEnded { key, run, end });
+    let given: Vec<Run> = (0..5).map(|_| w.order().2).collect();
+    let items: Vec<u32> = given.iter().map(|run| run.item.0).collect();
+    assert_eq!(items, [1, 2, 3, 4, 5]);
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    w.wait(1);
+    let grace = Duration::ZERO;
+    for &run in given[1..].iter().rev() {
+        assert_eq!(w.heard().1, ToWorker::EndItem { key, run, grace });
+    }
+    for &run in &given[1..] {
+        assert_eq!(w.item(job, run.item.0), ItemStatus::Pending);
+        let end = quickly(End::Asked);
+        w.report(number, Report::ItemEnded { key, run, end });
+    }
+    assert_eq!(w.item(job, 1), ItemStatus::Running);
+    assert!(w.said.is_empty(), "{:?}", w.said);
 }
 
 #[test]
