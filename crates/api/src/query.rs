@@ -139,6 +139,19 @@ pub enum LogStream {
     Both,
 }
 
+/// What may stand behind the `?` of an endpoint, by name.
+pub trait Keys {
+    /// Answers the names.
+    fn keys() -> Vec<String>;
+}
+
+impl<T: IntoParams> Keys for T {
+    fn keys() -> Vec<String> {
+        let described = T::into_params(|| None);
+        described.into_iter().map(|param| param.name).collect()
+    }
+}
+
 /// Answers the number of entries of a page.
 #[must_use]
 pub fn page_size(limit: Option<u32>) -> usize {
@@ -210,6 +223,15 @@ mod tests {
         };
         assert!(log.is_framed());
         assert!(print(&log).contains("stream=both") && print(&log).contains("offset=7"));
+    }
+
+    #[test]
+    fn the_keys_are_the_fields() {
+        assert_eq!(EventsQuery::keys(), ["after", "job"]);
+        assert_eq!(
+            JobsQuery::keys(),
+            ["user", "state", "name", "cursor", "limit"]
+        );
     }
 
     #[test]

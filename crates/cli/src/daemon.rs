@@ -71,6 +71,8 @@ pub struct JoinOptions {
     pub by: JoinBy,
     /// The folder of the farm on this host.
     pub state: PathBuf,
+    /// Whether that is the folder that the worker takes when none is named.
+    pub has_usual_state: bool,
     /// The name this host goes by; its host name by default.
     pub name: Option<String>,
     /// Whether the worker will run as the caller: no launcher is set up then.
@@ -97,6 +99,6 @@ pub enum ConfigQuestion {
     Check(Vec<PathBuf>),
     /// Which values hold.
     Show,
-    /// Where the value of a key comes from; every key when none is named.
+    /// Where the value of a key of this host comes from; every key when none is named.
     Explain(Option<String>),
 }

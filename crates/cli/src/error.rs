@@ -2,9 +2,10 @@
 
 use crate::exit::Exit;
 use crate::out::{Look, Tone, text};
+use serde::Serialize;
 use std::fmt::Write as _;
 use std::io;
-use tessera_api::{ApiError, ClientError};
+use tessera_api::{ApiError, ClientError, ErrorCode, FieldProblem};
 
 /// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,10 +15,28 @@ pub struct CliError {
     pub message: String,
     /// What can be done, a line each.
     pub hints: Vec<String>,
-    /// What else is wrong: fields with their messages.
+    /// What else there is to say, a line each.
     pub details: Vec<String>,
+    /// The fields that are wrong.
+    pub fields: Vec<FieldProblem>,
+    /// The kind of error for programs; that of the exit code when the supervisor gave none.
+    pub code: Option<ErrorCode>,
     /// The exit code.
     pub exit: Exit,
+}
+
+/// An error as programs read it: one object, with the names that the API's errors have.
+#[derive(Serialize)]
+struct JsonError<'a> {
+    code: serde_json::Value,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fields: &'a [FieldProblem],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    details: &'a [String],
+    exit: u8,
 }
 
 impl CliError {
@@ -28,6 +47,8 @@ impl CliError {
             message: message.into(),
             hints: Vec::new(),
             details: Vec::new(),
+            fields: Vec::new(),
+            code: None,
             exit,
         }
     }
@@ -57,6 +78,24 @@ impl CliError {
         Self::new(exit, "")
     }
 
+    /// Prints it for programs: one JSON object on a line of its own, nothing when there is nothing to say.
+    #[must_use]
+    pub fn json(&self) -> String {
+        if self.message.is_empty() {
+            return String::new();
+        }
+        let code = self.code.and_then(|code| serde_json::to_value(code).ok());
+        let error = JsonError {
+            code: code.unwrap_or_else(|| self.exit.word().into()),
+            message: &self.message,
+            hint: (!self.hints.is_empty()).then(|| self.hints.join("; ")),
+            fields: &self.fields,
+            details: &self.details,
+            exit: self.exit.code(),
+        };
+        serde_json::to_string(&error).unwrap_or_default() + "\n"
+    }
+
     /// Prints it as `error: …` and `hint: …` lines.
     #[must_use]
     pub fn print(&self, look: &Look) -> String {
@@ -68,6 +107,9 @@ impl CliError {
             look.paint(Tone::Bad, "error:"),
             text::safe(&self.message)
         );
+        for detail in self.fields.iter().map(field_line) {
+            let _ = writeln!(out, "  {}", text::safe(&detail));
+        }
         for detail in &self.details {
             let _ = writeln!(out, "  {}", text::safe(detail));
         }
@@ -83,23 +125,21 @@ impl CliError {
     }
 }
 
+/// Prints what is wrong with a field, which goes by its option's name.
+fn field_line(problem: &FieldProblem) -> String {
+    let name = match problem.field.as_str() {
+        "" => String::new(),
+        field => format!("{}: ", field.replace('_', "-")),
+    };
+    let hint = problem.hint.iter().map(|hint| format!(" ({hint})"));
+    format!("{name}{}{}", problem.message, hint.collect::<String>())
+}
+
 impl From<ApiError> for CliError {
     fn from(error: ApiError) -> Self {
         let mut made = Self::new(Exit::from(error.code.exit_code()), error.message);
-        for problem in error.fields {
-            let option = problem.field.replace('_', "-");
-            let name = if problem.field.is_empty() {
-                String::new()
-            } else {
-                format!("{option}: ")
-            };
-            let hint = problem
-                .hint
-                .map(|hint| format!(" ({hint})"))
-                .unwrap_or_default();
-            made.details
-                .push(format!("{name}{}{hint}", problem.message));
-        }
+        made.code = Some(error.code);
+        made.fields = error.fields;
         made.hints.extend(error.hint);
         let is_ours = made.exit == Exit::Failed && !error.request_id.is_empty();
         if is_ours {
@@ -176,6 +216,26 @@ mod tests {
           priority: 0 is below 1 (1 is first)
           silence-limit: unknown unit "x"
         "#);
+    }
+
+    #[test]
+    fn programs_get_one_object() {
+        let fields = vec![FieldProblem {
+            field: "silence_limit".into(),
+            message: "unknown unit \"x\"".into(),
+            hint: None,
+        }];
+        let error = ApiError {
+            fields,
+            ..ApiError::new(ErrorCode::Invalid, "a field is wrong")
+        };
+        insta::assert_snapshot!(CliError::from(error).json(), @r#"{"code":"invalid","message":"a field is wrong","fields":[{"field":"silence_limit","message":"unknown unit \"x\""}],"exit":2}"#);
+        let mut error = CliError::new(Exit::NotFound, "no farm found")
+            .hint("a")
+            .hint("b");
+        error.details.push("the socket: not there".into());
+        insta::assert_snapshot!(error.json(), @r#"{"code":"not_found","message":"no farm found","hint":"a; b","details":["the socket: not there"],"exit":5}"#);
+        assert_eq!(CliError::silent(Exit::Done).json(), "");
     }
 
     #[test]

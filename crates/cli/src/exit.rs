@@ -52,6 +52,24 @@ impl Exit {
         self as u8
     }
 
+    /// Answers the word for an error that ends so; where the API has one it is the same.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "forbidden",
+            Self::NotFound => "not_found",
+            Self::State => "wrong_state",
+            Self::JobFailed => "job_failed",
+            Self::JobKilled => "job_killed",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// Answers what it means, for `--help`.
     #[must_use]
     pub fn meaning(self) -> &'static str {

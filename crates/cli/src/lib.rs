@@ -26,29 +26,19 @@ use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 use run::Context;
 use std::ffi::OsString;
+use std::io::Write as _;
+
+/// The option that asks for JSON.
+const JSON_OPTION: &str = "--json";
 
 /// Carries out a command line, the program's name first. Errors are printed here.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let submits = arguments.iter().any(|word| word == "submit");
-    let parsed = args::command().try_get_matches_from(arguments);
+    let parsed = args::command().try_get_matches_from(&arguments);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A reader of the help that went away is no error.
-            let _ = error.print();
-            if submits && error.kind() == ErrorKind::UnknownArgument {
-                eprintln!(
-                    "hint: the command comes after --: tessera submit [OPTIONS] -- COMMAND..."
-                );
-            }
-            let is_help = matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            );
-            return Outcome::Done(if is_help { Exit::Done } else { Exit::Usage });
-        }
+        Err(error) => return Outcome::Done(not_parsed(&error, &arguments)),
     };
     let context = Context::new(cli.global);
     run::command(cli.command, &context).unwrap_or_else(|error| {
@@ -57,10 +47,59 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     })
 }
 
+/// Says what is wrong with a command line, or prints the help that it asks for.
+fn not_parsed(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    let is_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let submits = arguments.iter().any(|word| word == "submit");
+    let is_unmarked = submits && error.kind() == ErrorKind::UnknownArgument;
+    let hint = "the command comes after --: tessera submit [OPTIONS] -- COMMAND...";
+    if wants_json(arguments) && !is_help {
+        let said = error.to_string();
+        let mut made = CliError::usage(
+            said.lines()
+                .next()
+                .unwrap_or_default()
+                .replacen("error: ", "", 1),
+        );
+        let more = said
+            .lines()
+            .skip(1)
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
+        made.details = more.map(str::to_owned).collect();
+        if is_unmarked {
+            made = made.hint(hint);
+        }
+        return complain(&made, true);
+    }
+    // A reader of the help that went away is no error.
+    let _ = error.print();
+    if is_unmarked {
+        eprintln!("hint: {hint}");
+    }
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+/// Says whether a command line asks for JSON, whatever else is wrong with it.
+#[must_use]
+pub fn wants_json(arguments: &[OsString]) -> bool {
+    let own = arguments.iter().take_while(|word| *word != "--");
+    own.into_iter().any(|word| word == JSON_OPTION)
+}
+
 /// Prints an error of what was left to do, as every other, and answers its exit code.
 #[must_use]
-pub fn complain(error: &CliError) -> Exit {
+pub fn complain(error: &CliError, is_json: bool) -> Exit {
     let look = out::Look::of_stderr(args::Colour::Auto);
-    eprint!("{}", error.print(&look));
+    // That nobody hears it is no error.
+    let _ = std::io::stderr().write_all(run::printed(error, &look, is_json).as_bytes());
     error.exit
 }

@@ -11,6 +11,10 @@ use toml::de::{DeTable, DeValue};
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest retention, in days (ten years).
 const DAYS_MAX: u64 = 3_660;
+/// Characters of an unknown key that are shown and compared.
+const KEY_SHOWN_CHARS: usize = 64;
+/// Two keys are much alike when at most one letter in so many differs.
+const NEAR_PART: usize = 3;
 
 /// The supervisor's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,8 +84,8 @@ pub enum Problem {
     UnknownKey {
         /// The key.
         key: String,
-        /// The key that is spelt most like it.
-        nearest: &'static str,
+        /// The key that is spelt much like it, if there is one.
+        nearest: Option<&'static str>,
     },
     /// The value is not of the right kind or out of range.
     Value {
@@ -98,11 +102,11 @@ impl fmt::Display for Problem {
             Self::Unreadable(why) => write!(f, "can't be read: {why}"),
             Self::Syntax(why) => write!(f, "no valid TOML: {why}"),
             Self::UnknownKey { key, nearest } => {
-                write!(
-                    f,
-                    "unknown key \"{}\"; did you mean `{nearest}`?",
-                    key.escape_debug()
-                )
+                write!(f, "unknown key \"{}\"", key.escape_debug())?;
+                match nearest {
+                    Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+                    None => Ok(()),
+                }
             }
             Self::Value { key, wants } => write!(f, "{key} must be {wants}"),
         }
@@ -110,39 +114,88 @@ impl fmt::Display for Problem {
 }
 
 type Set = fn(&mut Config, &DeValue<'_>) -> Result<(), String>;
+type Show = fn(&Config) -> String;
+type Key = (&'static str, Set, Show);
 
-/// Every key with what it does; also the list that a misspelt one is compared with.
-const KEYS: &[(&str, Set)] = &[
-    ("supervisor_port", |c, v| put(&mut c.port, port(v))),
-    ("supervisor_names", |c, v| put(&mut c.names, texts(v))),
-    ("supervisor_address", |c, v| {
-        put(&mut c.address, text(v).map(Some))
-    }),
-    ("supervisor_admin_group", |c, v| {
-        put(&mut c.admin_group, text(v))
-    }),
-    ("supervisor_migrate_timeout", |c, v| {
-        put(&mut c.engine.migrate_timeout, time(v))
-    }),
-    ("farm_name", |c, v| put(&mut c.farm_name, text(v))),
-    ("worker_lost_timeout", |c, v| {
-        put(&mut c.engine.worker_lost_timeout, time(v))
-    }),
-    ("worker_heartbeat", |c, v| set_heartbeat(c, time(v)?)),
-    ("on_host_lost", |c, v| {
-        put(&mut c.engine.on_host_lost, on_host_lost(v))
-    }),
-    ("log_limit", |c, v| put(&mut c.log_limit, size(v))),
-    ("cleanup_jobs_days", |c, v| {
-        put(&mut c.cleanup_jobs_days, whole(v, 0, DAYS_MAX))
-    }),
-    ("cleanup_logs_quota", |c, v| {
-        put(&mut c.cleanup_logs_quota, size(v))
-    }),
-    ("cleanup_journal_days", |c, v| {
-        put(&mut c.cleanup_journal_days, whole(v, 0, DAYS_MAX))
-    }),
+/// Every key with how it is read and shown; also the list that a misspelt one is compared with.
+const KEYS: &[Key] = &[
+    (
+        "supervisor_port",
+        |c, v| put(&mut c.port, port(v)),
+        |c| c.port.to_string(),
+    ),
+    (
+        "supervisor_names",
+        |c, v| put(&mut c.names, texts(v)),
+        |c| format!("{:?}", c.names),
+    ),
+    (
+        "supervisor_address",
+        |c, v| put(&mut c.address, text(v).map(Some)),
+        |c| c.address.as_ref().map_or_else(String::new, |it| quoted(it)),
+    ),
+    (
+        "supervisor_admin_group",
+        |c, v| put(&mut c.admin_group, text(v)),
+        |c| quoted(&c.admin_group),
+    ),
+    (
+        "supervisor_migrate_timeout",
+        |c, v| put(&mut c.engine.migrate_timeout, time(v)),
+        |c| seconds(c.engine.migrate_timeout),
+    ),
+    (
+        "farm_name",
+        |c, v| put(&mut c.farm_name, text(v)),
+        |c| quoted(&c.farm_name),
+    ),
+    (
+        "worker_lost_timeout",
+        |c, v| put(&mut c.engine.worker_lost_timeout, time(v)),
+        |c| seconds(c.engine.worker_lost_timeout),
+    ),
+    (
+        "worker_heartbeat",
+        |c, v| set_heartbeat(c, time(v)?),
+        |c| seconds(c.heartbeat),
+    ),
+    (
+        "on_host_lost",
+        |c, v| put(&mut c.engine.on_host_lost, on_host_lost(v)),
+        |c| match c.engine.on_host_lost {
+            OnHostLost::Requeue => quoted("requeue"),
+            OnHostLost::Hold => quoted("hold"),
+        },
+    ),
+    (
+        "log_limit",
+        |c, v| put(&mut c.log_limit, size(v)),
+        |c| c.log_limit.to_string(),
+    ),
+    (
+        "cleanup_jobs_days",
+        |c, v| put(&mut c.cleanup_jobs_days, whole(v, 0, DAYS_MAX)),
+        |c| c.cleanup_jobs_days.to_string(),
+    ),
+    (
+        "cleanup_logs_quota",
+        |c, v| put(&mut c.cleanup_logs_quota, size(v)),
+        |c| c.cleanup_logs_quota.to_string(),
+    ),
+    (
+        "cleanup_journal_days",
+        |c, v| put(&mut c.cleanup_journal_days, whole(v, 0, DAYS_MAX)),
+        |c| c.cleanup_journal_days.to_string(),
+    ),
 ];
+
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+fn seconds(length: Duration) -> String {
+    quoted(&format!("{}s", length.as_secs()))
+}
 
 impl Config {
     /// Reads a file, or answers the defaults when there is none.
@@ -196,10 +249,10 @@ impl Config {
         let mut config = Self::default();
         for (key, value) in table.get_ref() {
             let name: &str = key.get_ref();
-            let Some((known, set)) = KEYS.iter().find(|(known, _)| *known == name) else {
+            let Some((known, set, _)) = KEYS.iter().find(|(known, ..)| *known == name) else {
                 let nearest = nearest(name);
                 let unknown = Problem::UnknownKey {
-                    key: name.chars().take(64).collect(),
+                    key: name.chars().take(KEY_SHOWN_CHARS).collect(),
                     nearest,
                 };
                 return Err((line_at(key.span().start), unknown));
@@ -212,6 +265,16 @@ impl Config {
             })?;
         }
         Ok(config)
+    }
+}
+
+impl Config {
+    /// Answers every key with its value as it would be written in the file; nothing for one that has none.
+    #[must_use]
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        KEYS.iter()
+            .map(|(key, _, show)| (*key, show(self)))
+            .collect()
     }
 }
 
@@ -288,13 +351,12 @@ fn on_host_lost(value: &DeValue<'_>) -> Result<OnHostLost, String> {
     }
 }
 
-/// Answers the known key that is spelt most like this one.
-fn nearest(key: &str) -> &'static str {
-    let cut: String = key.chars().take(64).collect();
-    KEYS.iter()
-        .map(|(known, _)| *known)
-        .min_by_key(|known| distance(known, &cut))
-        .unwrap_or("supervisor_port")
+/// Answers the known key that is spelt most like this one, if that is much.
+fn nearest(key: &str) -> Option<&'static str> {
+    let cut: String = key.chars().take(KEY_SHOWN_CHARS).collect();
+    let near = |(known, ..): &Key| (distance(known, &cut), *known);
+    let (distance, found) = KEYS.iter().map(near).min()?;
+    (distance * NEAR_PART <= found.len()).then_some(found)
 }
 
 /// Answers how many letters must be put in, left out or changed to get from one text to the other.
@@ -354,6 +416,29 @@ mod tests {
             problem.to_string(),
             "unknown key \"worker_lost_timout\"; did you mean `worker_lost_timeout`?"
         );
+    }
+
+    #[test]
+    fn a_key_like_no_other_gets_no_suggestion() {
+        for key in ["lissten", "x", "colour", "port"] {
+            let (_, problem) = Config::parse(&format!("{key} = 1")).expect_err("unknown");
+            assert_eq!(problem.to_string(), format!("unknown key \"{key}\""));
+        }
+        assert_eq!(nearest("supervisorport"), Some("supervisor_port"));
+        assert_eq!(nearest("farmname"), Some("farm_name"));
+    }
+
+    #[test]
+    fn values_are_shown_as_they_would_be_written() {
+        for config in [
+            Config::default(),
+            Config::parse("farm_name = \"a \\\"b\\\"\"\nsupervisor_address = \"farm:1\"\non_host_lost = \"hold\"")
+                .expect("valid"),
+        ] {
+            let lines = config.values().into_iter().filter(|(_, value)| !value.is_empty());
+            let text: String = lines.map(|(key, value)| format!("{key} = {value}\n")).collect();
+            assert_eq!(Config::parse(&text), Ok(config), "{text}");
+        }
     }
 
     #[test]

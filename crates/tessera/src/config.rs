@@ -1,5 +1,7 @@
 //! Answers questions about the configuration with the daemons' own readers.
 
+use crate::explain;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tessera_cli::daemon::{ConfigOptions, ConfigQuestion};
 use tessera_cli::{CliError, Exit};
@@ -7,19 +9,21 @@ use tessera_supervisor::Config as SupervisorConfig;
 use tessera_worker::config::Config as WorkerConfig;
 
 /// A file and which daemon reads it.
-struct Source {
-    path: PathBuf,
-    daemon: Daemon,
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) daemon: Daemon,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Daemon {
+/// A daemon with a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Daemon {
     Supervisor,
     Worker,
 }
 
 impl Daemon {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Supervisor => "supervisor",
             Self::Worker => "worker",
@@ -30,9 +34,14 @@ impl Daemon {
 /// Answers.
 pub(crate) fn answer(options: &ConfigOptions) -> Result<(), CliError> {
     match &options.what {
-        ConfigQuestion::Check(files) => check(&sources(files, &options.state), options.json),
-        ConfigQuestion::Show => show(&options.state, None, options.json),
-        ConfigQuestion::Explain(key) => show(&options.state, Some(key.as_deref()), options.json),
+        ConfigQuestion::Check(files) => {
+            let must_exist = !files.is_empty();
+            check(&sources(files, &options.state), must_exist, options.json)
+        }
+        ConfigQuestion::Show => show(&options.state, options.json),
+        ConfigQuestion::Explain(key) => {
+            explain::explain(&sources(&[], &options.state), key.as_deref(), options.json)
+        }
     }
 }
 
@@ -68,80 +77,112 @@ fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
     files.iter().map(source).collect()
 }
 
-/// Reads a file as its daemon would; answers what is wrong.
-fn problem(source: &Source) -> Option<String> {
-    match source.daemon {
-        Daemon::Supervisor => SupervisorConfig::load(Some(&source.path))
-            .err()
-            .map(|error| error.to_string()),
-        Daemon::Worker => WorkerConfig::read(&source.path)
-            .err()
-            .map(|error| error.to_string()),
-    }
-}
-
-fn check(sources: &[Source], json: bool) -> Result<(), CliError> {
-    let mut wrong = 0;
-    let mut rows = Vec::new();
-    for source in sources {
-        let path = source.path.display().to_string();
-        let (word, problem) = if source.path.exists() {
-            let problem = problem(source);
-            (if problem.is_some() { "wrong" } else { "good" }, problem)
-        } else {
-            ("absent", None)
-        };
-        wrong += usize::from(problem.is_some());
-        let daemon = source.daemon.word();
-        if !json {
-            let said = problem.clone().unwrap_or_else(|| match word {
-                "absent" => format!("{path}: not there, the defaults hold"),
-                _ => format!("{path}: good ({daemon})"),
-            });
-            println!("{said}");
+/// Reads the text of a file; nothing when there is none.
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) fn read(source: &Source) -> Result<Option<String>, CliError> {
+    match std::fs::read_to_string(&source.path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let said = format!("can't read {}: {error}", source.path.display());
+            Err(match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    CliError::new(Exit::Denied, said).hint("run it with sudo")
+                }
+                _ => CliError::failed(said),
+            })
         }
-        rows.push(
-            serde_json::json!({"file": path, "daemon": daemon, "state": word, "problem": problem}),
-        );
     }
-    if json {
-        println!("{:#}", serde_json::Value::Array(rows));
-    }
-    if wrong > 0 {
-        return Err(CliError::new(
-            Exit::Usage,
-            format!("{wrong} of {} files are wrong", sources.len()),
-        ));
-    }
-    Ok(())
 }
 
-/// Prints the values of the files, each with where it is from; `explain` names one key, or means all.
-fn show(state: &Path, explain: Option<Option<&str>>, json: bool) -> Result<(), CliError> {
+/// What came of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Good,
+    Absent,
+    Wrong(String),
+}
+
+impl State {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Absent => "absent",
+            Self::Wrong(_) => "wrong",
+        }
+    }
+}
+
+/// Reads a file as its daemon would.
+fn look(source: &Source) -> State {
+    let problem = match (read(source), source.daemon) {
+        (Ok(None), _) => return State::Absent,
+        (Err(error), _) => Some(error.to_string()),
+        (Ok(Some(_)), Daemon::Supervisor) => SupervisorConfig::load(Some(&source.path))
+            .err()
+            .map(|error| error.to_string()),
+        (Ok(Some(_)), Daemon::Worker) => WorkerConfig::read(&source.path)
+            .err()
+            .map(|error| error.to_string()),
+    };
+    problem.map_or(State::Good, State::Wrong)
+}
+
+/// Says of each file whether it is right; one that was named must be there.
+fn check(sources: &[Source], must_exist: bool, json: bool) -> Result<(), CliError> {
+    let states: Vec<State> = sources.iter().map(look).collect();
+    if json {
+        let row = |(source, state): (&Source, &State)| {
+            let problem = match state {
+                State::Wrong(why) => Some(why),
+                State::Good | State::Absent => None,
+            };
+            serde_json::json!({"file": source.path, "daemon": source.daemon.word(), "state": state.word(), "problem": problem})
+        };
+        let rows = sources.iter().zip(&states).map(row);
+        println!("{:#}", rows.collect::<serde_json::Value>());
+    }
+    let mut wrong = Vec::new();
+    let mut exit = Exit::NotFound;
+    for (source, state) in sources.iter().zip(states) {
+        let path = source.path.display();
+        match state {
+            State::Wrong(why) => {
+                exit = Exit::Usage;
+                wrong.push(why);
+            }
+            State::Absent if must_exist => wrong.push(format!("{path}: there is no such file")),
+            State::Absent if !json => println!("{path}: not there, the defaults hold"),
+            State::Good if !json => println!("{path}: good ({})", source.daemon.word()),
+            State::Good | State::Absent => {}
+        }
+    }
+    if wrong.len() <= 1 {
+        return wrong
+            .pop()
+            .map_or(Ok(()), |why| Err(CliError::new(exit, why)));
+    }
+    let said = format!("{} of {} files are wrong", wrong.len(), sources.len());
+    let mut error = CliError::new(exit, said);
+    error.details = wrong;
+    Err(error)
+}
+
+/// Prints the values that the files set.
+fn show(state: &Path, json: bool) -> Result<(), CliError> {
     let mut rows = Vec::new();
     for source in sources(&[], state) {
-        if let Some(problem) = source.path.exists().then(|| problem(&source)).flatten() {
+        let text = read(&source)?.unwrap_or_default();
+        if let State::Wrong(problem) = look(&source) {
             return Err(CliError::new(Exit::Usage, problem));
         }
-        let text = std::fs::read_to_string(&source.path).unwrap_or_default();
         let table: toml::Table = text.parse().unwrap_or_default();
+        let file = source.path.display().to_string();
         for (key, value) in table {
-            if explain.flatten().is_none_or(|wanted| wanted == key) {
-                rows.push((
-                    source.daemon.word(),
-                    key,
-                    value.to_string(),
-                    source.path.display().to_string(),
-                ));
-            }
+            rows.push((source.daemon.word(), key, value.to_string(), file.clone()));
         }
-    }
-    if let (Some(Some(key)), true) = (explain, rows.is_empty()) {
-        println!(
-            "{key} is not set in {}; its default holds, if there is such a key",
-            state.display()
-        );
-        return Ok(());
     }
     if json {
         let row = |(daemon, key, value, file): &(&str, String, String, String)| serde_json::json!({"daemon": daemon, "key": key, "value": value, "file": file});
@@ -152,13 +193,51 @@ fn show(state: &Path, explain: Option<Option<&str>>, json: bool) -> Result<(), C
         return Ok(());
     }
     if rows.is_empty() {
-        println!("nothing is set in {}; the defaults hold", state.display());
+        println!(
+            "nothing is set in {}; the defaults hold: tessera config explain",
+            state.display()
+        );
     }
-    for (daemon, key, value, file) in rows {
-        match explain {
-            Some(_) => println!("{key} = {value}   ({daemon}, from {file})"),
-            None => println!("{key} = {value}"),
-        }
+    for (_, key, value, _) in rows {
+        println!("{key} = {value}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_named_must_be_there_and_right() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("sup.toml"), "lissten = 1\n").expect("written");
+        std::fs::write(path("worker.toml"), "worker_cpus = 2\n").expect("written");
+        let ask = |names: &[&str]| {
+            let files: Vec<PathBuf> = names.iter().map(|name| path(name)).collect();
+            check(&sources(&files, dir.path()), true, false)
+        };
+        assert_eq!(ask(&["worker.toml"]), Ok(()));
+        let missing = ask(&["nope.toml"]).expect_err("missing");
+        assert_eq!(missing.exit, Exit::NotFound);
+        assert!(missing.message.contains("nope.toml"), "{missing}");
+        let wrong = ask(&["sup.toml"]).expect_err("wrong");
+        assert_eq!(wrong.exit, Exit::Usage);
+        assert!(
+            wrong
+                .message
+                .ends_with("sup.toml:1: unknown key \"lissten\""),
+            "{wrong}"
+        );
+        let both = ask(&["sup.toml", "nope.toml"]).expect_err("wrong");
+        assert_eq!((both.exit, both.details.len()), (Exit::Usage, 2));
+    }
+
+    #[test]
+    fn files_of_the_state_may_be_missing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert_eq!(check(&sources(&[], dir.path()), false, false), Ok(()));
+        assert_eq!(show(dir.path(), true), Ok(()));
+    }
 }

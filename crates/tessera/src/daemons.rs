@@ -14,6 +14,10 @@ const LOG_DEFAULT: &str = "info";
 /// Threads for the sockets of the supervisor; its core has its own.
 const SUPERVISOR_THREADS: usize = 2;
 
+/// What a person who meant the other mode needs to know.
+const SERVICE_HINT: &str = "without --desktop this is the worker of a service, beside tessera-launch and under its own \
+                            account; tessera worker --desktop runs jobs as you";
+
 /// Runs the supervisor until it is asked to end.
 pub(crate) fn supervisor(options: SupervisorOptions) -> Result<(), CliError> {
     refuse_root("supervisor")?;
@@ -64,10 +68,16 @@ pub(crate) fn worker(options: WorkerOptions) -> Result<(), CliError> {
         launch_binary: options.launch,
         config: options.config,
     };
+    let is_service = matches!(options.mode, tessera_worker::Mode::Service { .. });
     let run = async {
-        tessera_worker::run(options)
-            .await
-            .map_err(|error| failure("worker", &error))
+        tessera_worker::run(options).await.map_err(|error| {
+            let made = failure("worker", &error);
+            if is_service {
+                made.hint(SERVICE_HINT)
+            } else {
+                made
+            }
+        })
     };
     crate::in_runtime(run)
 }

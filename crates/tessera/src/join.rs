@@ -21,6 +21,10 @@ use tokio::time::{Instant, sleep};
 
 /// The account of the worker daemon.
 const WORKER_ACCOUNT: &str = "tessera";
+/// The account of shepherds.
+const SHEPHERD_ACCOUNT: &str = "tessera-shepherd";
+/// The account of jobs in mode proxy.
+const JOB_ACCOUNT: &str = "tessera-job";
 /// Minutes that a token is good for when it is used at once.
 const TOKEN_MINUTES: u32 = 5;
 /// The worker's configuration.
@@ -66,7 +70,41 @@ pub(crate) async fn join(options: JoinOptions) -> Result<(), CliError> {
         reply.farm_id,
         identity.host_id()
     );
+    if matches!(options.by, JoinBy::String(_)) {
+        // Who joins locally is `tessera up`, which goes on by itself.
+        eprint!("{}", next(&options));
+    }
     Ok(())
+}
+
+/// Says what to run now, so that the host takes work.
+fn next(options: &JoinOptions) -> String {
+    let state = if options.has_usual_state {
+        String::new()
+    } else {
+        let path = options.state.display().to_string();
+        format!(" --state {}", tessera_cli::out::text::command(&[path]))
+    };
+    match options.mode {
+        WorkerMode::Desktop => {
+            format!("next, to run jobs here as you: tessera worker --desktop{state}\n")
+        }
+        WorkerMode::Service => {
+            let path = options.state.display().to_string();
+            let path = tessera_cli::out::text::command(&[path]);
+            let account = match nix::unistd::User::from_name(WORKER_ACCOUNT) {
+                Ok(Some(_)) => String::new(),
+                Ok(None) | Err(_) => format!(
+                    "first make the system accounts {WORKER_ACCOUNT}, {SHEPHERD_ACCOUNT} and {JOB_ACCOUNT}, \
+                     then join again\n"
+                ),
+            };
+            format!(
+                "{account}next, as root, and at every boot: tessera-launch launcher --state {path}\n\
+                 and beside it: runuser -u {WORKER_ACCOUNT} -- tessera worker{state}\n"
+            )
+        }
+    }
 }
 
 fn read(text: &str) -> Result<JoinString, CliError> {
@@ -357,6 +395,31 @@ mod tests {
         assert_eq!(
             text,
             "qb_supervisor = \"[::1]:9\"\n# mine\nworker_cpus = 3\n"
+        );
+    }
+
+    #[test]
+    fn what_to_run_next_is_said() {
+        let mut options = JoinOptions {
+            by: JoinBy::String("x".into()),
+            state: "/s/my farm".into(),
+            has_usual_state: true,
+            name: None,
+            mode: WorkerMode::Desktop,
+            patience: Duration::ZERO,
+        };
+        assert_eq!(
+            next(&options),
+            "next, to run jobs here as you: tessera worker --desktop\n"
+        );
+        options.has_usual_state = false;
+        assert!(next(&options).ends_with("tessera worker --desktop --state '/s/my farm'\n"));
+        options.mode = WorkerMode::Service;
+        let said = next(&options);
+        assert!(
+            said.contains("tessera-launch launcher --state '/s/my farm'\n")
+                && said.ends_with("runuser -u tessera -- tessera worker --state '/s/my farm'\n"),
+            "{said}"
         );
     }
 

@@ -4,14 +4,18 @@
 
 mod config;
 mod daemons;
+mod explain;
 mod join;
 mod leash;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use tessera_cli::{CliError, Outcome};
 
 fn main() -> ExitCode {
-    let left = match tessera_cli::run(std::env::args_os()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let is_json = tessera_cli::wants_json(&words);
+    let left = match tessera_cli::run(words) {
         Outcome::Done(exit) => return exit.into(),
         left => left,
     };
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => tessera_cli::complain(&error).into(),
+        Err(error) => tessera_cli::complain(&error, is_json).into(),
     }
 }
 

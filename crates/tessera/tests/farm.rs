@@ -489,3 +489,83 @@ fn frames_of_roots_demo_run_as_another_account() {
     }
     until("nothing of the demo runs", || place.processes().is_empty());
 }
+
+#[test]
+fn errors_are_one_object_for_programs() {
+    let Some(place) = Place::new() else { return };
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["jobs", "--json", "--bogus"], 2, "usage"),
+        (&["jobs", "--json", "--limit", "0"], 2, "usage"),
+        (
+            &["jobs", "--json", "--supervisor", "unix:/nonexistent"],
+            3,
+            "unreachable",
+        ),
+        (
+            &["config", "check", "--json", "/nonexistent.toml"],
+            5,
+            "not_found",
+        ),
+        (&["join", "--json", "--desktop", "x"], 2, "usage"),
+        (
+            &["config", "explain", "--key", "lissten", "--json"],
+            5,
+            "not_found",
+        ),
+    ];
+    for (words, code, word) in cases {
+        let output = place.run(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        let error: serde_json::Value = serde_json::from_str(&said).expect("one object");
+        assert_eq!(error["code"], word, "{words:?}: {said}");
+        assert_eq!(error["exit"], code, "{words:?}: {said}");
+        assert!(
+            error["message"].as_str().is_some_and(|it| !it.is_empty()),
+            "{words:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn silence_and_failures_are_explained() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let said = |words: &[&str]| {
+        let output = place.run(words);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let failing = ["submit", "--wait", "--range", "4-5", "--", "false"];
+    assert_eq!(place.ask(&failing).0, 10);
+    let (code, why) = place.ask(&["why", "1"]);
+    assert!(
+        code == 0 && why.contains("2 of 2 failed frames ended with: exit 1; for instance 1:4"),
+        "{why}"
+    );
+    assert!(why.contains("see tessera log 1:4"), "{why}");
+    let silent = said(&["log", "1:4"]);
+    assert!(
+        silent.starts_with("note: nothing was printed: try 1 on ")
+            && silent.ends_with(": exit 1\n"),
+        "{silent}"
+    );
+    let silent: serde_json::Value =
+        serde_json::from_str(&said(&["log", "1:4", "--json"])).expect("one object");
+    assert_eq!(silent["note"], "no_output");
+    let (_, id) = place.ask(&["submit", "--status", "blocked", "--", "true"]);
+    assert_eq!(id.trim(), "2");
+    let never = said(&["log", "2"]);
+    assert!(never.contains("has not run yet: it is blocked"), "{never}");
+    let joining = place.run(&["join-string"]);
+    assert!(String::from_utf8_lossy(&joining.stdout).starts_with("tessera-join:"));
+    let warned = String::from_utf8_lossy(&joining.stderr).into_owned();
+    assert!(warned.contains("only this machine reaches"), "{warned}");
+    let (code, hosts) = place.ask(&["hosts", "--json"]);
+    let hosts: serde_json::Value = serde_json::from_str(&hosts).expect("JSON");
+    let name = hosts["hosts"][0]["name"].as_str().expect("a name");
+    let (explained, known) = place.ask(&["config", "explain", name]);
+    assert_eq!((code, explained), (0, 0));
+    assert!(known.contains("worker_cpus") && known.contains("said by its worker"));
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+}

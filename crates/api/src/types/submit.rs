@@ -119,6 +119,9 @@ pub struct SubmitReply {
     /// How many instances it has.
     #[serde(default)]
     pub instances: u32,
+    /// What will keep it from running as things stand, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What to change of a job; a field that is left out stays as it is. An empty list of hosts means any, `"none"` takes a

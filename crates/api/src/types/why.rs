@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 /// One reason, with the hosts that it holds for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
-    /// A stable word: `no_free_slot`, `host_locked`, `not_in_hosts`, `waitfor`, `badlogin` …
+    /// A stable word: `full`, `host_locked`, `not_among_hosts`, `waits_for_jobs`, `account_refused`, `failed` …
     pub kind: String,
-    /// How many hosts (or jobs, for `waitfor`) it holds for.
+    /// How many hosts it holds for; jobs of `waits_for_jobs`, frames of `failed`.
     pub count: u32,
     /// Some of their names.
     #[serde(default)]

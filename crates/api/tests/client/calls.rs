@@ -28,6 +28,7 @@ fn empty(request: &Seen) -> (u16, String) {
             existed: false,
             items: 1,
             instances: 1,
+            warnings: Vec::new(),
         }),
         ("GET", ["jobs"]) => json(Jobs::default()),
         ("GET", ["jobs", _]) => json(JobDetail::default()),

@@ -209,9 +209,17 @@ pub enum ConfigCommand {
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
     },
-    /// Say where each value comes from, and what it is for
+    /// Say where each value comes from: a file and line, or the default
+    #[command(after_help = "\
+Examples:
+  tessera config explain                    every key of this host
+  tessera config explain --key worker_cpus
+  tessera config explain rnd001             what the supervisor knows of it")]
     Explain {
-        /// One key (default: all)
+        /// Another host, as the supervisor knows it (default: this one, from its files)
+        host: Option<String>,
+        /// Only this key
+        #[arg(long, value_name = "KEY")]
         key: Option<String>,
         /// The farm's folder on this host
         #[arg(long, value_name = "DIR")]

@@ -25,13 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The farm: https://HOST:PORT or unix:/PATH (default: the configured farm, then the local socket)
-    #[arg(
-        long,
-        global = true,
-        value_name = "ADDRESS",
-        env = "TESSERA_SUPERVISOR",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     #[arg(help_heading = "Everywhere", display_order = 900)]
     pub supervisor: Option<String>,
     /// Print data as JSON, for programs
@@ -279,14 +273,47 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
 ];
 
+/// Commands that ask no supervisor that could be named: what is said of `--supervisor` does not belong to them.
+const LOCAL: [&str; 9] = [
+    "demo",
+    "up",
+    "supervisor",
+    "worker",
+    "join",
+    "uninstall",
+    "login",
+    "completions",
+    "bench",
+];
+
 /// Answers the whole command line, with its commands in groups.
 #[must_use]
 pub fn command() -> clap::Command {
     let command = <Cli as clap::CommandFactory>::command();
     let groups = grouped(&command);
-    command.help_template(format!(
+    let mut command = command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\nOptions:\n{{options}}{{after-help}}"
-    ))
+    ));
+    // What is for all commands reaches them when the whole is built.
+    command.build();
+    for name in LOCAL {
+        if let Some(found) = command.find_subcommand_mut(name) {
+            hide_supervisor(found);
+        }
+    }
+    command
+}
+
+fn hide_supervisor(command: &mut clap::Command) {
+    let taken = std::mem::take(command);
+    *command = taken.mut_args(|arg| {
+        if arg.get_id() == "supervisor" {
+            arg.hide(true)
+        } else {
+            arg
+        }
+    });
+    command.get_subcommands_mut().for_each(hide_supervisor);
 }
 
 fn grouped(command: &clap::Command) -> String {
@@ -326,6 +353,18 @@ mod tests {
             .collect();
         assert_eq!(grouped.len(), all.len());
         assert_eq!(grouped.into_iter().collect::<BTreeSet<_>>(), all);
+    }
+
+    #[test]
+    fn only_commands_that_ask_a_farm_speak_of_it() {
+        let mut command = command();
+        for name in LOCAL {
+            let below = command.find_subcommand_mut(name).expect("a command");
+            let help = below.render_long_help().to_string();
+            assert!(!help.contains("--supervisor"), "{name}: {help}");
+        }
+        let jobs = command.find_subcommand_mut("jobs").expect("a command");
+        assert!(jobs.render_long_help().to_string().contains("--supervisor"));
     }
 
     #[test]

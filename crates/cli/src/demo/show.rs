@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::out::table::{Cell, Column, Table};
-use crate::out::{Look, Tone, time};
+use crate::out::{Look, Tone, text, time};
 
 /// Frames that the table shows; of more only the first.
 const ROWS_MAX: usize = 48;
@@ -43,5 +43,7 @@ pub(super) fn report(look: &Look, report: &Report) -> String {
     );
     out += &format!("images         {}\n", report.images.display());
     out += &format!("contact sheet  {}\n", report.contact_sheet.display());
-    out
+    let images = report.images.display().to_string();
+    let remove = text::command(&["rm".to_owned(), "-r".to_owned(), images]);
+    out + &format!("the farm is gone; the images stay until you remove them: {remove}\n")
 }

@@ -1,6 +1,7 @@
 //! This host: programs, certificate, folders, what the launcher can do.
 
 use super::{Finding, Level, Place};
+use crate::local::group::{self, ADMIN_GROUP, AdminGroup};
 use crate::local::{is_root, programs};
 use crate::out::time;
 use std::path::Path;
@@ -14,6 +15,7 @@ pub(super) fn look(place: &Place) -> Vec<Finding> {
     let mut findings = vec![launch_program(place)];
     findings.extend(state(&place.state));
     findings.push(joined(&place.state));
+    findings.push(admins(&group::look()));
     findings.extend(launcher(place));
     findings
 }
@@ -95,6 +97,31 @@ fn joined(state: &Path) -> Finding {
     }
 }
 
+/// Says who beside root administers a farm whose supervisor runs here.
+fn admins(group: &AdminGroup) -> Finding {
+    let only_root = "only root administers a farm of this host";
+    match group {
+        AdminGroup::Missing => Finding::new(
+            Level::Note,
+            "admins",
+            format!("there is no group {ADMIN_GROUP}: {only_root}"),
+        )
+        .mend(format!(
+            "sudo tessera up makes it, or: sudo groupadd --system {ADMIN_GROUP}"
+        )),
+        AdminGroup::There(members) if members.is_empty() => Finding::new(
+            Level::Note,
+            "admins",
+            format!("nobody is in the group {ADMIN_GROUP}: {only_root}"),
+        )
+        .mend(format!("sudo usermod -aG {ADMIN_GROUP} NAME adds a person")),
+        AdminGroup::There(members) => Finding::good(
+            "admins",
+            format!("root and the group {ADMIN_GROUP}: {}", members.join(", ")),
+        ),
+    }
+}
+
 /// Repeats what `tessera-launch check` says; only root can ask.
 fn launcher(place: &Place) -> Vec<Finding> {
     if !is_root() {
@@ -144,4 +171,21 @@ fn judge(line: String) -> Finding {
             .mend("mount cgroup v2: without it what a frame leaves behind is found less surely");
     }
     Finding::good("identity", line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_administrators_group_is_told() {
+        let missing = admins(&AdminGroup::Missing);
+        assert_eq!(missing.level, Level::Note);
+        assert!(missing.mend.is_some_and(|mend| mend.contains("groupadd")));
+        let empty = admins(&AdminGroup::There(Vec::new()));
+        assert!(empty.mend.is_some_and(|mend| mend.contains("usermod")));
+        let there = admins(&AdminGroup::There(vec!["mia".into()]));
+        assert_eq!(there.level, Level::Good);
+        assert!(there.text.ends_with("tessera-admin: mia"), "{}", there.text);
+    }
 }

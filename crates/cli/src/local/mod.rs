@@ -1,6 +1,7 @@
 //! Commands that work on this machine, without asking a farm: the daemons' options, `up`, pictures, completions.
 
 pub(crate) mod farm;
+pub(crate) mod group;
 mod login;
 pub(crate) mod processes;
 pub(crate) mod programs;
@@ -96,7 +97,8 @@ pub(crate) fn join(args: JoinArgs) -> Result<JoinOptions, CliError> {
             .hint("run it with sudo, or with --desktop for a worker that runs jobs as you"));
     }
     let usual = if args.desktop { user_state() } else { None };
-    let state = args.state.or(usual).unwrap_or_else(system_state);
+    let usual = usual.unwrap_or_else(system_state);
+    let state = args.state.unwrap_or_else(|| usual.clone());
     let by = match args.string {
         Some(string) => JoinBy::String(string),
         None => JoinBy::Local {
@@ -105,6 +107,7 @@ pub(crate) fn join(args: JoinArgs) -> Result<JoinOptions, CliError> {
     };
     Ok(JoinOptions {
         by,
+        has_usual_state: state == usual,
         state,
         name: args.name,
         mode,

@@ -1,10 +1,12 @@
 //! `tessera uninstall`: takes away what `tessera up` made as root.
 
+use super::group::{self, ADMIN_GROUP, Fate};
 use super::{is_root, processes};
 use crate::args::UninstallArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::run::Context;
+use serde::Serialize;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -16,40 +18,99 @@ const ACCOUNTS: [&str; 4] = [
     "tessera-job",
 ];
 
-/// Removes the accounts, and with `--purge` the farm's folder; without `--yes` it says what would go.
+/// What goes, or would.
+#[derive(Debug, Serialize)]
+struct Plan {
+    /// Whether it is done, or only said.
+    done: bool,
+    accounts: Vec<&'static str>,
+    group: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_stays: Option<String>,
+    folder: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder_stays: Option<String>,
+}
+
+impl Plan {
+    fn of(args: &UninstallArgs) -> Self {
+        let folder = args
+            .state
+            .is_dir()
+            .then(|| args.state.display().to_string());
+        let (folder, folder_stays) = if args.purge {
+            (folder, None)
+        } else {
+            (None, folder)
+        };
+        let (group, group_stays) = match group::fate(&args.state) {
+            Fate::Nothing => (None, None),
+            Fate::Goes => (Some(ADMIN_GROUP), None),
+            Fate::Stays(why) => (None, Some(why)),
+        };
+        Self {
+            done: args.yes,
+            accounts: ACCOUNTS.into_iter().filter(|name| exists(name)).collect(),
+            group,
+            group_stays,
+            folder,
+            folder_stays,
+        }
+    }
+
+    fn print(&self) -> String {
+        let verb = if self.done {
+            "removing"
+        } else {
+            "would remove"
+        };
+        let mut said = String::new();
+        for account in &self.accounts {
+            said += &format!("{verb} the account {account}\n");
+        }
+        if let Some(group) = self.group {
+            said += &format!("{verb} the group {group}\n");
+        }
+        if let Some(why) = &self.group_stays {
+            said += &format!("the group {ADMIN_GROUP} stays ({why})\n");
+        }
+        if let Some(folder) = &self.folder {
+            said += &format!("{verb} {folder} with all jobs, logs and keys\n");
+        }
+        if let Some(folder) = &self.folder_stays {
+            said += &format!("{folder} stays (--purge removes it)\n");
+        }
+        if said.is_empty() {
+            said = "there is nothing to remove\n".to_owned();
+        }
+        said
+    }
+
+    fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.group.is_none() && self.folder.is_none()
+    }
+}
+
+/// Removes the accounts and their group, and with `--purge` the farm's folder; without `--yes` it says what would go.
 pub(crate) fn uninstall(args: &UninstallArgs, context: &Context) -> Result<Exit, CliError> {
-    let accounts: Vec<&str> = ACCOUNTS.into_iter().filter(|name| exists(name)).collect();
-    let has_state = args.state.is_dir();
     if args.yes {
         refuse_unless_idle(&args.state)?;
     }
-    let verb = if args.yes { "removing" } else { "would remove" };
-    let mut said = String::new();
-    for account in &accounts {
-        said += &format!("{verb} the account {account}\n");
-    }
-    if has_state && args.purge {
-        said += &format!(
-            "{verb} {} with all jobs, logs and keys\n",
-            args.state.display()
-        );
-    } else if has_state {
-        said += &format!("{} stays (--purge removes it)\n", args.state.display());
-    }
-    if said.is_empty() {
-        said = "there is nothing to remove\n".to_owned();
-    }
-    context.print(&said)?;
+    let plan = Plan::of(args);
+    context.show(&plan, |_, plan| plan.print())?;
     if !args.yes {
-        if !accounts.is_empty() {
+        if !plan.is_empty() && !context.json {
             context.say("nothing was changed; do it with --yes\n");
         }
         return Ok(Exit::Done);
     }
-    for account in accounts {
+    for account in &plan.accounts {
         remove_account(account)?;
     }
-    if has_state && args.purge {
+    if plan.group.is_some() {
+        group::remove(&args.state)?;
+    }
+    if plan.folder.is_some() {
         purge(&args.state)?;
     }
     Ok(Exit::Done)
@@ -111,4 +172,39 @@ fn purge(state: &Path) -> Result<(), CliError> {
     }
     std::fs::remove_dir_all(state)
         .map_err(|error| CliError::failed(format!("can't remove {}: {error}", state.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_and_what_stays_is_said() {
+        let plan = Plan {
+            done: false,
+            accounts: vec!["tessera", "tessera-job"],
+            group: None,
+            group_stays: Some("members: mia".into()),
+            folder: None,
+            folder_stays: Some("/var/lib/tessera".into()),
+        };
+        insta::assert_snapshot!(plan.print(), @r"
+        would remove the account tessera
+        would remove the account tessera-job
+        the group tessera-admin stays (members: mia)
+        /var/lib/tessera stays (--purge removes it)
+        ");
+        let plan = Plan {
+            done: true,
+            accounts: Vec::new(),
+            group: Some(ADMIN_GROUP),
+            group_stays: None,
+            folder: Some("/f".into()),
+            folder_stays: None,
+        };
+        insta::assert_snapshot!(plan.print(), @r"
+        removing the group tessera-admin
+        removing /f with all jobs, logs and keys
+        ");
+    }
 }

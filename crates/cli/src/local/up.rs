@@ -1,7 +1,7 @@
 //! `tessera up`: a farm of this machine in the foreground.
 
 use super::farm::{Farm, FarmOptions};
-use super::{default_state, is_root, programs};
+use super::{default_state, group, is_root, programs};
 use crate::args::UpArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -25,6 +25,9 @@ pub(crate) fn up(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
         is_quiet: true,
     };
     if is_root() {
+        if let Some(said) = group::make_if_missing(&options.state) {
+            context.say(&said);
+        }
         return Err(become_supervise(&options));
     }
     context.block_on(run(options, context))

@@ -87,9 +87,7 @@ fn finish(done: &str, reply: &ActionReply, context: &Context) -> Result<Exit, Cl
             exit = error.exit;
         }
         error.message = format!("{}: {}", result.target, error.message);
-        if !context.json {
-            context.complain(&error);
-        }
+        context.complain(&error);
     }
     Ok(exit)
 }

@@ -4,7 +4,7 @@ use crate::args::Global;
 use crate::error::{CliError, output};
 use crate::exit::Exit;
 use crate::local;
-use crate::out::Look;
+use crate::out::{Look, Tone, text};
 use serde::Serialize;
 use std::io::Write as _;
 use tessera_api::discover::{NotFound, Surroundings};
@@ -97,7 +97,27 @@ impl Context {
 
     /// Prints an error.
     pub(crate) fn complain(&self, error: &CliError) {
-        self.say(&error.print(&self.errors));
+        self.say(&printed(error, &self.errors, self.json));
+    }
+
+    /// Says something worth knowing that is no error, in a line on stderr; `kind` is for programs.
+    pub(crate) fn note(&self, kind: &str, said: &str) {
+        let line = if self.json {
+            serde_json::json!({"note": kind, "message": said}).to_string()
+        } else {
+            let mark = self.errors.paint(Tone::Warn, "note:");
+            format!("{mark} {}", text::safe(said))
+        };
+        self.say(&(line + "\n"));
+    }
+}
+
+/// Prints an error for people or for programs. **Invariant:** every error of a command passes here.
+pub(crate) fn printed(error: &CliError, look: &Look, is_json: bool) -> String {
+    if is_json {
+        error.json()
+    } else {
+        error.print(look)
     }
 }
 

@@ -121,8 +121,19 @@ pub(super) async fn join_string(args: JoinStringArgs, context: &Context) -> Resu
         minutes: Some(args.minutes),
     };
     let token = context.client()?.create_join_token(&request).await?;
+    if let Some(address) = show::loopback_of(&token.join_string) {
+        context.note("loopback", &unreachable_for_others(address));
+    }
     context.show(&token, show::join_token)?;
     Ok(Exit::Done)
+}
+
+fn unreachable_for_others(address: &str) -> String {
+    format!(
+        "the string names {address}, which only this machine reaches; for others start the supervisor \
+         with --listen 0.0.0.0:{} (tessera up, too), or set supervisor_address = \"HOST:PORT\" in supervisor.toml",
+        tessera_api::PORT_DEFAULT
+    )
 }
 
 /// Makes, lists or revokes tokens.
@@ -148,11 +159,17 @@ pub(super) async fn token(args: TokenCommand, context: &Context) -> Result<Exit,
             context.show(&tokens, |look, tokens| show::tokens(look, &tokens.tokens))?;
         }
         TokenCommand::Revoke { ids } => {
+            let mut revoked = Vec::new();
             for id in ids {
                 client.revoke_token(&id).await?;
-                if !context.json {
+                if context.json {
+                    revoked.push(serde_json::json!({"token": id, "done": "revoked"}));
+                } else {
                     context.print(&format!("revoked {}\n", text::safe(&id)))?;
                 }
+            }
+            if context.json {
+                context.print_json(&revoked)?;
             }
         }
     }

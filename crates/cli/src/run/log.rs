@@ -10,6 +10,7 @@ use std::time::Duration;
 use tessera_api::Client;
 use tessera_api::frames::LogPiece;
 use tessera_api::query::{LogQuery, LogStream};
+use tessera_api::types::AttemptRow;
 use tokio::time::{Instant, timeout_at};
 
 /// Longest wait for the last output of a frame that has ended.
@@ -43,7 +44,41 @@ pub(super) async fn log(args: LogArgs, context: &Context) -> Result<Exit, CliErr
         read(&client, job, item, query, &mut sink).await?;
     }
     sink.finish()?;
+    if !sink.has_output && args.tail != Some(0) {
+        let rows = client.attempts(job, item).await?.attempts;
+        if let Some(said) = silence(args.stream, args.attempt, &rows) {
+            context.note("no_output", &said);
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// Says why there is no output; nothing when there will be, which is said elsewhere.
+fn silence(stream: Stream, wanted: Option<u32>, rows: &[AttemptRow]) -> Option<String> {
+    let row = match wanted {
+        Some(wanted) => rows.iter().find(|row| row.attempt == wanted),
+        None => rows.last(),
+    };
+    let on = match stream {
+        Stream::Out => " on stdout",
+        Stream::Err => " on stderr",
+        Stream::Both => "",
+    };
+    let Some(row) = row else {
+        return Some("nothing was printed: it has been given to a host and has not begun".into());
+    };
+    let kept = match stream {
+        Stream::Out => row.kept_out,
+        Stream::Err => row.kept_err,
+        Stream::Both => row.kept_out.saturating_add(row.kept_err),
+    };
+    let of = format!("try {} on {}", row.attempt, row.host);
+    match (&row.end, row.started_ms) {
+        (Some(_), _) if kept > 0 => None,
+        (Some(end), _) => Some(format!("nothing was printed{on}: {of}: {}", end.text)),
+        (None, Some(_)) => Some(format!("nothing was printed{on} yet: {of} is running")),
+        (None, None) => Some(format!("nothing was printed yet: {of} is being started")),
+    }
 }
 
 /// Reads as far as there is output now; of an attempt that has ended, what is still on its way too.
@@ -99,8 +134,8 @@ async fn read_rest(
                 None => return Ok(()),
             },
             Err(_) => {
-                sink.context
-                    .say("note: its host has not delivered all of the output yet\n");
+                let said = "its host has not delivered all of the output yet";
+                sink.context.note("not_delivered", said);
                 return Ok(());
             }
         }
@@ -138,6 +173,7 @@ struct Sink<'a> {
     context: &'a Context,
     filters: Option<[LogFilter; 2]>,
     is_line_open: bool,
+    has_output: bool,
 }
 
 impl<'a> Sink<'a> {
@@ -146,6 +182,7 @@ impl<'a> Sink<'a> {
             context,
             filters: is_filtered.then(Default::default),
             is_line_open: false,
+            has_output: false,
         }
     }
 
@@ -155,6 +192,7 @@ impl<'a> Sink<'a> {
             LogPiece::Err(bytes) => (bytes, "err", 1),
             LogPiece::Idle | LogPiece::End => return Ok(()),
         };
+        self.has_output |= !bytes.is_empty();
         if self.context.json {
             let line = JsonPiece {
                 stream,
@@ -198,5 +236,53 @@ impl<'a> Sink<'a> {
         } else {
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_api::types::EndView;
+
+    fn row(started_ms: Option<i64>, end: Option<&str>) -> AttemptRow {
+        AttemptRow {
+            attempt: 2,
+            host: "rnd001".into(),
+            started_ms,
+            end: end.map(|text| EndView {
+                text: text.into(),
+                ..EndView::default()
+            }),
+            ..AttemptRow::default()
+        }
+    }
+
+    #[test]
+    fn silence_is_explained() {
+        let said = |rows: &[AttemptRow]| silence(Stream::Both, None, rows).unwrap_or_default();
+        let told = [
+            said(&[]),
+            said(&[row(None, None)]),
+            said(&[row(Some(1), None)]),
+            said(&[row(Some(1), Some("exit 3"))]),
+            said(&[row(None, Some("not started: no such program"))]),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @r"
+        nothing was printed: it has been given to a host and has not begun
+        nothing was printed yet: try 2 on rnd001 is being started
+        nothing was printed yet: try 2 on rnd001 is running
+        nothing was printed: try 2 on rnd001: exit 3
+        nothing was printed: try 2 on rnd001: not started: no such program
+        ");
+        let kept = AttemptRow {
+            kept_err: 5,
+            ..row(Some(1), Some("exit 1"))
+        };
+        let rows = [kept];
+        assert_eq!(silence(Stream::Both, None, &rows), None);
+        assert_eq!(
+            silence(Stream::Out, Some(2), &rows).as_deref(),
+            Some("nothing was printed on stdout: try 2 on rnd001: exit 1")
+        );
     }
 }

@@ -2,17 +2,18 @@
 
 mod act;
 mod context;
+mod explain;
 mod farm;
 mod list;
 mod log;
 mod submit;
 mod watch;
 
-pub(crate) use context::{Context, surroundings};
+pub(crate) use context::{Context, printed, surroundings};
 pub(crate) use list::items;
 pub(crate) use watch::{Ended, Watch};
 
-use crate::args::Command;
+use crate::args::{Command, ConfigCommand};
 use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, SupervisorOptions, WorkerOptions};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -39,7 +40,12 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         Command::Supervisor(args) => return Ok(Outcome::Supervisor(local::supervisor(args))),
         Command::Worker(args) => return Ok(Outcome::Worker(local::worker(args))),
         Command::Join(args) => return local::join(args).map(Outcome::Join),
-        Command::Config(args) => return Ok(Outcome::Config(config(args, context))),
+        Command::Config(ConfigCommand::Explain {
+            host: Some(host),
+            key,
+            state: None,
+        }) => context.block_on(explain::host(&host, key.as_deref(), context))?,
+        Command::Config(args) => return config(args, context).map(Outcome::Config),
         Command::Up(args) => local::up(&args, context)?,
         Command::Demo(args) => crate::demo::run(&args, context)?,
         Command::Bench(args) => crate::bench::run(&args, context)?,
@@ -81,16 +87,26 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
     }
 }
 
-fn config(args: crate::args::ConfigCommand, context: &Context) -> ConfigOptions {
-    use crate::args::ConfigCommand as C;
+fn config(args: ConfigCommand, context: &Context) -> Result<ConfigOptions, CliError> {
+    use ConfigCommand as C;
     let (what, state) = match args {
         C::Check { files, state } => (ConfigQuestion::Check(files), state),
         C::Show { state } => (ConfigQuestion::Show, state),
-        C::Explain { key, state } => (ConfigQuestion::Explain(key), state),
+        C::Explain {
+            host: None,
+            key,
+            state,
+        } => (ConfigQuestion::Explain(key), state),
+        C::Explain { host: Some(_), .. } => {
+            return Err(
+                CliError::usage("--state is about this host, and another was named")
+                    .hint("leave one of them out"),
+            );
+        }
     };
-    ConfigOptions {
+    Ok(ConfigOptions {
         what,
         state: state.unwrap_or_else(local::default_state),
         json: context.json,
-    }
+    })
 }

@@ -6,8 +6,8 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::out::time;
 use std::collections::BTreeMap;
-use tessera_api::Client;
 use tessera_api::types::{Quantity, SubmitReply, SubmitRequest};
+use tessera_api::{Client, FieldProblem};
 
 /// Variables that are not exported: the host sets its own, or they speak of this session.
 const NOT_EXPORTED: [&str; 14] = [
@@ -43,6 +43,7 @@ pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, 
         return Err(all_that_is_wrong(wrong, checked.err().map(CliError::from)));
     }
     let reply = client.submit(&request, is_dry).await?;
+    warn(&reply, context);
     if is_dry && !context.json {
         let frames = time::count(u64::from(reply.items), "frame");
         context.print(&format!(
@@ -64,7 +65,15 @@ pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Ex
     differences.key = Some(uuid::Uuid::new_v4().to_string());
     let client = context.client()?;
     let reply = client.resubmit(args.id, &differences).await?;
+    warn(&reply, context);
     submitted(&client, &reply, &args.wait, context).await
+}
+
+/// Says what will keep the job from running.
+fn warn(reply: &SubmitReply, context: &Context) {
+    for warning in &reply.warnings {
+        context.note("will_wait", warning);
+    }
 }
 
 /// Says what was submitted, and stays if that was asked for.
@@ -118,20 +127,26 @@ enum Defaults {
 
 /// Joins what was seen to be wrong here with what the supervisor found, so that one try tells everything.
 fn all_that_is_wrong(mut wrong: Vec<CliError>, found: Option<CliError>) -> CliError {
-    let found = found.filter(|error| error.exit == Exit::Usage && !error.details.is_empty());
+    let found = found.filter(|error| error.exit == Exit::Usage && !error.fields.is_empty());
     if wrong.len() == 1 && found.is_none() {
         return wrong.remove(0);
     }
-    let mut details: Vec<String> = Vec::new();
-    for error in wrong {
-        let message = error.message.trim_start_matches("--").to_owned();
-        let hint = error.hints.first().map(|hint| format!(" ({hint})"));
-        details.push(message + &hint.unwrap_or_default());
-    }
-    details.extend(found.into_iter().flat_map(|error| error.details));
-    let mut all = CliError::usage(format!("{} options are wrong", details.len()));
-    all.details = details;
+    let mut fields: Vec<FieldProblem> = wrong.into_iter().map(as_field).collect();
+    fields.extend(found.into_iter().flat_map(|error| error.fields));
+    let mut all = CliError::usage(format!("{} options are wrong", fields.len()));
+    all.fields = fields;
     all
+}
+
+/// Answers what is wrong with an option as the supervisor says it of a field.
+fn as_field(error: CliError) -> FieldProblem {
+    let message = error.message.trim_start_matches("--");
+    let (field, message) = message.split_once(": ").unwrap_or(("", message));
+    FieldProblem {
+        field: field.to_owned(),
+        message: message.to_owned(),
+        hint: error.hints.into_iter().next(),
+    }
 }
 
 /// Makes the request, with what can't be sent left out and told instead.
@@ -312,13 +327,18 @@ mod tests {
         let (_, wrong) = request(job, Defaults::Mine);
         assert_eq!(wrong.len(), 2);
         let mut found = CliError::usage("1 field is wrong");
-        found.details.push("timelimit: \"5x\" is no time".into());
+        found.fields.push(FieldProblem {
+            field: "timelimit".into(),
+            message: "\"5x\" is no time".into(),
+            hint: None,
+        });
         let all = all_that_is_wrong(wrong, Some(found));
-        assert_eq!((all.exit, all.details.len()), (Exit::Usage, 3), "{all:?}");
+        assert_eq!((all.exit, all.fields.len()), (Exit::Usage, 3), "{all:?}");
         assert!(
-            all.details[0].starts_with("env: there is no variable"),
+            all.fields[0].message.starts_with("there is no variable"),
             "{all:?}"
         );
+        assert_eq!(all.fields[0].field, "env");
     }
 
     #[test]
@@ -358,6 +378,7 @@ mod tests {
             existed: false,
             items: 100,
             instances: 1,
+            warnings: Vec::new(),
         };
         assert_eq!(announcement(&reply, 12, false), "12\n");
         assert_eq!(

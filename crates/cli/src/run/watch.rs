@@ -4,7 +4,7 @@ use super::Context;
 use crate::args::WaitArgs;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::out::{Look, Tone, text, time};
+use crate::out::{Look, Tone, now_ms, text, time};
 use crate::show;
 use std::time::Duration;
 use tessera_api::Client;
@@ -18,6 +18,8 @@ use tokio::time::Instant;
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Longest time without a look: the clock on the bar goes on.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Frames that must have ended before an estimate is given.
+const ENDED_FOR_PACE: u32 = 3;
 /// Columns of the bar.
 const BAR_COLUMNS: usize = 24;
 
@@ -175,7 +177,7 @@ pub(super) async fn follow(
     context: &Context,
 ) -> Result<Ended, CliError> {
     let watch = Watch::begin(client, job, deadline).await?;
-    let mut shown = Shown::new(context);
+    let mut shown = Shown::new(context, clock_offset(client, context).await);
     let ended = watch.until_ended(|job| {
         shown.update(job);
         Ok(())
@@ -186,6 +188,16 @@ pub(super) async fn follow(
     };
     shown.finish(&ended);
     Ok(ended)
+}
+
+/// Answers by how much the supervisor's clock is ahead of ours, which its times are compared with, in milliseconds.
+async fn clock_offset(client: &Client, context: &Context) -> i64 {
+    if context.json || !context.errors.is_terminal() {
+        return 0;
+    }
+    let begun = now_ms();
+    let info = client.info().await;
+    info.map_or(0, |info| info.now_ms - begun.midpoint(now_ms()))
 }
 
 /// Says that the job goes on though nobody waits for it any more.
@@ -206,14 +218,40 @@ struct Shown<'a> {
     context: &'a Context,
     last: Option<(String, u32)>,
     is_hinted: bool,
+    clock_offset_ms: i64,
+    pace: Option<Pace>,
+}
+
+/// What an estimate goes by: what ended since the look began, not what happened before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// When the first frame ran that was seen running.
+    since_ms: i64,
+    /// How many had ended then.
+    ended: u32,
+}
+
+impl Pace {
+    /// Answers how long the rest takes at this pace, once enough has ended to tell.
+    fn left(self, now_ms: i64, job: &JobSummary) -> Option<u64> {
+        let ended = show::items_ended(&job.items).saturating_sub(self.ended);
+        let to_come = job.items.total - show::items_ended(&job.items);
+        if ended < ENDED_FOR_PACE || to_come == 0 || job.items.running == 0 {
+            return None;
+        }
+        let took = u64::try_from(now_ms.saturating_sub(self.since_ms)).ok()?;
+        Some(took * u64::from(to_come) / u64::from(ended))
+    }
 }
 
 impl<'a> Shown<'a> {
-    fn new(context: &'a Context) -> Self {
+    fn new(context: &'a Context, clock_offset_ms: i64) -> Self {
         Self {
             context,
             last: None,
             is_hinted: false,
+            clock_offset_ms,
+            pace: None,
         }
     }
 
@@ -222,11 +260,17 @@ impl<'a> Shown<'a> {
             return;
         }
         let mut look = self.context.errors.clone();
-        look.now_ms = crate::out::now_ms();
+        look.now_ms = now_ms() + self.clock_offset_ms;
         self.hint_once(&look, job);
         if look.is_terminal() {
-            self.context
-                .say(&format!("\r{}\x1b[K", progress_line(&look, job)));
+            if self.pace.is_none() && job.items.running > 0 {
+                self.pace = Some(Pace {
+                    since_ms: look.now_ms,
+                    ended: show::items_ended(&job.items),
+                });
+            }
+            let line = progress_line(&look, job, self.pace);
+            self.context.say(&format!("\r{line}\x1b[K"));
             return;
         }
         let tenth = show::items_ended(&job.items) * 10 / job.items.total.max(1);
@@ -269,7 +313,7 @@ impl<'a> Shown<'a> {
 }
 
 /// Prints one line of progress that fits the terminal.
-pub(crate) fn progress_line(look: &Look, job: &JobSummary) -> String {
+pub(crate) fn progress_line(look: &Look, job: &JobSummary, pace: Option<Pace>) -> String {
     let done = show::items_ended(&job.items);
     let mut tail = format!(" {done}/{}", job.items.total);
     if job.items.running > 0 {
@@ -278,15 +322,13 @@ pub(crate) fn progress_line(look: &Look, job: &JobSummary) -> String {
     if job.items.failed > 0 {
         tail += &format!(", {} failed", job.items.failed);
     }
-    if let Some(started) = job.started_ms {
-        let elapsed = time::since(look, started);
-        tail += &format!("  {}", time::length(elapsed));
-        if done >= 3 && done < job.items.total {
-            let left = elapsed / u64::from(done) * u64::from(job.items.total - done);
-            tail += &format!(", about {} left", roughly(left));
-        }
-    } else {
+    if job.items.running == 0 {
         tail += &format!("  {}", show::job_state(job));
+    } else if let Some(started) = job.started_ms {
+        tail += &format!("  {}", whole(time::since(look, started)));
+    }
+    if let Some(left) = pace.and_then(|pace| pace.left(look.now_ms, job)) {
+        tail += &format!(", about {} left", roughly(left));
     }
     let head = format!("job {} ", job.id);
     let room = look
@@ -294,6 +336,14 @@ pub(crate) fn progress_line(look: &Look, job: &JobSummary) -> String {
         .saturating_sub(text::width(&head) + BAR_COLUMNS + 1);
     let bar = show::bar(look, &job.items, BAR_COLUMNS);
     format!("{head}{bar}{}", text::fit(&tail, room))
+}
+
+/// Prints a length of time that is looked at once a second: in whole seconds.
+fn whole(ms: u64) -> String {
+    match ms / 1_000 {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds => time::length(seconds * 1_000),
+    }
 }
 
 /// Prints a length of time as an estimate deserves: in whole seconds.
@@ -323,8 +373,8 @@ pub(crate) fn ending(look: &Look, ended: &Ended) -> String {
     match ended.exit() {
         Exit::JobFailed => {
             out += &format!(
-                "{hint} tessera frames {} --state failed, then tessera log\n",
-                job.id
+                "{hint} tessera why {} says what failed; tessera frames {} --state failed lists it\n",
+                job.id, job.id
             );
         }
         Exit::TimedOut => {
@@ -336,4 +386,57 @@ pub(crate) fn ending(look: &Look, ended: &Ended) -> String {
         _ => {}
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_api::types::ItemCounts;
+
+    fn look(now_ms: i64) -> Look {
+        Look {
+            width: Some(80),
+            colour: false,
+            now_ms,
+            zone: jiff::tz::TimeZone::UTC,
+        }
+    }
+
+    fn job(complete: u32, running: u32) -> JobSummary {
+        JobSummary {
+            id: 7,
+            status: "running".into(),
+            items: ItemCounts {
+                total: 20,
+                complete,
+                running,
+                pending: 20 - complete - running,
+                ..ItemCounts::default()
+            },
+            started_ms: Some(1_000),
+            ..JobSummary::default()
+        }
+    }
+
+    #[test]
+    fn the_bar_tells_time_by_what_it_saw() {
+        // Ten frames took an hour; since somebody looks, five ended in ten seconds.
+        let pace = Some(Pace {
+            since_ms: 3_601_000,
+            ended: 10,
+        });
+        let lines = [
+            progress_line(&look(3_611_000), &job(15, 2), pace),
+            progress_line(&look(3_611_000), &job(12, 2), pace),
+            progress_line(&look(3_611_400), &job(15, 0), pace),
+            progress_line(&look(13_400), &job(0, 2), None),
+        ];
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_clock_behind_the_supervisors_shows_no_nonsense() {
+        let line = progress_line(&look(0), &job(0, 1), None);
+        assert!(line.ends_with("0/20, 1 running  0s"), "{line}");
+    }
 }

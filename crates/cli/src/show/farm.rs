@@ -126,6 +126,18 @@ pub fn join_token(look: &Look, token: &JoinToken) -> String {
     )
 }
 
+/// Answers the address that a join string names when it is one that only this machine reaches.
+#[must_use]
+pub fn loopback_of(join_string: &str) -> Option<&str> {
+    // tessera-join:VERSION:HOST:PORT:SECRET:FINGERPRINT, and a host may have colons itself.
+    let (_, rest) = join_string.split_once(':')?.1.split_once(':')?;
+    let address = rest.rsplitn(3, ':').nth(2)?;
+    let host = address.rsplit_once(':')?.0;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = bare.parse::<std::net::IpAddr>();
+    (bare == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())).then_some(address)
+}
+
 /// Prints what a clean-up removed, or would.
 #[must_use]
 pub fn cleanup(look: &Look, reply: &CleanupReply) -> String {

@@ -32,12 +32,7 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
             Cell::from(runs_as(row)),
             Cell::from(memory(row).unwrap_or_default()),
             Cell::from(system(row)),
-            Cell::toned(
-                Tone::Dim,
-                row.last_seen_ms
-                    .map(|at| time::ago(look, at))
-                    .unwrap_or_default(),
-            ),
+            Cell::toned(Tone::Dim, last_seen(look, row)),
         ]);
     }
     let mut out = table.print(look);
@@ -48,6 +43,11 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
         }
     }
     out
+}
+
+fn last_seen(look: &Look, row: &HostRow) -> String {
+    let seen = row.last_seen_ms.map(|at| time::ago(look, at));
+    seen.unwrap_or_else(|| "never".to_owned())
 }
 
 /// Answers the word to show for a host's state: one that is up and locked is `locked`.
@@ -108,7 +108,7 @@ pub fn host(look: &Look, detail: &HostDetail) -> String {
     );
     facts.add("jobs run as", runs_as(row));
     facts.add("version", row.version.clone());
-    facts.add_some("last seen", row.last_seen_ms.map(|at| time::ago(look, at)));
+    facts.add("last seen", last_seen(look, row));
     out += &facts.print(look);
     out += &details(row);
     let running = running(look, &detail.running);

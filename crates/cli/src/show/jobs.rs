@@ -32,31 +32,40 @@ pub fn jobs(look: &Look, page: &Jobs) -> String {
     if page.jobs.is_empty() {
         return "no jobs\n".to_owned();
     }
-    let mut table = Table::new(&[
-        Column::right("ID"),
-        Column::flexible("NAME"),
-        Column::flexible("USER"),
-        Column::left("STATE"),
-        Column::right("PRI"),
-        Column::right("RUN"),
-        Column::right("DONE"),
-        Column::right("TIME"),
-        Column::left("SUBMITTED"),
-    ]);
+    let has_failed = page.jobs.iter().any(|job| job.items.failed > 0);
+    let columns = [
+        Some(Column::right("ID")),
+        Some(Column::flexible("NAME")),
+        Some(Column::flexible("USER")),
+        Some(Column::left("STATE")),
+        Some(Column::right("PRI")),
+        Some(Column::right("RUN")),
+        Some(Column::right("DONE")),
+        // Names have its room on a page where nothing has failed.
+        has_failed.then(|| Column::right("FAILED")),
+        Some(Column::right("TIME")),
+        Some(Column::left("SUBMITTED")),
+    ];
+    let mut table = Table::new(&columns.into_iter().flatten().collect::<Vec<_>>());
     for job in &page.jobs {
-        let done = format!("{}/{}", items_ended(&job.items), job.items.total);
-        let failed = job.items.failed > 0;
-        table.row([
-            Cell::from(job.id.to_string()),
-            Cell::from(&job.name),
-            Cell::from(&job.user),
-            Cell::state(job_state(job)),
-            Cell::from(job.priority.to_string()),
-            Cell::from(job.items.running.to_string()),
-            Cell::toned(if failed { Tone::Bad } else { Tone::Plain }, done),
-            Cell::from(run_time(look, job).unwrap_or_default()),
-            Cell::toned(Tone::Dim, time::ago(look, job.submitted_ms)),
-        ]);
+        let done = format!("{}/{}", job.items.complete, job.items.total);
+        let failed = match job.items.failed {
+            0 => String::new(),
+            n => n.to_string(),
+        };
+        let cells = [
+            Some(Cell::from(job.id.to_string())),
+            Some(Cell::from(&job.name)),
+            Some(Cell::from(&job.user)),
+            Some(Cell::state(job_state(job))),
+            Some(Cell::from(job.priority.to_string())),
+            Some(Cell::from(job.items.running.to_string())),
+            Some(Cell::from(done)),
+            has_failed.then(|| Cell::toned(Tone::Bad, failed)),
+            Some(Cell::from(run_time(look, job).unwrap_or_default())),
+            Some(Cell::toned(Tone::Dim, time::ago(look, job.submitted_ms))),
+        ];
+        table.row(cells.into_iter().flatten());
     }
     let mut out = table.print(look);
     if page.next.is_some() && look.is_terminal() {

@@ -1,5 +1,6 @@
 //! What people see: data of the API in, text out. Everything here is a pure function of the data and the [`Look`].
 
+mod explain;
 mod farm;
 mod hosts;
 mod items;
@@ -8,7 +9,8 @@ mod jobs;
 mod tests;
 mod why;
 
-pub use farm::{actions, cleanup, info, join_token, new_token, tokens};
+pub use explain::explained;
+pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, tokens};
 pub use hosts::{host, hosts};
 pub use items::{attempts, history, items};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};

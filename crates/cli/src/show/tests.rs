@@ -96,6 +96,11 @@ fn page() -> Jobs {
 fn jobs_are_listed() {
     insta::assert_snapshot!(both(|look| jobs(look, &page())));
     assert_eq!(jobs(&look(None), &Jobs::default()), "no jobs\n");
+    let well = Jobs {
+        jobs: vec![summary(12, "shot_010", "running")],
+        next: None,
+    };
+    assert!(!jobs(&look(None), &well).contains("FAILED"));
 }
 
 #[test]
@@ -424,4 +429,66 @@ fn tokens_cleanup_and_who_you_are() {
         ..Info::default()
     };
     insta::assert_snapshot!("info", both(|look| info(look, &who)));
+}
+
+#[test]
+fn a_host_that_was_never_there_says_so() {
+    let row = HostRow {
+        name: "rnd009".into(),
+        status: "away".into(),
+        reason: Some("its worker has never connected".into()),
+        ..HostRow::default()
+    };
+    let list = hosts(&look(None), std::slice::from_ref(&row));
+    let line = list.lines().nth(1).expect("a host");
+    assert!(
+        line.starts_with("rnd009") && line.ends_with("never"),
+        "{list}"
+    );
+    let detail = HostDetail {
+        host: row,
+        running: Vec::new(),
+    };
+    assert!(host(&look(None), &detail).contains("last seen    never\n"));
+}
+
+#[test]
+fn a_join_string_for_this_machine_alone_is_seen() {
+    let of = super::loopback_of;
+    assert_eq!(
+        of("tessera-join:1:127.0.0.1:7433:secret:print"),
+        Some("127.0.0.1:7433")
+    );
+    assert_eq!(of("tessera-join:1:[::1]:7433:s:p"), Some("[::1]:7433"));
+    assert_eq!(of("tessera-join:1:localhost:1:s:p"), Some("localhost:1"));
+    for others in [
+        "tessera-join:1:10.0.0.1:7433:s:p",
+        "tessera-join:1:farm:7433:s:p",
+        "tessera-join:1",
+        "",
+    ] {
+        assert_eq!(of(others), None, "{others}");
+    }
+}
+
+#[test]
+fn a_reason_is_not_said_twice() {
+    let failed = Why {
+        job: 12,
+        status: "failed".into(),
+        summary: "5 of 5 failed frames ended with: exit 3; for instance 12:1".into(),
+        reasons: vec![Reason {
+            kind: "failed".into(),
+            count: 5,
+            hosts: vec!["rnd001".into()],
+            text: "5 of 5 failed frames ended with: exit 3; for instance 12:1".into(),
+            hint: Some("see tessera log 12:1".into()),
+        }],
+    };
+    insta::assert_snapshot!(why(&look(Some(80)), &failed), @r"
+    job 12 is failed
+            5 of 5 failed frames ended with: exit 3; for instance 12:1
+            rnd001
+            → see tessera log 12:1
+    ");
 }

@@ -3,6 +3,8 @@
 use crate::out::{Look, Tone, text};
 use tessera_api::types::{HostWhy, Reason, Why};
 
+/// The kind of the reason that is about frames which failed.
+const FAILED_KIND: &str = "failed";
 /// Host names shown for a reason.
 const NAMES_MAX: usize = 8;
 
@@ -31,9 +33,14 @@ pub fn host_why(look: &Look, why: &HostWhy) -> String {
 
 fn answer(look: &Look, head: &str, summary: &str, reasons: &[Reason]) -> String {
     let mut out = format!("{head}\n");
-    out += &paragraph(look, "", summary);
+    // The summary is the first reason's text unless there is more to say.
+    if reasons.first().is_none_or(|first| first.text != summary) {
+        out += &paragraph(look, "", summary);
+    }
     for reason in reasons {
-        let count = if reason.count > 0 && !reason.hosts.is_empty() {
+        // Of frames the text itself tells the number.
+        let counts_hosts = reason.count > 0 && !reason.hosts.is_empty();
+        let count = if counts_hosts && reason.kind != FAILED_KIND {
             format!("{:>5} × ", reason.count)
         } else {
             "        ".to_owned()

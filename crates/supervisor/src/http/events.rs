@@ -44,17 +44,19 @@ pub(crate) async fn events(
     let (to, lines) = mpsc::channel(WAITING_MAX);
     // Heard from here on: what is committed while the answer is on its way is not missed.
     let ring = app.hub.listen();
-    let seen = app.hub.last_seq();
+    let newest = app.hub.last_seq();
+    let begin = Begin::of(after, newest);
     tokio::spawn(async move {
         let ending = app.ending.clone();
         let feed = Feed {
             app,
             job: query.job,
-            seen: after.unwrap_or(seen),
+            // A number that was never given out can be no place in the stream.
+            seen: after.map_or(newest, |after| after.min(newest)),
             to,
         };
         tokio::select! {
-            _left = feed.run(after.is_some(), ring) => {}
+            _left = feed.run(begin, ring) => {}
             () = ending.cancelled() => {}
         }
     });
@@ -83,6 +85,27 @@ fn last_of(value: &HeaderValue) -> Result<u64, Failure> {
     })
 }
 
+/// Where a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    /// At the newest.
+    Now,
+    /// After a number that the client has seen.
+    After,
+    /// At the newest, though the client named a later one: it knows another journal than ours.
+    Anew,
+}
+
+impl Begin {
+    fn of(after: Option<u64>, newest: u64) -> Self {
+        match after {
+            None => Self::Now,
+            Some(after) if after > newest => Self::Anew,
+            Some(_) => Self::After,
+        }
+    }
+}
+
 /// The client has left.
 struct Left;
 
@@ -97,12 +120,14 @@ struct Feed {
 impl Feed {
     async fn run(
         mut self,
-        is_resumed: bool,
+        begin: Begin,
         mut ring: broadcast::Receiver<Arc<Event>>,
     ) -> Result<(), Left> {
         self.mark(HELLO_KIND).await?;
-        if is_resumed {
-            self.catch_up().await?;
+        match begin {
+            Begin::Now => {}
+            Begin::After => self.catch_up().await?,
+            Begin::Anew => self.mark(RESYNC_KIND).await?,
         }
         loop {
             match timeout(KEEPALIVE, ring.recv()).await {

@@ -4,9 +4,16 @@ use super::Failure;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::Uri;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use tessera_api::ErrorCode;
+use tessera_api::query::Keys;
+
+/// Characters of a caller's word that an answer repeats.
+const SHOWN_CHARS_MAX: usize = 64;
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -54,14 +61,44 @@ fn unread(rejection: &BytesRejection) -> Failure {
 /// What stands behind the `?`.
 pub(crate) struct Params<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Keys> FromRequestParts<S> for Params<T> {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let Query(found) = Query::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| Failure::new(ErrorCode::BadRequest, rejection.body_text()))?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        check_keys(&parts.uri, &T::keys())?;
+        let Query(found) = Query::try_from_uri(&parts.uri).map_err(|rejection| {
+            let said = rejection.body_text();
+            let why = said.split_once(": ").map_or(&*said, |(_, why)| why);
+            let message = format!("the query is not what is expected here: {why}");
+            Failure::new(ErrorCode::BadRequest, message)
+        })?;
         Ok(Self(found))
+    }
+}
+
+/// Refuses a query whose first unknown key would be passed over in silence.
+fn check_keys(uri: &Uri, known: &[String]) -> Result<(), Failure> {
+    let Ok(Query(said)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
+        let message = "the query is no list of key=value";
+        return Err(Failure::new(ErrorCode::BadRequest, message));
+    };
+    let Some((key, _)) = said.iter().find(|(key, _)| !known.contains(key)) else {
+        return Ok(());
+    };
+    let shown: String = key.chars().take(SHOWN_CHARS_MAX).collect();
+    let hint = match known {
+        [] => "this path takes no query".to_owned(),
+        known => format!("known keys are {}", known.join(", ")),
+    };
+    let message = format!("unknown query key \"{}\"", shown.escape_debug());
+    Err(Failure::new(ErrorCode::BadRequest, message).hint(hint))
+}
+
+/// Refuses every query: for the paths that take none.
+pub(crate) async fn no_query(request: Request, next: Next) -> Response {
+    match check_keys(request.uri(), &[]) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => failure.into_response(),
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn list(State(app): State<App>) -> Answer<axum::Json<Hosts>> {
             .enrolled
             .iter()
             .filter(|(id, _)| view.engine.host(**id).is_none());
-        let unmet = unmet.map(|(id, host)| views::unmet_host(*id, &host.name, host.at_ms));
+        let unmet = unmet.map(|(id, host)| views::unmet_host(*id, &host.name));
         let mut hosts: Vec<_> = met.chain(unmet).collect();
         hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         hosts
@@ -69,7 +69,7 @@ pub(crate) async fn detail(
         let Some(host) = view.engine.host(id) else {
             let host = view.enrolled.get(&id)?;
             return Some(HostDetail {
-                host: views::unmet_host(id, &host.name, host.at_ms),
+                host: views::unmet_host(id, &host.name),
                 running: Vec::new(),
             });
         };

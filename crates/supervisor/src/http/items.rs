@@ -91,7 +91,7 @@ fn launches_by_item<'a>(launches: impl Iterator<Item = &'a Launch>) -> BTreeMap<
 }
 
 /// Picks a page of items; answers also where the next one begins.
-fn pick(
+pub(crate) fn pick(
     job: &Job,
     from: u32,
     limit: usize,
@@ -116,7 +116,7 @@ fn pick(
 }
 
 /// Adds what is recorded of the newest attempts of items that nothing runs.
-async fn add_attempts(app: &App, job: u64, rows: &mut [ItemRow]) -> Answer<()> {
+pub(crate) async fn add_attempts(app: &App, job: u64, rows: &mut [ItemRow]) -> Answer<()> {
     let wanted: BTreeSet<(u32, u32)> = rows
         .iter()
         .filter(|row| row.host.is_none() && row.attempt > 0)

@@ -3,15 +3,13 @@
 use super::auth::{Caller, check_read, may_read};
 use super::error::Answer;
 use super::extract::{Json, Params, Segments};
-use super::{App, Failure, views};
+use super::{App, Failure, outlook, views};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use tessera_api::ErrorCode;
 use tessera_api::query::{JobsQuery, SubmitQuery, page_size};
-use tessera_api::types::{
-    JobDetail, JobSummary, Jobs, ModifyRequest, SubmitReply, SubmitRequest, Why,
-};
+use tessera_api::types::{JobDetail, Jobs, ModifyRequest, SubmitReply, SubmitRequest};
 use tessera_engine::supervisor::{Answer as Engine, Denied, Input, Job, JobPatch, Submission};
 use tessera_model::{JobId, JobStatus, Principal};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
@@ -58,11 +56,14 @@ async fn submit_draft(
     template
         .map_err(|error| Failure::fields(vec![FieldError::new("command", error.to_string())]))?;
     let (items, instances) = (validated.spec.items(), validated.spec.instances());
+    let owner = validated.owner.clone().unwrap_or_else(|| by.name.clone());
+    let warnings = outlook::warnings(app, owner, &validated.spec).await;
     let reply = |job, existed| SubmitReply {
         job,
         existed,
         items,
         instances,
+        warnings,
     };
     if dry_run {
         if validated
@@ -266,27 +267,4 @@ fn patch(change: Change) -> JobPatch {
         silence_limit: change.silence_limit,
         notes: change.notes,
     }
-}
-
-/// `GET /jobs/{id}/why`
-pub(crate) async fn why(
-    State(app): State<App>,
-    Segments(id): Segments<u64>,
-) -> Answer<axum::Json<Why>> {
-    let found = app.core.read(move |view| {
-        let job: JobSummary = views::summary(view.engine.job(JobId(id))?);
-        Some((job.status, view.engine.why(JobId(id))?))
-    });
-    let (status, reasons) = found.await?.ok_or(Denied::NoJob(JobId(id)))?;
-    let summary = reasons.first().map_or_else(
-        || format!("job {id} is {status}"),
-        |first| first.text.clone(),
-    );
-    let reasons = reasons.into_iter().map(views::reason).collect();
-    Ok(axum::Json(Why {
-        job: id,
-        status,
-        summary,
-        reasons,
-    }))
 }

@@ -126,14 +126,16 @@ async fn find(
         if item >= job.items().len() {
             return Err(Denied::NoItem(JobId(id), ItemIndex(item)));
         }
+        let core = job.items().get(ItemIndex(item));
         Ok((
-            job.items().get(ItemIndex(item)).attempt.0,
+            core.attempt.0,
+            core.status.word(),
             job.spec.item_name(ItemIndex(item)),
         ))
     });
-    let (newest, name) = newest.await??;
+    let (newest, status, name) = newest.await??;
     if newest == 0 {
-        let message = format!("item {name} of job {id} has not run yet");
+        let message = format!("item {name} of job {id} has not run yet: it is {status}");
         return Err(Failure::new(ErrorCode::WrongState, message)
             .hint(format!("`tessera why {id}` says what it waits for")));
     }

@@ -15,8 +15,10 @@ mod hosts;
 mod items;
 mod jobs;
 mod logs;
+mod outlook;
 pub(crate) mod serve;
 mod views;
+mod why;
 
 pub(crate) use error::Failure;
 pub(crate) use events::wake_followers;
@@ -75,31 +77,14 @@ pub(crate) struct AppParts {
 
 /// Makes the router.
 pub(crate) fn router(app: App) -> Router {
-    let routes = Router::new()
-        .route(auth::HEALTH, get(farm::health))
-        .route(auth::JOIN, post(access::join))
-        .route("/openapi.json", get(farm::openapi))
-        .route("/info", get(farm::info))
-        .route("/usage", get(farm::usage))
-        .route("/cleanup", post(farm::cleanup))
+    let asked = Router::new()
         .route("/events", get(events::events))
         .route("/jobs", get(jobs::list).post(jobs::submit))
-        .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
-        .route("/jobs/{id}/resubmit", post(jobs::resubmit))
-        .route("/jobs/{id}/why", get(jobs::why))
         .route("/jobs/{id}/history", get(items::history))
         .route("/jobs/{id}/items", get(items::list))
-        .route("/jobs/{id}/items/{item}/attempts", get(items::attempts))
-        .route("/jobs/{id}/items/{item}/log", get(logs::log))
-        .route("/actions", post(actions::act))
-        .route("/hosts", get(hosts::list))
-        .route("/hosts/{host}", get(hosts::detail).delete(hosts::remove))
-        .route("/hosts/{host}/lock", post(hosts::lock))
-        .route("/hosts/{host}/unlock", post(hosts::unlock))
-        .route("/hosts/{host}/why", get(hosts::why))
-        .route("/tokens", get(access::tokens).post(access::create_token))
-        .route("/tokens/{id}", delete(access::revoke_token))
-        .route("/join-tokens", post(access::create_join_token))
+        .route("/jobs/{id}/items/{item}/log", get(logs::log));
+    let routes = asked
+        .merge(without_query())
         .fallback(any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method);
     Router::new()
@@ -114,4 +99,29 @@ pub(crate) fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(tessera_api::REQUEST_BYTES_MAX))
         .layer(axum::middleware::from_fn(error::finish))
         .with_state(app)
+}
+
+/// The paths that take no query, and refuse one.
+fn without_query() -> Router<App> {
+    Router::new()
+        .route(auth::HEALTH, get(farm::health))
+        .route(auth::JOIN, post(access::join))
+        .route("/openapi.json", get(farm::openapi))
+        .route("/info", get(farm::info))
+        .route("/usage", get(farm::usage))
+        .route("/cleanup", post(farm::cleanup))
+        .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
+        .route("/jobs/{id}/resubmit", post(jobs::resubmit))
+        .route("/jobs/{id}/why", get(why::job))
+        .route("/jobs/{id}/items/{item}/attempts", get(items::attempts))
+        .route("/actions", post(actions::act))
+        .route("/hosts", get(hosts::list))
+        .route("/hosts/{host}", get(hosts::detail).delete(hosts::remove))
+        .route("/hosts/{host}/lock", post(hosts::lock))
+        .route("/hosts/{host}/unlock", post(hosts::unlock))
+        .route("/hosts/{host}/why", get(hosts::why))
+        .route("/tokens", get(access::tokens).post(access::create_token))
+        .route("/tokens/{id}", delete(access::revoke_token))
+        .route("/join-tokens", post(access::create_join_token))
+        .route_layer(axum::middleware::from_fn(extract::no_query))
 }

@@ -257,13 +257,12 @@ pub(crate) fn host_row(host: &Host) -> HostRow {
 }
 
 /// Shows a host that has joined and was never connected.
-pub(crate) fn unmet_host(id: HostId, name: &str, at_ms: i64) -> HostRow {
+pub(crate) fn unmet_host(id: HostId, name: &str) -> HostRow {
     HostRow {
         id: id.to_string(),
         name: name.to_owned(),
         status: HostState::Away.word().to_owned(),
         reason: Some("its worker has never connected".into()),
-        last_seen_ms: Some(at_ms),
         ..HostRow::default()
     }
 }

@@ -8,6 +8,7 @@ mod jobs;
 mod kept;
 mod logs;
 mod strangers;
+mod told;
 mod trouble;
 mod workers;
 mod world;

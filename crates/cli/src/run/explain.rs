@@ -1,0 +1,137 @@
+//! `tessera config explain HOST`: what the supervisor knows of another host's configuration.
+
+use super::Context;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::out::{Look, time};
+use crate::show;
+use serde::Serialize;
+use tessera_api::types::HostRow;
+
+/// Properties that are a key's value.
+const OF_KEYS: [(&str, &str); 2] = [
+    ("host.description", "worker_description"),
+    ("host.groups", "worker_groups"),
+];
+
+/// A value of a host as the supervisor knows it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Known {
+    key: String,
+    value: String,
+    source: String,
+}
+
+/// Shows what the supervisor knows of a host's configuration.
+pub(super) async fn host(
+    name: &str,
+    key: Option<&str>,
+    context: &Context,
+) -> Result<Exit, CliError> {
+    let row = context.client()?.host(name).await?.host;
+    let mut known = known(&context.look, &row).ok_or_else(|| {
+        let said = format!(
+            "nothing is known of {}: its worker has never connected",
+            row.name
+        );
+        CliError::new(Exit::State, said).hint("there: tessera config explain, tessera doctor")
+    })?;
+    known.retain(|one| key.is_none_or(|key| key == one.key));
+    if let (Some(key), true) = (key, known.is_empty()) {
+        let said = format!("the supervisor knows no {key} of {}", row.name);
+        return Err(CliError::new(Exit::NotFound, said).hint(format!(
+            "on {}: tessera config explain --key {key}",
+            row.name
+        )));
+    }
+    context.show(&known, |look, known| print(look, known, &row))?;
+    Ok(Exit::Done)
+}
+
+/// Answers what a worker has said of itself; nothing when it was never there.
+fn known(look: &Look, row: &HostRow) -> Option<Vec<Known>> {
+    let seen = row.last_seen_ms?;
+    let said = if row.status == "up" {
+        "said by its worker".to_owned()
+    } else {
+        format!("said by its worker, last seen {}", time::ago(look, seen))
+    };
+    let one = |key: &str, value: String, source: &str| Known {
+        key: key.to_owned(),
+        value,
+        source: source.to_owned(),
+    };
+    let mut known = vec![
+        one("worker_name", row.name.clone(), "given when it joined"),
+        one("worker_cpus", row.slots.to_string(), &said),
+    ];
+    let policy = format!("{said}, allowed by its launcher");
+    match row.mode.as_str() {
+        "desktop" => known.push(one("mode", row.mode.clone(), &said)),
+        mode => known.push(one("proxy_execution_mode", mode.to_owned(), &policy)),
+    }
+    if let Some(account) = &row.account {
+        let key = if row.mode == "proxy" {
+            "proxy_account"
+        } else {
+            "account"
+        };
+        known.push(one(key, account.clone(), &said));
+    }
+    for (name, value) in &row.properties {
+        let key = OF_KEYS.iter().find(|(property, _)| property == name);
+        known.push(one(key.map_or(name, |(_, key)| key), value.clone(), &said));
+    }
+    let amounts = row.resources.iter();
+    known.extend(amounts.map(|(name, value)| one(name, value.to_string(), &said)));
+    Some(known)
+}
+
+fn print(look: &Look, known: &[Known], row: &HostRow) -> String {
+    let lines = known
+        .iter()
+        .map(|one| (one.key.as_str(), one.value.as_str(), one.source.as_str()));
+    let name = look.line(&row.name, 30);
+    show::explained(look, lines)
+        + &format!("files and lines are known there: tessera config explain on {name}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look() -> Look {
+        Look {
+            width: Some(80),
+            colour: false,
+            now_ms: 100_000,
+            zone: jiff::tz::TimeZone::UTC,
+        }
+    }
+
+    #[test]
+    fn what_a_worker_said_is_told_with_its_source() {
+        let row = HostRow {
+            name: "rnd001".into(),
+            status: "down".into(),
+            slots: 8,
+            mode: "proxy".into(),
+            account: Some("tessera-job".into()),
+            properties: [
+                ("host.description".into(), "by the door".into()),
+                ("host.os".into(), "linux".into()),
+            ]
+            .into(),
+            resources: [("host.cpus".into(), 16)].into(),
+            last_seen_ms: Some(40_000),
+            ..HostRow::default()
+        };
+        let known = known(&look(), &row).expect("it was there");
+        insta::assert_snapshot!(print(&look(), &known, &row));
+    }
+
+    #[test]
+    fn of_a_host_that_was_never_there_nothing_is_known() {
+        assert_eq!(known(&look(), &HostRow::default()), None);
+    }
+}

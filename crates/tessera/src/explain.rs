@@ -1,0 +1,221 @@
+//! `tessera config explain`: every key of this host's daemons, its value, and where that is from.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+use tessera_cli::args::Colour;
+use tessera_cli::out::Look;
+use tessera_cli::{CliError, Exit, show};
+use tessera_supervisor::Config as SupervisorConfig;
+use tessera_worker::config::{Config as WorkerConfig, ProxyMode};
+use toml::de::DeTable;
+
+use crate::config::{Daemon, Source, read};
+
+/// Options of the daemons that go before a key.
+const OPTIONS: [(&str, &str); 4] = [
+    ("qb_supervisor", "tessera worker --connect"),
+    ("worker_cpus", "tessera worker --slots"),
+    ("worker_name", "tessera worker --name"),
+    ("supervisor_port", "tessera supervisor --listen"),
+];
+
+/// A key of a daemon.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    daemon: Daemon,
+    key: &'static str,
+    value: String,
+    from: String,
+}
+
+/// Prints every key, or one.
+pub(crate) fn explain(
+    sources: &[Source],
+    wanted: Option<&str>,
+    is_json: bool,
+) -> Result<(), CliError> {
+    let mut rows = Vec::new();
+    for source in sources {
+        rows.extend(of_source(source)?);
+    }
+    rows.retain(|row| wanted.is_none_or(|wanted| wanted == row.key));
+    if let (Some(wanted), true) = (wanted, rows.is_empty()) {
+        return Err(
+            CliError::new(Exit::NotFound, format!("there is no key {wanted:?}"))
+                .hint("tessera config explain lists all"),
+        );
+    }
+    if is_json {
+        let json = |row: &Row| serde_json::json!({"daemon": row.daemon.word(), "key": row.key, "value": row.value, "from": row.from});
+        println!("{:#}", rows.iter().map(json).collect::<serde_json::Value>());
+        return Ok(());
+    }
+    let look = Look::of_stdout(Colour::Auto);
+    let lines = rows.iter().map(|row| {
+        let value = match row.value.as_str() {
+            "" => "not set",
+            value => value,
+        };
+        (row.key, value, row.from.as_str())
+    });
+    print!("{}", show::explained(&look, lines));
+    Ok(())
+}
+
+fn of_source(source: &Source) -> Result<Vec<Row>, CliError> {
+    let text = read(source)?.unwrap_or_default();
+    let wrong = |error: &dyn std::fmt::Display| CliError::usage(error.to_string());
+    let values = match source.daemon {
+        Daemon::Worker => {
+            worker_values(WorkerConfig::parse(&source.path, &text).map_err(|error| wrong(&error))?)
+        }
+        Daemon::Supervisor => SupervisorConfig::parse(&text)
+            .map_err(|(line, problem)| {
+                wrong(&format!("{}:{line}: {problem}", source.path.display()))
+            })?
+            .values(),
+    };
+    let lines = lines(&text);
+    Ok(values
+        .into_iter()
+        .map(|(key, value)| Row {
+            daemon: source.daemon,
+            key,
+            value,
+            from: from(key, lines.get(key).copied(), &source.path),
+        })
+        .collect())
+}
+
+/// Answers the line of each key in a file that was understood.
+fn lines(text: &str) -> BTreeMap<String, usize> {
+    let Ok(table) = DeTable::parse(text) else {
+        return BTreeMap::new();
+    };
+    let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+    let keys = table.get_ref().keys();
+    keys.map(|key| (key.get_ref().to_string(), line(key.span().start)))
+        .collect()
+}
+
+fn from(key: &str, line: Option<usize>, path: &Path) -> String {
+    let place = line.map_or_else(
+        || "default".to_owned(),
+        |line| format!("{}:{line}", path.display()),
+    );
+    match OPTIONS.iter().find(|(of, _)| *of == key) {
+        Some((_, option)) => format!("{place}, unless {option} is given"),
+        None => place,
+    }
+}
+
+/// Answers the worker's keys with their values as they would be written; nothing for what has none.
+fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
+    // Every field by name: a new key does not compile until it is shown.
+    let WorkerConfig {
+        qb_supervisor,
+        worker_cpus,
+        worker_name,
+        worker_description,
+        worker_groups,
+        worker_properties,
+        worker_resources,
+        proxy_execution_mode,
+        proxy_account,
+        proxy_nice_value,
+        worker_spool_max,
+        worker_spool_durable,
+    } = config;
+    let mode = proxy_execution_mode.map(ProxyMode::word);
+    vec![
+        ("qb_supervisor", some(qb_supervisor)),
+        ("worker_cpus", worker_cpus.to_string()),
+        ("worker_name", some(worker_name)),
+        ("worker_description", format!("{worker_description:?}")),
+        ("worker_groups", format!("{worker_groups:?}")),
+        ("worker_properties", pairs(&worker_properties)),
+        ("worker_resources", pairs(&worker_resources)),
+        ("proxy_execution_mode", some(mode)),
+        ("proxy_account", some(proxy_account)),
+        ("proxy_nice_value", proxy_nice_value.to_string()),
+        ("worker_spool_max", worker_spool_max.to_string()),
+        ("worker_spool_durable", worker_spool_durable.to_string()),
+    ]
+}
+
+fn some(value: Option<impl Debug>) -> String {
+    value.map_or_else(String::new, |value| format!("{value:?}"))
+}
+
+fn pairs<T: ToString>(all: &BTreeMap<String, T>) -> String {
+    let texts = all
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value.to_string()));
+    format!("{:?}", texts.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(text: &str) -> Result<Vec<Row>, CliError> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("worker.toml");
+        std::fs::write(&path, text).expect("written");
+        of_source(&Source {
+            path,
+            daemon: Daemon::Worker,
+        })
+    }
+
+    #[test]
+    fn each_value_names_its_line_or_the_default() {
+        let rows = worker("# ours\nworker_cpus = 4\n\nworker_groups = \"gpu, linux\"\n");
+        let rows = rows.expect("is right");
+        let of = |key: &str| rows.iter().find(|row| row.key == key).expect("a key");
+        assert_eq!(of("worker_cpus").value, "4");
+        assert!(
+            of("worker_cpus")
+                .from
+                .ends_with("worker.toml:2, unless tessera worker --slots is given"),
+            "{rows:?}"
+        );
+        assert_eq!(of("worker_groups").value, r#"["gpu", "linux"]"#);
+        assert!(of("worker_groups").from.ends_with("worker.toml:4"));
+        assert_eq!(of("worker_spool_max").from, "default");
+        assert_eq!(of("proxy_account").value, "");
+    }
+
+    #[test]
+    fn what_is_shown_is_what_is_read() {
+        let text = "qb_supervisor = \"a:1\"\nworker_name = \"n\"\nproxy_execution_mode = \"user\"\n\
+                    worker_resources = [\"host.gpu=2\"]\nworker_spool_max = \"2 GiB\"\n";
+        let shown: String = worker(text)
+            .expect("is right")
+            .iter()
+            .filter(|row| !row.value.is_empty())
+            .map(|row| format!("{} = {}\n", row.key, row.value))
+            .collect();
+        let path = Path::new("w.toml");
+        assert_eq!(
+            WorkerConfig::parse(path, &shown).map_err(|error| error.to_string()),
+            WorkerConfig::parse(path, text).map_err(|error| error.to_string()),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_file_and_an_unknown_key_are_errors() {
+        assert_eq!(
+            worker("worker_cpu = 1").expect_err("unknown").exit,
+            Exit::Usage
+        );
+        let source = Source {
+            path: "/nonexistent/worker.toml".into(),
+            daemon: Daemon::Worker,
+        };
+        let error = explain(&[source], Some("lissten"), true).expect_err("no key");
+        assert_eq!(error.exit, Exit::NotFound);
+    }
+}
