@@ -1,4 +1,5 @@
-//! Real daemons that are killed at random while frames run: builds them, then runs `tessera-chaos` as root.
+//! Programs that try a farm of real daemons, as root: `tessera-chaos` kills them at random while frames run,
+//! `tessera-flood` has a frame print without end. Builds the daemons first.
 
 use crate::run::Run;
 use crate::tree::{Tree, cargo};
@@ -8,8 +9,8 @@ use anyhow::Result;
 const BUILD_MINUTES: u64 = 30;
 const SERIES_MINUTES: u64 = 60;
 
-/// Runs a series; options go to `tessera-chaos`. Answers whether every frame was there.
-pub(crate) fn main(tree: &Tree, words: &[String]) -> Result<bool> {
+/// Runs one of them; options go to it as they are. Answers whether every frame was there.
+pub(crate) fn main(tree: &Tree, program: &str, words: &[String]) -> Result<bool> {
     let programs = [
         "--package",
         "tessera",
@@ -26,7 +27,7 @@ pub(crate) fn main(tree: &Tree, words: &[String]) -> Result<bool> {
     }
     let folder = tree.target().join("release");
     let series = Run::new(
-        &folder.join("tessera-chaos").to_string_lossy(),
+        &folder.join(program).to_string_lossy(),
         &tree.top,
         SERIES_MINUTES,
     )

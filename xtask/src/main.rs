@@ -7,6 +7,7 @@
 mod chaos;
 mod ci;
 mod count;
+mod fuzz;
 mod generate;
 mod mutants;
 mod run;
@@ -27,6 +28,8 @@ usage: cargo xtask CHORE [OPTIONS]
   tidy                           directions between crates, forbidden calls, file sizes, licences, links
   sim [--seed N | --seeds N] …   the simulator; options go to tessera-sim as they are
   chaos [--rounds N] …           real daemons killed at random, as root; options go to tessera-chaos as they are
+  flood [--bytes N] …            a frame that prints without end, as root; options go to tessera-flood as they are
+  fuzz [--seconds N] [TARGET…]   lets libFuzzer try every parser of bytes from outside
   gen [--check]                  writes (or compares) the files that are made from the code
   mutants [NAME…]                plants each named fault in a copy of the tree; its test must fail
   count-crates [--write]         crates that both binaries are built from, against the figure that may only fall
@@ -55,7 +58,9 @@ fn dispatch(mut words: Vec<String>) -> Result<bool> {
         "ci" => ci::main(&tree, &words),
         "tidy" => no_options(&words).and_then(|()| tidy::main(&tree)),
         "sim" => sim::main(&tree, &words),
-        "chaos" => chaos::main(&tree, &words),
+        "chaos" => chaos::main(&tree, "tessera-chaos", &words),
+        "flood" => chaos::main(&tree, "tessera-flood", &words),
+        "fuzz" => fuzz::main(&tree, &words),
         "gen" => generate::main(&tree, &words),
         "mutants" => mutants::main(&tree, &words),
         "count-crates" => count::main(&tree, &words),

@@ -125,17 +125,21 @@ impl Farm {
         std::fs::read_to_string(self.folder().join("daemons.log")).unwrap_or_default()
     }
 
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.programs.join("tessera"));
+        command
+            .arg("--supervisor")
+            .arg(format!("unix:{}", self.socket().display()))
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs `tessera` and answers what it printed.
     ///
     /// # Errors
     /// When it fails; what it said is in the error.
     pub fn tessera(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(self.programs.join("tessera"))
-            .arg("--supervisor")
-            .arg(format!("unix:{}", self.socket().display()))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()?;
+        let output = self.command().args(arguments).output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
@@ -162,6 +166,21 @@ impl Farm {
     /// When it fails for long.
     pub fn json_soon(&self, arguments: &[&str]) -> Result<Value> {
         wait::until(&arguments.join(" "), END, || Ok(self.json(arguments).ok()))
+    }
+
+    /// Writes the log of a frame to a file, as it was printed.
+    ///
+    /// # Errors
+    /// When it fails; what it said is in the error.
+    pub fn log_to(&self, place: &str, file: &Path) -> Result<()> {
+        let output = self
+            .command()
+            .args(["log", place])
+            .stdout(std::fs::File::create(file)?)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "tessera log {place}: {said}");
+        Ok(())
     }
 
     /// Answers the processes that are this part of this farm.

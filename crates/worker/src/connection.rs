@@ -24,8 +24,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 const LOGS_PAUSE: Duration = Duration::from_millis(500);
 /// A connection that began with clocks too far apart is made again after so long, to measure anew.
 const CLOCK_AGAIN: Duration = Duration::from_secs(60);
+/// A connection that has lasted so long is a good one. A supervisor with a full disk, say, welcomes and sends away at
+/// once: that must not look like a new beginning each time.
+const STEADY: Duration = Duration::from_secs(2);
 /// The same trouble is said again after so long.
 const SAY_AGAIN: Duration = Duration::from_secs(300);
+/// Different troubles that are said in that time.
+const TROUBLES_MAX: usize = 8;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +45,8 @@ enum Trouble {
     Link(#[from] LinkError),
     #[error("the connection to the supervisor ended{}", reason(.0))]
     Ended(LinkEnd),
+    #[error("the supervisor welcomes this host and ends the connection at once{}; its log says why", reason(.0))]
+    SentAway(LinkEnd),
     #[error("the connection is made again to compare the clocks")]
     Clock,
     #[error("the worker ends")]
@@ -63,43 +70,66 @@ pub(crate) struct Connection {
     pub(crate) recheck: Arc<Notify>,
 }
 
+/// What is remembered from one connection to the next.
+#[derive(Default)]
+struct Memory {
+    backoff: Backoff,
+    troubles: Said,
+    log_troubles: Said,
+    /// Whether the last connection was sent away.
+    is_sent_away: bool,
+}
+
+impl Memory {
+    /// The connection is a good one: what was before is over.
+    fn on_steady(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Says what ended a connection, or why there was none, and answers how long to wait before the next try.
+    fn on_end(&mut self, supervisor: &str, trouble: &Trouble) -> Duration {
+        self.is_sent_away = matches!(trouble, Trouble::SentAway(_));
+        let text = causes(trouble);
+        if self.troubles.is_news(&text, Instant::now()) {
+            tracing::warn!(supervisor, "{text}; trying again, what runs goes on");
+        } else {
+            tracing::debug!(supervisor, "{text}");
+        }
+        self.backoff.next()
+    }
+}
+
 impl Connection {
     /// Keeps the connection until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::new();
-        let mut said = Said::default();
+        let mut memory = Memory::default();
         let mut number = 0;
         while !stop.is_cancelled() {
             number += 1;
-            let mut welcomed = false;
             let trouble = tokio::select! {
-                trouble = self.once(number, &mut welcomed) => trouble,
+                trouble = self.once(number, &mut memory) => trouble,
                 () = stop.cancelled() => return,
             };
             self.output.tell(Command::Disconnected).await;
             let _ends_too = self.events.send(Event::Disconnected { number }).await;
-            if welcomed {
-                backoff = Backoff::new();
-                said = Said::default();
-            }
-            said.say(&self.supervisor, &trouble);
             tokio::select! {
-                () = sleep(backoff.next()) => {}
+                () = sleep(memory.on_end(&self.supervisor, &trouble)) => {}
                 () = stop.cancelled() => return,
             }
         }
     }
 
     /// Connects, and carries what is said until that ends.
-    async fn once(&mut self, number: u64, welcomed: &mut bool) -> Trouble {
+    async fn once(&mut self, number: u64, memory: &mut Memory) -> Trouble {
         let (link, attached) = match self.attach().await {
             Ok(both) => both,
             Err(trouble) => return trouble,
         };
-        *welcomed = true;
         let offset = attached.clock_offset_ms;
-        tracing::info!(supervisor = %self.supervisor, clock_offset_ms = offset, "connected");
         self.clock_offset_ms.store(offset, Ordering::Relaxed);
+        if !memory.is_sent_away {
+            self.say_connected();
+        }
         let is_clock_wrong = offset.saturating_abs() > CLOCK_PANIC_MS;
         if is_clock_wrong {
             self.recheck.notify_one();
@@ -122,28 +152,48 @@ impl Connection {
         if self.events.send(connected).await.is_err() {
             return Trouble::Stopping;
         }
-        let again = sleep(CLOCK_AGAIN);
-        tokio::pin!(again);
-        let logs = push_logs(&link, &self.output);
-        tokio::pin!(logs);
-        loop {
-            let event = tokio::select! {
-                said = incoming.recv() => match said {
-                    Some(messages) => Event::Said { number, messages },
-                    None => return Trouble::Ended(end),
-                },
-                changed = self.facts.changed() => match changed {
-                    Ok(()) => Event::Facts(Box::new(self.facts.borrow_and_update().clone())),
-                    Err(_) => return Trouble::Stopping,
-                },
-                _ = &mut given_up => return Trouble::Ended(end),
-                () = &mut logs => return Trouble::Ended(end),
-                () = &mut again, if is_clock_wrong => return Trouble::Clock,
-            };
-            if self.events.send(event).await.is_err() {
-                return Trouble::Stopping;
+        let mut log_troubles = std::mem::take(&mut memory.log_troubles);
+        let output = self.output.clone();
+        let (again, steady) = (sleep(CLOCK_AGAIN), sleep(STEADY));
+        tokio::pin!(again, steady);
+        let mut is_steady = false;
+        let trouble = {
+            let logs = push_logs(&link, &output, &mut log_troubles);
+            tokio::pin!(logs);
+            loop {
+                let event = tokio::select! {
+                    said = incoming.recv() => match said {
+                        Some(messages) => Event::Said { number, messages },
+                        None => break ended(end, is_steady),
+                    },
+                    changed = self.facts.changed() => match changed {
+                        Ok(()) => Event::Facts(Box::new(self.facts.borrow_and_update().clone())),
+                        Err(_) => break Trouble::Stopping,
+                    },
+                    _ = &mut given_up => break Trouble::Ended(end),
+                    () = &mut logs => break Trouble::Ended(end),
+                    () = &mut again, if is_clock_wrong => break Trouble::Clock,
+                    () = &mut steady, if !is_steady => {
+                        is_steady = true;
+                        if memory.is_sent_away {
+                            self.say_connected();
+                        }
+                        memory.on_steady();
+                        continue;
+                    }
+                };
+                if self.events.send(event).await.is_err() {
+                    break Trouble::Stopping;
+                }
             }
-        }
+        };
+        memory.log_troubles = log_troubles;
+        trouble
+    }
+
+    fn say_connected(&self) {
+        let clock_offset_ms = self.clock_offset_ms.load(Ordering::Relaxed);
+        tracing::info!(supervisor = %self.supervisor, clock_offset_ms, "connected");
     }
 
     async fn attach(&mut self) -> Result<(WorkerLink, Attached), Trouble> {
@@ -158,8 +208,17 @@ impl Connection {
     }
 }
 
+/// Answers what it means that the supervisor ended a connection.
+fn ended(end: LinkEnd, is_steady: bool) -> Trouble {
+    if is_steady {
+        Trouble::Ended(end)
+    } else {
+        Trouble::SentAway(end)
+    }
+}
+
 /// Keeps a stream for logs open as long as the connection lasts; only dropping it ends it.
-async fn push_logs(link: &WorkerLink, output: &Output) {
+async fn push_logs(link: &WorkerLink, output: &Output, troubles: &mut Said) {
     loop {
         match link.push_logs().await {
             Ok(push) => {
@@ -169,7 +228,14 @@ async fn push_logs(link: &WorkerLink, output: &Output) {
                 let _dropped_when_lost = is_lost.await;
                 tracing::debug!(reason = %reason(&push.end), "the stream of logs ended");
             }
-            Err(e) => tracing::warn!(error = %causes(&e), "no stream for logs; it is tried again"),
+            Err(e) => {
+                let error = causes(&e);
+                if troubles.is_news(&error, Instant::now()) {
+                    tracing::warn!(%error, "no stream for logs; it is tried again");
+                } else {
+                    tracing::debug!(%error, "no stream for logs; it is tried again");
+                }
+            }
         }
         sleep(LOGS_PAUSE).await;
     }
@@ -180,11 +246,13 @@ struct Backoff {
     last: Duration,
 }
 
-impl Backoff {
-    fn new() -> Self {
+impl Default for Backoff {
+    fn default() -> Self {
         Self { last: PAUSES.0 }
     }
+}
 
+impl Backoff {
     fn next(&mut self) -> Duration {
         let (least, most) = PAUSES;
         let span = (self.last * 3).saturating_sub(least).as_millis().max(1);
@@ -195,25 +263,22 @@ impl Backoff {
     }
 }
 
-/// Says a trouble once, and again after a while.
+/// Decides whether a trouble is said: once, and again after a while; not too many of them in that time.
 #[derive(Default)]
 struct Said {
-    last: Option<(String, Instant)>,
+    recent: Vec<(String, Instant)>,
 }
 
 impl Said {
-    fn say(&mut self, supervisor: &str, trouble: &Trouble) {
-        let text = causes(trouble);
-        let is_said = self
-            .last
-            .as_ref()
-            .is_some_and(|(last, at)| *last == text && at.elapsed() < SAY_AGAIN);
-        if is_said {
-            tracing::debug!(supervisor, "{text}");
-        } else {
-            tracing::warn!(supervisor, "{text}; trying again, what runs goes on");
-            self.last = Some((text, Instant::now()));
+    fn is_news(&mut self, text: &str, now: Instant) -> bool {
+        self.recent
+            .retain(|(_, at)| now.saturating_duration_since(*at) < SAY_AGAIN);
+        let is_known = self.recent.iter().any(|(known, _)| known == text);
+        if is_known || self.recent.len() >= TROUBLES_MAX {
+            return false;
         }
+        self.recent.push((text.to_owned(), now));
+        true
     }
 }
 
@@ -223,10 +288,54 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_stay_bounded() {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         let pauses: Vec<Duration> = (0..200).map(|_| backoff.next()).collect();
         assert!(pauses.iter().all(|it| (PAUSES.0..=PAUSES.1).contains(it)));
         assert!(pauses[0] <= PAUSES.0 * 3);
         assert!(pauses.iter().any(|it| *it > Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn only_a_good_connection_is_a_new_beginning() {
+        let mut memory = Memory::default();
+        let pauses: Vec<Duration> = (0..200)
+            .map(|_| memory.on_end("farm:1", &sent_away()))
+            .collect();
+        let late: Duration = pauses[100..].iter().sum();
+        assert!(late > Duration::from_secs(200), "tried too often: {late:?}");
+        assert!(memory.is_sent_away);
+        memory.on_steady();
+        assert!(!memory.is_sent_away);
+        assert!(memory.on_end("farm:1", &sent_away()) <= PAUSES.0 * 3);
+    }
+
+    fn sent_away() -> Trouble {
+        ended(LinkEnd::default(), false)
+    }
+
+    #[test]
+    fn the_same_trouble_is_said_once_in_a_while() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut said = Said::default();
+        // Two troubles in turn, one try a second: each is said once.
+        let texts = ["can't connect", "it ended"];
+        let lines = (0..120)
+            .filter(|n| said.is_news(texts[usize::from(n % 2 == 0)], at(*n)))
+            .count();
+        assert_eq!(lines, 2);
+        assert!(!said.is_news("can't connect", at(SAY_AGAIN.as_secs())));
+        assert!(said.is_news("can't connect", at(SAY_AGAIN.as_secs() + 1)));
+    }
+
+    #[test]
+    fn troubles_that_never_look_alike_are_bounded_too() {
+        let mut said = Said::default();
+        let now = Instant::now();
+        let lines = (0..1_000)
+            .filter(|n| said.is_news(&format!("port {n} is strange"), now))
+            .count();
+        assert_eq!(lines, TROUBLES_MAX);
+        assert!(said.is_news("port 7 is strange", now + SAY_AGAIN));
     }
 }

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use tessera_model::HostFacts;
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Duration, sleep, timeout};
 
 use crate::diagnose::{self, Findings};
 use crate::facts::{Hardware, facts};
@@ -15,7 +14,7 @@ use crate::options::Settings;
 use crate::processes::Processes;
 use crate::state::{Spool, StateDir};
 
-/// Between two looks at least.
+/// Between two looks at least: every start that fails asks for one.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// The task that looks after the host's health.
@@ -49,8 +48,15 @@ impl<P: Processes> Looker<P> {
         }
     }
 
-    /// Looks at everything.
+    /// Looks at everything for the first time.
     pub(crate) async fn look(&self) -> Findings {
+        let findings = self.look_after(&Findings::default()).await;
+        say_warnings(&[], &findings.warnings);
+        findings
+    }
+
+    /// Looks at everything, knowing what the last look found.
+    async fn look_after(&self, known: &Findings) -> Findings {
         let offset = self.clock_offset_ms.load(Ordering::Relaxed);
         diagnose::look(
             &self.settings,
@@ -58,6 +64,7 @@ impl<P: Processes> Looker<P> {
             &self.spool,
             &self.identity,
             offset,
+            known.panic.is_some(),
         )
         .await
     }
@@ -74,16 +81,25 @@ impl<P: Processes> Looker<P> {
         facts(&self.settings, &self.hardware, findings)
     }
 
-    /// Looks from time to time, and when somebody asks; tells what has changed.
+    /// Looks from time to time, often while something is wrong, and when somebody asks; tells what has changed.
     pub(crate) async fn keep_looking(self, facts: watch::Sender<HostFacts>, mut known: Findings) {
         loop {
             sleep(LOOK_PAUSE).await;
-            let _asked_or_time = timeout(diagnose::EVERY, self.recheck.notified()).await;
-            let findings = self.look().await;
-            if findings != known {
+            let pause = known.look_again().saturating_sub(LOOK_PAUSE);
+            let _asked_or_time = timeout(pause, self.recheck.notified()).await;
+            let findings = self.look_after(&known).await;
+            if known.is_told_anew(&findings) {
                 facts.send_replace(self.facts(&findings));
-                known = findings;
             }
+            say_warnings(&known.warnings, &findings.warnings);
+            known = findings;
         }
+    }
+}
+
+/// Says in the log what was not known before.
+fn say_warnings(known: &[String], found: &[String]) {
+    for warning in found.iter().filter(|it| !known.contains(it)) {
+        tracing::warn!("{warning}");
     }
 }

@@ -20,17 +20,18 @@ pub(super) fn check(draft: &SubmissionDraft, errors: &mut Errors) -> Vec<String>
         errors.take(no_nul(&format!("command[{place}]"), argument));
     }
     errors.take(not_empty(draft));
-    errors.take(bounds(draft));
     if draft.range.is_none() {
         errors.take(no_tokens(&draft.command));
     }
-    match draft.shell.as_deref() {
+    let command = match draft.shell.as_deref() {
         Some(shell) => {
             errors.take(shell_name(shell));
             vec![shell.to_owned(), "-c".to_owned(), draft.command.join(" ")]
         }
         None => draft.command.clone(),
-    }
+    };
+    errors.take(bounds(draft.command.len(), &command));
+    command
 }
 
 fn not_empty(draft: &SubmissionDraft) -> Result<(), FieldError> {
@@ -45,18 +46,15 @@ fn not_empty(draft: &SubmissionDraft) -> Result<(), FieldError> {
     Ok(())
 }
 
-fn bounds(draft: &SubmissionDraft) -> Result<(), FieldError> {
-    if draft.command.len() > ARGUMENTS_MAX {
+/// Checks the number of arguments as they were given, and the bytes of what will run.
+fn bounds(given: usize, command: &[String]) -> Result<(), FieldError> {
+    if given > ARGUMENTS_MAX {
         return Err(FieldError::new(
             "command",
             format!("it has more than {ARGUMENTS_MAX} arguments"),
         ));
     }
-    let bytes: usize = draft
-        .command
-        .iter()
-        .map(|argument| argument.len() + 1)
-        .sum();
+    let bytes: usize = command.iter().map(|argument| argument.len() + 1).sum();
     if bytes > COMMAND_BYTES_MAX {
         return Err(FieldError::new(
             "command",
@@ -86,7 +84,8 @@ fn no_tokens(command: &[String]) -> Result<(), FieldError> {
 
 fn shell_name(shell: &str) -> Result<(), FieldError> {
     no_nul("shell", shell)?;
-    if shell.trim().is_empty() || shell.contains(char::is_whitespace) {
+    let has_token = TOKENS.into_iter().any(|token| shell.contains(token));
+    if has_token || shell.trim().is_empty() || shell.contains(char::is_whitespace) {
         return Err(
             FieldError::new("shell", format!("{} is no shell", shown(shell)))
                 .hint("name one program such as /bin/sh; it is given -c and the command"),

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use tessera_model::limits::COMMAND_BYTES_MAX;
 
 fn draft(command: &[&str]) -> SubmissionDraft {
     let command = command.iter().map(|part| (*part).to_owned()).collect();
@@ -231,6 +232,24 @@ fn what_is_about_frames_needs_frames() {
         ..draft(&["true"])
     };
     assert_eq!(wrong(&large), ["range"]);
+}
+
+#[test]
+fn what_a_shell_makes_of_a_command_is_checked_too() {
+    let field = |shell: String, command: &str| {
+        let draft = SubmissionDraft {
+            shell: Some(shell),
+            ..draft(&[command])
+        };
+        let errors = draft.validate().expect_err("is wrong");
+        errors[0].field.clone()
+    };
+    // As the first argument of what runs it would stand for a frame.
+    assert_eq!(field("/bin/QB_FRAME_END".into(), "true"), "shell");
+    assert_eq!(field("s".repeat(COMMAND_BYTES_MAX), "true"), "command");
+    let most = "x".repeat(COMMAND_BYTES_MAX - 1);
+    assert!(draft(&[&most]).validate().is_ok());
+    assert_eq!(field("sh".into(), &most), "command");
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(super) struct Farm {
 pub(super) struct State {
     /// It takes connections.
     pub(super) is_up: bool,
+    /// It ends each connection as soon as it has welcomed the worker.
+    pub(super) sends_away: bool,
     /// It acknowledges reports.
     pub(super) acknowledges: bool,
     /// It orders items of what has ended one, up to this one.
@@ -224,11 +226,17 @@ impl Handler for Shop {
     }
 
     async fn attached(&self, mut connection: WorkerConnection) {
-        self.change(|state| {
+        let is_sent_away = self.change(|state| {
             state.hellos.push(connection.hello.facts.clone());
-            state.reports.push(Vec::new());
-            state.to_worker = Some(connection.outgoing.clone());
+            if !state.sends_away {
+                state.reports.push(Vec::new());
+                state.to_worker = Some(connection.outgoing.clone());
+            }
+            state.sends_away
         });
+        if is_sent_away {
+            return;
+        }
         while let Some(messages) = connection.incoming.recv().await {
             let answers = self.change(|state| heard(state, messages));
             if !answers.is_empty() {

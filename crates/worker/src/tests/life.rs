@@ -349,6 +349,52 @@ async fn a_spool_that_cannot_be_written_refuses_and_the_rest_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mended_spool_is_noticed_soon() {
+    let mut bench = Bench::new().await;
+    bench.farm.wait_for("a hello", |it| it.hellos.pop()).await;
+    let spool = bench.state.path().join("worker/spool");
+    // As root everything can be written, so something stands where the worker tries.
+    std::fs::create_dir(spool.join(".probe")).expect("makes");
+    std::fs::write(spool.join("1"), b"in the way").expect("writes");
+    bench.farm.order(start(key(1), limits())).await;
+    let panic = bench
+        .farm
+        .wait_for("the panic", |it| it.hellos.pop()?.panic)
+        .await;
+    assert!(panic.contains("can't be written"), "{panic}");
+    std::fs::remove_dir(spool.join(".probe")).expect("removes");
+    let mended = std::time::Instant::now();
+    let is_well = |it: &tessera_model::HostFacts| it.panic.is_none();
+    bench
+        .farm
+        .wait_for("the end of the panic", |it| it.hellos.pop().filter(is_well))
+        .await;
+    let took = mended.elapsed();
+    assert!(took < Duration::from_secs(10), "noticed after {took:?}");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_sent_away_comes_back_when_it_may_stay() {
+    let mut bench = Bench::without_worker().await;
+    bench.farm.enrol(&bench.state.path().join("worker"));
+    bench.farm.set(|state| state.sends_away = true);
+    bench.start();
+    bench
+        .farm
+        .wait_for("some tries", |it| (it.hellos.len() >= 4).then_some(()))
+        .await;
+    bench.farm.set(|state| state.sends_away = false);
+    bench.launch(key(1), limits()).await;
+    bench.host.end(key(1), 0);
+    bench
+        .farm
+        .report("the end", |it| ended(it) == Some((1, 0, End::Exit(0))))
+        .await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_may_join_while_its_worker_waits() {
     let mut bench = Bench::without_worker().await;
     bench.start();

@@ -1,0 +1,138 @@
+//! Binary layouts: what launcher, shepherds, workers and supervisor say to each other.
+
+use tessera_api::frames::{Decoder, LogPiece};
+use tessera_ticket::launcher::{Reply, Request};
+use tessera_ticket::shepherd::{Chain, Command, Event};
+use tessera_ticket::{ExitRecord, IndexRecord, SigningKey, Template, Ticket, TicketError};
+use tessera_wire::convert;
+
+/// Items of a template that are looked at.
+const ITEMS: u32 = 4;
+
+/// A ticket that is read has exactly one way to be written, and counts for nothing without its signature.
+pub fn ticket(bytes: &[u8]) {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let unsigned = Ticket::verify(bytes, &[0; 64], &[key.verifying_key()]);
+    assert!(matches!(unsigned, Err(TicketError::Signature)));
+    let Ok(ticket) = Ticket::decode(bytes) else {
+        return;
+    };
+    assert_eq!(ticket.encode(), bytes);
+    for range in &ticket.items {
+        assert!(ticket.allows(range.first));
+    }
+    let signature = Ticket::sign(bytes, &key);
+    assert_eq!(
+        Ticket::verify(bytes, &signature, &[key.verifying_key()]),
+        Ok(ticket)
+    );
+}
+
+/// A template that is read is a good one, has exactly one way to be written, and its items can be made.
+pub fn template(bytes: &[u8]) {
+    let Ok(template) = Template::decode(bytes) else {
+        return;
+    };
+    assert_eq!(template.check(), Ok(()));
+    assert_eq!(template.encode(), bytes);
+    assert_eq!(template.digest(), Template::digest_of(bytes));
+    let last = template.items().map_or(0, |n| n.saturating_sub(1));
+    let last = u32::try_from(last).unwrap_or(u32::MAX);
+    for index in (0..ITEMS).chain([last, u32::MAX]) {
+        let argv = template.argv_of(index);
+        if template.items().is_some_and(|n| u64::from(index) < n) {
+            assert!(template.item(index).is_some() && argv.is_some());
+        }
+    }
+}
+
+/// What is read is written so that it reads the same.
+macro_rules! reads_back {
+    ($bytes:expr, $($kind:ty),*) => { $(
+        if let Ok(read) = <$kind>::decode($bytes) {
+            assert_eq!(<$kind>::decode(&read.encode()), Ok(read));
+        }
+    )* };
+}
+
+/// Frames on the launcher's socket.
+pub fn launcher(bytes: &[u8]) {
+    reads_back!(bytes, Request, Reply);
+}
+
+/// Frames on a shepherd's socket, the words between it and its starter, and the records in the spool.
+pub fn shepherd(bytes: &[u8]) {
+    reads_back!(bytes, Command, Event, Chain, IndexRecord);
+}
+
+/// The record of an attempt's end. Its checksum is put right, or nothing but broken ones would be tried.
+pub fn exit_record(bytes: &[u8]) {
+    reads_back!(bytes, ExitRecord);
+    const BODY: usize = tessera_ticket::EXIT_RECORD_LEN - 8;
+    let mut whole = bytes.to_vec();
+    whole.resize(BODY, 0);
+    let sum = whole.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    whole.extend_from_slice(&sum.to_le_bytes());
+    reads_back!(&whole, ExitRecord);
+}
+
+/// Messages between supervisor and worker; the first byte picks which.
+pub fn wire(bytes: &[u8]) {
+    let Some((which, bytes)) = bytes.split_first() else {
+        return;
+    };
+    match which % 4 {
+        0 => {
+            if let Ok(read) = convert::decode_from_worker(bytes) {
+                let again =
+                    convert::decode_from_worker(&convert::encode_from_worker(&read.messages));
+                assert_eq!(again.ok().map(|it| it.messages), Some(read.messages));
+            }
+        }
+        1 => {
+            if let Ok(read) = convert::decode_to_worker(bytes) {
+                let again = convert::decode_to_worker(&convert::encode_to_worker(&read.messages));
+                assert_eq!(again.ok().map(|it| it.messages), Some(read.messages));
+            }
+        }
+        2 => {
+            if let Ok(read) = convert::decode_chunk(bytes) {
+                let again = convert::decode_chunk(&convert::encode_chunk(read.clone()));
+                assert_eq!(again.ok(), Some(read));
+            }
+        }
+        _ => {
+            if let Ok(read) = convert::decode_ack(bytes) {
+                let again = convert::decode_ack(&convert::encode_ack(read));
+                assert_eq!(again.ok(), Some(read));
+            }
+        }
+    }
+}
+
+/// The framed log of the API reads the same however it is cut.
+pub fn log_frames(bytes: &[u8]) {
+    let Some((cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let (first, second) = bytes.split_at(usize::from(*cut).min(bytes.len()));
+    assert_eq!(pieces(&[bytes]), pieces(&[first, second]));
+}
+
+fn pieces(cuts: &[&[u8]]) -> (Vec<LogPiece>, bool) {
+    let mut decoder = Decoder::default();
+    let mut found = Vec::new();
+    for cut in cuts {
+        decoder.push(cut);
+        loop {
+            match decoder.next_piece() {
+                Ok(Some(piece)) => found.push(piece),
+                Ok(None) => break,
+                Err(_) => return (found, false),
+            }
+        }
+    }
+    (found, true)
+}
