@@ -1,4 +1,4 @@
-//! Items that are held: everything is done but the last step, and nothing of their program runs before the word.
+//! Items that wait for those before them: all is done but the last step, and nothing of their program runs before its turn.
 
 mod common;
 
@@ -40,7 +40,10 @@ fn state(instance: &Instance) -> Vec<ItemState> {
         match instance.event() {
             Event::State { items, .. } => return items,
             // A new worker may hear of what it never asked for.
-            Event::ItemNotStarted { step: Step::Cancelled, .. } => {}
+            Event::ItemNotStarted {
+                step: Step::Cancelled,
+                ..
+            } => {}
             other => panic!("{other:?}"),
         }
     }
@@ -56,36 +59,33 @@ fn cancelled(instance: &Instance, expected: u32) {
 }
 
 #[test]
-fn a_held_item_begins_when_it_is_told_to_and_not_before() {
+fn a_held_item_begins_when_nothing_is_left_of_those_before_it() {
     with_both(|world, alice| {
-        let instance = world.start(&alice.name, &shell(WAITS));
-        instance.order(0, 1);
+        // A process that goes on for a while when its item's main process has ended.
+        let script =
+            "echo in $TESSERA_ITEM; (sleep 0.3; echo late $TESSERA_ITEM) & ".to_owned() + WAITS;
+        let instance = world.start(&alice.name, &shell(&script));
+        instance.order_with(0, 1, 1 << 40, 5_000);
         instance.started();
-        instance.hold(1);
-        // What is not held yet is not known either.
-        instance.tell(&Command::Go {
-            item: 2,
-            attempt: 1,
-        });
-        instance.tell(&Command::Go {
-            item: 1,
-            attempt: 2,
-        });
-        let_end(&instance, 0);
+        instance.order_next(1);
         let_end(&instance, 1);
-        assert_eq!(instance.ended().item, 0);
+        state(&instance);
         assert_eq!(instance.out(1), "");
         let before = std::time::SystemTime::now();
-        instance.tell(&Command::Go {
-            item: 1,
-            attempt: 1,
-        });
+        let_end(&instance, 0);
+        assert_eq!(instance.ended().item, 0);
+        assert_eq!(instance.out(0), "in 0\nin 0\nlate 0\n");
         instance.started();
         let record = instance.ended();
         assert_eq!((record.item, record.kind), (1, EndKind::Exited { code: 0 }));
-        assert_eq!(instance.out(1), "in 1\n");
+        assert!(instance.out(1).starts_with("in 1\n"));
         let began = std::time::UNIX_EPOCH + std::time::Duration::from_millis(record.started_ms + 1);
-        assert!(began >= before, "its time counts from the word");
+        assert!(began >= before, "its time counts from its turn");
+        // Where nothing is before it, its turn is now.
+        let_end(&instance, 2);
+        instance.order_next(2);
+        instance.started();
+        assert_eq!(instance.ended().item, 2);
         tidy(&instance);
         instance.close();
     });
@@ -97,17 +97,13 @@ fn a_held_item_is_given_up_without_a_trace() {
         let instance = world.start(&alice.name, &shell(WAITS));
         instance.order(0, 1);
         let pid = instance.started();
-        instance.hold(1);
+        instance.order_next(1);
         instance.end(1, 1, 30_000);
         cancelled(&instance, 1);
-        instance.tell(&Command::Go {
-            item: 1,
-            attempt: 1,
-        });
         // The same while the instance is stopped.
         instance.tell(&Command::Suspend);
         assert_eq!(instance.event(), Event::Suspended);
-        instance.hold(2);
+        instance.order_next(2);
         instance.end(2, 1, 30_000);
         cancelled(&instance, 2);
         instance.tell(&Command::Resume);
@@ -126,7 +122,7 @@ fn a_new_worker_does_not_inherit_what_was_held() {
         let mut instance = world.start(&alice.name, &shell(WAITS));
         instance.order(0, 1);
         let pid = instance.started();
-        instance.hold(1);
+        instance.order_next(1);
         state(&instance);
         instance.reconnect(world.worker.uid);
         let items = state(&instance);
@@ -153,7 +149,7 @@ fn closing_ends_what_is_held() {
         let instance = world.start(&alice.name, &shell(WAITS));
         instance.order(0, 1);
         instance.started();
-        instance.hold(1);
+        instance.order_next(1);
         instance.close();
         assert_eq!(instance.out(1), "");
     });

@@ -444,10 +444,7 @@ fn a_job_cannot_touch_its_shepherd_or_leave_its_group() {
         "{text}"
     );
     if group.is_some() {
-        assert!(
-            text.contains(&format!("{}/item-0", instance.key)),
-            "{text}"
-        );
+        assert!(text.contains(&format!("{}/item-0", instance.key)), "{text}");
     }
     assert!(alive(victim) && alive(instance.shepherd));
     instance.close();

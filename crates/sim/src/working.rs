@@ -50,7 +50,7 @@ impl World {
         let host = &mut self.hosts[index];
         for (key, shepherd) in &mut host.shepherds {
             if let Some(run) = shepherd.held.take() {
-                self.tally.add("seen: held item given up");
+                self.tally.add("seen: waiting item given up");
                 host.exits.insert((*key, run), host::given_up(wall));
             }
         }
@@ -233,24 +233,14 @@ impl World {
                     self.worker_down(index);
                 }
             }
-            E::RunItem { key, run, .. } if self.makes_files(index, key, run) => {
-                self.run_item(index, key, run)?;
-            }
-            E::HoldItem { key, run, .. } if self.makes_files(index, key, run) => {
-                self.hold_item(index, key, run)?;
-            }
-            E::RunItem { .. } | E::HoldItem { .. } => {}
-            E::ReleaseItem { key, run } => {
-                if !self.is_calm() && self.rng.below(50) == 0 {
-                    self.tally.add("fault: worker crash while releasing");
+            E::RunItem { key, run, next, .. } => {
+                if next && !self.is_calm() && self.rng.below(50) == 0 {
+                    self.tally.add("fault: worker crash while one waits");
+                    self.run_or_wait(index, key, run, next)?;
                     self.worker_down(index);
                     return Ok(());
                 }
-                let shepherd = self.hosts[index].shepherds.get_mut(&key);
-                let held = shepherd.and_then(|s| s.held.take_if(|held| *held == run));
-                if held.is_some() {
-                    self.run_item(index, key, run)?;
-                }
+                self.run_or_wait(index, key, run, next)?;
             }
             E::EndItem {
                 key,
@@ -384,14 +374,24 @@ impl World {
         false
     }
 
-    fn hold_item(&mut self, index: usize, key: LaunchKey, run: Run) -> Result<(), String> {
-        let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
+    fn run_or_wait(
+        &mut self,
+        index: usize,
+        key: LaunchKey,
+        run: Run,
+        next: bool,
+    ) -> Result<(), String> {
+        if !self.makes_files(index, key, run) {
             return Ok(());
+        }
+        let shepherd = self.hosts[index].shepherds.get_mut(&key);
+        let Some(shepherd) = shepherd.filter(|shepherd| next && shepherd.process.is_some()) else {
+            return self.run_item(index, key, run);
         };
         match shepherd.held.replace(run) {
             None => Ok(()),
             Some(other) => Err(format!(
-                "{key} holds item {} and was given {}",
+                "{key} has item {} waiting and was given {}",
                 other.item, run.item
             )),
         }
@@ -446,7 +446,7 @@ impl World {
             return;
         };
         if shepherd.held.take_if(|held| *held == run).is_some() {
-            self.tally.add("seen: held item given up");
+            self.tally.add("seen: waiting item given up");
             let end = host::given_up(self.clock().wall);
             self.hosts[index].exits.insert((key, run), end.clone());
             return self.tell(index, quick, worker::Input::ItemEnded { key, run, end });
@@ -507,22 +507,32 @@ impl World {
         }
     }
 
-    pub(crate) fn process_end(&mut self, index: usize, key: LaunchKey, generation: u64) {
+    pub(crate) fn process_end(
+        &mut self,
+        index: usize,
+        key: LaunchKey,
+        generation: u64,
+    ) -> Result<(), String> {
         let (wall, now) = (self.clock().wall, self.now);
         let host = &mut self.hosts[index];
         let Some(shepherd) = host.shepherds.get_mut(&key).filter(|s| !s.is_suspended) else {
-            return;
+            return Ok(());
         };
         let Some(process) = shepherd.process.take_if(|p| p.generation == generation) else {
-            return;
+            return Ok(());
         };
+        let next = shepherd.held.take();
         let end = host::record(&process, process.end.clone(), wall, now);
         if now < host.spool_full_until {
             self.tally.add("seen: record lost with a full spool");
         } else {
             host.exits.insert((key, process.run), end.clone());
         }
-        let delay = self.rng.between(1, 3);
+        let delay = if next.is_some() {
+            1
+        } else {
+            self.rng.between(1, 3)
+        };
         self.tell(
             index,
             delay,
@@ -532,6 +542,7 @@ impl World {
                 end,
             },
         );
+        next.map_or(Ok(()), |run| self.run_item(index, key, run))
     }
 
     /// Everything of a launch ends now; what ran leaves a record only when its shepherd is there to write it.

@@ -331,7 +331,7 @@ impl World {
                 host,
                 key,
                 generation,
-            } => self.process_end(host, key, generation),
+            } => self.process_end(host, key, generation)?,
             Event::Turn => return self.turn(),
             Event::Tick => self.request(Request {
                 input: Input::Tick,

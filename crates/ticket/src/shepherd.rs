@@ -29,16 +29,9 @@ pub enum Command {
         leftover_grace_ms: u32,
         /// Whether the exit record is made durable before it is told (a host that loses power then still knows it).
         durable: bool,
-        /// Whether everything is done but the last step: the program begins when [`Command::Go`] says so. Other items of the
-        /// instance that come behind it are started after it.
-        held: bool,
-    },
-    /// Let a held item begin. One that is not there, or not held, is left alone.
-    Go {
-        /// The item.
-        item: u32,
-        /// The attempt.
-        attempt: u32,
+        /// Whether it waits: everything is done but the last step, and its program begins when nothing is left of the items
+        /// before it.
+        next: bool,
     },
     /// End an item: TERM, the grace time, then everything of it is killed.
     End {
@@ -130,7 +123,7 @@ impl Command {
                 output_limit,
                 leftover_grace_ms,
                 durable,
-                held,
+                next,
             } => {
                 out.u8(1);
                 out.u32(item);
@@ -138,7 +131,7 @@ impl Command {
                 out.u64(output_limit);
                 out.u32(leftover_grace_ms);
                 out.u8(u8::from(durable));
-                out.u8(u8::from(held));
+                out.u8(u8::from(next));
             }
             Self::End {
                 item,
@@ -156,11 +149,6 @@ impl Command {
             Self::Resume => out.u8(4),
             Self::Close => out.u8(5),
             Self::State => out.u8(6),
-            Self::Go { item, attempt } => {
-                out.u8(7);
-                out.u32(item);
-                out.u32(attempt);
-            }
         }
         out.finish()
     }
@@ -179,7 +167,7 @@ impl Command {
                 output_limit: input.u64("output_limit")?,
                 leftover_grace_ms: input.u32("leftover_grace")?,
                 durable: input.flag("durable")?,
-                held: input.flag("held")?,
+                next: input.flag("next")?,
             },
             2 => Self::End {
                 item: input.u32("item")?,
@@ -192,10 +180,6 @@ impl Command {
             4 => Self::Resume,
             5 => Self::Close,
             6 => Self::State,
-            7 => Self::Go {
-                item: input.u32("item")?,
-                attempt: input.u32("attempt")?,
-            },
             _ => return Err(DecodeError::Invalid { field: "kind" }),
         };
         input.end()?;

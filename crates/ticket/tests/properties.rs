@@ -194,8 +194,7 @@ proptest! {
         }
         let (item, attempt) = (a, b);
         let commands = [
-            Command::Run { item, attempt, output_limit: u64::from(c), leftover_grace_ms: d, durable: true, held: d % 2 == 1 },
-            Command::Go { item, attempt },
+            Command::Run { item, attempt, output_limit: u64::from(c), leftover_grace_ms: d, durable: true, next: d % 2 == 1 },
             Command::End { item, attempt, grace_ms: c, cause: EndCause::TimeLimit },
             Command::Suspend, Command::Resume, Command::Close, Command::State,
         ];

@@ -375,17 +375,10 @@ impl<P: Processes> Daemon<P> {
                 key,
                 run,
                 output_limit,
+                next,
             } => {
-                self.run_item(key, run, output_limit, false);
+                self.run_item(key, run, output_limit, next);
             }
-            Effect::HoldItem {
-                key,
-                run,
-                output_limit,
-            } => {
-                self.run_item(key, run, output_limit, true);
-            }
-            Effect::ReleaseItem { key, run } => self.order(key, Order::Release { run }),
             Effect::EndItem {
                 key,
                 run,
@@ -461,11 +454,11 @@ impl<P: Processes> Daemon<P> {
             recheck: Arc::clone(&self.recheck),
             is_durable: self.is_durable,
             spares: self.output.spares(),
-            current,
+            runs: current.into_iter().collect(),
         }
     }
 
-    fn run_item(&mut self, key: LaunchKey, run: Run, wanted: u64, held: bool) {
+    fn run_item(&mut self, key: LaunchKey, run: Run, wanted: u64, next: bool) {
         let limits = self.limits.get(&key);
         let watch = Command::Watch {
             key,
@@ -479,7 +472,7 @@ impl<P: Processes> Daemon<P> {
         let order = Order::Run {
             run,
             output_limit,
-            held,
+            next,
         };
         self.order(key, order);
     }

@@ -4,6 +4,7 @@
 //! started or taken over by exactly one `Gone`, unless the worker ends before. What a keeper leaves behind then is found
 //! in the spool by the next worker.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
@@ -42,14 +43,12 @@ const MAKE_TRIES: usize = 5;
 /// What a keeper is told.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Run an item, or do all but begin it.
+    /// Run an item, at once or when those before it are over.
     Run {
         run: Run,
         output_limit: u64,
-        held: bool,
+        next: bool,
     },
-    /// Let a held item begin.
-    Release { run: Run },
     /// End an item.
     End {
         run: Run,
@@ -77,8 +76,8 @@ pub(crate) struct Keeper<P> {
     pub(crate) is_durable: bool,
     /// Files that can be had again.
     pub(crate) spares: Spares,
-    /// What runs, as far as is known.
-    pub(crate) current: Option<Run>,
+    /// What runs or is to run next, as far as is known.
+    pub(crate) runs: VecDeque<Run>,
 }
 
 /// What follows on an order or event.
@@ -207,14 +206,10 @@ impl<P: Processes> Keeper<P> {
             Order::Run {
                 run,
                 output_limit,
-                held,
+                next,
             } => {
-                self.run_item(shepherd, run, output_limit, held).await;
+                self.run_item(shepherd, run, output_limit, next).await;
                 Ok(())
-            }
-            Order::Release { run } => {
-                self.current = Some(run);
-                shepherd.release_item(run.item.0, run.attempt.0).await
             }
             Order::End { run, grace, cause } => {
                 shepherd
@@ -240,17 +235,15 @@ impl<P: Processes> Keeper<P> {
         }
     }
 
-    async fn run_item(&mut self, shepherd: &P::Shepherd, run: Run, output_limit: u64, held: bool) {
-        if !held {
-            self.current = Some(run);
-        }
+    async fn run_item(&mut self, shepherd: &P::Shepherd, run: Run, output_limit: u64, next: bool) {
+        self.runs.push_back(run);
         let request = RunItem {
             item: run.item.0,
             attempt: run.attempt.0,
             output_limit,
             leftover_grace: Duration::ZERO,
             durable: self.is_durable,
-            held,
+            next,
         };
         let spare = self.spares.take(self.key);
         let Err(e) = shepherd.run_item(request, spare).await else {
@@ -326,10 +319,7 @@ impl<P: Processes> Keeper<P> {
                     self.prove_gone().await;
                     return self.say_gone().await;
                 }
-                Order::Run { .. }
-                | Order::Release { .. }
-                | Order::End { .. }
-                | Order::SetSuspended(_) => {}
+                Order::Run { .. } | Order::End { .. } | Order::SetSuspended(_) => {}
             }
         }
     }
@@ -348,16 +338,16 @@ impl<P: Processes> Keeper<P> {
 
     /// Nothing is alive; what a shepherd recorded and had no time to say is said first.
     async fn say_gone(&mut self) {
-        if let Some(run) = self.current
-            && let Some(end) = self.record(run)
-        {
-            self.say_ended(run, end).await;
+        for run in std::mem::take(&mut self.runs) {
+            if let Some(end) = self.record(run) {
+                self.say_ended(run, end).await;
+            }
         }
         self.say(Input::Gone(self.key)).await;
     }
 
     async fn say_ended(&mut self, run: Run, end: AttemptEnd) {
-        self.current.take_if(|it| *it == run);
+        self.runs.retain(|it| *it != run);
         self.say(Input::ItemEnded {
             key: self.key,
             run,

@@ -48,12 +48,6 @@ pub(crate) trait ShepherdLink: Send + Sync + 'static {
         spare: Option<Run>,
     ) -> impl Future<Output = Result<(), ChainError>> + Send;
 
-    fn release_item(
-        &self,
-        item: u32,
-        attempt: u32,
-    ) -> impl Future<Output = Result<(), ChainError>> + Send;
-
     fn end_item(
         &self,
         item: u32,
@@ -107,10 +101,6 @@ impl ShepherdLink for Shepherd {
             }
             None => Shepherd::run_item(self, run).await,
         }
-    }
-
-    async fn release_item(&self, item: u32, attempt: u32) -> Result<(), ChainError> {
-        self.control().release_item(item, attempt).await
     }
 
     async fn end_item(

@@ -58,7 +58,7 @@ impl Queued {
 enum Hold {
     /// It knows nothing of it.
     No,
-    /// It holds it ready.
+    /// It has it ready, and begins it when the item before is over.
     Ready,
     /// It was told to give it up; the end of it follows.
     GivenUp,
@@ -179,35 +179,30 @@ impl Launch {
             return;
         }
         let (key, output_limit) = (self.key, self.limits.output_limit);
-        let may_begin = |queued: &&mut Queued| queued.hold != Hold::GivenUp;
+        let order = |run, next| Effect::RunItem {
+            key,
+            run,
+            output_limit,
+            next,
+        };
+        let is_free = |queued: &&mut Queued| queued.hold != Hold::GivenUp;
         if self.current.is_none()
-            && let Some(&mut Queued { run, hold }) = self.queued.front_mut().filter(may_begin)
+            && let Some(&mut Queued { run, hold }) = self.queued.front_mut().filter(is_free)
         {
             self.queued.pop_front();
             let mut current = Current::new(now, run, self.was_suspended);
             current.was_ahead = was_ahead;
             self.current = Some(current);
-            e.push(if hold == Hold::Ready {
-                Effect::ReleaseItem { key, run }
-            } else {
-                Effect::RunItem {
-                    key,
-                    run,
-                    output_limit,
-                }
-            });
+            if hold == Hold::No {
+                e.push(order(run, false));
+            }
         }
         if self.current.is_some()
             && let Some(next) = self.queued.front_mut()
             && next.hold == Hold::No
         {
             next.hold = Hold::Ready;
-            let run = next.run;
-            e.push(Effect::HoldItem {
-                key,
-                run,
-                output_limit,
-            });
+            e.push(order(next.run, true));
         }
     }
 
@@ -228,7 +223,8 @@ impl Launch {
         false
     }
 
-    /// Takes off items that will not run here; what the shepherd holds is given up first, and its end follows.
+    /// Takes off items that will not run here; what the shepherd has is given up first, and its end follows. It may just have
+    /// begun: then it is ended like any other.
     fn drop_queued(&mut self, e: &mut Vec<Effect>, is_it: impl Fn(Run) -> bool) -> Vec<Run> {
         for queued in &mut self.queued {
             if is_it(queued.run) && queued.hold == Hold::Ready {
@@ -236,7 +232,7 @@ impl Launch {
                 e.push(Effect::EndItem {
                     key: self.key,
                     run: queued.run,
-                    grace: Duration::ZERO,
+                    grace: self.limits.grace,
                     limit: None,
                 });
             }

@@ -117,24 +117,10 @@ pub enum Effect {
         run: Run,
         /// Bytes per stream that are kept.
         output_limit: u64,
+        /// Whether it waits, ready, and begins by itself when nothing is left of the item before it.
+        next: bool,
     },
-    /// Ask the shepherd to do all but begin an item, so that it can begin at once when the current one has ended.
-    HoldItem {
-        /// Where.
-        key: LaunchKey,
-        /// What.
-        run: Run,
-        /// Bytes per stream that are kept.
-        output_limit: u64,
-    },
-    /// Let the item begin that the shepherd holds.
-    ReleaseItem {
-        /// Where.
-        key: LaunchKey,
-        /// What.
-        run: Run,
-    },
-    /// Ask the shepherd to end an item, or to give up one that it holds; `ItemEnded` follows.
+    /// Ask the shepherd to end an item, or to give up one that waits; `ItemEnded` follows.
     EndItem {
         /// Where.
         key: LaunchKey,

@@ -319,14 +319,21 @@ fn with_one_ahead() -> Worker {
         }),
     );
     assert!(
-        matches!(effects[..], [Effect::HoldItem { run: NEXT, .. }]),
+        matches!(
+            effects[..],
+            [Effect::RunItem {
+                run: NEXT,
+                next: true,
+                ..
+            }]
+        ),
         "{effects:?}"
     );
     worker
 }
 
 #[test]
-fn an_item_given_ahead_is_held_and_begins_without_a_word_when_the_current_one_has_ended() {
+fn an_item_given_ahead_is_made_ready_and_begins_without_a_word() {
     let mut worker = with_one_ahead();
     assert_eq!(
         worker.launches().next().map(|launch| launch.ahead),
@@ -334,13 +341,7 @@ fn an_item_given_ahead_is_held_and_begins_without_a_word_when_the_current_one_ha
     );
     worker.handle(at(1), Input::Disconnected);
     let effects = worker.handle(at(2), ended(RUN, End::Exit(0)));
-    assert_eq!(
-        effects,
-        [Effect::ReleaseItem {
-            key: KEY,
-            run: NEXT
-        }]
-    );
+    assert_eq!(effects, [], "its shepherd begins it");
     let launch = worker.launches().next().unwrap();
     assert_eq!((launch.current, launch.ahead), (Some(NEXT), Vec::new()));
 }
@@ -363,7 +364,7 @@ fn an_item_taken_back_is_given_up_first_and_told_when_it_is_over() {
     let expected = Effect::EndItem {
         key: KEY,
         run: NEXT,
-        grace: Duration::ZERO,
+        grace: RunLimits::default().grace,
         limit: None,
     };
     assert_eq!(effects, [expected]);
@@ -430,7 +431,7 @@ const THIRD: Run = Run {
 };
 
 #[test]
-fn only_the_first_of_those_given_ahead_is_held() {
+fn only_the_first_of_those_given_ahead_is_made_ready() {
     let mut worker = with_one_ahead();
     let run = said(ToWorker::Run {
         key: KEY,
@@ -445,8 +446,11 @@ fn only_the_first_of_those_given_ahead_is_held() {
         matches!(
             effects[..],
             [
-                Effect::ReleaseItem { run: NEXT, .. },
-                Effect::HoldItem { run: THIRD, .. },
+                Effect::RunItem {
+                    run: THIRD,
+                    next: true,
+                    ..
+                },
                 Effect::Send(_)
             ]
         ),
@@ -455,7 +459,7 @@ fn only_the_first_of_those_given_ahead_is_held() {
 }
 
 #[test]
-fn the_next_is_held_when_the_first_was_taken_back() {
+fn what_follows_waits_until_the_first_is_given_up() {
     let mut worker = with_one_ahead();
     let run = said(ToWorker::Run {
         key: KEY,
@@ -471,7 +475,14 @@ fn the_next_is_held_when_the_first_was_taken_back() {
     );
     let effects = worker.handle(at(2), ended(NEXT, End::Asked));
     assert!(
-        matches!(effects[0], Effect::RunItem { run: THIRD, .. }),
+        matches!(
+            effects[0],
+            Effect::RunItem {
+                run: THIRD,
+                next: false,
+                ..
+            }
+        ),
         "{effects:?}"
     );
 }

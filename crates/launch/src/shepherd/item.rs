@@ -36,7 +36,7 @@ pub(super) enum Begun {
 pub(super) enum Hold {
     /// As soon as all else is done.
     Free,
-    /// When the worker says so.
+    /// When the items before it are over.
     Waits,
     /// Never.
     GivenUp,
@@ -112,8 +112,8 @@ pub(super) struct Wish {
     pub(super) limit: u64,
     pub(super) leftover_grace: Duration,
     pub(super) durable: bool,
-    /// Do all but begin.
-    pub(super) held: bool,
+    /// Do all but begin, until the items before it are over.
+    pub(super) next: bool,
 }
 
 impl Item {
@@ -128,7 +128,7 @@ impl Item {
                 pid: 0,
             },
             begun: Begun::Ordered,
-            hold: if wish.held { Hold::Waits } else { Hold::Free },
+            hold: if wish.next { Hold::Waits } else { Hold::Free },
             ends: Some([out_end, err_end]),
             ended: None,
             ended_at: None,

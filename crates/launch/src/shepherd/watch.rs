@@ -235,7 +235,7 @@ impl Watch {
                 output_limit,
                 leftover_grace_ms,
                 durable,
-                held,
+                next,
             } => {
                 let wish = Wish {
                     item,
@@ -243,11 +243,10 @@ impl Watch {
                     limit: output_limit,
                     leftover_grace: Duration::from_millis(leftover_grace_ms.into()),
                     durable,
-                    held,
+                    next,
                 };
                 self.run(&wish, fds);
             }
-            Command::Go { item, attempt } => self.release(item, attempt),
             Command::End {
                 item,
                 attempt,
@@ -296,7 +295,7 @@ impl Watch {
         match result {
             Ok(item) => {
                 // Two that can't be told apart are not there at once, so this one waits without a process.
-                let begins = !wish.held || self.containment.tells_apart();
+                let begins = !wish.next || self.containment.tells_apart();
                 self.items.push(item);
                 if begins {
                     self.order(wish.item, wish.attempt);
@@ -348,13 +347,17 @@ impl Watch {
         }
     }
 
-    /// Lets a held item begin; one whose child is not there yet begins when it is.
-    fn release(&mut self, item: u32, attempt: u32) {
-        let is_it = |it: &&mut Item| it.is(item, attempt) && it.hold == Hold::Waits;
-        let Some(it) = self.items.iter_mut().find(is_it) else {
+    /// Lets the next item begin when nothing is left of those before it; one whose child is not there yet begins when it
+    /// is.
+    fn begin_next(&mut self) {
+        if self.items.iter().any(|it| it.hold != Hold::Waits) {
+            return;
+        }
+        let Some(it) = self.items.first_mut() else {
             return;
         };
         it.release();
+        let Member { item, attempt, .. } = it.who;
         if it.ends.is_some() {
             self.order(item, attempt);
         } else if it.begun == Begun::Contained {
@@ -593,12 +596,13 @@ impl Watch {
         let mut i = 0;
         while i < self.items.len() {
             if self.is_item_over(i, now) {
-                let item = self.items.swap_remove(i);
+                let item = self.items.remove(i);
                 self.finish(item);
             } else {
                 i += 1;
             }
         }
+        self.begin_next();
         let is_alone = self.worker.is_none() && self.items.is_empty();
         self.alone_since = if is_alone {
             self.alone_since.or(Some(now))

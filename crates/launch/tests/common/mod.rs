@@ -602,8 +602,8 @@ impl Instance {
         self.send_order(item, attempt, output_limit, leftover_grace_ms, false);
     }
 
-    /// Gives the order to do all but begin the first attempt of an item.
-    pub fn hold(&self, item: u32) {
+    /// Gives the order to run the first attempt of an item when those before it are over.
+    pub fn order_next(&self, item: u32) {
         self.send_order(item, 1, 1 << 40, 0, true);
     }
 
@@ -613,7 +613,7 @@ impl Instance {
         attempt: u32,
         output_limit: u64,
         leftover_grace_ms: u32,
-        held: bool,
+        next: bool,
     ) {
         let files = ["out", "err", "idx", "exit"].map(|ending| {
             let path = self.dir.join(format!("{item}.{attempt}.{ending}"));
@@ -631,7 +631,7 @@ impl Instance {
             output_limit,
             leftover_grace_ms,
             durable: false,
-            held,
+            next,
         };
         self.link.send(&command.encode(), &fds);
     }

@@ -310,10 +310,7 @@ impl World {
                 let launch = self.engine.launch(order.key);
                 let [current, ahead] =
                     launch.map_or([None; 2], |it| [it.current, it.ahead.back().copied()]);
-                let run = ahead
-                    .filter(|_| how > 200)
-                    .or(current)
-                    .unwrap_or(order.run);
+                let run = ahead.filter(|_| how > 200).or(current).unwrap_or(order.run);
                 self.said(
                     host,
                     Report::ItemEnded {

@@ -33,8 +33,8 @@ pub struct RunItem {
     /// It reaches the disk through the page cache anyway; only a host that loses power can forget it, and then the item
     /// counts as lost with its host and is run again.
     pub durable: bool,
-    /// Whether the program waits for [`ShepherdControl::release_item`].
-    pub held: bool,
+    /// Whether the program waits until nothing is left of the items before it.
+    pub next: bool,
 }
 
 /// What a shepherd has.
@@ -183,20 +183,12 @@ impl ShepherdControl {
             output_limit: run.output_limit,
             leftover_grace_ms: millis(run.leftover_grace),
             durable: run.durable,
-            held: run.held,
+            next: run.next,
         };
         self.link
             .send(&command.encode(), &fds)
             .await
             .map_err(ChainError::io("telling the shepherd to run an item"))
-    }
-
-    /// Lets a held item begin; one that is not there is left alone.
-    ///
-    /// # Errors
-    /// When the connection is lost.
-    pub async fn release_item(&self, item: u32, attempt: u32) -> Result<(), ChainError> {
-        self.tell(Command::Go { item, attempt }).await
     }
 
     /// Ends an item: TERM to its process group, after `grace` everything of it is killed.

@@ -188,7 +188,7 @@ fn item(item: u32) -> RunItem {
         output_limit: 1 << 20,
         leftover_grace: Duration::ZERO,
         durable: true,
-        held: false,
+        next: false,
     }
 }
 

@@ -190,6 +190,9 @@ impl State {
         if let Some(connection) = &shepherd.connection {
             let _ = connection.send(ShepherdEvent::ItemEnded(record));
         }
+        if let Some(next) = self.shepherds.get_mut(&key).and_then(|it| it.held.take()) {
+            self.begin(key, next);
+        }
     }
 }
 
@@ -328,20 +331,10 @@ impl ShepherdLink for FakeLink {
             }
         }
         let it = run_of(run.item, run.attempt);
-        if run.held {
+        if run.next && shepherd.current.is_some() {
             shepherd.held = Some(it);
         } else {
             state.begin(self.key, it);
-        }
-        Ok(())
-    }
-
-    async fn release_item(&self, item: u32, attempt: u32) -> Result<(), ChainError> {
-        let mut state = self.host.lock();
-        let shepherd = state.shepherds.get_mut(&self.key).ok_or_else(broken)?;
-        let run = run_of(item, attempt);
-        if shepherd.held.take_if(|it| *it == run).is_some() {
-            state.begin(self.key, run);
         }
         Ok(())
     }
