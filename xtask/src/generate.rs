@@ -6,7 +6,7 @@ use crate::tree::{Tree, cargo};
 use anyhow::{Context, Result, bail};
 use std::fmt::Debug;
 use tessera_model::action::{Action, Refused, Rule};
-use tessera_model::state::{InstanceWord, ItemStatus};
+use tessera_model::state::{WorkStatus, ItemStatus};
 
 const STATES: &str = "docs/states.md";
 
@@ -90,7 +90,7 @@ fn states_text() -> String {
     text += &table(&ItemStatus::ALL, |state| state.word(), cell, &mut reasons);
     text += "\n## Instances\n\n";
     let cell = |action: Action, state| rule(action.on_instance(state));
-    text += &table(&InstanceWord::ALL, |state| state.word(), cell, &mut reasons);
+    text += &table(&WorkStatus::ALL, |state| state.word(), cell, &mut reasons);
     text += "\nAn action on a job is the action on all its instances and items that allow it; when none does, it is refused.\n\
              Retry and requeue of a job take what failed or was killed, and only when there is nothing of that, all. Of what\n\
              only a whole job has, modify, top and bottom are allowed in every state; remove wants a job that has ended and\n\

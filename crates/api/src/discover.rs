@@ -9,7 +9,7 @@ mod farms;
 pub use farms::{BadFarms, Farm, Farms};
 
 use crate::client::{Client, Fingerprint};
-use crate::exit::ExitCode;
+use crate::exit::Exit;
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -162,10 +162,10 @@ impl NotFound {
 
     /// Answers the exit code of a command that ends with it.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+    pub fn exit_code(&self) -> Exit {
         match self {
-            Self::Nowhere(_) => ExitCode::Unreachable,
-            Self::Bad { .. } | Self::Farms(_) => ExitCode::Usage,
+            Self::Nowhere(_) => Exit::Unreachable,
+            Self::Bad { .. } | Self::Farms(_) => Exit::Usage,
         }
     }
 }

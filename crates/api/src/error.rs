@@ -1,6 +1,6 @@
 //! What an error is answered with.
 
-use crate::exit::ExitCode;
+use crate::exit::Exit;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tessera_spec::FieldError;
@@ -125,18 +125,18 @@ impl ErrorCode {
 
     /// Answers the exit code of a command that ends with it.
     #[must_use]
-    pub fn exit_code(self) -> ExitCode {
+    pub fn exit_code(self) -> Exit {
         match self {
-            Self::BadRequest | Self::Invalid | Self::TooLarge => ExitCode::Usage,
-            Self::Unauthenticated | Self::Forbidden => ExitCode::Denied,
-            Self::NotFound => ExitCode::NotFound,
-            Self::WrongState => ExitCode::WrongState,
-            Self::Unavailable => ExitCode::Unreachable,
+            Self::BadRequest | Self::Invalid | Self::TooLarge => Exit::Usage,
+            Self::Unauthenticated | Self::Forbidden => Exit::Denied,
+            Self::NotFound => Exit::NotFound,
+            Self::WrongState => Exit::State,
+            Self::Unavailable => Exit::Unreachable,
             Self::KeyReused
             | Self::MethodNotAllowed
             | Self::Busy
             | Self::Internal
-            | Self::Unknown => ExitCode::Failed,
+            | Self::Unknown => Exit::Failed,
         }
     }
 }

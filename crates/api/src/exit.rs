@@ -1,55 +1,108 @@
-//! The exit codes of every command, in one place.
+//! How a command ends: the exit codes, all of them.
 
-/// How a command ends.
+use std::process::ExitCode;
+
+/// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum ExitCode {
+pub enum Exit {
     /// Done.
     Done = 0,
     /// The action failed.
     Failed = 1,
-    /// The command line or the request is wrong.
+    /// The command line, or a field of what was sent, is wrong.
     Usage = 2,
-    /// The supervisor can't be reached.
+    /// The supervisor could not be reached.
     Unreachable = 3,
-    /// The caller may not.
+    /// Not allowed.
     Denied = 4,
-    /// What it is about does not exist.
+    /// There is no such job, item, host or token.
     NotFound = 5,
-    /// It can't be done in the state that the thing is in.
-    WrongState = 6,
-    /// `wait`: the job failed.
+    /// It is not in a state in which that can be done.
+    State = 6,
+    /// The job that was waited for failed.
     JobFailed = 10,
-    /// `wait`: the job was killed.
+    /// The job that was waited for was killed.
     JobKilled = 11,
-    /// `wait`: the time was over.
+    /// The time given for waiting is over.
     TimedOut = 12,
+    /// Ended by Ctrl-C.
+    Interrupted = 130,
 }
 
-impl ExitCode {
-    /// Every exit code, in order.
-    pub const ALL: [Self; 10] = [
+impl Exit {
+    /// Every code, in order.
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
         Self::Unreachable,
         Self::Denied,
         Self::NotFound,
-        Self::WrongState,
+        Self::State,
         Self::JobFailed,
         Self::JobKilled,
         Self::TimedOut,
+        Self::Interrupted,
     ];
 
     /// Answers the number that the process ends with.
     #[must_use]
-    pub fn number(self) -> u8 {
+    pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// Answers the word for an error that ends so; where the API has one it is the same.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "forbidden",
+            Self::NotFound => "not_found",
+            Self::State => "wrong_state",
+            Self::JobFailed => "job_failed",
+            Self::JobKilled => "job_killed",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Answers what it means, for `--help`.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "the action failed",
+            Self::Usage => "wrong usage, or a field that is wrong",
+            Self::Unreachable => "the supervisor could not be reached",
+            Self::Denied => "not allowed",
+            Self::NotFound => "no such job, item, host or token",
+            Self::State => "not possible in this state",
+            Self::JobFailed => "waited for: the job failed",
+            Self::JobKilled => "waited for: the job was killed",
+            Self::TimedOut => "waited for: the time is over",
+            Self::Interrupted => "ended by Ctrl-C",
+        }
     }
 }
 
-impl From<ExitCode> for std::process::ExitCode {
-    fn from(code: ExitCode) -> Self {
-        Self::from(code.number())
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_listed() {
+        let mut codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
+        codes.dedup();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 130]);
     }
 }

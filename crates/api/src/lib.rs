@@ -19,7 +19,7 @@ pub mod types;
 
 pub use client::{Client, ClientError};
 pub use error::{ApiError, ErrorCode, FieldProblem};
-pub use exit::ExitCode;
+pub use exit::Exit;
 
 /// Where all paths of this version begin.
 pub const PREFIX: &str = "/api/v1";

@@ -1,6 +1,6 @@
 //! How a command fails: what, why, and what the reader can do; and how that is printed.
 
-use crate::exit::Exit;
+use crate::Exit;
 use crate::out::{Look, Tone, text};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -137,7 +137,7 @@ fn field_line(problem: &FieldProblem) -> String {
 
 impl From<ApiError> for CliError {
     fn from(error: ApiError) -> Self {
-        let mut made = Self::new(Exit::from(error.code.exit_code()), error.message);
+        let mut made = Self::new(error.code.exit_code(), error.message);
         made.code = Some(error.code);
         made.fields = error.fields;
         made.hints.extend(error.hint);
@@ -157,7 +157,7 @@ impl From<ClientError> for CliError {
         match error {
             ClientError::Api(error) => error.into(),
             other @ (ClientError::Unreachable { .. } | ClientError::Protocol { .. }) => {
-                let made = Self::new(Exit::from(other.exit_code()), other.to_string());
+                let made = Self::new(other.exit_code(), other.to_string());
                 match other.hint() {
                     Some(hint) => made.hint(hint),
                     None => made,

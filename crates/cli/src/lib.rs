@@ -10,7 +10,6 @@ pub mod daemon;
 mod demo;
 mod doctor;
 pub mod error;
-pub mod exit;
 mod local;
 pub mod out;
 pub mod picture;
@@ -18,8 +17,8 @@ mod run;
 pub mod show;
 
 pub use error::CliError;
-pub use exit::Exit;
 pub use run::Outcome;
+pub use tessera_api::Exit;
 
 use args::Cli;
 use clap::FromArgMatches as _;

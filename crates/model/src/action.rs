@@ -4,7 +4,7 @@
 //! items, except for those that only a job has ([`Action::job_only`]). Every pair is defined: allowed with what it
 //! leads to, or refused with the reason. `docs/states.md` is printed from it.
 
-use crate::state::{InstanceWord, ItemStatus};
+use crate::state::{ItemStatus, WorkStatus};
 use std::fmt;
 use std::str::FromStr;
 
@@ -185,8 +185,8 @@ impl Action {
     ///
     /// # Errors
     /// Why it is refused.
-    pub fn on_instance(self, state: InstanceWord) -> Result<Rule<InstanceWord>, Refused> {
-        use InstanceWord as S;
+    pub fn on_instance(self, state: WorkStatus) -> Result<Rule<WorkStatus>, Refused> {
+        use WorkStatus as S;
         let word = state.word();
         let active = matches!(state, S::Running | S::Suspended);
         let become_or_end = |next| {
@@ -279,7 +279,7 @@ mod tests {
             for state in ItemStatus::ALL {
                 text += &format!("item {action} {state}: {}\n", cell(action.on_item(state)));
             }
-            for state in InstanceWord::ALL {
+            for state in WorkStatus::ALL {
                 text += &format!(
                     "instance {action} {}: {}\n",
                     state.word(),
@@ -310,7 +310,7 @@ mod tests {
         }
         assert_eq!(
             found.lines().count(),
-            Action::ALL.len() * (ItemStatus::ALL.len() + InstanceWord::ALL.len())
+            Action::ALL.len() * (ItemStatus::ALL.len() + WorkStatus::ALL.len())
         );
         assert_eq!(found.lines().count(), expected.lines().count());
     }

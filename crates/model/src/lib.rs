@@ -22,5 +22,5 @@ pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobKind, JobSpec, Principal, Proof};
 pub use name::{HostName, UserName};
-pub use state::{End, InstanceStatus, ItemStatus, JobStatus, Outcome};
+pub use state::{End, InstanceStatus, ItemStatus, Outcome, WorkStatus};
 pub use time::Timestamp;

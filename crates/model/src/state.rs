@@ -119,72 +119,20 @@ pub enum InstanceStatus {
     Killed,
 }
 
-/// The state of an instance without its details; what tables and lists show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "see InstanceStatus")]
-pub enum InstanceWord {
-    Pending,
-    Blocked,
-    Waiting,
-    Badlogin,
-    Running,
-    Suspended,
-    Complete,
-    Failed,
-    Killed,
-}
-
-impl InstanceWord {
-    /// Every state.
-    pub const ALL: [Self; 9] = [
-        Self::Pending,
-        Self::Blocked,
-        Self::Waiting,
-        Self::Badlogin,
-        Self::Running,
-        Self::Suspended,
-        Self::Complete,
-        Self::Failed,
-        Self::Killed,
-    ];
-
-    /// Answers the word for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Blocked => "blocked",
-            Self::Waiting => "waiting",
-            Self::Badlogin => "badlogin",
-            Self::Running => "running",
-            Self::Suspended => "suspended",
-            Self::Complete => "complete",
-            Self::Failed => "failed",
-            Self::Killed => "killed",
-        }
-    }
-
-    /// Says whether nothing more will happen to it by itself.
-    #[must_use]
-    pub fn is_ended(self) -> bool {
-        matches!(self, Self::Complete | Self::Failed | Self::Killed)
-    }
-}
-
 impl InstanceStatus {
     /// Answers the state without its details.
     #[must_use]
-    pub fn kind(&self) -> InstanceWord {
+    pub fn kind(&self) -> WorkStatus {
         match self {
-            Self::Pending => InstanceWord::Pending,
-            Self::Blocked => InstanceWord::Blocked,
-            Self::Waiting { .. } => InstanceWord::Waiting,
-            Self::Badlogin(_) => InstanceWord::Badlogin,
-            Self::Running { .. } => InstanceWord::Running,
-            Self::Suspended { .. } => InstanceWord::Suspended,
-            Self::Complete => InstanceWord::Complete,
-            Self::Failed => InstanceWord::Failed,
-            Self::Killed => InstanceWord::Killed,
+            Self::Pending => WorkStatus::Pending,
+            Self::Blocked => WorkStatus::Blocked,
+            Self::Waiting { .. } => WorkStatus::Waiting,
+            Self::Badlogin(_) => WorkStatus::Badlogin,
+            Self::Running { .. } => WorkStatus::Running,
+            Self::Suspended { .. } => WorkStatus::Suspended,
+            Self::Complete => WorkStatus::Complete,
+            Self::Failed => WorkStatus::Failed,
+            Self::Killed => WorkStatus::Killed,
         }
     }
 
@@ -204,10 +152,11 @@ impl InstanceStatus {
     }
 }
 
-/// The state of a job: derived from its instances and items, never stored as a truth of its own.
+/// The state of a job, or of an instance without its details; what tables and lists show. A job's is derived from its
+/// instances and items, never stored as a truth of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the field's words, see docs/glossary.md")]
-pub enum JobStatus {
+pub enum WorkStatus {
     Pending,
     Blocked,
     Waiting,
@@ -219,7 +168,7 @@ pub enum JobStatus {
     Killed,
 }
 
-impl JobStatus {
+impl WorkStatus {
     /// Every state.
     pub const ALL: [Self; 9] = [
         Self::Pending,
@@ -233,7 +182,7 @@ impl JobStatus {
         Self::Killed,
     ];
 
-    /// Says whether nothing more will happen to the job by itself.
+    /// Says whether nothing more will happen to it by itself.
     #[must_use]
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Complete | Self::Failed | Self::Killed)
@@ -256,7 +205,7 @@ impl JobStatus {
     }
 }
 
-impl fmt::Display for JobStatus {
+impl fmt::Display for WorkStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
     }

@@ -5,7 +5,7 @@ use crate::world::Request;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, Submission, Target};
-use tessera_model::state::InstanceWord;
+use tessera_model::state::WorkStatus;
 use tessera_model::{
     Action, Agenda, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobKind, JobSpec, Order,
     Principal, Proof, Split, UserName,
@@ -303,10 +303,10 @@ fn let_go(engine: &Engine) -> Vec<Request> {
     }
     for job in engine.jobs().filter(|job| !job.status().is_ended()) {
         let items = job.items();
-        if items.count(ItemStatus::Blocked) > 0 || job.instances_in(InstanceWord::Blocked) > 0 {
+        if items.count(ItemStatus::Blocked) > 0 || job.instances_in(WorkStatus::Blocked) > 0 {
             requests.push(act(Action::Unblock, Target::Job(job.id)));
         }
-        if items.count(ItemStatus::Suspended) > 0 || job.instances_in(InstanceWord::Suspended) > 0 {
+        if items.count(ItemStatus::Suspended) > 0 || job.instances_in(WorkStatus::Suspended) > 0 {
             requests.push(act(Action::Resume, Target::Job(job.id)));
         }
     }

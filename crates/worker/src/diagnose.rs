@@ -225,7 +225,7 @@ fn certificate_problem(dir: &Path) -> Option<Problem> {
 
 /// What a host must be told that has no certificate.
 pub(crate) const NOT_JOINED: &str = "this host has not joined a farm; run `tessera join` with a string from \
-     `tessera host invite`";
+     `tessera join-string`";
 
 #[cfg(test)]
 mod tests {

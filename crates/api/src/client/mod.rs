@@ -18,7 +18,7 @@ pub use log::{LogFollower, LogPart};
 pub use tls::{BadFingerprint, Fingerprint};
 
 use crate::error::ApiError;
-use crate::exit::ExitCode;
+use crate::exit::Exit;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,11 +79,11 @@ pub enum ClientError {
 impl ClientError {
     /// Answers the exit code of a command that ends with it.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+    pub fn exit_code(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } => ExitCode::Unreachable,
+            Self::Unreachable { .. } => Exit::Unreachable,
             Self::Api(error) => error.code.exit_code(),
-            Self::Protocol { .. } => ExitCode::Failed,
+            Self::Protocol { .. } => Exit::Failed,
         }
     }
 

@@ -127,7 +127,7 @@ fn what_was_looked_at_is_listed() {
         &[("x", farm("a", "a:1")), ("y", farm("b", "b:1"))],
     );
     let error = find(None, &around).expect_err("nothing there");
-    assert_eq!(error.exit_code(), ExitCode::Unreachable);
+    assert_eq!(error.exit_code(), Exit::Unreachable);
     let text = error.to_string();
     for part in [
         "--supervisor: not set",

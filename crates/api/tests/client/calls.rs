@@ -250,7 +250,7 @@ async fn only_what_changes_nothing_is_sent_twice() {
         5
     );
     let error = client.lock_host("a").await.expect_err("not sent again");
-    assert_eq!(error.exit_code(), tessera_api::ExitCode::Unreachable);
+    assert_eq!(error.exit_code(), tessera_api::Exit::Unreachable);
     let seen: Vec<_> = server
         .seen()
         .into_iter()

@@ -4,7 +4,7 @@ use crate::server::{Script, Server, nowhere, short};
 use std::time::Duration;
 use tessera_api::client::{ANSWER_BYTES_MAX, TimeLimits};
 use tessera_api::types::SubmitRequest;
-use tessera_api::{ApiError, Client, ClientError, ErrorCode, ExitCode};
+use tessera_api::{ApiError, Client, ClientError, ErrorCode, Exit};
 use tessera_spec::FieldError;
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_refusal_arrives_whole() {
         .submit(&SubmitRequest::default(), false)
         .await
         .expect_err("a refusal");
-    assert_eq!(found.exit_code(), ExitCode::Usage);
+    assert_eq!(found.exit_code(), Exit::Usage);
     let ClientError::Api(found) = found else {
         panic!("{found}")
     };
@@ -43,16 +43,16 @@ async fn each_code_has_its_status_and_exit_code() {
         assert!(matches!(error, ClientError::Api(error) if error.code == code));
     }
     let exits = [
-        (ErrorCode::Forbidden, ExitCode::Denied, 4),
-        (ErrorCode::Unauthenticated, ExitCode::Denied, 4),
-        (ErrorCode::NotFound, ExitCode::NotFound, 5),
-        (ErrorCode::WrongState, ExitCode::WrongState, 6),
-        (ErrorCode::Invalid, ExitCode::Usage, 2),
-        (ErrorCode::Unavailable, ExitCode::Unreachable, 3),
-        (ErrorCode::Internal, ExitCode::Failed, 1),
+        (ErrorCode::Forbidden, Exit::Denied, 4),
+        (ErrorCode::Unauthenticated, Exit::Denied, 4),
+        (ErrorCode::NotFound, Exit::NotFound, 5),
+        (ErrorCode::WrongState, Exit::State, 6),
+        (ErrorCode::Invalid, Exit::Usage, 2),
+        (ErrorCode::Unavailable, Exit::Unreachable, 3),
+        (ErrorCode::Internal, Exit::Failed, 1),
     ];
     for (code, exit, number) in exits {
-        assert_eq!((code.exit_code(), exit.number()), (exit, number));
+        assert_eq!((code.exit_code(), exit.code()), (exit, number));
     }
 }
 
@@ -60,7 +60,7 @@ async fn each_code_has_its_status_and_exit_code() {
 async fn a_refusal_in_foreign_words_is_understood_by_its_status() {
     let server = Server::http(|_| (502, "<html>\u{1b}[31mBad Gateway".to_owned()));
     let error = server.client().info().await.expect_err("a proxy's answer");
-    assert_eq!(error.exit_code(), ExitCode::Unreachable);
+    assert_eq!(error.exit_code(), Exit::Unreachable);
     let text = error.to_string();
     assert!(
         text.contains("502") && text.contains("Bad Gateway") && !text.contains('\u{1b}'),
@@ -82,7 +82,7 @@ async fn nobody_there_is_unreachable_and_says_where() {
         .info()
         .await
         .expect_err("nobody is there");
-    assert_eq!(error.exit_code(), ExitCode::Unreachable);
+    assert_eq!(error.exit_code(), Exit::Unreachable);
     assert!(
         error
             .to_string()
@@ -119,7 +119,7 @@ async fn a_cut_answer_is_no_answer() {
     let client = server.client();
     for what in ["cut", "no status"] {
         let error = client.info().await.expect_err(what);
-        assert_eq!(error.exit_code(), ExitCode::Unreachable, "{what}: {error}");
+        assert_eq!(error.exit_code(), Exit::Unreachable, "{what}: {error}");
     }
 }
 

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::{Arc, Mutex};
 use tessera_api::client::Fingerprint;
 use tessera_api::types::Health;
-use tessera_api::{Client, ClientError, ExitCode};
+use tessera_api::{Client, ClientError, Exit};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -104,7 +104,7 @@ fn name() -> String {
 
 fn refused(result: Result<Health, ClientError>) -> String {
     let error = result.expect_err("no trust");
-    assert_eq!(error.exit_code(), ExitCode::Unreachable, "{error}");
+    assert_eq!(error.exit_code(), Exit::Unreachable, "{error}");
     error.to_string()
 }
 

@@ -7,10 +7,10 @@ mod figures;
 mod floor;
 mod memory;
 
+use crate::Exit;
 use crate::args::{BenchCommand, BenchLocalArgs};
 use crate::demo::account::{self, FrameAccount, Wanted};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::local::farm::{Farm, FarmOptions};
 use crate::local::{is_root, programs};
 use crate::run::{Context, Watch, items};

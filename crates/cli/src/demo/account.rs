@@ -1,7 +1,7 @@
 //! Who the frames of the demo run as, and what is done as them.
 
+use crate::Exit;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::local::farm::private_folder;
 use crate::local::is_root;
 use nix::unistd::{User, geteuid};

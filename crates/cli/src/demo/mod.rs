@@ -11,9 +11,9 @@ mod progress;
 mod renderer;
 mod show;
 
+use crate::Exit;
 use crate::args::{DemoArgs, FolderCommand};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::local::farm::{Farm, FarmOptions};
 use crate::local::{is_root, missing_accounts, programs};
 use crate::out::{Tone, text, time};

@@ -4,9 +4,9 @@ mod farm;
 mod host;
 mod identity;
 
+use crate::Exit;
 use crate::args::{DoctorArgs, DoctorCommand};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::local;
 use crate::out::{Look, Tone, text};
 use crate::run::Context;

@@ -5,8 +5,8 @@
 
 use super::processes::{self, Daemon};
 use super::{is_root, programs, socket_below};
+use crate::Exit;
 use crate::error::CliError;
-use crate::exit::Exit;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};

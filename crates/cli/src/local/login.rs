@@ -1,8 +1,8 @@
 //! `tessera login`: remembers a farm elsewhere, its fingerprint and a token.
 
+use crate::Exit;
 use crate::args::LoginArgs;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::out::text;
 use crate::run::{Context, surroundings};
 use std::io::{BufRead as _, IsTerminal as _};

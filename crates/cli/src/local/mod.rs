@@ -12,10 +12,10 @@ pub(crate) use login::login;
 pub(crate) use uninstall::{missing_accounts, uninstall};
 pub(crate) use up::up;
 
+use crate::Exit;
 use crate::args::{JoinArgs, RenderArgs, SheetArgs, Shell, SupervisorArgs, WorkerArgs};
 use crate::daemon::{JoinBy, JoinOptions, SupervisorOptions, WorkerMode, WorkerOptions};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::picture::{self, Camera, PictureError};
 use crate::run::Context;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,9 @@
 
 use super::group::{self, ADMIN_GROUP, Fate};
 use super::{is_root, processes};
+use crate::Exit;
 use crate::args::UninstallArgs;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::run::Context;
 use serde::Serialize;
 use std::path::Path;

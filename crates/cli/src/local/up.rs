@@ -2,9 +2,9 @@
 
 use super::farm::{Farm, FarmOptions};
 use super::{default_state, group, is_root, programs};
+use crate::Exit;
 use crate::args::UpArgs;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::out::{Tone, time};
 use crate::run::{Context, surroundings};
 use std::os::unix::process::CommandExt as _;

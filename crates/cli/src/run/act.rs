@@ -1,9 +1,9 @@
 //! Verbs on jobs, instances and frames.
 
 use super::Context;
+use crate::Exit;
 use crate::args::{ActionArgs, Command, ModifyArgs};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::show;
 use tessera_api::TARGETS_MAX;
 use tessera_api::types::{

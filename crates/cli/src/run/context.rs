@@ -2,7 +2,6 @@
 
 use crate::args::Global;
 use crate::error::{CliError, output};
-use crate::exit::Exit;
 use crate::local;
 use crate::out::{Look, Tone, text};
 use serde::Serialize;
@@ -134,7 +133,7 @@ pub(crate) fn surroundings() -> Surroundings {
 }
 
 fn not_found(error: &NotFound) -> CliError {
-    let exit = Exit::from(error.exit_code());
+    let exit = error.exit_code();
     let made = match error {
         NotFound::Nowhere(tried) => {
             let mut made = CliError::new(exit, "no farm found");

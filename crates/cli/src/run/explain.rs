@@ -1,8 +1,8 @@
 //! `tessera config explain HOST`: what the supervisor knows of another host's configuration.
 
 use super::Context;
+use crate::Exit;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::out::{Look, time};
 use crate::show;
 use serde::Serialize;

@@ -1,11 +1,11 @@
 //! Commands about hosts, tokens and the farm.
 
 use super::Context;
+use crate::Exit;
 use crate::args::{
     CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, TokenCommand,
 };
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::out::{Tone, text};
 use crate::show;
 use serde::Serialize;

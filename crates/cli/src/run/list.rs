@@ -1,9 +1,9 @@
 //! Commands that show jobs.
 
 use super::Context;
+use crate::Exit;
 use crate::args::{FramesArgs, HistArgs, JobArgs, JobsArgs, WhyArgs};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::show;
 use std::collections::VecDeque;
 use tessera_api::query::{HistoryQuery, ItemsQuery, JobsQuery};

@@ -1,9 +1,9 @@
 //! What a frame prints: raw where it is piped, harmless where it is a terminal.
 
 use super::{Context, list};
+use crate::Exit;
 use crate::args::{LogArgs, Stream};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::out::text::LogFilter;
 use serde::Serialize;
 use std::time::Duration;

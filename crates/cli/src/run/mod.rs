@@ -13,10 +13,10 @@ pub(crate) use context::{Context, printed, surroundings};
 pub(crate) use list::items;
 pub(crate) use watch::{Ended, Watch};
 
+use crate::Exit;
 use crate::args::{Command, ConfigCommand};
 use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, SupervisorOptions, WorkerOptions};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::local;
 
 /// What is left to do when the command line has been dealt with.

@@ -1,9 +1,9 @@
 //! Submitting.
 
 use super::{Context, act::split, watch};
+use crate::Exit;
 use crate::args::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::out::time;
 use std::collections::BTreeMap;
 use tessera_api::types::{Quantity, SubmitReply, SubmitRequest};

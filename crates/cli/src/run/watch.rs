@@ -1,9 +1,9 @@
 //! Waiting for jobs: a progress bar on a terminal, plain lines elsewhere.
 
 use super::Context;
+use crate::Exit;
 use crate::args::WaitArgs;
 use crate::error::CliError;
-use crate::exit::Exit;
 use crate::out::{Look, Tone, now_ms, text, time};
 use crate::show;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use super::{About, Engine, Turn};
 use std::time::Duration;
 use tessera_model::action::{Refused, Rule};
 use tessera_model::msg::{LaunchKey, Run, ToWorker};
-use tessera_model::state::InstanceWord;
+use tessera_model::state::WorkStatus;
 use tessera_model::{
     Action, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, Principal, UserName,
 };
@@ -636,10 +636,10 @@ impl Engine {
             return;
         };
         match instance.status.kind() {
-            InstanceWord::Running => {
+            WorkStatus::Running => {
                 _ = self.apply_to_instance(t, id, no, Action::Retire, Current::PutBack);
             }
-            InstanceWord::Suspended => {
+            WorkStatus::Suspended => {
                 if let Some(launch) = instance.status.launch() {
                     let key = LaunchKey {
                         job: id,
@@ -647,16 +647,16 @@ impl Engine {
                         launch,
                     };
                     self.end_current_item(t, key, Current::PutBack);
-                    self.close(t, key, InstanceWord::Complete, Duration::ZERO);
+                    self.close(t, key, WorkStatus::Complete, Duration::ZERO);
                 }
             }
-            InstanceWord::Pending
-            | InstanceWord::Blocked
-            | InstanceWord::Waiting
-            | InstanceWord::Badlogin => {
+            WorkStatus::Pending
+            | WorkStatus::Blocked
+            | WorkStatus::Waiting
+            | WorkStatus::Badlogin => {
                 self.set_instance(t, id, no, InstanceStatus::Complete);
             }
-            InstanceWord::Complete | InstanceWord::Failed | InstanceWord::Killed => {}
+            WorkStatus::Complete | WorkStatus::Failed | WorkStatus::Killed => {}
         }
     }
 
@@ -691,17 +691,17 @@ impl Engine {
 }
 
 /// Answers the state of an instance that is on no host; what needs more to be said is pending.
-pub(super) fn bare(word: InstanceWord) -> InstanceStatus {
+pub(super) fn bare(word: WorkStatus) -> InstanceStatus {
     match word {
-        InstanceWord::Blocked => InstanceStatus::Blocked,
-        InstanceWord::Complete => InstanceStatus::Complete,
-        InstanceWord::Failed => InstanceStatus::Failed,
-        InstanceWord::Killed => InstanceStatus::Killed,
-        InstanceWord::Pending
-        | InstanceWord::Waiting
-        | InstanceWord::Badlogin
-        | InstanceWord::Running
-        | InstanceWord::Suspended => InstanceStatus::Pending,
+        WorkStatus::Blocked => InstanceStatus::Blocked,
+        WorkStatus::Complete => InstanceStatus::Complete,
+        WorkStatus::Failed => InstanceStatus::Failed,
+        WorkStatus::Killed => InstanceStatus::Killed,
+        WorkStatus::Pending
+        | WorkStatus::Waiting
+        | WorkStatus::Badlogin
+        | WorkStatus::Running
+        | WorkStatus::Suspended => InstanceStatus::Pending,
     }
 }
 

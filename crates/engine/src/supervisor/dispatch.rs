@@ -12,10 +12,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
-use tessera_model::state::InstanceWord;
 use tessera_model::{
     Attempt, HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobSpec,
-    JobStatus, LaunchNo,
+    LaunchNo, WorkStatus,
 };
 
 /// How long an item that was given ahead may wait behind the current one before it is taken back.
@@ -203,10 +202,10 @@ impl Engine {
                         }
                         self.advance(t, key);
                     }
-                    None => self.close(t, key, InstanceWord::Pending, Duration::ZERO),
+                    None => self.close(t, key, WorkStatus::Pending, Duration::ZERO),
                 }
             }
-            Phase::Open => self.close(t, key, InstanceWord::Pending, Duration::ZERO),
+            Phase::Open => self.close(t, key, WorkStatus::Pending, Duration::ZERO),
             Phase::Finishing(next) => self.close(t, key, next, Duration::ZERO),
         }
     }
@@ -300,7 +299,7 @@ impl Engine {
         &mut self,
         t: &mut Turn<'_>,
         key: LaunchKey,
-        next: InstanceWord,
+        next: WorkStatus,
         grace: Duration,
     ) {
         let Some(launch) = self.launches.get_mut(&key) else {
@@ -375,7 +374,7 @@ impl Engine {
         else {
             return;
         };
-        if status.kind() == InstanceWord::Badlogin {
+        if status.kind() == WorkStatus::Badlogin {
             self.badlogins.insert(id);
         }
         instance.status = status;
@@ -390,8 +389,8 @@ impl Engine {
         let is_over = job.items.ended() == job.items.len();
         let mut idle: Vec<InstanceNo> = Vec::new();
         if is_over {
-            let idles = |word: InstanceWord| {
-                !word.is_ended() && !matches!(word, InstanceWord::Running | InstanceWord::Suspended)
+            let idles = |word: WorkStatus| {
+                !word.is_ended() && !matches!(word, WorkStatus::Running | WorkStatus::Suspended)
             };
             idle.extend(
                 job.instances
@@ -423,7 +422,7 @@ impl Engine {
             }
         }
         self.index_job(id);
-        if status != before && status == JobStatus::Complete {
+        if status != before && status == WorkStatus::Complete {
             self.release_dependents(t, id);
         }
     }

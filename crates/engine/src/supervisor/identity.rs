@@ -7,7 +7,7 @@ use super::time::Timer;
 use super::{About, Config, Engine, Turn};
 use std::time::Duration;
 use tessera_model::msg::LaunchKey;
-use tessera_model::state::InstanceWord;
+use tessera_model::state::WorkStatus;
 use tessera_model::{HostId, HostState, InstanceStatus, JobId, Refusal};
 
 impl Engine {
@@ -111,7 +111,7 @@ impl Engine {
             let waiting: Vec<_> = job
                 .instances
                 .iter()
-                .filter(|i| i.status.kind() == InstanceWord::Badlogin)
+                .filter(|i| i.status.kind() == WorkStatus::Badlogin)
                 .map(|i| i.no)
                 .collect();
             self.badlogins.remove(&id);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
-    HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, JobStatus, Timestamp, UserName,
+    HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, Timestamp, UserName, WorkStatus,
 };
 
 /// All that outlives the supervisor's process.
@@ -64,7 +64,7 @@ pub struct JobRow {
     /// Jobs that it still waits for.
     pub waiting_for: BTreeSet<JobId>,
     /// Its state, for people who read the store; derived again at start.
-    pub status: JobStatus,
+    pub status: WorkStatus,
     /// Items by state, in the order of [`tessera_model::ItemStatus::ALL`].
     pub counts: [u32; 8],
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tessera_model::action::Refused;
 use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run, RunLimits, ToWorker};
 use tessera_model::{
-    Action, Attempt, HostFacts, HostId, InstanceNo, ItemIndex, JobId, JobSpec, JobStatus,
-    Principal, Timestamp, UserName,
+    Action, Attempt, HostFacts, HostId, InstanceNo, ItemIndex, JobId, JobSpec, Principal,
+    Timestamp, UserName, WorkStatus,
 };
 
 /// Counts the connections of a worker; what is said on an older one is ignored.
@@ -364,7 +364,7 @@ pub enum Effect {
         /// Which.
         job: JobId,
         /// How.
-        status: JobStatus,
+        status: WorkStatus,
     },
     /// Remove the logs of a job that is gone.
     RemoveLogs(JobId),

@@ -5,10 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
-use tessera_model::state::InstanceWord;
 use tessera_model::{
-    HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobKind, JobSpec, JobStatus,
-    LaunchNo, Timestamp, UserName,
+    HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobKind, JobSpec, LaunchNo,
+    Timestamp, UserName, WorkStatus,
 };
 
 /// A job.
@@ -38,7 +37,7 @@ pub struct Job {
     pub waiting_for: BTreeSet<JobId>,
     pub(super) items: Items,
     pub(super) instances: Vec<Instance>,
-    pub(super) status: JobStatus,
+    pub(super) status: WorkStatus,
     /// Hosts that it was migrated away from, until then (monotonic time).
     pub(super) bars: Vec<(HostId, Duration)>,
     pub(super) class: usize,
@@ -126,7 +125,7 @@ pub enum Phase {
     /// It does.
     Open,
     /// It finishes its item, and its instance then becomes this.
-    Finishing(InstanceWord),
+    Finishing(WorkStatus),
     /// It was told to end; its slot is free when it is gone.
     Closing,
 }
@@ -134,7 +133,7 @@ pub enum Phase {
 impl Job {
     /// Answers its state.
     #[must_use]
-    pub fn status(&self) -> JobStatus {
+    pub fn status(&self) -> WorkStatus {
         self.status
     }
 
@@ -193,7 +192,7 @@ impl Job {
 
     /// Counts instances in a state, surplus ones left out.
     #[must_use]
-    pub fn instances_in(&self, word: InstanceWord) -> usize {
+    pub fn instances_in(&self, word: WorkStatus) -> usize {
         self.wanted_instances()
             .iter()
             .filter(|i| i.status.kind() == word)
@@ -202,22 +201,22 @@ impl Job {
 
     /// Derives the state from items and instances.
     #[must_use]
-    pub fn derive_status(&self) -> JobStatus {
+    pub fn derive_status(&self) -> WorkStatus {
         let count = |status| self.items.count(status);
         if self.items.ended() == self.items.len() {
             return if count(ItemStatus::Killed) > 0 {
-                JobStatus::Killed
+                WorkStatus::Killed
             } else if count(ItemStatus::Failed) > 0 {
-                JobStatus::Failed
+                WorkStatus::Failed
             } else {
-                JobStatus::Complete
+                WorkStatus::Complete
             };
         }
         if count(ItemStatus::Running) > 0 {
-            return JobStatus::Running;
+            return WorkStatus::Running;
         }
         if count(ItemStatus::Suspended) > 0 {
-            return JobStatus::Suspended;
+            return WorkStatus::Suspended;
         }
         if self
             .wanted_instances()
@@ -225,27 +224,27 @@ impl Job {
             .all(|i| i.status.kind().is_ended())
         {
             // With work left and nobody to do it somebody must have ended it, by killing or retiring its instances.
-            return if self.instances_in(InstanceWord::Failed) > 0 {
-                JobStatus::Failed
+            return if self.instances_in(WorkStatus::Failed) > 0 {
+                WorkStatus::Failed
             } else {
-                JobStatus::Killed
+                WorkStatus::Killed
             };
         }
-        if self.instances_in(InstanceWord::Badlogin) > 0
-            && self.instances_in(InstanceWord::Pending) == 0
+        if self.instances_in(WorkStatus::Badlogin) > 0
+            && self.instances_in(WorkStatus::Pending) == 0
         {
-            return JobStatus::Badlogin;
+            return WorkStatus::Badlogin;
         }
-        if count(ItemStatus::Pending) > 0 && self.instances_in(InstanceWord::Pending) > 0 {
-            return JobStatus::Pending;
+        if count(ItemStatus::Pending) > 0 && self.instances_in(WorkStatus::Pending) > 0 {
+            return WorkStatus::Pending;
         }
-        let waits = count(ItemStatus::Waiting) > 0 || self.instances_in(InstanceWord::Waiting) > 0;
-        if waits && self.instances_in(InstanceWord::Blocked) < self.wanted_instances().len() {
-            return JobStatus::Waiting;
+        let waits = count(ItemStatus::Waiting) > 0 || self.instances_in(WorkStatus::Waiting) > 0;
+        if waits && self.instances_in(WorkStatus::Blocked) < self.wanted_instances().len() {
+            return WorkStatus::Waiting;
         }
-        if count(ItemStatus::Pending) > 0 && self.instances_in(InstanceWord::Running) > 0 {
-            return JobStatus::Running;
+        if count(ItemStatus::Pending) > 0 && self.instances_in(WorkStatus::Running) > 0 {
+            return WorkStatus::Running;
         }
-        JobStatus::Blocked
+        WorkStatus::Blocked
     }
 }

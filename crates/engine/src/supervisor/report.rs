@@ -6,7 +6,7 @@ use super::time::Timer;
 use super::{About, Config, Engine, Turn};
 use std::time::Duration;
 use tessera_model::msg::{AttemptEnd, GoneCause, LaunchKey, Report, Run};
-use tessera_model::state::{End, InstanceWord};
+use tessera_model::state::{End, WorkStatus};
 use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, Outcome};
 
 /// A launch whose last item took no longer is given its next item ahead.
@@ -190,7 +190,7 @@ impl Engine {
             && self
                 .launches
                 .get(&key)
-                .is_some_and(|l| l.phase == Phase::Finishing(InstanceWord::Complete));
+                .is_some_and(|l| l.phase == Phase::Finishing(WorkStatus::Complete));
         let mut text = format!(
             "{name}: {} after {:.1}s",
             end.end,
@@ -228,7 +228,7 @@ impl Engine {
         if is_cmdline && is_failed && !is_retired {
             self.fail_instance(t, key, "its command failed");
         } else if is_cmdline && core.status == ItemStatus::Complete {
-            self.close(t, key, InstanceWord::Complete, Duration::ZERO);
+            self.close(t, key, WorkStatus::Complete, Duration::ZERO);
         }
     }
 
@@ -255,14 +255,14 @@ impl Engine {
                 instance.retries_used
             );
             t.event(kind::INSTANCE_ENDED, about.clone(), text);
-            InstanceWord::Pending
+            WorkStatus::Pending
         } else {
             t.event(
                 kind::INSTANCE_ENDED,
                 about.clone(),
                 format!("instance failed ({why})"),
             );
-            InstanceWord::Failed
+            WorkStatus::Failed
         };
         let own = tessera_model::ItemIndex(key.instance.0);
         if again && is_cmdline && own.0 < job.items.len() {
@@ -405,8 +405,8 @@ impl Engine {
             .filter(|_| job.is_cmdline())
             .map(|instance| instance.status.kind());
         core.status = match own {
-            Some(InstanceWord::Failed | InstanceWord::Complete) => ItemStatus::Failed,
-            Some(InstanceWord::Killed) => ItemStatus::Killed,
+            Some(WorkStatus::Failed | WorkStatus::Complete) => ItemStatus::Failed,
+            Some(WorkStatus::Killed) => ItemStatus::Killed,
             _ => ItemStatus::Pending,
         };
         let text = format!(

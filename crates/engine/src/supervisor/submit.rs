@@ -8,7 +8,7 @@ use super::{About, Engine, Turn};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tessera_model::{
-    InstanceNo, InstanceStatus, ItemStatus, JobId, JobStatus, LaunchNo, Principal, UserName,
+    InstanceNo, InstanceStatus, ItemStatus, JobId, LaunchNo, Principal, UserName, WorkStatus,
 };
 
 impl Engine {
@@ -103,7 +103,7 @@ impl Engine {
                         why,
                     });
                 }
-                Some(job) if job.status == JobStatus::Complete => {}
+                Some(job) if job.status == WorkStatus::Complete => {}
                 Some(_) => _ = open.insert(*id),
             }
         }
@@ -142,7 +142,7 @@ impl Engine {
                 .map(|no| new_instance(InstanceNo(no), instance.clone()))
                 .collect(),
             spec: Arc::new(spec),
-            status: JobStatus::Pending,
+            status: WorkStatus::Pending,
             bars: Vec::new(),
             class,
         };

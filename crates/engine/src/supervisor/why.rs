@@ -3,8 +3,7 @@
 use super::dispatch::place_of;
 use super::{Engine, Host, Job};
 use std::collections::BTreeMap;
-use tessera_model::state::InstanceWord;
-use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemStatus, JobId, JobStatus};
+use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemStatus, JobId, WorkStatus};
 
 /// Jobs named as being ahead, at most.
 const AHEAD_MAX: usize = 3;
@@ -102,7 +101,7 @@ impl Engine {
         let job = self.jobs.get(&id)?;
         let mut reasons = Vec::new();
         if job.status.is_ended() {
-            let hint = (job.status != JobStatus::Complete).then(|| format!("tessera retry {id}"));
+            let hint = (job.status != WorkStatus::Complete).then(|| format!("tessera retry {id}"));
             reasons.push(Reason::plain(
                 Kind::Ended,
                 1,
@@ -201,7 +200,7 @@ impl Engine {
         for instance in job.instances() {
             match &instance.status {
                 InstanceStatus::Badlogin(refusal) => {
-                    let n = job.instances_in(InstanceWord::Badlogin);
+                    let n = job.instances_in(WorkStatus::Badlogin);
                     let text = format!("no host would run it as {}: {}", job.owner, refusal.text);
                     let hint = "fix the account or the host's policy; it is tried again by itself"
                         .to_owned();
@@ -230,7 +229,7 @@ impl Engine {
         let is_explained = reasons
             .iter()
             .any(|r| matches!(r.kind, Kind::AccountRefused | Kind::Pause | Kind::Suspended));
-        if left > 0 && !is_explained && job.instances_in(InstanceWord::Pending) == 0 {
+        if left > 0 && !is_explained && job.instances_in(WorkStatus::Pending) == 0 {
             let n = job.spec.cpus;
             let text = format!(
                 "{left} items wait for its {n} instances, which are all busy, blocked or ended"
@@ -253,7 +252,7 @@ impl Engine {
         }
         if by_kind.is_empty() {
             let text = "the farm has no host yet".to_owned();
-            let hint = Some("tessera host invite, then tessera join on the host".to_owned());
+            let hint = Some("tessera join-string, then tessera join on the host".to_owned());
             reasons.push(Reason::plain(Kind::NoHosts, 0, text, hint));
             return;
         }

@@ -226,7 +226,7 @@ pub(crate) async fn join(
             ErrorCode::Unauthenticated,
             "the join token is not good: unknown, used or over",
         )
-        .hint("make another on the supervisor's host with `tessera host invite`")
+        .hint("make another on the supervisor's host with `tessera join-string`")
     };
     let token: pki::JoinToken = request.token.trim().parse().map_err(|_| no_token())?;
     // Before anything is read or signed for a stranger; whether it is still good is seen again when it is used up.

@@ -11,7 +11,7 @@ use tessera_api::ErrorCode;
 use tessera_api::query::{JobsQuery, SubmitQuery, page_size};
 use tessera_api::types::{JobDetail, Jobs, ModifyRequest, SubmitReply, SubmitRequest};
 use tessera_engine::supervisor::{Answer as Engine, Denied, Input, Job, JobPatch, Submission};
-use tessera_model::{JobId, JobStatus, Principal};
+use tessera_model::{JobId, WorkStatus, Principal};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
 
 /// Jobs that one page looks through when a filter passes few of them.
@@ -148,7 +148,7 @@ fn page_of<'a>(
 /// Which jobs are wanted.
 struct Filter {
     user: Option<String>,
-    states: Option<Vec<JobStatus>>,
+    states: Option<Vec<WorkStatus>>,
     name: Option<String>,
 }
 
@@ -157,7 +157,7 @@ impl Filter {
         let states = query
             .state
             .as_deref()
-            .map(|words| states(words, &JobStatus::ALL, JobStatus::word, JobStatus::is_ended));
+            .map(|words| states(words, &WorkStatus::ALL, WorkStatus::word, WorkStatus::is_ended));
         Ok(Self {
             user: query.user.clone(),
             states: states.transpose()?,

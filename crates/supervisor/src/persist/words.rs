@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tessera_engine::supervisor::{InstanceImage, Phase};
-use tessera_model::state::InstanceWord;
 use tessera_model::{
-    HostFacts, HostId, Identity, InstanceNo, InstanceStatus, JobStatus, LaunchNo, Refusal,
+    HostFacts, HostId, Identity, InstanceNo, InstanceStatus, WorkStatus, LaunchNo, Refusal,
     Timestamp,
 };
 use tessera_store::InstanceRow;
@@ -70,7 +69,7 @@ pub(crate) fn instance_image(row: &InstanceRow) -> Result<InstanceImage, String>
     let bad = |what: &str| format!("instance {}.{}: {what}", row.job, row.instance);
     let detail: InstanceDetail =
         serde_json::from_str(&row.detail).map_err(|error| bad(&error.to_string()))?;
-    let word = InstanceWord::ALL
+    let word = WorkStatus::ALL
         .into_iter()
         .find(|word| word.word() == row.state);
     let word = word.ok_or_else(|| bad(&format!("unknown state {:?}", row.state)))?;
@@ -82,25 +81,25 @@ pub(crate) fn instance_image(row: &InstanceRow) -> Result<InstanceImage, String>
     };
     let reason = detail.reason.clone().unwrap_or_default();
     let status = match word {
-        InstanceWord::Pending => InstanceStatus::Pending,
-        InstanceWord::Blocked => InstanceStatus::Blocked,
-        InstanceWord::Waiting => InstanceStatus::Waiting {
+        WorkStatus::Pending => InstanceStatus::Pending,
+        WorkStatus::Blocked => InstanceStatus::Blocked,
+        WorkStatus::Waiting => InstanceStatus::Waiting {
             until: Timestamp(detail.until_ms.unwrap_or(0)),
             reason,
         },
-        InstanceWord::Badlogin => InstanceStatus::Badlogin(Refusal {
+        WorkStatus::Badlogin => InstanceStatus::Badlogin(Refusal {
             code: detail.code.clone().unwrap_or_default(),
             text: reason,
         }),
-        InstanceWord::Running => {
+        WorkStatus::Running => {
             place().map(|(host, launch)| InstanceStatus::Running { host, launch })?
         }
-        InstanceWord::Suspended => {
+        WorkStatus::Suspended => {
             place().map(|(host, launch)| InstanceStatus::Suspended { host, launch })?
         }
-        InstanceWord::Complete => InstanceStatus::Complete,
-        InstanceWord::Failed => InstanceStatus::Failed,
-        InstanceWord::Killed => InstanceStatus::Killed,
+        WorkStatus::Complete => InstanceStatus::Complete,
+        WorkStatus::Failed => InstanceStatus::Failed,
+        WorkStatus::Killed => InstanceStatus::Killed,
     };
     Ok(InstanceImage {
         no: InstanceNo(row.instance),
@@ -125,7 +124,7 @@ pub(crate) fn phase(word: &str) -> Option<Phase> {
     match word.split_once(':') {
         None if word == "open" => Some(Phase::Open),
         None if word == "closing" => Some(Phase::Closing),
-        Some(("finishing", next)) => InstanceWord::ALL
+        Some(("finishing", next)) => WorkStatus::ALL
             .into_iter()
             .find(|w| w.word() == next)
             .map(Phase::Finishing),
@@ -134,8 +133,8 @@ pub(crate) fn phase(word: &str) -> Option<Phase> {
 }
 
 /// Reads a job's state.
-pub(crate) fn job_status(word: &str) -> Option<JobStatus> {
-    JobStatus::ALL
+pub(crate) fn job_status(word: &str) -> Option<WorkStatus> {
+    WorkStatus::ALL
         .into_iter()
         .find(|status| status.word() == word)
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tessera_model::msg::{
     AttemptEnd, FromWorker, GoneCause, LaunchInventory, Report, Run, ToWorker,
 };
-use tessera_model::state::{End, InstanceWord};
+use tessera_model::state::End;
 use tessera_model::{
     Action, Agenda, Attempt, FrameRun, HostFacts, HostId, Identity, InstanceNo, ItemIndex,
-    ItemStatus, JobId, JobKind, JobSpec, JobStatus, Order, Principal, Proof, Refusal, Split,
-    Timestamp, UserName,
+    ItemStatus, JobId, JobKind, JobSpec, Order, Principal, Proof, Refusal, Split, Timestamp,
+    UserName, WorkStatus,
 };
 
 /// An engine with a clock, whose consistency is checked after every step.
@@ -286,7 +286,7 @@ impl World {
             .status
     }
 
-    fn status(&self, job: JobId) -> JobStatus {
+    fn status(&self, job: JobId) -> WorkStatus {
         self.engine.job(job).expect("there").status()
     }
 }

@@ -45,10 +45,10 @@ fn others_may_not_act_on_a_job() {
         matches!(denied, Err(Denied::Forbidden { .. })),
         "{denied:?}"
     );
-    assert_eq!(w.status(job), JobStatus::Pending);
+    assert_eq!(w.status(job), WorkStatus::Pending);
     w.act_as("root", Action::Kill, Target::Job(job))
         .expect("an administrator may");
-    assert_eq!(w.status(job), JobStatus::Killed);
+    assert_eq!(w.status(job), WorkStatus::Killed);
     let submission = Submission {
         by: person("eve"),
         spec: spec(1),
@@ -103,18 +103,18 @@ fn a_job_waits_for_others_and_not_for_what_is_complete() {
         waitfor: vec![parent],
         ..spec(1)
     });
-    assert_eq!(w.status(child), JobStatus::Blocked);
+    assert_eq!(w.status(child), WorkStatus::Blocked);
     assert_eq!(
         w.engine.why(child).expect("there")[0].kind,
         why::Kind::WaitsForJobs
     );
     w.end(order, End::Exit(0));
-    assert_eq!(w.status(child), JobStatus::Pending);
+    assert_eq!(w.status(child), WorkStatus::Pending);
     let late = w.submit(JobSpec {
         waitfor: vec![parent],
         ..spec(1)
     });
-    assert_eq!(w.status(late), JobStatus::Pending);
+    assert_eq!(w.status(late), WorkStatus::Pending);
     let missing = w.try_submit(
         "mia",
         JobSpec {
@@ -145,7 +145,7 @@ fn suspended_work_is_resumed_or_killed() {
     assert_eq!(w.heard().1, ToWorker::Suspend(order.1));
     assert_eq!(
         (w.status(job), w.item(job, 0)),
-        (JobStatus::Suspended, ItemStatus::Suspended)
+        (WorkStatus::Suspended, ItemStatus::Suspended)
     );
     w.act(Action::Resume, Target::Job(job)).expect("allowed");
     assert_eq!(w.heard().1, ToWorker::Resume(order.1));
@@ -153,7 +153,7 @@ fn suspended_work_is_resumed_or_killed() {
     w.said.clear();
     w.act(Action::Kill, Target::Job(job)).expect("allowed");
     assert!(matches!(w.heard().1, ToWorker::Close { .. }));
-    assert_eq!(w.status(job), JobStatus::Killed);
+    assert_eq!(w.status(job), WorkStatus::Killed);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_retired_instance_finishes_its_item_and_others_go_on() {
         order = w.order();
     }
     w.end(order, End::Exit(0));
-    assert_eq!(w.status(job), JobStatus::Complete);
+    assert_eq!(w.status(job), WorkStatus::Complete);
 }
 
 #[test]
@@ -273,10 +273,7 @@ fn more_instances_take_more_items_and_fewer_give_them_back() {
     w.gone(1, third.1);
     assert!(w.said.is_empty());
     assert_eq!(
-        w.engine
-            .job(job)
-            .unwrap()
-            .instances_in(InstanceWord::Running),
+        w.engine.job(job).unwrap().instances_in(WorkStatus::Running),
         1
     );
 }
@@ -320,7 +317,7 @@ fn a_killed_item_alone_is_retried_alone() {
         let order = w.order();
         w.end(order, End::Exit(0));
     }
-    assert_eq!(w.status(job), JobStatus::Killed);
+    assert_eq!(w.status(job), WorkStatus::Killed);
     w.gone(1, first.1);
     w.said.clear();
     w.act(Action::Retry, Target::Job(job)).expect("allowed");
@@ -333,7 +330,7 @@ fn a_killed_item_alone_is_retried_alone() {
         }
     );
     w.end(order, End::Exit(0));
-    assert_eq!(w.status(job), JobStatus::Complete);
+    assert_eq!(w.status(job), WorkStatus::Complete);
 }
 
 #[test]

@@ -7,7 +7,7 @@ fn a_job_runs_item_after_item_in_one_instance() {
     let mut w = World::new();
     w.connect(1, 1);
     let job = w.submit(spec(3));
-    assert_eq!(w.status(job), JobStatus::Running);
+    assert_eq!(w.status(job), WorkStatus::Running);
     for item in 0..3 {
         let order = w.order();
         assert_eq!(
@@ -21,7 +21,7 @@ fn a_job_runs_item_after_item_in_one_instance() {
     }
     let (_, close) = w.heard();
     assert!(matches!(close, ToWorker::Close { .. }), "{close:?}");
-    assert_eq!(w.status(job), JobStatus::Complete);
+    assert_eq!(w.status(job), WorkStatus::Complete);
     assert_eq!(
         w.engine.host(host(1)).map(Host::used),
         Some(1),
@@ -68,7 +68,7 @@ fn a_failed_item_is_retried_after_its_delay_as_often_as_it_may() {
     let first = w.order();
     w.end(first, End::Exit(3));
     assert_eq!(w.item(job, 0), ItemStatus::Waiting);
-    assert_eq!(w.status(job), JobStatus::Waiting);
+    assert_eq!(w.status(job), WorkStatus::Waiting);
     w.gone(1, first.1);
     w.said.clear();
     w.wait(9);
@@ -77,7 +77,7 @@ fn a_failed_item_is_retried_after_its_delay_as_often_as_it_may() {
     let second = w.order();
     assert_eq!(second.2.attempt, Attempt(2));
     w.end(second, End::Signal(11));
-    assert_eq!(w.status(job), JobStatus::Failed);
+    assert_eq!(w.status(job), WorkStatus::Failed);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_cmdline_instance_is_retried_as_a_whole() {
     let second = w.order();
     assert_eq!((second.1.launch.0, second.2.attempt), (2, Attempt(2)));
     w.end(second, End::Exit(1));
-    assert_eq!(w.status(job), JobStatus::Failed);
+    assert_eq!(w.status(job), WorkStatus::Failed);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_refused_account_waits_in_badlogin_and_is_released_by_a_change() {
         text: "no account mia on rnd1".into(),
     };
     w.report(1, Report::Refused { key, refusal });
-    assert_eq!(w.status(job), JobStatus::Badlogin);
+    assert_eq!(w.status(job), WorkStatus::Badlogin);
     assert_eq!(w.engine.host(host(1)).map(Host::free), Some(1));
     let why = w.engine.why(job).expect("there");
     assert!(
@@ -152,7 +152,7 @@ fn a_refused_account_waits_in_badlogin_and_is_released_by_a_change() {
     let order = w.order();
     assert_eq!(order.0, 2);
     w.end(order, End::Exit(0));
-    assert_eq!(w.status(job), JobStatus::Complete);
+    assert_eq!(w.status(job), WorkStatus::Complete);
     assert_eq!(
         w.engine
             .job(job)
@@ -176,7 +176,7 @@ fn a_refused_account_is_tried_again_after_a_while() {
             text: "denied".into(),
         };
         w.report(1, Report::Refused { key, refusal });
-        assert_eq!(w.status(job), JobStatus::Badlogin);
+        assert_eq!(w.status(job), WorkStatus::Badlogin);
         w.wait(pause - 1);
         assert!(w.said.is_empty(), "tried again before {pause}s");
         w.wait(1);
@@ -195,7 +195,7 @@ fn a_directory_that_does_not_answer_is_no_badlogin() {
         text: "LDAP is away".into(),
     };
     w.report(1, Report::Refused { key, refusal });
-    assert_eq!(w.status(job), JobStatus::Waiting);
+    assert_eq!(w.status(job), WorkStatus::Waiting);
     w.wait(2);
     assert_eq!(w.order().2.attempt, Attempt(2));
 }
@@ -265,7 +265,7 @@ fn a_lost_host_puts_work_back_once_and_ends_it_when_it_returns() {
     w.gone(1, key);
     assert_eq!(w.engine.host(host(1)).map(Host::free), Some(1));
     w.end(second, End::Exit(0));
-    assert_eq!(w.status(job), JobStatus::Complete);
+    assert_eq!(w.status(job), WorkStatus::Complete);
 }
 
 #[test]
@@ -471,7 +471,7 @@ fn what_could_not_be_started_is_named() {
         _ => false,
     };
     assert!(out.changes.iter().any(said), "{:?}", out.changes);
-    assert_eq!(w.status(job), JobStatus::Failed);
+    assert_eq!(w.status(job), WorkStatus::Failed);
 }
 
 #[test]
