@@ -6,7 +6,7 @@ use crate::tree::{Tree, cargo};
 use anyhow::{Context, Result, bail};
 use std::fmt::Debug;
 use tessera_model::action::{Action, Refused, Rule};
-use tessera_model::state::{WorkStatus, ItemStatus};
+use tessera_model::state::{ItemStatus, WorkStatus};
 
 const STATES: &str = "docs/states.md";
 

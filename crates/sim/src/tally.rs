@@ -25,6 +25,7 @@ pub const MUST_HAPPEN: &[&str] = &[
     "fault: launcher unavailable",
     "fault: launcher crash",
     "fault: spool full",
+    "fault: worker crash with a full spool",
     "seen: nothing started because the spool is full",
     "seen: attempt refused because it was begun before",
     "seen: record lost with a full spool",

@@ -523,7 +523,8 @@ impl World {
         };
         let next = shepherd.held.take();
         let end = host::record(&process, process.end.clone(), wall, now);
-        if now < host.spool_full_until {
+        let is_lost = now < host.spool_full_until;
+        if is_lost {
             self.tally.add("seen: record lost with a full spool");
         } else {
             host.exits.insert((key, process.run), end.clone());
@@ -542,7 +543,15 @@ impl World {
                 end,
             },
         );
-        next.map_or(Ok(()), |run| self.run_item(index, key, run))
+        if let Some(run) = next {
+            self.run_item(index, key, run)?;
+        }
+        if is_lost && self.rng.chance(30) {
+            // Nobody knows any more how it ended.
+            self.tally.add("fault: worker crash with a full spool");
+            self.worker_down(index);
+        }
+        Ok(())
     }
 
     /// Everything of a launch ends now; what ran leaves a record only when its shepherd is there to write it.

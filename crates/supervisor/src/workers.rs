@@ -82,6 +82,7 @@ impl Handler for Workers {
             clock_offset_ms,
             mut incoming,
             outgoing,
+            parting,
             ..
         } = connection;
         let facts = judge_clock(hello.facts, clock_offset_ms);
@@ -93,8 +94,9 @@ impl Handler for Workers {
         {
             Ok(session) => session,
             Err(why) => {
-                tracing::warn!(%host, %why, "worker sent away");
-                return;
+                // The trouble of the store is logged where it is; a worker comes again every few seconds.
+                tracing::debug!(%host, %why, "worker sent away");
+                return parting.send_away(&why.to_string());
             }
         };
         tracing::info!(%host, session, address = %peer.address, clock_offset_ms, "worker connected");

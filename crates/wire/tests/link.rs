@@ -383,6 +383,21 @@ async fn either_side_can_end_it() {
 }
 
 #[tokio::test]
+async fn who_is_sent_away_is_told_why() {
+    let (farm, mut received, _server, identity) = served().await;
+    let link = farm.link(&identity).await;
+    let (mut worker, supervisor) = attach(&link, &mut received).await;
+    supervisor.parting.send_away("the disk is full");
+    let end = soon("the end", worker.incoming.recv()).await;
+    assert!(end.is_none());
+    let error = worker.end.error();
+    assert!(
+        matches!(error, Some(LinkError::Ended { message, .. }) if message == "the disk is full"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_stopped_server_ends_everything() {
     let (farm, mut received, server, identity) = served().await;
     let link = farm.link(&identity).await;

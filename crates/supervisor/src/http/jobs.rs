@@ -11,7 +11,7 @@ use tessera_api::ErrorCode;
 use tessera_api::query::{JobsQuery, SubmitQuery, page_size};
 use tessera_api::types::{JobDetail, Jobs, ModifyRequest, SubmitReply, SubmitRequest};
 use tessera_engine::supervisor::{Answer as Engine, Denied, Input, Job, JobPatch, Submission};
-use tessera_model::{JobId, WorkStatus, Principal};
+use tessera_model::{JobId, Principal, WorkStatus};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
 
 /// Jobs that one page looks through when a filter passes few of them.
@@ -154,10 +154,14 @@ struct Filter {
 
 impl Filter {
     fn of(query: &JobsQuery) -> Answer<Self> {
-        let states = query
-            .state
-            .as_deref()
-            .map(|words| states(words, &WorkStatus::ALL, WorkStatus::word, WorkStatus::is_ended));
+        let states = query.state.as_deref().map(|words| {
+            states(
+                words,
+                &WorkStatus::ALL,
+                WorkStatus::word,
+                WorkStatus::is_ended,
+            )
+        });
         Ok(Self {
             user: query.user.clone(),
             states: states.transpose()?,

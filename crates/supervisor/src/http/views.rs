@@ -7,7 +7,7 @@ use tessera_api::types::{
 };
 use tessera_engine::supervisor::{Engine, Host, Job, Launch, why};
 use tessera_model::msg::LaunchKey;
-use tessera_model::state::{End, WorkStatus, Limit};
+use tessera_model::state::{End, Limit, WorkStatus};
 use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemIndex, ItemStatus};
 use tessera_store::AttemptRow;
 
@@ -23,8 +23,7 @@ pub(crate) fn summary(job: &Job) -> JobSummary {
         .for_each(|status| counts.add_status(status, items.count(status)));
     let status = job.status();
     let is_open = !status.is_ended();
-    let on_hosts =
-        job.instances_in(WorkStatus::Running) + job.instances_in(WorkStatus::Suspended);
+    let on_hosts = job.instances_in(WorkStatus::Running) + job.instances_in(WorkStatus::Suspended);
     JobSummary {
         id: job.id.0,
         name: job.spec.name.clone(),

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tessera_engine::supervisor::{InstanceImage, Phase};
 use tessera_model::{
-    HostFacts, HostId, Identity, InstanceNo, InstanceStatus, WorkStatus, LaunchNo, Refusal,
-    Timestamp,
+    HostFacts, HostId, Identity, InstanceNo, InstanceStatus, LaunchNo, Refusal, Timestamp,
+    WorkStatus,
 };
 use tessera_store::InstanceRow;
 

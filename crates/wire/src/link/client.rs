@@ -1,6 +1,6 @@
 //! A worker's side of the link.
 
-use super::outbox::{Outbox, Requests, receive, turn};
+use super::outbox::{Abort, Outbox, Requests, receive, turn};
 use super::{
     CONNECTION_WINDOW, FRAME_BYTES, HEADER_BYTES_MAX, HELLO_TIME_LIMIT, KEEP_ALIVE_TIME_LIMIT,
     KEEP_ALIVE_WORKER, LOG_CHUNKS_MAX, LinkEnd, LinkError, SEND_BUFFER_BYTES, STREAM_WINDOW,
@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tessera_model::HostFacts;
 use tessera_model::msg::{FromWorker, ToWorker};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
@@ -124,7 +124,7 @@ impl WorkerLink {
             facts,
         };
         let (outgoing, turns) = mpsc::channel(TURNS_MAX);
-        let (abort, aborted) = oneshot::channel();
+        let (abort, aborted) = Abort::new();
         let outbox = Outbox::new(Some(hello_message(hello)), turns, pack_from_worker, aborted);
         let (from, welcome, rest) = timeout(HELLO_TIME_LIMIT, self.greet(outbox))
             .await
@@ -185,7 +185,7 @@ impl WorkerLink {
     /// `Late`, or how the stream ended.
     pub async fn push_logs(&self) -> Result<LogPush, LinkError> {
         let (chunks, waiting) = mpsc::channel(LOG_CHUNKS_MAX);
-        let (abort, aborted) = oneshot::channel();
+        let (abort, aborted) = Abort::new();
         let outbox = Outbox::new(None, waiting, pack_chunks, aborted);
         let mut client = self.client.clone();
         let answer = timeout(HELLO_TIME_LIMIT, client.push_logs(Requests(outbox)))

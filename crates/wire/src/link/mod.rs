@@ -10,7 +10,7 @@ mod server;
 
 pub use client::{Attached, LogPush, WorkerLink};
 pub use error::{LinkEnd, LinkError};
-pub use server::{Handler, LogConnection, Terms, WorkerConnection, serve_worker};
+pub use server::{Handler, LogConnection, Parting, Terms, WorkerConnection, serve_worker};
 
 use std::time::Duration;
 use tessera_model::Timestamp;

@@ -4,6 +4,7 @@ use super::{LinkEnd, LinkError};
 use crate::convert::{ConvertError, Decoded};
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
@@ -68,6 +69,24 @@ impl<T, P> Outbox<T, P> {
     }
 }
 
+/// Ends an outbox at once, with a word for the other side. The first who does so is heard.
+#[derive(Debug, Clone)]
+pub(super) struct Abort(Arc<Mutex<Option<oneshot::Sender<Status>>>>);
+
+impl Abort {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Status>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Arc::new(Mutex::new(Some(sender)))), receiver)
+    }
+
+    pub(super) fn send(&self, status: Status) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            let _receiver_may_be_gone = sender.send(status);
+        }
+    }
+}
+
 /// For who answers: an abort is told to the other side.
 pub(super) struct Answers<T, P, G> {
     outbox: Outbox<T, P>,
@@ -119,7 +138,7 @@ pub(super) async fn receive<M, T>(
     to: mpsc::Sender<T>,
     read: impl Fn(M) -> Result<(Option<T>, u64), ConvertError>,
     end: LinkEnd,
-    abort: oneshot::Sender<Status>,
+    abort: Abort,
 ) {
     loop {
         let message = tokio::select! {
@@ -140,7 +159,7 @@ pub(super) async fn receive<M, T>(
                 }
             }
             Err(error) => {
-                let _receiver_may_be_gone = abort.send(status_of(&error));
+                abort.send(status_of(&error));
                 end.set(error);
                 return;
             }

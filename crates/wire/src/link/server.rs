@@ -1,6 +1,6 @@
 //! The supervisor's side of the link.
 
-use super::outbox::{Answers, Outbox, receive, status_of, turn};
+use super::outbox::{Abort, Answers, Outbox, receive, status_of, turn};
 use super::{
     ADMIT_TIME_LIMIT, CONNECTION_WINDOW, FRAME_BYTES, HEADER_BYTES_MAX, HELLO_TIME_LIMIT,
     KEEP_ALIVE_SUPERVISOR, KEEP_ALIVE_TIME_LIMIT, LINGER, LOG_CHUNKS_MAX, LOG_STREAMS_MAX, LinkEnd,
@@ -62,6 +62,19 @@ pub struct WorkerConnection {
     pub outgoing: mpsc::Sender<Vec<ToWorker>>,
     /// Why it ended, and what was ignored.
     pub end: LinkEnd,
+    /// Ends it with a word.
+    pub parting: Parting,
+}
+
+/// Ends the connection of a worker and tells it why.
+#[derive(Debug, Clone)]
+pub struct Parting(Abort);
+
+impl Parting {
+    /// Ends the connection at once; the worker is told `why`, if it listens.
+    pub fn send_away(self, why: &str) {
+        self.0.send(Status::unavailable(why));
+    }
 }
 
 /// Logs of one worker.
@@ -239,7 +252,7 @@ impl<H: Handler> Shared<H> {
         let clock_offset_ms = hello.wall.0.saturating_sub(now().0);
         let (to, incoming) = mpsc::channel(TURNS_MAX);
         let (outgoing, turns) = mpsc::channel(TURNS_MAX);
-        let (abort, aborted) = oneshot::channel();
+        let (abort, aborted) = Abort::new();
         let end = LinkEnd::default();
         let (messages, ignored) = turn(rest);
         end.add_ignored(ignored);
@@ -255,6 +268,7 @@ impl<H: Handler> Shared<H> {
             incoming,
             outgoing,
             end: end.clone(),
+            parting: Parting(abort.clone()),
         };
         let handler = self.handler.clone();
         self.spawn(async move { handler.attached(connection).await });
@@ -340,7 +354,7 @@ impl<H: Handler> WorkerLink for Service<H> {
         };
         let (to, chunks) = mpsc::channel(LOG_CHUNKS_MAX);
         let (acks, waiting) = mpsc::channel(LOG_CHUNKS_MAX);
-        let (abort, aborted) = oneshot::channel();
+        let (abort, aborted) = Abort::new();
         let end = LinkEnd::default();
         let connection = LogConnection {
             host: self.0.peer.host,
