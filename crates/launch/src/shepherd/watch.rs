@@ -406,12 +406,12 @@ impl Watch {
                 .freeze(item.who, self.starter.pid, &others, true);
         }
         let is_held = item.hold == Hold::Waits;
+        let failed = |step, errno| Begun::Failed(Failed { step, errno });
         item.begun = match entered {
-            Ok(()) => Begun::Contained,
-            Err(errno) => Begun::Failed(Failed {
-                step: Step::Cgroup,
-                errno: errno.0,
-            }),
+            Ok(()) if is_welcome => Begun::Contained,
+            // It never gets the word, however it ends.
+            Ok(()) => failed(Step::Cancelled, 0),
+            Err(errno) => failed(Step::Cgroup, errno.0),
         };
         let item = number;
         if !is_welcome {
@@ -513,10 +513,17 @@ impl Watch {
         let Some(item) = self.items.iter_mut().find(|it| it.is(number, attempt)) else {
             return;
         };
+        let waits = item.hold == Hold::Waits;
+        // What has not begun needs no time to tidy up.
+        let grace = if waits { Duration::ZERO } else { grace };
         let deadline = Instant::now() + grace;
         let ending = item.ending.get_or_insert(Ending { cause, deadline });
         ending.deadline = ending.deadline.min(deadline);
-        if item.hold == Hold::Waits {
+        if waits {
+            if self.suspended {
+                // A stopped child would not hear that it is given up.
+                self.containment.freeze(item.who, starter, &others, false);
+            }
             return self.cancel(number, attempt);
         }
         if grace.is_zero() || item.who.pid == 0 {

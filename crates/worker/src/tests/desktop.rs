@@ -51,6 +51,19 @@ fn build_launch() -> PathBuf {
     target.join("debug/tessera-launch")
 }
 
+/// Copies a program; another cargo may be putting a new one in its place.
+fn copy_program(from: &Path, to: &Path) {
+    let mut result = std::fs::copy(from, to);
+    for _ in 0..50 {
+        if result.is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        result = std::fs::copy(from, to);
+    }
+    result.expect("copies the program");
+}
+
 /// Runs this test as another account, from copies of the programs that it can reach.
 fn again_as_somebody(launch: &Path) {
     let found = ACCOUNTS
@@ -60,7 +73,7 @@ fn again_as_somebody(launch: &Path) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let copy = |from: &Path, name: &str| {
         let to = dir.path().join(name);
-        std::fs::copy(from, &to).expect("copies");
+        copy_program(from, &to);
         std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)).expect("sets the mode");
         to
     };
