@@ -323,7 +323,11 @@ pub(crate) fn judge(
             other: found.name_of_uid.clone(),
         });
     }
-    let is_proxy = mode == Mode::Proxy && policy.proxy_account.as_ref() == Some(wanted);
+    let proxy = policy.proxy_account.as_ref();
+    let is_proxy = mode == Mode::Proxy && proxy.is_some_and(|it| it.is(wanted));
+    if !is_proxy && proxy.is_some_and(|it| it.is_of_slots(wanted)) {
+        return Err(Refusal::AccountDenied);
+    }
     if found.uid < policy.uid_min && !is_proxy {
         return Err(Refusal::UidBelowMin {
             uid: found.uid,
@@ -444,7 +448,8 @@ impl Found {
 }
 
 /// Builds the environment that every item starts from: nothing of this process's own.
-pub(crate) fn base_env(account: &Account, path: &str) -> Vec<CString> {
+pub(crate) fn base_env(account: &Account, path: &str, tmp: Option<&str>) -> Vec<CString> {
+    let tmp = ["TMPDIR", "TMP", "TEMP"].map(|name| tmp.map(|it| (name, it)));
     let pairs = [
         ("HOME", account.home.as_str()),
         ("USER", &account.name),
@@ -454,7 +459,8 @@ pub(crate) fn base_env(account: &Account, path: &str) -> Vec<CString> {
         ("LANG", "C.UTF-8"),
     ];
     pairs
-        .iter()
+        .into_iter()
+        .chain(tmp.into_iter().flatten())
         .filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok())
         .collect()
 }
@@ -682,6 +688,19 @@ mod tests {
         assert!(judge_in(&found, Mode::Proxy, "proxy_account = mia").is_ok());
         assert!(judge_in(&found, Mode::User, "proxy_account = mia").is_err());
         assert!(judge_in(&found, Mode::Proxy, "proxy_account = zoe").is_err());
+        let slots = "proxy_account = mi{slot}a\nuid_min = 1";
+        let of_slot = Found {
+            name: "mi7a".into(),
+            name_of_uid: "mi7a".into(),
+            shell: "/bin/sh".into(),
+            ..found.clone()
+        };
+        let in_mode = |mode| {
+            let policy = Policy::parse(slots).unwrap();
+            judge(&of_slot, &"mi7a".parse().unwrap(), mode, &policy, &[997], 0)
+        };
+        assert!(in_mode(Mode::Proxy).is_ok());
+        assert_eq!(in_mode(Mode::User), Err(Refusal::AccountDenied));
         let root = Found { uid: 0, ..found };
         assert_eq!(
             judge_in(&root, Mode::Proxy, "proxy_account = mia"),

@@ -4,8 +4,9 @@
 //! is not checked here: nothing stands between the worker and this process, so a check would protect nobody. The ticket
 //! must be for desktop mode, in time, and name the template that came along.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tessera_ticket::launcher::{Capabilities, FRAME_MAX, Reply, Request};
@@ -13,12 +14,14 @@ use tessera_ticket::{LaunchKey, Mode, Refusal, Step, Ticket};
 
 use crate::account::{base_env, find_own};
 use crate::cgroup::{Place, destroy_instance, farm_dir, make_instance};
-use crate::launcher::{check_times, take_template};
+use crate::clear;
+use crate::launcher::{check_times, refusal_of_failed, take_template};
 use crate::procs;
 use crate::shepherd::{self, Setup, read_report};
 use crate::sys::{
     Errno, Failed, Sys, file, host_name, ids, poll, process, readable, socket, wall_ms,
 };
+use crate::tmpdir::Parent;
 
 /// How long the shepherd may take to report.
 const REPORT_TIME: Duration = Duration::from_secs(15);
@@ -33,6 +36,10 @@ const PASSED_ON: [&str; 6] = [
     "LANG",
     "TZ",
 ];
+/// How long removing a private directory may take.
+const TMP_TIME: Duration = Duration::from_secs(5);
+/// The most private directories looked at.
+const TMP_NAMES_MAX: usize = 65_536;
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
 const SOCKET: BorrowedFd<'static> = stdin();
 
@@ -46,7 +53,7 @@ const fn stdin() -> BorrowedFd<'static> {
 ///
 /// # Errors
 /// A sentence that says why it could not even answer.
-pub(crate) fn serve() -> Result<(), String> {
+pub(crate) fn serve(tmp: Option<&str>) -> Result<(), String> {
     let mut buffer = vec![0; FRAME_MAX];
     let packet = socket::receive_waiting(SOCKET, &mut buffer)
         .map_err(|e| format!("standard input is not the worker's socket: {e}"))?;
@@ -56,10 +63,12 @@ pub(crate) fn serve() -> Result<(), String> {
             id,
             ticket,
             orphan_seconds,
+            nice,
             ..
         } => {
             let orphan = Duration::from_secs(orphan_seconds.into());
-            start(id, &ticket, orphan, packet.fds).unwrap_or_else(|refusal| {
+            let how = How { orphan, nice, tmp };
+            start(id, &ticket, &how, packet.fds).unwrap_or_else(|refusal| {
                 let text = refusal.sentence(&host_name(), "an instance", "of this desktop");
                 let (code, hint) = (refusal.code().to_owned(), refusal.hint().to_owned());
                 Reply::Refused {
@@ -87,7 +96,15 @@ fn own_uid() -> Result<u32, Refusal> {
     }
 }
 
-fn start(id: u32, ticket: &[u8], orphan: Duration, fds: Vec<OwnedFd>) -> Result<Reply, Refusal> {
+/// What a start brings along besides its ticket.
+struct How<'a> {
+    orphan: Duration,
+    nice: u8,
+    /// Where private directories are made.
+    tmp: Option<&'a str>,
+}
+
+fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Reply, Refusal> {
     let uid = own_uid()?;
     let malformed = |reason: String| Refusal::TicketMalformed { reason };
     let ticket = Ticket::decode(ticket).map_err(|e| malformed(e.to_string()))?;
@@ -119,12 +136,15 @@ fn start(id: u32, ticket: &[u8], orphan: Duration, fds: Vec<OwnedFd>) -> Result<
     };
     let program = file::open(c"/proc/self/exe", libc::O_RDONLY).map_err(prepare)?;
     let (report, report_end) = file::pipe().map_err(prepare)?;
+    let tmp = how.tmp.map(|it| make_tmp(it, ticket.key, &farm, &host));
+    let tmp = tmp.transpose()?;
+    let tmp_path = tmp.as_ref().map(|(path, _)| path.as_str());
     let setup = Setup {
         key: ticket.key,
         items: ticket.items,
         template,
         user: None,
-        env: environment(&account, &farm),
+        env: environment(&account, &farm, tmp_path),
         no_new_privs: true,
         shepherd: None,
         worker_uid: uid,
@@ -132,17 +152,16 @@ fn start(id: u32, ticket: &[u8], orphan: Duration, fds: Vec<OwnedFd>) -> Result<
         program: program.as_raw_fd(),
         group,
         report: report_end,
-        orphan,
+        orphan: how.orphan,
         run_dir: None,
         lock: Some(lock),
         boot: procs::boot_id(),
+        slot: None,
+        nice: how.nice,
+        tmp: tmp.map(|(_, it)| it),
     };
     let pid = fork_shepherd(setup, &farm, &host).map_err(prepare)?;
-    let failed = |it: Failed| Refusal::BecomingUserFailed {
-        step: it.step,
-        errno: it.errno,
-    };
-    wait_for_report(&report).map_err(failed)?;
+    wait_for_report(&report).map_err(refusal_of_failed)?;
     Ok(Reply::Started {
         id,
         shepherd: u32::try_from(pid).unwrap_or(0),
@@ -151,6 +170,53 @@ fn start(id: u32, ticket: &[u8], orphan: Duration, fds: Vec<OwnedFd>) -> Result<
         gid: account.identity.gid,
         containment: containment.to_owned(),
     })
+}
+
+/// Makes the private directory of a launch, which its shepherd removes at the end; returns its path, and where it is.
+fn make_tmp(
+    parent: &str,
+    key: LaunchKey,
+    farm: &str,
+    host: &str,
+) -> Result<(String, (OwnedFd, CString)), Refusal> {
+    let make = || -> Sys<(String, (OwnedFd, CString))> {
+        let dir = file::open(&file::c_string(parent)?, libc::O_RDONLY | libc::O_DIRECTORY)?;
+        let kept = file::open_dir(dir.as_fd(), c".")?;
+        let place =
+            Parent::in_dir(dir, Path::new(parent), farm, host).map_err(|_| Errno(libc::EINVAL))?;
+        let name = place.make(key, None)?;
+        let path = place.path_of(&name).to_string_lossy().into_owned();
+        Ok((path, (kept, file::c_string(&name)?)))
+    };
+    make().map_err(|Errno(errno)| Refusal::StateUnwritable { errno })
+}
+
+/// Removes a private directory with all that is in it, as far as that can be done in time.
+pub(crate) fn remove_tmp(dir: BorrowedFd<'_>, name: &CStr) {
+    if file::remove_dir(dir, name).is_ok() {
+        return;
+    }
+    let open = || file::open_for_owner(file::open_place(dir, name)?.as_fd());
+    if let Ok(it) = open() {
+        clear::below(it.as_fd(), Instant::now() + TMP_TIME);
+    }
+    let _ = file::remove_dir(dir, name);
+}
+
+/// Removes the private directories that a launch has left below `parent`, whose shepherd was killed.
+fn remove_tmp_of(parent: &str, key: LaunchKey) {
+    let open = || file::open(&file::c_string(parent)?, libc::O_RDONLY | libc::O_DIRECTORY);
+    let Ok(dir) = open() else { return };
+    for name in file::names(dir.as_fd(), TMP_NAMES_MAX).unwrap_or_default() {
+        let of = name
+            .split_once('.')
+            .and_then(|(_, rest)| rest.rsplit_once('.'));
+        if of.is_some_and(|(it, _)| it.parse() == Ok(key))
+            && let Ok(name) = file::c_string(&name)
+        {
+            remove_tmp(dir.as_fd(), &name);
+        }
+    }
 }
 
 fn fork_shepherd(setup: Setup, farm: &str, host: &str) -> Sys<i32> {
@@ -175,8 +241,8 @@ fn wait_for_report(report: &OwnedFd) -> Result<(), Failed> {
     read_report(&bytes[..len.unwrap_or(0)])
 }
 
-fn environment(account: &crate::account::Account, farm: &str) -> Vec<CString> {
-    let mut env = base_env(account, PATH);
+fn environment(account: &crate::account::Account, farm: &str, tmp: Option<&str>) -> Vec<CString> {
+    let mut env = base_env(account, PATH, tmp);
     env.retain(|it| !it.to_bytes().starts_with(b"LANG="));
     let own = PASSED_ON
         .iter()
@@ -205,7 +271,7 @@ fn capabilities() -> Capabilities {
 ///
 /// # Errors
 /// When something is still alive in the end.
-pub(crate) fn gone(key: &str) -> Result<(), String> {
+pub(crate) fn gone(key: &str, tmp: Option<&str>) -> Result<(), String> {
     let key: LaunchKey = key.parse().map_err(|_| format!("`{key}` is no launch"))?;
     own_uid().map_err(|_| "desktop mode is not for root".to_owned())?;
     let give_up = Instant::now() + GONE_TIME;
@@ -217,6 +283,7 @@ pub(crate) fn gone(key: &str) -> Result<(), String> {
         let _ = poll(&mut [], Some(pause));
         pause = (pause * 2).min(Duration::from_millis(200));
     }
+    tmp.into_iter().for_each(|it| remove_tmp_of(it, key));
     Ok(())
 }
 

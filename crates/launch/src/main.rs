@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod cgroup;
+mod clear;
 mod desktop;
 mod launcher;
 mod nonces;
@@ -16,6 +17,7 @@ mod shepherd;
 mod starter;
 mod supervise;
 mod sys;
+mod tmpdir;
 mod user;
 
 use std::path::PathBuf;
@@ -47,8 +49,10 @@ fn main() -> ExitCode {
         ["launcher", rest @ ..] => report(launcher_command(rest)),
         ["supervise", rest @ ..] => report(supervise_command(rest)),
         ["check", "--state", state] => report(check(state)),
-        ["desktop-shepherd" | "desktop-capabilities"] => report(desktop::serve()),
-        ["desktop-gone", key] => report(desktop::gone(key)),
+        ["desktop-shepherd" | "desktop-capabilities"] => report(desktop::serve(None)),
+        ["desktop-shepherd", "--tmp", tmp] => report(desktop::serve(Some(tmp))),
+        ["desktop-gone", key] => report(desktop::gone(key, None)),
+        ["desktop-gone", key, "--tmp", tmp] => report(desktop::gone(key, Some(tmp))),
         ["--version" | "-V"] => print(&format!("tessera-launch {}\n", env!("CARGO_PKG_VERSION"))),
         ["--help" | "-h" | "help"] => print(USAGE),
         _ => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tessera_ticket::{AccountName, Mode};
+use tessera_ticket::{AccountName, Mode, ProxyAccount};
 
 /// The most bytes of the policy file.
 pub(crate) const POLICY_MAX: usize = 64 * 1024;
@@ -13,6 +13,8 @@ pub(crate) const DEFAULT_POLICY: &str = "\
 # Who jobs may run as on this host. Only root can change this file; the farm can't.
 # modes: proxy (the proxy account), user (the user the job belongs to), or both.
 modes = proxy, user
+# With {slot} in it, such as tessera-job{slot}, each running instance has an account of its own: tessera-job1 and so on.
+# Such accounts are for nothing else: what they leave in processes, /tmp and shared memory is removed after each instance.
 proxy_account = tessera-job
 # The least uid of a user in mode user.
 uid_min = 1000
@@ -25,6 +27,8 @@ deny_groups = root, sudo, wheel, admin, docker, lxd, disk, shadow, kmem, libvirt
 group_policy = strip
 no_new_privs = yes
 path = /usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games
+# Where instances have their private TMPDIR; a directory that only root can write. Empty: `tmp` in the state directory.
+tmp_dir =
 # The daemons' accounts.
 worker_account = tessera
 shepherd_account = tessera-shepherd
@@ -42,7 +46,7 @@ pub(crate) enum GroupPolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Policy {
     pub(crate) modes: Vec<Mode>,
-    pub(crate) proxy_account: Option<AccountName>,
+    pub(crate) proxy_account: Option<ProxyAccount>,
     pub(crate) uid_min: u32,
     pub(crate) allow_users: Vec<String>,
     pub(crate) deny_users: Vec<String>,
@@ -51,6 +55,8 @@ pub(crate) struct Policy {
     pub(crate) group_policy: GroupPolicy,
     pub(crate) no_new_privs: bool,
     pub(crate) path: String,
+    /// Where private directories are made; `None` for the state directory.
+    pub(crate) tmp_dir: Option<String>,
     pub(crate) worker_account: AccountName,
     pub(crate) shepherd_account: AccountName,
     pub(crate) supervisor_account: AccountName,
@@ -112,7 +118,7 @@ impl Fields {
             proxy_account: if proxy.is_empty() {
                 None
             } else {
-                Some(self.account("proxy_account")?)
+                Some(self.proxy_account()?)
             },
             uid_min: self.parse("uid_min", "a number")?,
             allow_users: self.names("allow_users")?,
@@ -128,6 +134,7 @@ impl Fields {
             )?,
             no_new_privs: self.choice("no_new_privs", [("yes", true), ("no", false)])?,
             path: self.path()?,
+            tmp_dir: self.tmp_dir()?,
             worker_account: self.account("worker_account")?,
             shepherd_account: self.account("shepherd_account")?,
             supervisor_account: self.account("supervisor_account")?,
@@ -149,6 +156,22 @@ impl Fields {
 
     fn account(&self, key: &str) -> Result<AccountName, String> {
         self.parse(key, "the name of an account")
+    }
+
+    fn proxy_account(&self) -> Result<ProxyAccount, String> {
+        self.parse(
+            "proxy_account",
+            "the name of an account, with {slot} once at most",
+        )
+    }
+
+    fn tmp_dir(&self) -> Result<Option<String>, String> {
+        let (line, value) = self.get("tmp_dir");
+        match value {
+            "" => Ok(None),
+            path if path.starts_with('/') && !path.contains('\0') => Ok(Some(path.to_owned())),
+            _ => Err(format!("line {line}: `tmp_dir` is not an absolute path")),
+        }
     }
 
     fn names(&self, key: &str) -> Result<Vec<String>, String> {
@@ -224,6 +247,19 @@ mod tests {
                 "proxy_account = 0",
                 "line 1: `proxy_account` is not the name",
             ),
+            (
+                "proxy_account = job{slot}{slot}",
+                "line 1: `proxy_account` is not the name",
+            ),
+            (
+                "proxy_account = job1{slot}",
+                "line 1: `proxy_account` is not the name",
+            ),
+            (
+                "proxy_account = {slot}",
+                "line 1: `proxy_account` is not the name",
+            ),
+            ("tmp_dir = tmp", "line 1: `tmp_dir`"),
             ("path = bin", "line 1: `path`"),
             ("\n\nnonsense", "line 3: there is no"),
             ("no_new_privs = maybe", "line 1: `no_new_privs` is neither"),

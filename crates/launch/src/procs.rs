@@ -1,8 +1,10 @@
 //! What `/proc` knows of processes; the lesser containment where there are no control groups.
 
+use std::os::fd::AsFd as _;
+
 use tessera_ticket::LaunchKey;
 
-use crate::sys::file;
+use crate::sys::{file, process};
 
 /// The most processes looked at in one walk.
 const WALK_MAX: usize = 1 << 17;
@@ -97,7 +99,41 @@ pub(crate) fn marked(farm: &str, key: LaunchKey) -> Vec<i32> {
         .collect()
 }
 
-/// Returns the process that a run record (`pid start boot`) names, if it is alive and still the same.
+/// Kills all processes of an account that is nobody's but one instance's, and says how many there were.
+pub(crate) fn kill_all_of(uid: u32) -> usize {
+    let all = of_uid(uid);
+    for &pid in &all {
+        let Ok(handle) = process::pidfd(pid) else {
+            continue;
+        };
+        // Looked at again after the handle was opened: now the number can't have passed to somebody else.
+        if is_of(pid, uid) {
+            let _ = process::pidfd_kill(handle.as_fd(), libc::SIGKILL);
+        }
+    }
+    all.len()
+}
+
+/// Returns the living processes of an account.
+pub(crate) fn of_uid(uid: u32) -> Vec<i32> {
+    let mut all = all_pids();
+    all.retain(|pid| is_of(*pid, uid));
+    all
+}
+
+fn is_of(pid: i32, uid: u32) -> bool {
+    let Ok(path) = file::c_string(&format!("/proc/{pid}/status")) else {
+        return false;
+    };
+    let status = file::read_path(&path, 1 << 16).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let is_dead = field("State:").is_some_and(|it| it.trim_start().starts_with(['Z', 'X']));
+    let uid = uid.to_string();
+    !is_dead && field("Uid:").is_some_and(|it| it.split_whitespace().any(|it| it == uid))
+}
+
+/// Returns the process that a run record (`pid start boot`, and what the launcher needs behind them) names, if it is alive and still the same.
 pub(crate) fn of_record(text: &str) -> Option<i32> {
     let mut words = text.split_whitespace();
     let (pid, start) = (

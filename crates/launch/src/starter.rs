@@ -103,8 +103,12 @@ impl Starter {
         let bytes = file::read_all(&template, TEMPLATE_BYTES_MAX)?;
         let template = Template::decode(&bytes).map_err(|_| Errno(libc::EPROTO))?;
         process::set_umask(u32::from(template.umask));
-        // No core files unless the job asks for them.
-        process::limit(libc::RLIMIT_CORE, 0, u64::MAX)?;
+        // No core files unless the job asked for them when it was submitted.
+        let wants_core = template
+            .limits
+            .iter()
+            .any(|it| it.resource == Resource::Core);
+        process::limit(libc::RLIMIT_CORE, 0, if wants_core { u64::MAX } else { 0 })?;
         let env = start_env(&template);
         let key = key.parse().map_err(|_| Errno(libc::EINVAL))?;
         let shepherd = process::parent_pid();
@@ -146,7 +150,14 @@ impl Starter {
             env: process::pointers(&env),
             failed: Cell::new(None),
         };
-        clone_child(&child, &mut self.stack).at(Step::Prepare)?;
+        clone_child(&child, &mut self.stack).map_err(|Errno(errno)| {
+            let step = if errno == libc::EAGAIN {
+                Step::ProcessLimit
+            } else {
+                Step::Prepare
+            };
+            Failed { step, errno }
+        })?;
         child.failed.get().map_or(Ok(()), Err)
     }
 

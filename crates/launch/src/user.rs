@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 
 use tessera_ticket::Step;
 
-use crate::sys::{At as _, Failed, file, ids, process};
+use crate::sys::{At as _, Errno, Failed, file, ids, process};
 
 /// An account as the kernel sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,11 +110,14 @@ pub(crate) fn exec_as(change: Option<&Change<'_>>, program: &Program<'_>) -> Fai
     match prepare(change, program) {
         Err(failed) => failed,
         Ok(()) => {
-            let errno = process::exec_fd(program.file, program.argv, program.env);
-            Failed {
-                step: Step::Exec,
-                errno: errno.0,
-            }
+            let Errno(errno) = process::exec_fd(program.file, program.argv, program.env);
+            // Changing the uid succeeds for a user who has too many processes; the kernel says so only now.
+            let step = if errno == libc::EAGAIN {
+                Step::ProcessLimit
+            } else {
+                Step::Exec
+            };
+            Failed { step, errno }
         }
     }
 }

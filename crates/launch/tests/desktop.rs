@@ -87,6 +87,8 @@ impl Desktop {
         let mut child = self
             .program(uid)
             .arg("desktop-shepherd")
+            .arg("--tmp")
+            .arg(&self.folder)
             .stdin(Stdio::from(theirs))
             .spawn()
             .unwrap();
@@ -97,6 +99,7 @@ impl Desktop {
             ticket: ticket.encode(),
             signature: [0; 64],
             orphan_seconds: 600,
+            nice: 0,
         };
         link.send(
             &request.encode(),
@@ -137,6 +140,8 @@ impl Desktop {
         program
             .arg("desktop-gone")
             .arg(instance.key.to_string())
+            .arg("--tmp")
+            .arg(&self.folder)
             .stdin(Stdio::from(self.lock()));
         program.status().unwrap().success()
     }
@@ -235,4 +240,39 @@ fn a_desktop_refuses_root_and_tickets_of_other_modes() {
         "mode_not_allowed"
     );
     assert!(processes_of(desk.mia.uid).is_empty());
+}
+
+#[test]
+fn a_desktops_private_directories_go_with_their_instances() {
+    if !can_run() {
+        return;
+    }
+    let desk = Desktop::new();
+    let script = "cd $TMPDIR && pwd && mkdir -p a/b && ln -s /etc a/etc && chmod 0 a; test $TESSERA_ITEM = 0 || exec sleep 300";
+    let left = || {
+        let all = fs::read_dir(&desk.folder).unwrap().flatten();
+        all.filter(|it| it.file_type().unwrap().is_dir()).count()
+    };
+    for is_killed in [false, true] {
+        for name in ["0.1", "1.1"] {
+            for ending in ["out", "err", "idx", "exit"] {
+                let _ = fs::remove_file(desk.folder.join(format!("{name}.{ending}")));
+            }
+        }
+        let instance = desk
+            .start(desk.mia.uid, Mode::Desktop, &shell(script))
+            .unwrap();
+        instance.run(0);
+        assert!(instance.out(0).starts_with(desk.folder.to_str().unwrap()));
+        assert_eq!(left(), 1);
+        if is_killed {
+            instance.order(1, 1);
+            instance.started();
+            common::run("kill", &["-9", &instance.shepherd.to_string()]);
+        } else {
+            instance.close();
+        }
+        assert!(desk.gone(&instance));
+        assert_eq!(left(), 0);
+    }
 }

@@ -1,4 +1,4 @@
-//! Who may speak to the launcher and to a shepherd, and what becomes of those who speak nonsense. (Attack L44.)
+//! Who may speak to the launcher and to a shepherd, and what becomes of those who speak nonsense.
 
 mod common;
 
@@ -17,7 +17,7 @@ fn capabilities(world: &World) -> tessera_ticket::launcher::Capabilities {
 }
 
 #[test]
-fn strangers_and_nonsense_cost_the_others_nothing() {
+fn l44_strangers_and_nonsense_cost_the_others_nothing() {
     if !can_run() {
         return;
     }

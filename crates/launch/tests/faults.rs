@@ -1,8 +1,9 @@
 //! Calls that fail, lie or hang underneath the launcher: nothing runs, the reason is named, others go on.
-//! (Attacks L06, L11, L12.)
+//! Tests named after an attack carry it out.
 
 mod common;
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,21 +33,11 @@ fn world_with(fault: &str) -> World {
     world
 }
 
-#[test]
-fn each_step_of_becoming_the_user_that_fails_or_lies_stops_everything() {
-    if !can_run() {
-        return;
-    }
+/// Starts under each fault and expects that nothing runs, for the reason that this step has.
+fn each_stops_everything(faults: &[(&str, &str)]) {
     let alice = User::new("tsa", &[]);
     let what = template(&["true"]);
-    for (fault, step) in [
-        ("setgroups_fails", "setgroups"),
-        ("setresgid_fails", "setresgid"),
-        ("setresuid_fails", "setresuid"),
-        ("setgroups_lies", "read_back"),
-        ("setresgid_lies", "read_back"),
-        ("setresuid_lies", "read_back"),
-    ] {
+    for (fault, step) in faults {
         let world = world_with(fault);
         let ticket = world.ticket(&alice.name, Mode::User, &what);
         let (code, text) = world.start_ticket(&ticket, &what).err().expect("refused");
@@ -64,7 +55,77 @@ fn each_step_of_becoming_the_user_that_fails_or_lies_stops_everything() {
 }
 
 #[test]
-fn a_directory_that_hangs_or_fails_stops_its_own_jobs_only() {
+fn l11_each_step_of_becoming_the_user_that_fails_stops_everything() {
+    if !can_run() {
+        return;
+    }
+    each_stops_everything(&[
+        ("setgroups_fails", "setgroups"),
+        ("setresgid_fails", "setresgid"),
+        ("setresuid_fails", "setresuid"),
+        ("getresuid_fails", "read_back"),
+        ("getresgid_fails", "read_back"),
+        ("getgroups_fails", "read_back"),
+    ]);
+}
+
+#[test]
+fn l12_each_step_of_becoming_the_user_that_lies_is_found_out() {
+    if !can_run() {
+        return;
+    }
+    each_stops_everything(&[
+        ("setgroups_lies", "read_back"),
+        ("setresgid_lies", "read_back"),
+        ("setresuid_lies", "read_back"),
+    ]);
+}
+
+#[test]
+fn l35_a_process_that_is_about_to_become_a_job_is_not_the_users_to_read() {
+    if !can_run() {
+        return;
+    }
+    let alice = User::new("tsa", &[]);
+    let world = world_with("exec_hangs");
+    let what = template(&["true"]);
+    let ticket = world.ticket(&alice.name, Mode::User, &what);
+    let open = |pid: i32, name: &str| {
+        let program = common::attack::example(&world, "evil");
+        let path = format!("/proc/{pid}/{name}");
+        let mut evil = std::process::Command::new(program);
+        evil.uid(alice.uid).gid(alice.gid).args(["open", &path]);
+        let said = String::from_utf8(evil.output().unwrap().stdout).unwrap();
+        said.trim()
+            .rsplit_once(' ')
+            .unwrap()
+            .1
+            .parse::<i32>()
+            .unwrap()
+    };
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| world.start_ticket(&ticket, &what));
+        common::wait_until("a process is the user already", || {
+            !common::processes_of(alice.uid).is_empty()
+        });
+        // It still has the launcher's memory.
+        let pid = common::processes_of(alice.uid)[0];
+        for name in ["mem", "fd", "environ"] {
+            assert_eq!(open(pid, name), libc::EACCES, "{name}");
+        }
+        assert_eq!(
+            common::processes_of(alice.uid),
+            [pid],
+            "it was there all the time"
+        );
+        let instance = starting.join().unwrap().expect("starts in the end");
+        instance.run(0);
+        instance.close();
+    });
+}
+
+#[test]
+fn l06_a_directory_that_hangs_or_fails_stops_its_own_jobs_only() {
     if !can_run() {
         return;
     }

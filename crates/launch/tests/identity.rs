@@ -1,12 +1,12 @@
-//! What a job is: exactly its account, with nothing of anybody else's. (Attacks L10, L13, L14, L16, L17, L27, L28.)
+//! What a job is: exactly its account, with nothing of anybody else's. Tests named after an attack carry it out.
 
 mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 
+use common::attack::{attack, attack_in, evil, example};
 use common::{User, World, can_run, shell, template};
 use tessera_ticket::shepherd::Event;
 use tessera_ticket::{Agenda, EndKind, FrameRun, Limit, Mode, Resource, Split, Step};
@@ -21,16 +21,8 @@ fn status_field(text: &str, name: &str) -> String {
         .join(" ")
 }
 
-fn probe_in(world: &World) -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_tessera-launch")).with_file_name("examples/probe");
-    let copy = world.dir.join("probe");
-    fs::copy(built, &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    copy
-}
-
 #[test]
-fn a_job_is_exactly_its_account() {
+fn l10_groups_are_exactly_the_accounts() {
     if !can_run() {
         return;
     }
@@ -83,7 +75,7 @@ fn a_job_is_exactly_its_account() {
 }
 
 #[test]
-fn a_job_has_three_descriptors_and_an_environment_from_scratch() {
+fn l27_descriptors_and_environment_are_from_scratch() {
     if !can_run() {
         return;
     }
@@ -117,6 +109,9 @@ fn a_job_has_three_descriptors_and_an_environment_from_scratch() {
         "SHELL",
         "PATH",
         "LANG",
+        "TMPDIR",
+        "TMP",
+        "TEMP",
         "PWD",
         "MINE",
         "QBJOBID",
@@ -150,45 +145,175 @@ fn a_job_has_three_descriptors_and_an_environment_from_scratch() {
     instance.close();
 }
 
+/// The limits of this process, which the launcher inherits, with those that jobs never have.
+fn expected_limits() -> String {
+    let names = [
+        ("as", libc::RLIMIT_AS),
+        ("core", libc::RLIMIT_CORE),
+        ("cpu", libc::RLIMIT_CPU),
+        ("data", libc::RLIMIT_DATA),
+        ("fsize", libc::RLIMIT_FSIZE),
+        ("locks", libc::RLIMIT_LOCKS),
+        ("memlock", libc::RLIMIT_MEMLOCK),
+        ("msgqueue", libc::RLIMIT_MSGQUEUE),
+        ("nice", libc::RLIMIT_NICE),
+        ("nofile", libc::RLIMIT_NOFILE),
+        ("nproc", libc::RLIMIT_NPROC),
+        ("rss", libc::RLIMIT_RSS),
+        ("rtprio", libc::RLIMIT_RTPRIO),
+        ("rttime", libc::RLIMIT_RTTIME),
+        ("sigpending", libc::RLIMIT_SIGPENDING),
+        ("stack", libc::RLIMIT_STACK),
+    ];
+    let one = |(name, resource)| {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the place lives for the call.
+        unsafe { libc::getrlimit(resource, &raw mut limit) };
+        let own = (limit.rlim_cur, limit.rlim_max);
+        let (soft, hard) = match name {
+            "core" | "nice" | "rtprio" => (0, 0),
+            "nofile" => (77, 99),
+            _ => own,
+        };
+        format!("\"{name}\": [{soft}, {hard}]")
+    };
+    let all: Vec<String> = names.into_iter().map(one).collect();
+    format!("{{{}}}", all.join(", "))
+}
+
 #[test]
-fn there_is_no_way_back_and_no_terminal() {
+fn l10_the_whole_state_of_a_job_is_the_golden_one() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::new("");
+    world.nice = 7;
+    let mut alice = User::new("tsa", &[]);
+    let group = alice.add_group("tsg");
+    let group = nix::unistd::Group::from_name(&group).unwrap().unwrap();
+    let probe = example(&world, "probe");
+    let mut what = template(&[probe.to_str().unwrap()]);
+    what.cwd = "/usr".into();
+    what.env = vec![("MINE".into(), "1".into())];
+    what.limits = vec![Limit {
+        resource: Resource::OpenFiles,
+        soft: 77,
+        hard: 99,
+    }];
+    let instance = world.start(&alice.name, &what);
+    instance.run(0);
+    let found = instance.out(0);
+    let mut groups = [alice.gid, group.gid.as_raw()];
+    groups.sort_unstable();
+    let groups = groups.map(|it| it.to_string()).join(", ");
+    let cgroup = match world.group() {
+        Some(group) => {
+            let name = group.file_name().unwrap().to_str().unwrap().to_owned();
+            format!("/{name}/{}/item-0", instance.key)
+        }
+        None => "/".into(),
+    };
+    // A Rust program ignores SIGPIPE and catches two signals for its stack by itself.
+    let caught = found
+        .lines()
+        .find_map(|it| it.trim().strip_prefix("\"SigCgt\": \""))
+        .unwrap()
+        .trim_end_matches("\",")
+        .to_owned();
+    assert_eq!(u64::from_str_radix(&caught, 16).unwrap() & !0x440, 0);
+    let mut golden = include_str!("golden/probe.json").to_owned();
+    for (name, value) in [
+        ("uid", alice.uid.to_string()),
+        ("gid", alice.gid.to_string()),
+        ("groups", groups),
+        ("caught", caught),
+        ("nice", "7".into()),
+        ("limits", expected_limits()),
+        ("cgroup", cgroup),
+    ] {
+        golden = golden.replace(&format!("{{{name}}}"), &value);
+    }
+    assert_eq!(found, golden);
+    instance.close();
+    world.assert_nothing_left();
+}
+
+#[test]
+fn l13_there_is_no_way_back() {
     if !can_run() {
         return;
     }
     let world = World::new("");
-    let probe = probe_in(&world);
     let alice = User::new("tsa", &[]);
-    let instance = world.start(&alice.name, &template(&[probe.to_str().unwrap()]));
-    assert_eq!(instance.run(0).kind, EndKind::Exited { code: 0 });
-    let text = instance.out(0);
-    let said = |name: &str| -> i32 {
-        let line = text
-            .lines()
-            .find_map(|it| it.strip_prefix(&format!("{name} ")));
-        line.unwrap().parse().unwrap()
-    };
-    for name in [
-        "setuid",
-        "setresuid",
-        "seteuid",
-        "setgid",
-        "setresgid",
-        "setgroups",
-        "chroot",
-    ] {
-        assert_eq!(said(name), libc::EPERM, "{name}");
+    let said = attack(&world, &alice.name, &["way-back"]);
+    assert_eq!(said.len(), 8);
+    for (name, errno) in &said {
+        // The one call that has no error of its own stays where it was.
+        assert!(
+            *errno != 0 && (*errno == libc::EPERM || name == "setfsuid"),
+            "{name} {errno}"
+        );
     }
-    assert_eq!(said("nice"), libc::EACCES);
-    assert_eq!(said("open_tty"), libc::ENXIO);
-    assert!(
-        [libc::ENOTTY, libc::EPERM, libc::EIO].contains(&said("tiocsti")),
-        "{text}"
-    );
-    instance.close();
 }
 
 #[test]
-fn set_user_id_programs_give_nothing() {
+fn l14_a_job_types_into_no_terminal() {
+    if !can_run() {
+        return;
+    }
+    let (mut master, mut slave) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: the two places live for the call; nothing else is asked for.
+    let made = unsafe {
+        libc::openpty(
+            &raw mut master,
+            &raw mut slave,
+            none,
+            none.cast(),
+            none.cast(),
+        )
+    };
+    assert_eq!(made, 0);
+    let path = fs::read_link(format!("/proc/self/fd/{slave}")).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    let mut world = World::prepare("");
+    // The launcher leads the terminal's session, as in a shell.
+    world.start_through(&format!(
+        "setsid --ctty <{path} 2>>'{}/launcher.log'",
+        world.dir.display()
+    ));
+    let launcher = world.launcher.as_ref().unwrap().id();
+    let stat = fs::read_to_string(format!("/proc/{launcher}/stat")).unwrap();
+    let terminal = stat.rsplit_once(") ").unwrap().1.split(' ').nth(4).unwrap();
+    assert_ne!(terminal, "0", "the launcher has a terminal: {stat}");
+    let alice = User::new("tsa", &[]);
+    let said = attack(&world, &alice.name, &["terminal", &path]);
+    assert_eq!(said["/dev/tty"], libc::ENXIO);
+    assert_eq!(said[&path], libc::EACCES);
+    for fd in ["0", "1", "2"] {
+        assert!(
+            [libc::ENOTTY, libc::EPERM, libc::EIO].contains(&said[fd]),
+            "{said:?}"
+        );
+    }
+    let mut typed = [0u8; 64];
+    // SAFETY: the numbers are this test's; the place lives for the call.
+    let read = unsafe {
+        libc::fcntl(master, libc::F_SETFL, libc::O_NONBLOCK);
+        libc::read(master, typed.as_mut_ptr().cast(), typed.len())
+    };
+    assert!(
+        read <= 0,
+        "the terminal got {:?}",
+        &typed[..read.unsigned_abs()]
+    );
+}
+
+#[test]
+fn l15_set_user_id_programs_give_nothing() {
     if !can_run() {
         return;
     }
@@ -205,21 +330,51 @@ fn set_user_id_programs_give_nothing() {
         instance.out(0).trim().to_owned()
     };
     assert_eq!(said(), alice.uid.to_string());
+    // A program that the file system gives all capabilities can't even be executed: they are out of bounds.
+    let capable = example(&world, "evil");
+    common::run("setcap", &["all+ep", capable.to_str().unwrap()]);
+    let instance = world.start(&alice.name, &evil(&world, &["way-back"]));
+    instance.order(0, 1);
+    let event = instance.event();
+    let Event::ItemNotStarted { step, errno, .. } = event else {
+        panic!("{event:?}");
+    };
+    assert_eq!((step, errno), (Step::Exec, libc::EPERM));
+    instance.close();
+    // One that only may have them has none.
+    common::run("setcap", &["all+p", capable.to_str().unwrap()]);
+    let given = attack(&world, &alice.name, &["way-back"]);
+    assert!(given.values().all(|errno| *errno != 0), "{given:?}");
     // The switch for software that needs such helpers; it is the host's to throw, and this is what it means.
     world.set_policy("no_new_privs = no");
     assert_eq!(said(), "0");
 }
 
 #[test]
-fn directories_and_programs_are_reached_as_the_user() {
+fn l16_directories_and_programs_are_reached_as_the_user() {
     if !can_run() {
         return;
     }
-    let world = World::new("");
+    let mut world = World::prepare("");
     let private = world.dir.join("private");
     fs::create_dir(&private).unwrap();
+    fs::write(private.join("secret"), "x").unwrap();
     fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    // The launcher stands where no job may look: what a job opens without a path is not there.
+    world.start_through(&format!("env --chdir='{}'", private.display()));
     let alice = User::new("tsa", &[]);
+    let mut anywhere = evil(
+        &world,
+        &["open", "secret", "./secret", "../launcher/policy"],
+    );
+    anywhere.cwd = String::new();
+    let instance = world.start(&alice.name, &anywhere);
+    let said = attack_in(&instance);
+    assert!(
+        said.values().all(|errno| *errno == libc::ENOENT),
+        "{said:?}"
+    );
+    instance.close();
     let not_started = |cwd: &str, argv: &[&str]| {
         let mut what = template(argv);
         what.cwd = cwd.into();

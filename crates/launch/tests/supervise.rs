@@ -13,7 +13,7 @@ use common::{alive, can_run, random, wait_until};
 /// A farm's folder with a policy that names accounts of its own; both go away with the test.
 struct Farm {
     dir: PathBuf,
-    names: [String; 4],
+    names: Vec<String>,
     child: Option<Child>,
 }
 
@@ -23,11 +23,14 @@ impl Farm {
         fs::create_dir(&dir).unwrap();
         fs::create_dir(dir.join("launcher")).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
-        let names = ["v", "w", "s", "p"].map(|it| format!("ts{it}{:05x}", random() & 0xf_ffff));
+        let random = || random() & 0xf_ffff;
+        let [v, w, s, p] = ["v", "w", "s", "p"].map(|it| format!("ts{it}{:05x}", random()));
         let policy = format!(
-            "supervisor_account = {}\nworker_account = {}\nshepherd_account = {}\nproxy_account = {}\n",
-            names[0], names[1], names[2], names[3]
+            "supervisor_account = {v}\nworker_account = {w}\nshepherd_account = {s}\nproxy_account = {p}x{{slot}}\n"
         );
+        // Two accounts for each of the three slots.
+        let slots = (1..=6).map(|slot| format!("{p}x{slot}"));
+        let names: Vec<String> = [v, w, s].into_iter().chain(slots).collect();
         fs::write(dir.join("launcher/policy"), policy).unwrap();
         let launch = env!("CARGO_BIN_EXE_tessera-launch");
         let child = Command::new(launch)

@@ -113,6 +113,7 @@ impl Refusal {
             "spool_unwritable",
             "state_unwritable",
             "containment_failed",
+            "process_limit",
             "busy",
         ];
         passing.contains(&self.code.as_str())

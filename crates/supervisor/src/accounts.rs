@@ -6,6 +6,7 @@ use std::ffi::CString;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tessera_model::{Principal, Proof, UserName};
+use tessera_ticket::ProxyAccount;
 
 /// How long an answer of the account database is believed.
 const BELIEVE: Duration = Duration::from_secs(30);
@@ -117,7 +118,18 @@ impl Accounts {
 fn is_no_person(found: &Principal, uid: u32, proxies: Option<&BTreeSet<String>>) -> bool {
     let name = found.name.as_str();
     let is_ours = uid == 0 || uid == Uid::effective().as_raw();
-    NO_PEOPLE.contains(&name) || (!is_ours && proxies.is_some_and(|named| named.contains(name)))
+    NO_PEOPLE.contains(&name) || (!is_ours && proxies.is_some_and(|named| is_proxy(name, named)))
+}
+
+/// Says whether hosts run jobs as this account. What they name may be a pattern of an account for each slot.
+fn is_proxy(name: &str, named: &BTreeSet<String>) -> bool {
+    let patterns = || {
+        named
+            .iter()
+            .filter_map(|it| it.parse::<ProxyAccount>().ok())
+    };
+    let account = name.parse().ok();
+    named.contains(name) || account.is_some_and(|it| patterns().any(|pattern| pattern.is(&it)))
 }
 
 fn look_up(uid: u32, admin_group: &str) -> Result<Principal, NoName> {
@@ -170,12 +182,21 @@ mod tests {
 
     #[test]
     fn daemons_and_what_jobs_run_as_are_no_people() {
-        let named = BTreeSet::from(["render".to_owned(), "root".to_owned()]);
+        let named = ["render", "root", "slot{slot}"].map(str::to_owned);
+        let named = BTreeSet::from(named);
         let refused = |name, uid| is_no_person(&person(name), uid, Some(&named));
-        for name in ["tessera", "tessera-shepherd", "tessera-job", "render"] {
+        for name in [
+            "tessera",
+            "tessera-shepherd",
+            "tessera-job",
+            "render",
+            "slot12",
+        ] {
             assert!(refused(name, 4_000_000), "{name}");
         }
-        assert!(!refused("mia", 4_000_000));
+        for name in ["mia", "slot", "slot012", "slots"] {
+            assert!(!refused(name, 4_000_000), "{name}");
+        }
         assert!(!refused("root", 0), "no host locks out root");
         assert!(
             is_no_person(&person("tessera-job"), 4_000_000, None),

@@ -123,6 +123,7 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
         worker_resources,
         proxy_execution_mode,
         proxy_account,
+        proxy_nice_value,
         worker_spool_max,
         worker_spool_durable,
     } = config;
@@ -137,6 +138,7 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
         ("worker_resources", pairs(&worker_resources)),
         ("proxy_execution_mode", some(mode)),
         ("proxy_account", some(proxy_account)),
+        ("proxy_nice_value", proxy_nice_value.to_string()),
         ("worker_spool_max", worker_spool_max.to_string()),
         ("worker_spool_durable", worker_spool_durable.to_string()),
     ]

@@ -11,7 +11,9 @@ pub const FRAME_MAX: usize = TICKET_BYTES_MAX + 1_024;
 pub const START_FDS: usize = 2;
 /// The most bytes of a text in a reply.
 const TEXT_MAX: usize = 2_048;
-const VERSION: u8 = 1;
+/// The greatest niceness.
+pub const NICE_MAX: u8 = 19;
+const VERSION: u8 = 2;
 
 /// What the worker asks. `id` comes back in the reply, so several requests may be under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum Request {
         signature: [u8; 64],
         /// How long a shepherd without work waits for a worker before it closes itself, seconds.
         orphan_seconds: u32,
+        /// Added to the niceness of what runs, 0 to [`NICE_MAX`]; more is less priority.
+        nice: u8,
     },
     /// Answer when nothing of this launch is alive, killing what is left first.
     Gone {
@@ -116,12 +120,14 @@ impl Request {
                 ticket,
                 signature,
                 orphan_seconds,
+                nice,
             } => {
                 out.u8(1);
                 out.u32(*id);
                 out.var(ticket);
                 out.raw(signature);
                 out.u32(*orphan_seconds);
+                out.u8(*nice);
             }
             Self::Gone { id, key } => {
                 out.u8(2);
@@ -151,6 +157,10 @@ impl Request {
                 ticket: input.var("ticket", TICKET_BYTES_MAX)?.to_vec(),
                 signature: input.array("signature")?,
                 orphan_seconds: input.u32("orphan_seconds")?,
+                nice: match input.u8("nice")? {
+                    nice if nice <= NICE_MAX => nice,
+                    _ => return Err(DecodeError::Invalid { field: "nice" }),
+                },
             },
             2 => Self::Gone {
                 id,

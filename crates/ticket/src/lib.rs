@@ -20,7 +20,7 @@ mod tokens;
 
 pub use codec::DecodeError;
 pub use frames::{Chunk, FrameRun};
-pub use names::{ACCOUNT_NAME_MAX, AccountName, LaunchKey, NameError};
+pub use names::{ACCOUNT_NAME_MAX, AccountName, LaunchKey, NameError, ProxyAccount, SLOT_MAX};
 pub use record::{
     EXIT_RECORD_LEN, EndCause, EndKind, ExitRecord, INDEX_RECORD_LEN, INDEX_RECORDS_MAX,
     IndexRecord, Stream,

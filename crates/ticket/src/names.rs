@@ -62,6 +62,84 @@ impl fmt::Display for AccountName {
     }
 }
 
+/// Slots of a host at most, so the greatest number in the account of a slot.
+pub const SLOT_MAX: u32 = 4_096;
+const SLOT: &str = "{slot}";
+
+/// As whom jobs of mode proxy run, as policies, tickets and configurations write it: the name of an account, or one with
+/// `{slot}` in the place of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyAccount {
+    /// All as one account.
+    One(AccountName),
+    /// Each running instance as an account of its own, whose number stands between these two texts.
+    PerSlot {
+        /// What comes before the number.
+        before: String,
+        /// What comes after it.
+        after: String,
+    },
+}
+
+impl ProxyAccount {
+    /// Returns the account of a slot, 1 to [`SLOT_MAX`]; the one account for any.
+    pub fn of_slot(&self, slot: u32) -> Option<AccountName> {
+        match self {
+            Self::One(name) => Some(name.clone()),
+            Self::PerSlot { before, after } => (1..=SLOT_MAX)
+                .contains(&slot)
+                .then(|| format!("{before}{slot}{after}").parse().ok())
+                .flatten(),
+        }
+    }
+
+    /// Says whether an account belongs to a slot, and so to nobody else.
+    pub fn is_of_slots(&self, name: &AccountName) -> bool {
+        let Self::PerSlot { before, after } = self else {
+            return false;
+        };
+        let rest = name.as_str().strip_prefix(before.as_str());
+        let number = rest.and_then(|it| it.strip_suffix(after.as_str()));
+        let slot = number.and_then(|it| it.parse().ok());
+        slot.is_some_and(|it: u32| self.of_slot(it).as_ref() == Some(name))
+    }
+
+    /// Says whether jobs of mode proxy may run as this account.
+    pub fn is(&self, name: &AccountName) -> bool {
+        matches!(self, Self::One(one) if one == name) || self.is_of_slots(name)
+    }
+}
+
+impl FromStr for ProxyAccount {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let Some((before, after)) = text.split_once(SLOT) else {
+            return text.parse().map(Self::One);
+        };
+        // A digit beside the number would make two slots one name. The longest name stands for all.
+        let touches = before.ends_with(|c: char| c.is_ascii_digit())
+            || after.starts_with(|c: char| c.is_ascii_digit());
+        let it = Self::PerSlot {
+            before: before.to_owned(),
+            after: after.to_owned(),
+        };
+        if touches || it.of_slot(SLOT_MAX).is_none() {
+            return Err(NameError::Account);
+        }
+        Ok(it)
+    }
+}
+
+impl fmt::Display for ProxyAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(name) => name.fmt(f),
+            Self::PerSlot { before, after } => write!(f, "{before}{SLOT}{after}"),
+        }
+    }
+}
+
 /// One launch of one instance of a job; prints as `12345.0.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaunchKey {
@@ -159,6 +237,41 @@ mod tests {
         for good in ["alice", "_apt", "tessera-job", "a.b", "host1$", "a1"] {
             assert_eq!(good.parse::<AccountName>().unwrap().as_str(), good);
         }
+    }
+
+    #[test]
+    fn accounts_of_slots_are_told_from_others() {
+        let proxy: ProxyAccount = "job{slot}x".parse().unwrap();
+        assert_eq!(proxy.to_string(), "job{slot}x");
+        assert_eq!(proxy.of_slot(12).unwrap().as_str(), "job12x");
+        assert_eq!(
+            (proxy.of_slot(0), proxy.of_slot(SLOT_MAX + 1)),
+            (None, None)
+        );
+        let is = |name: &str| proxy.is(&name.parse().unwrap());
+        assert!(is("job1x") && is("job4096x"));
+        for other in [
+            "job01x", "jobx", "job1", "job1x2x", "job", "job4097x", "job0x",
+        ] {
+            assert!(!is(other), "{other}");
+        }
+        for bad in [
+            "job{slot}{slot}",
+            "job1{slot}",
+            "job{slot}2",
+            "{slot}",
+            "../{slot}",
+            "",
+        ] {
+            assert_eq!(
+                bad.parse::<ProxyAccount>(),
+                Err(NameError::Account),
+                "{bad}"
+            );
+        }
+        let one: ProxyAccount = "tessera-job".parse().unwrap();
+        assert!(one.is(&"tessera-job".parse().unwrap()));
+        assert!(!one.is_of_slots(&"tessera-job".parse().unwrap()));
     }
 
     #[test]

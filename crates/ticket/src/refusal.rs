@@ -77,8 +77,12 @@ pub enum Refusal {
     ContainmentFailed { errno: i32 },
     /// A step of becoming the user failed.
     BecomingUserFailed { step: Step, errno: i32 },
+    /// The account has as many processes as it may have.
+    ProcessLimit,
     /// The launcher's own state can't be written.
     StateUnwritable { errno: i32 },
+    /// Each account of a slot is in use, or being cleared up.
+    NoFreeAccount,
     /// Too much at once.
     Busy,
 }
@@ -116,8 +120,10 @@ impl Refusal {
             Self::PolicyInvalid { .. } => "policy_invalid",
             Self::ContainmentFailed { .. } => "containment_failed",
             Self::BecomingUserFailed { .. } => "becoming_user_failed",
+            Self::ProcessLimit => "process_limit",
             Self::StateUnwritable { .. } => "state_unwritable",
-            Self::Busy => "busy",
+            // Passes by itself, as the other does; the sentence tells them apart.
+            Self::NoFreeAccount | Self::Busy => "busy",
         }
     }
 
@@ -217,8 +223,15 @@ impl Refusal {
                     step.name()
                 )
             }
+            Self::ProcessLimit => {
+                "the account has as many processes as its limit (RLIMIT_NPROC) allows".into()
+            }
             Self::StateUnwritable { errno } => {
                 format!("the launcher can't write its state (errno {errno})")
+            }
+            Self::NoFreeAccount => {
+                "each account of a slot is in use, or what its last job left is being removed"
+                    .into()
             }
             Self::Busy => "too many launches at once".into(),
         }
@@ -262,7 +275,13 @@ impl Refusal {
             Self::BecomingUserFailed { .. } => {
                 "check the launcher's capabilities and the account's limits"
             }
+            Self::ProcessLimit => {
+                "end processes of the account on this host, or raise its limit; it is tried again"
+            }
             Self::StateUnwritable { .. } => "make room in the state directory",
+            Self::NoFreeAccount => {
+                "it is tried again; twice as many such accounts as slots make that rare"
+            }
             Self::Busy => "nothing to do: it is tried again",
         }
     }

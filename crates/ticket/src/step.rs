@@ -71,4 +71,6 @@ steps! {
     Cancelled = 22, "cancelled";
     /// Setting capabilities of the shepherd.
     Capabilities = 23, "capabilities";
+    /// The account has as many processes as it may have.
+    ProcessLimit = 24, "process_limit";
 }

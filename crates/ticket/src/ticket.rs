@@ -6,7 +6,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use thiserror::Error;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::names::{AccountName, LaunchKey};
+use crate::names::{AccountName, LaunchKey, ProxyAccount};
 
 /// The longest time between a ticket's not-before and its end, milliseconds.
 pub const TICKET_LIFETIME_MAX_MS: u64 = 120_000;
@@ -230,7 +230,12 @@ fn signed(bytes: &[u8]) -> Vec<u8> {
 fn read_account(input: &mut Reader<'_>, mode: Mode) -> Result<String, DecodeError> {
     let account = input.text("account", crate::names::ACCOUNT_NAME_MAX)?;
     let is_nameless_desktop = mode == Mode::Desktop && account.is_empty();
-    if !is_nameless_desktop && account.parse::<AccountName>().is_err() {
+    let is_name = match mode {
+        // May leave the number of the account to the launcher.
+        Mode::Proxy => account.parse::<ProxyAccount>().is_ok(),
+        Mode::User | Mode::Desktop => account.parse::<AccountName>().is_ok(),
+    };
+    if !is_nameless_desktop && !is_name {
         return Err(DecodeError::Invalid { field: "account" });
     }
     Ok(account)

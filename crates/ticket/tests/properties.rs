@@ -172,7 +172,7 @@ proptest! {
     ) {
         let [a, b, c, d] = numbers;
         let requests = [
-            Request::Start { id: a, ticket: text.clone().into_bytes(), signature: [3; 64], orphan_seconds: b },
+            Request::Start { id: a, ticket: text.clone().into_bytes(), signature: [3; 64], orphan_seconds: b, nice: 19 },
             Request::Gone { id: a, key },
             Request::Capabilities { id: a },
         ];

@@ -20,10 +20,13 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const PAIRS_MAX: usize = 256;
 /// Two keys are near when so many letters make one into the other.
 const NEAR: usize = 4;
+/// The greatest niceness.
+const NICE_MAX: u8 = 19;
 
 const KEYS: &[&str] = &[
     "proxy_account",
     "proxy_execution_mode",
+    "proxy_nice_value",
     "qb_supervisor",
     "worker_cpus",
     "worker_description",
@@ -56,6 +59,8 @@ pub struct Config {
     pub proxy_execution_mode: Option<ProxyMode>,
     /// Must be the launcher's proxy account when it is given.
     pub proxy_account: Option<String>,
+    /// Added to the niceness of what runs, 0 to 19.
+    pub proxy_nice_value: u8,
     /// Bytes of output that wait in the spool at most.
     pub worker_spool_max: u64,
     /// Whether the record of an ended attempt is synchronised to the disk before it is reported. Without it only a host
@@ -147,6 +152,7 @@ impl Default for Config {
             worker_resources: BTreeMap::new(),
             proxy_execution_mode: None,
             proxy_account: None,
+            proxy_nice_value: 0,
             worker_spool_max: SPOOL_MAX_DEFAULT,
             worker_spool_durable: false,
         }
@@ -219,6 +225,7 @@ impl Config {
             "worker_resources" => self.worker_resources = amounts(value)?,
             "proxy_execution_mode" => self.proxy_execution_mode = Some(mode(value)?),
             "proxy_account" => self.proxy_account = Some(word(value)?),
+            "proxy_nice_value" => self.proxy_nice_value = nice(value)?,
             "worker_spool_max" => self.worker_spool_max = size(value)?,
             "worker_spool_durable" => {
                 self.worker_spool_durable =
@@ -289,6 +296,15 @@ fn mode(value: &DeValue<'_>) -> Result<ProxyMode, Problem> {
         Some("user") => Ok(ProxyMode::User),
         _ => Err(Problem::Wanted("\"proxy\" or \"user\"")),
     }
+}
+
+fn nice(value: &DeValue<'_>) -> Result<u8, Problem> {
+    integer(value)
+        .and_then(|it| u8::try_from(it).ok())
+        .filter(|it| *it <= NICE_MAX)
+        .ok_or(Problem::Wanted(
+            "a number from 0 to 19: jobs may have less priority than others on the host, never more",
+        ))
 }
 
 /// Reads `["a", "b"]` or `"a,b"`.
@@ -400,7 +416,7 @@ mod tests {
              worker_resources = [\"host.gpu=2\"]\nworker_properties = \"host.rack=b7\"\n\
              proxy_execution_mode = \"proxy\"\nproxy_account = \"render\"\n\
              worker_spool_max = \"2 GiB\"\nworker_description = \"by the door\"\n\
-             worker_name = \"rnd1\"\nworker_spool_durable = true\n",
+             worker_name = \"rnd1\"\nworker_spool_durable = true\nproxy_nice_value = 19\n",
         )
         .expect("is right");
         assert_eq!(config.qb_supervisor.as_deref(), Some("farm:7433"));
@@ -412,6 +428,7 @@ mod tests {
         assert_eq!(config.proxy_account.as_deref(), Some("render"));
         assert_eq!(config.worker_spool_max, 2 << 30);
         assert!(config.worker_spool_durable);
+        assert_eq!(config.proxy_nice_value, 19);
     }
 
     #[test]
@@ -428,6 +445,14 @@ mod tests {
             parse("\nproxy_execution_mode = \"root\"\n"),
             Err("w.toml:2: `proxy_execution_mode` must be \"proxy\" or \"user\"".to_owned())
         );
+        assert_eq!(
+            parse("proxy_nice_value = -5\n"),
+            Err(
+                "w.toml:1: `proxy_nice_value` must be a number from 0 to 19: jobs may have less priority than others on \
+                 the host, never more"
+                    .to_owned()
+            )
+        );
         assert!(
             parse("a = \n")
                 .expect_err("is wrong")
@@ -436,6 +461,8 @@ mod tests {
         for bad in [
             "worker_cpus = -1",
             "worker_cpus = 100000",
+            "proxy_nice_value = -1",
+            "proxy_nice_value = 20",
             "worker_spool_max = \"12\"",
             "worker_spool_max = \"9999999999 TiB\"",
             "worker_resources = [\"gpu=2\"]",

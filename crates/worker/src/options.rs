@@ -79,7 +79,7 @@ impl Options {
         let name = self.name.clone().or_else(|| config.worker_name.clone());
         Ok(Settings {
             state: self.state.clone(),
-            chain_mode: self.chain_mode()?,
+            chain_mode: self.chain_mode(config.proxy_nice_value)?,
             desktop_user: match self.mode {
                 Mode::Desktop => Some(own_account()?),
                 Mode::Service { .. } => None,
@@ -91,12 +91,15 @@ impl Options {
         })
     }
 
-    fn chain_mode(&self) -> Result<chain::Mode, WorkerError> {
+    fn chain_mode(&self, nice: u8) -> Result<chain::Mode, WorkerError> {
         match &self.mode {
             Mode::Service { launcher_socket } => {
                 let default = || self.state.join("run/launcher.sock");
                 let launcher_socket = launcher_socket.clone().unwrap_or_else(default);
-                Ok(chain::Mode::Service { launcher_socket })
+                Ok(chain::Mode::Service {
+                    launcher_socket,
+                    nice,
+                })
             }
             Mode::Desktop if Uid::effective().is_root() => Err(WorkerError::DesktopAsRoot),
             Mode::Desktop => {
@@ -105,6 +108,8 @@ impl Options {
                 Ok(chain::Mode::Desktop {
                     launch_binary,
                     user: own_account()?,
+                    tmp: self.state.join("worker/tmp"),
+                    nice,
                 })
             }
         }

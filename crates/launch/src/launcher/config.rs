@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use tessera_ticket::{Refusal, VerifyingKey};
 
@@ -10,6 +11,7 @@ use crate::account::{Found, find_now};
 use crate::paths::{open_trusted_dir, read_trusted};
 use crate::policy::{POLICY_MAX, Policy};
 use crate::sys::{Sys, file};
+use crate::tmpdir::Parent;
 use crate::user::Identity;
 
 /// The most dispatch keys.
@@ -45,6 +47,8 @@ pub(crate) struct Rules {
     pub(crate) daemons: Vec<u32>,
     /// What the directory said of the proxy account when the policy was read.
     pub(crate) proxy: Result<Found, Refusal>,
+    /// Where instances have their private directories.
+    pub(crate) tmp: Rc<Parent>,
 }
 
 /// Inode, size and time of the files that may change.
@@ -60,9 +64,9 @@ impl Config {
         let (farm_text, farm) = id(&dir, c"farm_id")?;
         let (host_text, host) = id(&dir, c"host_id")?;
         let stamp = stamp(&dir);
-        let rules = Rules::read(&dir)?;
-        let worker_uid = rules.worker_uid;
         let state = real.parent().unwrap_or(state).to_owned();
+        let rules = Rules::read(&dir, &state, &farm_text, &host_text)?;
+        let worker_uid = rules.worker_uid;
         Ok(Self {
             state,
             dir,
@@ -83,7 +87,8 @@ impl Config {
             return false;
         }
         self.stamp = now;
-        self.rules = Rules::read(&self.dir).map_err(|reason| Refusal::PolicyInvalid { reason });
+        let rules = Rules::read(&self.dir, &self.state, &self.farm_text, &self.host_text);
+        self.rules = rules.map_err(|reason| Refusal::PolicyInvalid { reason });
         if let Ok(rules) = &self.rules {
             self.worker_uid = rules.worker_uid;
         }
@@ -92,7 +97,7 @@ impl Config {
 }
 
 impl Rules {
-    fn read(dir: &OwnedFd) -> Result<Self, String> {
+    fn read(dir: &OwnedFd, state: &Path, farm: &str, host: &str) -> Result<Self, String> {
         let text = read_trusted(dir.as_fd(), POLICY, POLICY_MAX)?
             .ok_or("policy: is not there; `tessera-launch supervise` writes one")?;
         let policy = Policy::parse(&text).map_err(|what| format!("policy: {what}"))?;
@@ -116,7 +121,11 @@ impl Rules {
         let proxy = policy
             .proxy_account
             .as_ref()
-            .map_or(Err(Refusal::NoSuchAccount), find_now);
+            .and_then(|it| it.of_slot(1))
+            .map_or(Err(Refusal::NoSuchAccount), |it| find_now(&it));
+        let tmp = policy.tmp_dir.as_ref().map(PathBuf::from);
+        let tmp = Parent::open(&tmp.unwrap_or_else(|| state.join("tmp")), farm, host)
+            .map_err(|what| format!("private directories (tmp_dir): {what}"))?;
         Ok(Self {
             policy,
             keys,
@@ -124,6 +133,7 @@ impl Rules {
             shepherd: identity,
             daemons,
             proxy,
+            tmp: Rc::new(tmp),
         })
     }
 }

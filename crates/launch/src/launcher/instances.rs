@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use tessera_ticket::LaunchKey;
+use tessera_ticket::{AccountName, LaunchKey};
 
+use super::tidy::{read_record, slot_of_record};
 use crate::sys::{Sys, file, process};
 use crate::{cgroup, procs};
 
@@ -23,6 +24,8 @@ pub(super) struct Instances {
     /// Shepherds that live, by a handle that is readable when they end.
     live: BTreeMap<LaunchKey, OwnedFd>,
     clearing: BTreeMap<LaunchKey, Clearing>,
+    /// Uid and gid of accounts that are one launch's alone, until everything of it is cleared away.
+    slots: BTreeMap<LaunchKey, (u32, u32)>,
 }
 
 /// An instance being cleared away, and who waits to hear that it is gone.
@@ -33,30 +36,73 @@ struct Clearing {
     waiting: Vec<(u64, u32)>,
 }
 
+impl Clearing {
+    fn now() -> Self {
+        Self {
+            look_at: Instant::now(),
+            pause: PAUSE.0,
+            waiting: Vec::new(),
+        }
+    }
+}
+
 impl Instances {
-    /// Takes up the shepherds that a former launcher left.
-    pub(super) fn find(groups: Option<OwnedFd>, run_dir: &OwnedFd, farm: &str) -> Sys<Self> {
+    /// Takes up the shepherds that a former launcher left, and begins to clear up behind those that have ended; returns the
+    /// accounts of slots that they have as well.
+    pub(super) fn find(
+        groups: Option<OwnedFd>,
+        run_dir: &OwnedFd,
+        farm: &str,
+    ) -> Sys<(Self, Vec<(LaunchKey, AccountName)>)> {
         let names = file::names(run_dir.as_fd(), RECORDS_MAX)?;
-        let mut live = BTreeMap::new();
+        let (mut live, mut clearing) = (BTreeMap::new(), BTreeMap::new());
+        let (mut slots, mut accounts) = (BTreeMap::new(), Vec::new());
         for name in names {
             let Ok(key) = name.parse::<LaunchKey>() else {
                 continue;
             };
-            match adopt(run_dir.as_fd(), &name) {
+            let record = read_record(run_dir.as_fd(), key).unwrap_or_default();
+            if let Some((user, account)) = slot_of_record(&record) {
+                slots.insert(key, user);
+                accounts.push((key, account));
+            }
+            match adopt(&record) {
                 Some(handle) => {
                     live.insert(key, handle);
                 }
-                None => forget(run_dir.as_fd(), key),
+                None => {
+                    clearing.insert(key, Clearing::now());
+                }
             }
         }
         let run_dir = file::open_dir(run_dir.as_fd(), c".")?;
-        Ok(Self {
+        let farm = farm.to_owned();
+        let all = Self {
             groups,
             run_dir,
-            farm: farm.to_owned(),
+            farm,
             live,
-            clearing: BTreeMap::new(),
-        })
+            clearing,
+            slots,
+        };
+        Ok((all, accounts))
+    }
+
+    /// Notes that the account of this launch is a slot's.
+    pub(super) fn add_slot(&mut self, key: LaunchKey, user: (u32, u32)) {
+        self.slots.insert(key, user);
+    }
+
+    /// Returns uid and gid of a launch's account if it is a slot's.
+    pub(super) fn slot_user(&self, key: LaunchKey) -> Option<(u32, u32)> {
+        self.slots.get(&key).copied()
+    }
+
+    /// Forgets a launch whose slot is free again.
+    pub(super) fn forget_slot(&mut self, key: LaunchKey) {
+        if self.slots.remove(&key).is_some() && !self.has(key) {
+            forget(self.run_dir.as_fd(), key);
+        }
     }
 
     /// Returns the word that capabilities use.
@@ -93,13 +139,8 @@ impl Instances {
         if let Some(handle) = self.live.get(&key) {
             let _ = process::pidfd_kill(handle.as_fd(), libc::SIGKILL);
         }
-        let now = Instant::now();
-        let it = self.clearing.entry(key).or_insert(Clearing {
-            look_at: now,
-            pause: PAUSE.0,
-            waiting: Vec::new(),
-        });
-        it.look_at = now;
+        let it = self.clearing.entry(key).or_insert_with(Clearing::now);
+        it.look_at = Instant::now();
         it.waiting.extend(waiting);
     }
 
@@ -144,7 +185,10 @@ impl Instances {
             // A shepherd that was killed is still there until its handle says otherwise.
             let is_gone = !self.live.contains_key(&key) && self.destroy(key).unwrap_or(false);
             if is_gone {
-                forget(self.run_dir.as_fd(), key);
+                // What remembers a slot's account goes when that is free again.
+                if !self.slots.contains_key(&key) {
+                    forget(self.run_dir.as_fd(), key);
+                }
                 let waiting = self
                     .clearing
                     .remove(&key)
@@ -161,6 +205,14 @@ impl Instances {
 
     /// Kills what is left of a launch; says whether nothing is.
     fn destroy(&self, key: LaunchKey) -> Sys<bool> {
+        let is_gone = self.destroy_group(key)?;
+        // An account of a slot is nobody else's, so whatever runs as it is this launch's: started by cron, say.
+        let uid = self.slots.get(&key).map(|(uid, _)| *uid);
+        let left = uid.map_or(0, procs::kill_all_of);
+        Ok(is_gone && left == 0)
+    }
+
+    fn destroy_group(&self, key: LaunchKey) -> Sys<bool> {
         match &self.groups {
             Some(groups) => cgroup::destroy_instance(groups.as_fd(), key),
             None => {
@@ -175,13 +227,11 @@ impl Instances {
 }
 
 /// Opens a handle to the shepherd that a record names, if it is still the same process.
-fn adopt(run_dir: BorrowedFd<'_>, name: &str) -> Option<OwnedFd> {
-    let text = file::read_at(run_dir, &file::c_string(name).ok()?, 256).ok()?;
-    let text = String::from_utf8(text).ok()?;
-    let pid: i32 = text.split_whitespace().next()?.parse().ok()?;
+fn adopt(record: &str) -> Option<OwnedFd> {
+    let pid: i32 = record.split_whitespace().next()?.parse().ok()?;
     let handle = process::pidfd(pid).ok()?;
     // Compared after the handle was opened: now the number can't pass to somebody else unnoticed.
-    procs::of_record(&text).map(|_| handle)
+    procs::of_record(record).map(|_| handle)
 }
 
 fn forget(run_dir: BorrowedFd<'_>, key: LaunchKey) {

@@ -4,18 +4,25 @@
 mod config;
 mod instances;
 mod requests;
+mod slots;
+mod tidy;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tessera_ticket::LaunchKey;
 use tessera_ticket::launcher::{FRAME_MAX, Reply, Request};
 
 pub(crate) use config::Config;
 use instances::Instances;
 use requests::{Resolving, Starting};
-pub(crate) use requests::{capabilities_of, check_times, take_template};
+pub(crate) use requests::{capabilities_of, check_times, refusal_of_failed, take_template};
+
+use slots::Slots;
+use tidy::{Done, Tidy};
 
 use crate::audit::Audit;
 use crate::cgroup::Place;
@@ -23,6 +30,7 @@ use crate::nonces::Nonces;
 use crate::sys::{
     Errno, Sys, entry, file, host_name, poll, process, readable, say, socket, wall_ms,
 };
+use crate::tmpdir::Parent;
 
 /// The most connections at once; further ones wait in the socket's queue.
 const CONNECTIONS_MAX: usize = 128;
@@ -54,6 +62,10 @@ pub(crate) struct Launcher {
     starting: Vec<Starting>,
     instances: Instances,
     accounts: requests::Cache,
+    slots: Slots,
+    /// The private directories of instances.
+    places: BTreeMap<LaunchKey, (Rc<Parent>, String)>,
+    tidy: Tidy,
     chores_at: Instant,
     is_over: bool,
 }
@@ -76,7 +88,8 @@ enum Source {
     Connection(u64),
     Resolving(i32),
     Starting(i32),
-    Shepherd(tessera_ticket::LaunchKey),
+    Shepherd(LaunchKey),
+    Tidy(i32),
 }
 
 /// Runs the launcher until TERM or INT; returns when it may end.
@@ -121,8 +134,12 @@ impl Launcher {
         let signals = process::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])
             .map_err(what("signals"))?;
         let boot = crate::procs::boot_id();
-        let instances =
+        let (instances, accounts) =
             Instances::find(groups, &run_dir, &config.farm_text).map_err(what("launcher/run"))?;
+        let mut slots = Slots::default();
+        for (key, account) in accounts {
+            slots.take_up(account, key);
+        }
         Ok(Self {
             host: host_name(),
             config,
@@ -140,6 +157,9 @@ impl Launcher {
             starting: Vec::new(),
             instances,
             accounts: requests::Cache::default(),
+            slots,
+            places: BTreeMap::new(),
+            tidy: Tidy::default(),
             chores_at: Instant::now() + CHORES,
             is_over: false,
         })
@@ -188,6 +208,10 @@ impl Launcher {
             fds.push(readable(handle));
             sources.push(Source::Shepherd(key));
         }
+        for (number, handle) in self.tidy.handles() {
+            fds.push(readable(handle));
+            sources.push(Source::Tidy(number));
+        }
         (fds, sources)
     }
 
@@ -206,6 +230,10 @@ impl Launcher {
             Source::Resolving(pid) => self.hear_look_up(pid),
             Source::Starting(pid) => self.hear_shepherd(pid),
             Source::Shepherd(key) => self.on_shepherd_ended(key),
+            Source::Tidy(number) => {
+                let done = self.tidy.on_ended(number);
+                done.into_iter().for_each(|it| self.on_tidied(it));
+            }
         }
     }
 
@@ -305,7 +333,11 @@ impl Launcher {
             .map(|it| it.heard + IDLE_MAX);
         let resolving = self.resolving.iter().map(|it| it.deadline);
         let starting = self.starting.iter().map(|it| it.deadline);
-        let own = [Some(self.chores_at), self.instances.next_look()];
+        let own = [
+            Some(self.chores_at),
+            self.instances.next_look(),
+            self.tidy.next_deadline(),
+        ];
         let all = idle
             .chain(resolving)
             .chain(starting)
@@ -320,6 +352,7 @@ impl Launcher {
         self.give_up_slow_look_ups(now);
         self.give_up_slow_shepherds(now);
         self.look_after_instances(now);
+        self.tidy.give_up(now);
         if now >= self.chores_at {
             self.chores();
         }
@@ -333,6 +366,56 @@ impl Launcher {
         let _ = self.nonces.prune(wall_ms());
         let starting: Vec<_> = self.starting.iter().map(|it| it.key).collect();
         self.instances.sweep_orphans(&starting);
+        self.sweep_places(&starting);
+    }
+
+    /// Clears up behind a launch of which nothing is alive.
+    fn tidy_up(&mut self, key: LaunchKey) {
+        let found = |tmp: &Rc<Parent>| {
+            let mut all = tmp.all().into_iter();
+            all.find(|(of, _)| *of == key)
+                .map(|(_, name)| (Rc::clone(tmp), name))
+        };
+        let place = self.places.remove(&key);
+        let rules = self.config.rules.as_ref().ok();
+        // Of a launch that a former launcher started only the directory itself tells.
+        let place = place.or_else(|| rules.and_then(|it| found(&it.tmp)));
+        let of_slot = self.instances.slot_user(key);
+        let done = self.tidy.begin(key, place, of_slot);
+        done.into_iter().for_each(|it| self.on_tidied(it));
+    }
+
+    /// Removes private directories whose launch is not known any more.
+    fn sweep_places(&mut self, starting: &[LaunchKey]) {
+        let Ok(rules) = &self.config.rules else {
+            return;
+        };
+        let tmp = Rc::clone(&rules.tmp);
+        let all = tmp.all();
+        self.tidy.chores(&all);
+        let now = Instant::now();
+        for (key, name) in all {
+            let is_alive = self.instances.has(key) || starting.contains(&key);
+            if !is_alive && !self.tidy.is_known(&name, now) {
+                let done = self.tidy.begin(key, Some((Rc::clone(&tmp), name)), None);
+                done.into_iter().for_each(|it| self.on_tidied(it));
+            }
+        }
+    }
+
+    fn on_tidied(&mut self, done: Done) {
+        if done.is_of_slot {
+            self.slots.give_back(done.key);
+            self.instances.forget_slot(done.key);
+        }
+        if let Some((name, errno)) = done.left {
+            say(&format!(
+                "the private directory {name} can't be removed yet ({errno}); it is tried again later"
+            ));
+            let key = done.key.to_string();
+            let fields = [("launch", key.as_str()), ("directory", &name)];
+            self.audit.add("directory_left", &fields);
+        }
     }
 }
 

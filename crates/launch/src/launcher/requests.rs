@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tessera_ticket::launcher::{Capabilities, Reply, Request, START_FDS};
 use tessera_ticket::{
-    AccountName, DecodeError, LaunchKey, Mode, Refusal, SKEW_MAX_MS, Step, TEMPLATE_BYTES_MAX,
-    TICKET_LIFETIME_MAX_MS, Template, Ticket, TicketError,
+    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, SKEW_MAX_MS, Step,
+    TEMPLATE_BYTES_MAX, TICKET_LIFETIME_MAX_MS, Template, Ticket, TicketError,
 };
 
 use super::Launcher;
 use crate::account::{self, ANSWER_MAX, Account, Found};
 use crate::cgroup;
+use crate::procs;
 use crate::shepherd::{self, Setup, read_report};
 use crate::sys::{Errno, Failed, Sys, file, process, socket, wall_ms};
 
@@ -38,6 +40,7 @@ pub(super) struct Start {
     template: Vec<u8>,
     listener: OwnedFd,
     orphan: Duration,
+    nice: u8,
 }
 
 /// A look-up under way, and the starts that wait for it.
@@ -78,6 +81,7 @@ impl Launcher {
                 ticket,
                 signature,
                 orphan_seconds,
+                nice,
             } => {
                 let orphan = Duration::from_secs(orphan_seconds.into());
                 match self.check_start(&ticket, &signature, fds) {
@@ -90,6 +94,7 @@ impl Launcher {
                             template,
                             listener,
                             orphan,
+                            nice,
                         };
                         self.resolve(start);
                     }
@@ -127,7 +132,7 @@ impl Launcher {
         reason = "the parts of a start, taken apart by the one caller"
     )]
     fn check_start(
-        &self,
+        &mut self,
         ticket: &[u8],
         signature: &[u8; 64],
         fds: Vec<OwnedFd>,
@@ -142,7 +147,7 @@ impl Launcher {
     }
 
     fn check_ticket(
-        &self,
+        &mut self,
         ticket: &Ticket,
         fds: Vec<OwnedFd>,
     ) -> Result<(AccountName, Vec<u8>, OwnedFd), Refusal> {
@@ -155,14 +160,22 @@ impl Launcher {
         }
         check_times(ticket, wall_ms())?;
         self.nonces.check(ticket)?;
-        let account: AccountName = ticket.account.parse().map_err(|_| Refusal::NameInvalid)?;
+        let proxy = rules.policy.proxy_account.as_ref();
+        // The one text that is no name: an account of the launcher's choice.
+        let wants_slot = ticket.mode == Mode::Proxy
+            && matches!(proxy, Some(it @ ProxyAccount::PerSlot { .. }) if it.to_string() == ticket.account);
+        let named = ticket.account.parse::<AccountName>();
+        if !wants_slot && named.is_err() {
+            return Err(Refusal::NameInvalid);
+        }
         if !rules.policy.allows(ticket.mode) {
             return Err(Refusal::ModeNotAllowed {
                 mode: ticket.mode.name(),
             });
         }
-        if ticket.mode == Mode::Proxy && rules.policy.proxy_account.as_ref() != Some(&account) {
-            let proxy = rules.policy.proxy_account.as_ref();
+        let is_proxy =
+            matches!((proxy, &named), (Some(ProxyAccount::One(one)), Ok(it)) if one == it);
+        if ticket.mode == Mode::Proxy && !wants_slot && !is_proxy {
             let proxy = proxy.map_or_else(|| "not set".to_owned(), ToString::to_string);
             return Err(Refusal::ProxyMismatch { proxy });
         }
@@ -176,7 +189,22 @@ impl Launcher {
                 last: ticket.key.launch,
             });
         }
+        let account = match (wants_slot, named) {
+            (false, Ok(account)) => account,
+            // Last of all, so that nothing is taken for what is refused.
+            _ => proxy
+                .and_then(|it| self.slots.take(it, ticket.key))
+                .ok_or(Refusal::NoFreeAccount)?,
+        };
         Ok((account, template, listener))
+    }
+
+    /// Refuses a start that had passed the checks of its ticket, and gives back what it had taken.
+    fn refuse_start(&mut self, start: &Start, refusal: &Refusal) {
+        if self.slots.of(start.ticket.key) == Some(&start.account) {
+            self.slots.give_back(start.ticket.key);
+        }
+        self.refuse(start.connection, start.id, Some(&start.ticket), refusal);
     }
 
     fn refuse(&mut self, connection: u64, id: u32, ticket: Option<&Ticket>, refusal: &Refusal) {
@@ -225,12 +253,7 @@ impl Launcher {
             return it.starts.push(start);
         }
         if self.resolving.len() >= LOOK_UPS_MAX {
-            return self.refuse(
-                start.connection,
-                start.id,
-                Some(&start.ticket),
-                &Refusal::Busy,
-            );
+            return self.refuse_start(&start, &Refusal::Busy);
         }
         match account::look_up(&start.account) {
             Ok(look_up) => self.resolving.push(Resolving {
@@ -243,7 +266,7 @@ impl Launcher {
             }),
             Err(Errno(errno)) => {
                 let refusal = Refusal::DirectoryUnavailable { errno };
-                self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+                self.refuse_start(&start, &refusal);
             }
         }
     }
@@ -276,8 +299,12 @@ impl Launcher {
         for start in it.starts {
             match &result {
                 Ok(found) => self.judge(start, found),
+                // The account of a slot beyond the last that exists, because others are just being cleared up.
+                Err(Refusal::NoSuchAccount) if self.slots.is_any_free_soon(start.ticket.key) => {
+                    self.refuse_start(&start, &Refusal::NoFreeAccount);
+                }
                 Err(refusal) => {
-                    self.refuse(start.connection, start.id, Some(&start.ticket), refusal);
+                    self.refuse_start(&start, refusal);
                 }
             }
         }
@@ -291,7 +318,7 @@ impl Launcher {
                 errno: libc::ETIMEDOUT,
             };
             for start in it.starts {
-                self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+                self.refuse_start(&start, &refusal);
             }
         }
     }
@@ -315,7 +342,7 @@ impl Launcher {
             });
         match result {
             Ok(account) => self.accounts.ready.push((start, account)),
-            Err(refusal) => self.refuse(start.connection, start.id, Some(&start.ticket), &refusal),
+            Err(refusal) => self.refuse_start(&start, &refusal),
         }
     }
 
@@ -337,18 +364,18 @@ impl Launcher {
                     fresh.push((start, account));
                 }
                 Err(refusal) => {
-                    self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+                    self.refuse_start(&start, &refusal);
                 }
             }
         }
         let durable = self.nonces.flush().and_then(|()| self.audit.flush());
         for (start, account) in fresh {
             let result = match durable {
-                Ok(()) => self.fork_shepherd(&start, &account),
+                Ok(()) => self.start_in_place(&start, &account),
                 Err(Errno(errno)) => Err(Refusal::StateUnwritable { errno }),
             };
             if let Err(refusal) = result {
-                self.refuse(start.connection, start.id, Some(&start.ticket), &refusal);
+                self.refuse_start(&start, &refusal);
             }
         }
     }
@@ -379,8 +406,41 @@ impl Launcher {
         self.audit.add("launch", &fields);
     }
 
+    /// Makes the instance's private directory and starts its shepherd.
+    fn start_in_place(&mut self, start: &Start, account: &Account) -> Result<(), Refusal> {
+        let key = start.ticket.key;
+        let (uid, gid) = (account.identity.uid, account.identity.gid);
+        let is_of_slot = self.slots.of(key) == Some(&start.account);
+        if is_of_slot && !procs::of_uid(uid).is_empty() {
+            // Not ours: what a launch of ours left is killed before its account is free.
+            self.slots.avoid(key);
+            return Err(Refusal::NoFreeAccount);
+        }
+        let rules = self.config.rules.as_ref().map_err(Clone::clone)?;
+        let tmp = Rc::clone(&rules.tmp);
+        let name = tmp
+            .make(key, Some((uid, gid)))
+            .map_err(|Errno(errno)| Refusal::StateUnwritable { errno })?;
+        if is_of_slot {
+            self.instances.add_slot(key, (uid, gid));
+        }
+        let result = self.fork_shepherd(start, account, &tmp.path_of(&name).to_string_lossy());
+        if result.is_err() && !self.instances.has(key) {
+            self.instances.forget_slot(key);
+            let _ = tmp.remove_empty(&name);
+        } else {
+            self.places.insert(key, (tmp, name));
+        }
+        result
+    }
+
     /// Makes the instance's group and forks its shepherd.
-    fn fork_shepherd(&mut self, start: &Start, account: &Account) -> Result<(), Refusal> {
+    fn fork_shepherd(
+        &mut self,
+        start: &Start,
+        account: &Account,
+        tmp: &str,
+    ) -> Result<(), Refusal> {
         let key = start.ticket.key;
         let contained = |e: Errno| Refusal::ContainmentFailed { errno: e.0 };
         let failed = |e: Errno| Refusal::BecomingUserFailed {
@@ -403,7 +463,7 @@ impl Launcher {
                     items: start.ticket.items.clone(),
                     template: start.template.clone(),
                     user: Some(account.identity.clone()),
-                    env: self.environment(account, &rules.policy.path),
+                    env: self.environment(account, &rules.policy.path, tmp),
                     no_new_privs: rules.policy.no_new_privs,
                     shepherd: Some(rules.shepherd.clone()),
                     worker_uid: rules.worker_uid,
@@ -415,6 +475,9 @@ impl Launcher {
                     run_dir: Some(clone_fd(&self.run_dir)?),
                     lock: None,
                     boot: self.boot.clone(),
+                    slot: self.instances.slot_user(key).map(|_| account.name.clone()),
+                    nice: start.nice,
+                    tmp: None,
                 })
             })();
             match setup {
@@ -447,8 +510,8 @@ impl Launcher {
         Ok(())
     }
 
-    fn environment(&self, account: &Account, path: &str) -> Vec<std::ffi::CString> {
-        let mut env = account::base_env(account, path);
+    fn environment(&self, account: &Account, path: &str, tmp: &str) -> Vec<std::ffi::CString> {
+        let mut env = account::base_env(account, path, Some(tmp));
         env.extend(file::c_string(&format!(
             "TESSERA_FARM={}",
             self.config.farm_text
@@ -467,9 +530,7 @@ impl Launcher {
         };
         match read_report(&bytes[..len]) {
             Ok(()) => self.take_up(at),
-            Err(Failed { step, errno }) => {
-                self.abandon(at, &Refusal::BecomingUserFailed { step, errno });
-            }
+            Err(failed) => self.abandon(at, &refusal_of_failed(failed)),
         }
     }
 
@@ -545,12 +606,7 @@ impl Launcher {
         self.accounts.ready = stay;
         dropped.extend(out.into_iter().map(|(start, _)| start));
         for start in dropped {
-            self.refuse(
-                start.connection,
-                start.id,
-                Some(&start.ticket),
-                &Refusal::Busy,
-            );
+            self.refuse_start(&start, &Refusal::Busy);
         }
     }
 
@@ -570,6 +626,7 @@ impl Launcher {
             for (connection, id) in waiting {
                 self.reply(connection, &Reply::Gone { id });
             }
+            self.tidy_up(key);
         }
     }
 
@@ -601,7 +658,8 @@ pub(crate) fn capabilities_of(
     let proxy = policy.proxy_account.as_ref();
     let judged = proxy.map(|name| {
         let found = rules.proxy.as_ref().map_err(Clone::clone)?;
-        account::judge(found, name, Mode::Proxy, policy, &rules.daemons, wall_ms)
+        let name = name.of_slot(1).ok_or(Refusal::NameInvalid)?;
+        account::judge(found, &name, Mode::Proxy, policy, &rules.daemons, wall_ms)
     });
     let (proxy_uid, proxy_problem) = match judged {
         Some(Ok(account)) => (Some(account.identity.uid), String::new()),
@@ -657,6 +715,15 @@ pub(crate) fn take_template(ticket: &Ticket, file: &OwnedFd) -> Result<Vec<u8>, 
     }
     Template::decode(&bytes).map_err(|e| wrong(e.to_string()))?;
     Ok(bytes)
+}
+
+/// Names the one failure that has a meaning of its own; the others are their step.
+pub(crate) fn refusal_of_failed(Failed { step, errno }: Failed) -> Refusal {
+    if step == Step::ProcessLimit {
+        Refusal::ProcessLimit
+    } else {
+        Refusal::BecomingUserFailed { step, errno }
+    }
 }
 
 fn refusal_of(error: &TicketError) -> Refusal {

@@ -15,6 +15,8 @@ use crate::sys::{At as _, Failed, file, ids, process, readable, socket};
 use crate::user::{Change, Identity, Program, become_user, exec_as};
 use crate::{cgroup, procs, starter};
 
+/// When memory is short the kernel ends jobs first: this counts like so many thousandths of all memory.
+const JOB_OOM_SCORE: i32 = 300;
 /// How long the starter may take to become the user and execute.
 const STARTER_TIME: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,12 @@ pub(crate) struct Setup {
     /// Held while this process lives (desktop mode).
     pub(crate) lock: Option<OwnedFd>,
     pub(crate) boot: String,
+    /// The account's name if it is a slot's.
+    pub(crate) slot: Option<String>,
+    /// Added to the priority of what runs, 0 to 19; more is less.
+    pub(crate) nice: u8,
+    /// Where the private directory is and its name, if this process is to remove it at the end (desktop mode).
+    pub(crate) tmp: Option<(OwnedFd, CString)>,
 }
 
 /// The starter, as its parent sees it.
@@ -91,7 +99,15 @@ pub(crate) fn run(setup: Setup) -> ! {
     );
     match result {
         Err(_) => process::exit_now(1),
-        Ok(starter) => process::exit_now(watch::run(setup, starter)),
+        Ok(starter) => {
+            let mut setup = setup;
+            let tmp = setup.tmp.take();
+            let code = watch::run(setup, starter);
+            if let Some((dir, name)) = tmp {
+                crate::desktop::remove_tmp(dir.as_fd(), &name);
+            }
+            process::exit_now(code)
+        }
     }
 }
 
@@ -125,6 +141,7 @@ fn close_others(setup: &Setup) -> Result<(), Failed> {
             .flatten()
             .map(std::os::fd::AsRawFd::as_raw_fd),
     );
+    keep.extend(setup.tmp.iter().map(|(dir, _)| dir.as_raw_fd()));
     process::close_all_but(3, &mut keep).at(Step::CloseOthers)?;
     let null = file::open(c"/dev/null", libc::O_RDWR).at(Step::Descriptors)?;
     (0..3).try_for_each(|number| file::duplicate_to(null.as_raw_fd(), number).at(Step::Descriptors))
@@ -136,7 +153,11 @@ fn write_run_record(setup: &Setup) -> Result<(), Failed> {
     };
     let pid = process::own_pid();
     let start = procs::read(pid).map_or(0, |it| it.start);
-    let text = format!("{pid} {start} {}\n", setup.boot);
+    let slot = match (&setup.slot, &setup.user) {
+        (Some(name), Some(user)) => format!(" {} {} {name}", user.uid, user.gid),
+        _ => String::new(),
+    };
+    let text = format!("{pid} {start} {}{slot}\n", setup.boot);
     let name = file::c_string(&setup.key.to_string()).at(Step::Prepare)?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
     let record = file::open_at(dir.as_fd(), &name, flags, 0o600).at(Step::Prepare)?;
@@ -176,7 +197,7 @@ fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
             fds: &fds,
             bound_to: Some(parent),
         };
-        let failed = match desktop_privileges(setup) {
+        let failed = match bounds(setup).and_then(|()| desktop_privileges(setup)) {
             Ok(()) => exec_as(change.as_ref(), &program),
             Err(failed) => failed,
         };
@@ -195,6 +216,17 @@ fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
 /// The places at which the starter finds what it is given, in the order of the list above.
 const fn fds_in_place() -> [RawFd; 3] {
     [3, 4, 5]
+}
+
+/// Sets what the job can't take back: its place behind the daemons in everything that is short. Done before this process
+/// becomes the user, who may go further down but not up again.
+fn bounds(setup: &Setup) -> Result<(), Failed> {
+    process::lower_priority(setup.nice).at(Step::Limits)?;
+    process::die_before(JOB_OOM_SCORE).at(Step::Limits)?;
+    for resource in [libc::RLIMIT_NICE, libc::RLIMIT_RTPRIO] {
+        process::limit(resource, 0, 0).at(Step::Limits)?;
+    }
+    Ok(())
 }
 
 /// In desktop mode there is nobody to become, but set-user-id programs are out of reach all the same.

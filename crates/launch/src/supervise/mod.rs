@@ -12,6 +12,7 @@ use daemon::{Daemon, Programs};
 
 use crate::sys::{Errno, Sys, entry, file, poll, process, readable, say};
 use crate::{cgroup, procs};
+use tessera_ticket::SLOT_MAX;
 
 /// How long the supervisor may take to make its keys and open its socket at the first start.
 const SOCKET_TIME: Duration = Duration::from_secs(60);
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
     process::set_umask(0o077);
     let state = setup::state_dir(&options.state)?;
-    let accounts = setup::accounts(&state)?;
+    let accounts = setup::accounts(&state, slots(options)?)?;
     setup::directories(&state, &accounts)?;
     let programs = Programs::open(options.tessera.as_deref())?;
     // Shepherds whose launcher has ended come here, and are waited for here.
@@ -76,6 +77,22 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     }
     while process::reap().is_some() {}
     result
+}
+
+/// Returns the slots that the worker will offer: as many accounts are made where each slot has one.
+fn slots(options: &Options) -> Result<u32, String> {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = u32::try_from(cores()).unwrap_or(1);
+    let Some(text) = &options.slots else {
+        return Ok(cores);
+    };
+    match text.parse() {
+        Ok(0) => Ok(cores),
+        Ok(slots) if slots <= SLOT_MAX => Ok(slots),
+        _ => Err(format!(
+            "--slots is not a number from 0 to {SLOT_MAX}: `{text}`"
+        )),
+    }
 }
 
 impl Farm {

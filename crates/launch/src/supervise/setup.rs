@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use tessera_ticket::Refusal;
+use tessera_ticket::{AccountName, ProxyAccount, Refusal};
 
 use crate::account::find_now;
 use crate::paths::{open_trusted_dir, read_trusted};
@@ -59,7 +59,7 @@ pub(super) fn state_dir(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// Resolves the accounts that the policy names, and makes those that are missing.
-pub(super) fn accounts(state: &Path) -> Result<Accounts, String> {
+pub(super) fn accounts(state: &Path, slots: u32) -> Result<Accounts, String> {
     let policy = read_policy(state)?;
     let policy = policy.as_deref().unwrap_or(DEFAULT_POLICY);
     let policy = Policy::parse(policy).map_err(|e| format!("launcher/policy: {e}"))?;
@@ -69,7 +69,15 @@ pub(super) fn accounts(state: &Path) -> Result<Accounts, String> {
         &policy.worker_account,
         &policy.shepherd_account,
     ];
-    for name in names.into_iter().chain(policy.proxy_account.as_ref()) {
+    let proxies: Vec<AccountName> = match &policy.proxy_account {
+        Some(it @ ProxyAccount::PerSlot { .. }) => {
+            // Twice as many, so that nobody waits while the account of an instance that has ended is cleared up.
+            let accounts = slots.saturating_mul(2);
+            (1..=accounts).filter_map(|slot| it.of_slot(slot)).collect()
+        }
+        other => other.iter().filter_map(|it| it.of_slot(1)).collect(),
+    };
+    for name in names.into_iter().chain(&proxies) {
         let account = match find_now(name) {
             Err(Refusal::NoSuchAccount) => {
                 add_account(name.as_str()).map_err(|e| format!("creating account {name}: {e}"))?;

@@ -42,6 +42,43 @@ pub(crate) fn make_dir(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Sys<()> {
     check(unsafe { libc::mkdirat(dir.as_raw_fd(), name.as_ptr(), mode) }).map(drop)
 }
 
+/// Opens a directory below another for nothing but its name: not through a link, not across a mount, whatever its mode.
+pub(crate) fn open_place(dir: BorrowedFd<'_>, name: &CStr) -> Sys<OwnedFd> {
+    // SAFETY: a zeroed `open_how` is valid.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    how.flags = u64::try_from(flags).map_err(|_| Errno(libc::EINVAL))?;
+    how.resolve = libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: the name and the record live for the call, and the size is the record's.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            dir.as_raw_fd(),
+            name.as_ptr(),
+            &raw const how,
+            size,
+        )
+    };
+    RawFd::try_from(fd)
+        .ok()
+        .filter(|fd| *fd >= 0)
+        .map(owned)
+        .ok_or_else(Errno::last)
+}
+
+/// Opens a directory that is known by [`open_place`] for reading, made its owner's to read and change first. The names of
+/// the way to it are not looked at again.
+pub(crate) fn open_for_owner(place: BorrowedFd<'_>) -> Sys<OwnedFd> {
+    const ALL: u32 = 0o700;
+    let path = c_string(&format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+    if stat(place)?.st_mode & ALL != ALL {
+        // SAFETY: the path is a C string that lives for the call.
+        check(unsafe { libc::chmod(path.as_ptr(), ALL) })?;
+    }
+    open(&path, libc::O_RDONLY | libc::O_DIRECTORY)
+}
+
 /// Removes an empty directory.
 pub(crate) fn remove_dir(dir: BorrowedFd<'_>, name: &CStr) -> Sys<()> {
     unlink(dir, name, libc::AT_REMOVEDIR)
@@ -62,6 +99,18 @@ pub(crate) fn rename(dir: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Sys<()> {
     let fd = dir.as_raw_fd();
     // SAFETY: both names are C strings that live for the call.
     check(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }).map(drop)
+}
+
+/// Renames from one directory to another.
+pub(crate) fn rename_to(
+    from: BorrowedFd<'_>,
+    name: &CStr,
+    to: BorrowedFd<'_>,
+    new: &CStr,
+) -> Sys<()> {
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    // SAFETY: both names are C strings that live for the call.
+    check(unsafe { libc::renameat(from, name.as_ptr(), to, new.as_ptr()) }).map(drop)
 }
 
 /// Changes the owner of a name in a directory, never of what a link points to.
@@ -294,6 +343,15 @@ pub(crate) fn read_memory_file(fd: BorrowedFd<'_>, max: usize) -> Sys<Vec<u8>> {
         return Err(Errno(libc::EFBIG));
     }
     read_part(fd, 0, size)
+}
+
+/// Fills `bytes` with chance.
+pub(crate) fn random(bytes: &mut [u8]) -> Sys<()> {
+    // SAFETY: the pointer and the length are those of a slice that is borrowed mutably for the call.
+    match check_len(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) })? {
+        len if len == bytes.len() => Ok(()),
+        _ => Err(Errno(libc::EIO)),
+    }
 }
 
 /// Returns the names in a directory, without `.` and `..`, at most `max`.

@@ -255,6 +255,40 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -
     check(unsafe { libc::setrlimit(resource, &raw const new) }).map(drop)
 }
 
+/// Adds to the niceness of this process; more is less.
+pub(crate) fn lower_priority(by: u8) -> Sys<()> {
+    if by == 0 {
+        return Ok(());
+    }
+    // SAFETY: takes numbers only. The place of the errno is cleared because -1 is a niceness too.
+    let now = unsafe {
+        *libc::__errno_location() = 0;
+        libc::getpriority(libc::PRIO_PROCESS, 0)
+    };
+    if now == -1 && Errno::last() != Errno(0) {
+        return Err(Errno::last());
+    }
+    let nice = (now + i32::from(by)).min(19);
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }).map(drop)
+}
+
+/// Makes the kernel end this process and its children before others when memory is short; never later than now.
+pub(crate) fn die_before(score: i32) -> Sys<()> {
+    let path = c"/proc/self/oom_score_adj";
+    let now = match super::file::read_path(path, 16) {
+        // Without /proc there is nothing to say it to.
+        Err(Errno(libc::ENOENT)) => return Ok(()),
+        other => other?,
+    };
+    let now = String::from_utf8_lossy(&now).trim().parse().unwrap_or(0);
+    if score <= now {
+        return Ok(());
+    }
+    let file = super::file::open(path, libc::O_WRONLY)?;
+    super::file::write_all(file.as_raw_fd(), score.to_string().as_bytes())
+}
+
 /// Marks every descriptor from `first` on as close-on-exec.
 pub(crate) fn close_on_exec_from(first: RawFd) -> Sys<()> {
     close_range(first, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
@@ -320,4 +354,22 @@ pub(crate) fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 /// Makes C strings of texts; one that holds a NUL is `EINVAL`.
 pub(crate) fn c_strings<'a>(texts: impl IntoIterator<Item = &'a str>) -> Sys<Vec<CString>> {
     texts.into_iter().map(super::file::c_string).collect()
+}
+
+/// Removes shared memory of System V.
+pub(crate) fn remove_memory(id: i32) {
+    // SAFETY: removing takes numbers only.
+    unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+}
+
+/// Removes semaphores of System V.
+pub(crate) fn remove_semaphores(id: i32) {
+    // SAFETY: removing takes numbers only.
+    unsafe { libc::semctl(id, 0, libc::IPC_RMID) };
+}
+
+/// Removes a message queue of System V.
+pub(crate) fn remove_queue(id: i32) {
+    // SAFETY: removing takes numbers only.
+    unsafe { libc::msgctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
 }

@@ -6,6 +6,8 @@
     reason = "each test program uses a part of this"
 )]
 
+pub mod attack;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -100,7 +102,10 @@ pub struct User {
 
 impl User {
     pub fn new(stem: &str, args: &[&str]) -> Self {
-        let name = format!("{stem}{:05x}", random() & 0xf_ffff);
+        Self::named(format!("{stem}{:05x}", random() & 0xf_ffff), args)
+    }
+
+    pub fn named(name: String, args: &[&str]) -> Self {
         with_user_lock(|| {
             let mut all = vec!["-M", "-d", "/tmp", "-s", "/bin/sh"];
             all.extend(args);
@@ -136,6 +141,11 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
+        // Whatever a test that failed left would be the next user's with the same number.
+        for pid in processes_of(self.uid).into_iter().filter(|_| self.uid != 0) {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+        }
         with_user_lock(|| {
             let _ = Program::new("userdel").args(["-f", &self.name]).output();
             if let Some(group) = &self.group {
@@ -159,6 +169,10 @@ pub struct World {
     pub program: PathBuf,
     next: AtomicU32,
     job: u64,
+    /// Asked for with each start.
+    pub nice: u8,
+    /// The proxy account as the policy names it; the world's own user if empty.
+    pub proxy_account: String,
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -207,6 +221,8 @@ impl World {
             program: env!("CARGO_BIN_EXE_tessera-launch").into(),
             next: AtomicU32::new(1),
             job: random() & 0xffff_ffff,
+            nice: 0,
+            proxy_account: String::new(),
         };
         let keys = hex(world.key.verifying_key().as_bytes());
         world.write("launcher/dispatch.pub", &format!("{keys}\n"));
@@ -219,7 +235,13 @@ impl World {
     pub fn set_policy(&self, policy: &str) {
         let text = format!(
             "worker_account = {}\nshepherd_account = {}\nproxy_account = {}\n{policy}\n",
-            self.worker.name, self.shepherd.name, self.proxy.name
+            self.worker.name,
+            self.shepherd.name,
+            if self.proxy_account.is_empty() {
+                &self.proxy.name
+            } else {
+                &self.proxy_account
+            }
         );
         self.write("launcher/policy", &text);
     }
@@ -359,6 +381,7 @@ impl World {
             ticket,
             signature,
             orphan_seconds,
+            nice: self.nice,
         };
         link.send(&request.encode(), &[memory.as_fd(), listener.as_fd()]);
         match Reply::decode(&link.receive().expect("an answer of the launcher")).unwrap() {

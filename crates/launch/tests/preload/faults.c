@@ -30,6 +30,21 @@ FAULTY(setgroups, (size_t n, const gid_t *list), (n, list))
 FAULTY(setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))
 FAULTY(setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))
 
+/* Only where somebody has become the user: before, the launcher asks who it is itself. */
+#define FAULTY_LATER(name, arguments, passed)                             \
+    int name arguments {                                                  \
+        int (*real) arguments = (int(*) arguments)dlsym(RTLD_NEXT, #name); \
+        if (is(#name "_fails") && geteuid() != 0) {                       \
+            errno = EAGAIN;                                               \
+            return -1;                                                    \
+        }                                                                 \
+        return real passed;                                               \
+    }
+
+FAULTY_LATER(getresuid, (uid_t *r, uid_t *e, uid_t *s), (r, e, s))
+FAULTY_LATER(getresgid, (gid_t *r, gid_t *e, gid_t *s), (r, e, s))
+FAULTY_LATER(getgroups, (int n, gid_t *list), (n, list))
+
 int getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t len, struct passwd **result) {
     int (*real)(const char *, struct passwd *, char *, size_t, struct passwd **) = dlsym(RTLD_NEXT, "getpwnam_r");
     if (is("directory_hangs") && strncmp(name, "tsh", 3) == 0) sleep(600);
@@ -44,6 +59,7 @@ long syscall(long number, ...) {
         errno = EMFILE;
         return -1;
     }
+    if (number == SYS_execveat && geteuid() != 0 && is("exec_hangs")) sleep(2);
     va_list list;
     va_start(list, number);
     long a[6];

@@ -1,6 +1,8 @@
 //! Desktop mode: no launcher; `tessera-launch` is started as this user and told over its standard input.
 
+use std::fs::DirBuilder;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -42,30 +44,34 @@ pub(super) fn check_owner(req: &StartRequest, user: &str) -> Result<(), StartErr
 /// Starts a shepherd. The process that is started detaches the shepherd and ends, so there is no child left to wait for.
 pub(super) async fn start(
     binary: &Path,
+    tmp: &Path,
     request: &Request,
     fds: &[BorrowedFd<'_>],
 ) -> Result<Reply, ChainError> {
-    talk(binary, "desktop-shepherd", request, fds).await
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(tmp)
+        .map_err(ChainError::io(
+            "making the directory of private directories",
+        ))?;
+    let mut command = Command::new(binary);
+    command.arg("desktop-shepherd").arg("--tmp").arg(tmp);
+    talk(command, request, fds).await
 }
 
 /// Asks what this user's session can do.
 pub(super) async fn capabilities(binary: &Path) -> Result<Capabilities, ChainError> {
-    match talk(
-        binary,
-        "desktop-capabilities",
-        &Request::Capabilities { id: 1 },
-        &[],
-    )
-    .await?
-    {
+    let mut command = Command::new(binary);
+    command.arg("desktop-capabilities");
+    match talk(command, &Request::Capabilities { id: 1 }, &[]).await? {
         Reply::Capabilities { what, .. } => Ok(what),
         _ => Err(ChainError::Nonsense { what: PROGRAM }),
     }
 }
 
 async fn talk(
-    binary: &Path,
-    verb: &str,
+    mut command: Command,
     request: &Request,
     fds: &[BorrowedFd<'_>],
 ) -> Result<Reply, ChainError> {
@@ -73,8 +79,7 @@ async fn talk(
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
         .map_err(ChainError::io("making a socket for the shepherd"))?;
     let link = Link::new(ours).map_err(ChainError::io("making a socket for the shepherd"))?;
-    let mut child = Command::new(binary)
-        .arg(verb)
+    let mut child = command
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .spawn()
@@ -92,12 +97,15 @@ pub(super) async fn prove_gone(
     binary: &Path,
     key: LaunchKey,
     dir: &Path,
+    tmp: &Path,
     time: Duration,
 ) -> Result<(), ChainError> {
     let lock: OwnedFd = spool::lock_file(dir, key)?.into();
     let mut child = Command::new(binary)
         .arg("desktop-gone")
         .arg(key.to_string())
+        .arg("--tmp")
+        .arg(tmp)
         .stdin(Stdio::from(lock))
         .stdout(Stdio::null())
         .kill_on_drop(true)

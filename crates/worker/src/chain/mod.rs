@@ -53,6 +53,8 @@ pub enum Mode {
     Service {
         /// Its socket.
         launcher_socket: PathBuf,
+        /// Added to the niceness of what runs, 0 to 19.
+        nice: u8,
     },
     /// As the worker's own user.
     Desktop {
@@ -60,6 +62,10 @@ pub enum Mode {
         launch_binary: PathBuf,
         /// The name of that user, whose jobs alone run there.
         user: String,
+        /// Where instances have their private directories; made (0700) if missing.
+        tmp: PathBuf,
+        /// Added to the niceness of what runs, 0 to 19.
+        nice: u8,
     },
 }
 
@@ -198,7 +204,9 @@ impl Chain {
     /// When the launcher is not there or does not answer.
     pub async fn capabilities(&self) -> Result<Capabilities, ChainError> {
         let socket = match &*self.mode {
-            Mode::Service { launcher_socket } => launcher_socket,
+            Mode::Service {
+                launcher_socket, ..
+            } => launcher_socket,
             Mode::Desktop { launch_binary, .. } => {
                 return desktop::capabilities(launch_binary).await;
             }
@@ -268,21 +276,28 @@ impl Chain {
             ticket: req.ticket.clone(),
             signature: req.signature,
             orphan_seconds: self.orphan_seconds,
+            nice: match &*self.mode {
+                Mode::Service { nice, .. } | Mode::Desktop { nice, .. } => *nice,
+            },
         };
         let template = spool::memory_file(&req.template)?;
         match &*self.mode {
-            Mode::Service { launcher_socket } => {
+            Mode::Service {
+                launcher_socket, ..
+            } => {
                 // First, so that nothing is left behind when nobody is there.
                 let link = connect(launcher_socket)?;
                 let listener = spool::listen(&req.dir, req.key, made)?;
                 let fds = [template.as_fd(), listener.as_fd()];
                 ask(&link, &request, &fds, START_TIMEOUT).await
             }
-            Mode::Desktop { launch_binary, .. } => {
+            Mode::Desktop {
+                launch_binary, tmp, ..
+            } => {
                 let listener = spool::listen(&req.dir, req.key, made)?;
                 let lock = spool::new_lock_file(&req.dir, req.key, made)?;
                 let fds = [template.as_fd(), listener.as_fd(), lock.as_fd()];
-                desktop::start(launch_binary, &request, &fds).await
+                desktop::start(launch_binary, tmp, &request, &fds).await
             }
         }
     }
@@ -310,7 +325,9 @@ impl Chain {
     /// When nobody can say so in time; ask again later. Until then no new attempt may start.
     pub async fn prove_gone(&self, key: LaunchKey, dir: &Path) -> Result<(), ChainError> {
         match &*self.mode {
-            Mode::Service { launcher_socket } => {
+            Mode::Service {
+                launcher_socket, ..
+            } => {
                 let link = connect(launcher_socket)?;
                 let request = Request::Gone {
                     id: self.id(),
@@ -322,8 +339,10 @@ impl Chain {
                     _ => return Err(ChainError::Nonsense { what: LAUNCHER }),
                 }
             }
-            Mode::Desktop { launch_binary, .. } => {
-                desktop::prove_gone(launch_binary, key, dir, GONE_TIMEOUT).await?;
+            Mode::Desktop {
+                launch_binary, tmp, ..
+            } => {
+                desktop::prove_gone(launch_binary, key, dir, tmp, GONE_TIMEOUT).await?;
             }
         }
         spool::forget(dir, key);

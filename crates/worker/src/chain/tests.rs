@@ -117,6 +117,7 @@ impl Host {
     fn chain(&self) -> Chain {
         Chain::new(Mode::Service {
             launcher_socket: self.dir.join("run/launcher.sock"),
+            nice: NICE,
         })
     }
 
@@ -199,6 +200,14 @@ async fn next(shepherd: &mut Shepherd) -> ShepherdEvent {
         .expect("a connection")
 }
 
+/// How much less priority jobs have here.
+const NICE: u8 = 3;
+
+fn own_niceness() -> i32 {
+    let out = Command::new("nice").output().unwrap().stdout;
+    String::from_utf8(out).unwrap().trim().parse().unwrap()
+}
+
 #[tokio::test]
 async fn the_chain_starts_runs_adopts_ends_and_proves() {
     let Some(program) = program() else {
@@ -218,7 +227,7 @@ async fn the_chain_starts_runs_adopts_ends_and_proves() {
         "{refused:?}"
     );
 
-    let script = "echo out; echo err >&2; test $TESSERA_ITEM = 0 || sleep 300";
+    let script = "echo out; nice >&2; test $TESSERA_ITEM = 0 || sleep 300";
     let request = host.request(2, &host.names[2], script);
     let (key, dir) = (request.key, request.dir.clone());
     let (started, mut shepherd) = chain.start(request).await.unwrap();
@@ -243,7 +252,7 @@ async fn the_chain_starts_runs_adopts_ends_and_proves() {
     );
     assert_eq!(
         fs::read(spool_path(&dir, 0, 1, SpoolFile::Err)).unwrap(),
-        b"err\n"
+        format!("{}\n", own_niceness() + i32::from(NICE)).as_bytes()
     );
     assert_eq!(read_index(&dir, 0, 1).unwrap().len(), 2);
     let again = shepherd.run_item(item(0)).await.unwrap_err();

@@ -180,6 +180,8 @@ impl Bench {
         let chain_mode = chain::Mode::Desktop {
             launch_binary: launch.to_owned(),
             user: user.clone(),
+            tmp: self.state.path().join("worker/tmp"),
+            nice: 0,
         };
         let chain = Chain::new(chain_mode.clone());
         let settings = Settings {

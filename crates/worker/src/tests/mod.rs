@@ -59,6 +59,7 @@ impl Bench {
             state: self.state.path().to_owned(),
             chain_mode: chain::Mode::Service {
                 launcher_socket: PathBuf::from("/nonexistent"),
+                nice: 0,
             },
             desktop_user: None,
             supervisor: self.farm.address.to_string(),

@@ -1,0 +1,159 @@
+//! Removing what a job left, as the user that the job was.
+//!
+//! Whoever does this has no right that the job had not, so that a tree made to mislead it can harm its maker only. All the
+//! same it follows no link and crosses no mount, holds few directories open however deep the tree is, and ends in time.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::time::Instant;
+
+use crate::sys::{Errno, Sys, file, ids, process};
+
+/// The deepest that directories are entered; what lies deeper is first moved up to the top.
+const DEPTH_MAX: usize = 16;
+/// The most bytes of a list of the kernel's System V objects.
+const IPC_MAX: usize = 1 << 20;
+/// Where accounts that belong to one slot alone leave nothing.
+const SHARED: [&CStr; 4] = [c"/tmp", c"/var/tmp", c"/dev/shm", c"/dev/mqueue"];
+
+/// A removal under way below one directory.
+struct Clearing<'a> {
+    top: BorrowedFd<'a>,
+    until: Instant,
+    /// What was removed or moved up: a round without either is the last.
+    done: u64,
+    moved: u64,
+}
+
+/// Removes all that is below a directory, as far as this user can within the time.
+pub(crate) fn below(top: BorrowedFd<'_>, until: Instant) {
+    rounds(top, until, |_| true);
+}
+
+/// Removes what this user left for others to find: files at the top of the directories that everybody can write to, and
+/// System V memory, semaphores and queues.
+pub(crate) fn traces(until: Instant) {
+    let Ok([uid, ..]) = ids::uids() else { return };
+    for path in SHARED {
+        let Ok(dir) = file::open(path, libc::O_RDONLY | libc::O_DIRECTORY) else {
+            continue;
+        };
+        let is_own = |name: &CStr| {
+            let found = file::stat_at(dir.as_fd(), name);
+            found.is_ok_and(|it| it.st_uid == uid)
+        };
+        rounds(dir.as_fd(), until, is_own);
+    }
+    for (list, id, remove) in [
+        ("shm", "shmid", process::remove_memory as fn(i32)),
+        ("sem", "semid", process::remove_semaphores),
+        ("msg", "msqid", process::remove_queue),
+    ] {
+        let path = file::c_string(&format!("/proc/sysvipc/{list}"));
+        let Ok(text) = path.and_then(|it| file::read_path(&it, IPC_MAX)) else {
+            continue;
+        };
+        of_user(&String::from_utf8_lossy(&text), id, uid)
+            .into_iter()
+            .for_each(remove);
+    }
+}
+
+/// Takes the numbers of a user's objects from one of the kernel's lists.
+fn of_user(list: &str, id: &str, uid: u32) -> Vec<i32> {
+    let mut lines = list.lines().map(|it| it.split_whitespace());
+    let Some(names) = lines.next() else {
+        return Vec::new();
+    };
+    let names: Vec<&str> = names.collect();
+    let at = |name| names.iter().position(|it| *it == name);
+    let (Some(id), Some(owner), Some(maker)) = (at(id), at("uid"), at("cuid")) else {
+        return Vec::new();
+    };
+    let uid = uid.to_string();
+    let own = lines.filter_map(|it| {
+        let words: Vec<&str> = it.collect();
+        let is_own = [owner, maker]
+            .iter()
+            .any(|at| words.get(*at) == Some(&uid.as_str()));
+        is_own.then(|| words.get(id)?.parse().ok()).flatten()
+    });
+    own.collect()
+}
+
+fn rounds(top: BorrowedFd<'_>, until: Instant, is_wanted: impl Fn(&CStr) -> bool) {
+    let mut clearing = Clearing {
+        top,
+        until,
+        done: 0,
+        moved: 0,
+    };
+    loop {
+        let before = clearing.done;
+        let _ = clearing.each(top, |this, name| {
+            if is_wanted(name) {
+                this.remove(top, name, 0);
+            }
+        });
+        if clearing.done == before || Instant::now() >= until {
+            return;
+        }
+    }
+}
+
+impl Clearing<'_> {
+    /// Calls `what` for each name in a directory, until the time is over.
+    fn each(&mut self, dir: BorrowedFd<'_>, mut what: impl FnMut(&mut Self, &CStr)) -> Sys<()> {
+        let list = std::fs::read_dir(format!("/proc/self/fd/{}", dir.as_raw_fd()))
+            .map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))?;
+        for entry in list {
+            if Instant::now() >= self.until {
+                return Err(Errno(libc::ETIMEDOUT));
+            }
+            let Ok(entry) = entry else { break };
+            if let Ok(name) = CString::new(entry.file_name().into_vec()) {
+                what(self, &name);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, dir: BorrowedFd<'_>, name: &CStr, depth: usize) {
+        let is_gone = file::remove_file(dir, name).or_else(|_| file::remove_dir(dir, name));
+        if is_gone.is_ok() || self.clear_out(dir, name, depth).is_ok() {
+            self.done += 1;
+        }
+    }
+
+    /// Empties a directory and removes it, or moves it up.
+    fn clear_out(&mut self, dir: BorrowedFd<'_>, name: &CStr, depth: usize) -> Sys<()> {
+        let place = file::open_place(dir, name)?;
+        let child = file::open_for_owner(place.as_fd())?;
+        if depth >= DEPTH_MAX {
+            self.moved += 1;
+            let new = format!(".tessera-{}-{}", process::own_pid(), self.moved);
+            return file::rename_to(dir, name, self.top, &file::c_string(&new)?);
+        }
+        self.each(child.as_fd(), |this, name| {
+            this.remove(child.as_fd(), name, depth + 1);
+        })?;
+        file::remove_dir(dir, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_objects_are_found_by_the_lists_own_heading() {
+        let list = "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid\n\
+                    0          5  1600  4096 1 2 0  1000  1000  1000  1000\n\
+                    0          6  1600  4096 1 2 0  1001  1000  1000  1000\n\
+                    0          7  1600  4096 1 2 0  1001  1001  1001  1001\n";
+        assert_eq!(of_user(list, "shmid", 1000), [5, 6]);
+        assert!(of_user(list, "semid", 1000).is_empty());
+        assert!(of_user("", "shmid", 1000).is_empty());
+    }
+}

@@ -1,0 +1,159 @@
+//! Proxy accounts of slots: each running instance has one of its own, and the next one on it finds nothing of the last.
+
+mod common;
+
+use std::fs;
+
+use common::attack::{Stranger, attack_in, evil};
+use common::{Instance, User, World, can_run, random, shell, wait_until};
+use tessera_ticket::{Mode, Template};
+
+/// A world whose proxy accounts are those of two slots; the accounts outlive it, so that none of their numbers is
+/// anybody else's while something clears up behind them.
+fn world_with_slots() -> ([User; 2], World) {
+    let mut world = World::prepare("");
+    let stem = format!("tsq{:05x}x", random() & 0xf_ffff);
+    world.proxy_account = format!("{stem}{{slot}}");
+    world.set_policy("");
+    let users = [1, 2].map(|slot| User::named(format!("{stem}{slot}"), &[]));
+    world.start_launcher();
+    (users, world)
+}
+
+fn start(world: &World, what: &Template) -> Result<Instance, String> {
+    let ticket = world.ticket(&world.proxy_account, Mode::Proxy, what);
+    world.start_ticket(&ticket, what).map_err(|(code, _)| code)
+}
+
+/// Starts as soon as an account is free.
+fn start_in_time(world: &World, what: &Template) -> Instance {
+    let mut started = None;
+    wait_until("an account is free", || {
+        started = match start(world, what) {
+            Ok(instance) => Some(instance),
+            Err(code) => {
+                assert_eq!(code, "busy");
+                None
+            }
+        };
+        started.is_some()
+    });
+    started.unwrap()
+}
+
+#[test]
+fn l40_no_two_instances_share_the_account_of_a_slot() {
+    if !can_run() {
+        return;
+    }
+    let (users, mut world) = world_with_slots();
+    let what = shell("id -un; echo $USER");
+    let first = start(&world, &what).unwrap();
+    let second = start(&world, &what).unwrap();
+    for (instance, user) in [(&first, &users[0]), (&second, &users[1])] {
+        assert_eq!(
+            (instance.account.as_str(), instance.uid),
+            (user.name.as_str(), user.uid)
+        );
+        instance.run(0);
+        assert_eq!(instance.out(0), format!("{0}\n{0}\n", user.name));
+    }
+    assert_eq!(start(&world, &what).err().unwrap(), "busy");
+    // Who has which is not forgotten with the launcher.
+    world.kill_launcher();
+    world.start_launcher();
+    assert_eq!(start(&world, &what).err().unwrap(), "busy");
+    second.close();
+    world.gone(second.key);
+    let third = start_in_time(&world, &what);
+    assert_eq!(third.account, users[1].name);
+    // Nor is what ended while there was no launcher.
+    world.kill_launcher();
+    first.close();
+    third.close();
+    world.start_launcher();
+    let again = [start_in_time(&world, &what), start_in_time(&world, &what)];
+    assert_ne!(again[0].account, again[1].account);
+    again.iter().for_each(Instance::close);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn l40_a_lurker_on_a_slot_leaves_nothing() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let eve = start(&world, &evil(&world, &["lurk"])).unwrap();
+    assert_eq!(eve.account, users[0].name);
+    let said = attack_in(&eve);
+    for what in ["shm", "sem", "msg", "/tmp", "/var/tmp", "/dev/shm"] {
+        assert_eq!(said[what], 0, "{what}");
+    }
+    // As if cron had started it: a process of the account that is in no group of the farm's.
+    let mut other = Stranger::of(users[0].uid);
+    let private = fs::read_dir(world.dir.join("tmp")).unwrap().count();
+    assert_eq!(private, 1);
+    eve.close();
+    wait_until("what runs as the account is killed", || !other.is_alive());
+    let words = ["reach", &users[0].name, &users[0].uid.to_string()];
+    let reach = evil(&world, &words);
+    let same = start_in_time(&world, &reach);
+    let second = start_in_time(&world, &reach);
+    let mut accounts = [same.account.clone(), second.account.clone()];
+    accounts.sort();
+    assert_eq!(accounts, [users[0].name.clone(), users[1].name.clone()]);
+    for instance in [&same, &second] {
+        let said = attack_in(instance);
+        assert_eq!(said.len(), 9);
+        assert!(
+            said.values().all(|errno| *errno == libc::ENOENT),
+            "{said:?}"
+        );
+        instance.close();
+    }
+    world.assert_nothing_left();
+}
+
+#[test]
+fn accounts_of_slots_are_the_launchers_to_give() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let what = shell("true");
+    // Not by name, and not to people.
+    for (mode, code) in [
+        (Mode::Proxy, "proxy_mismatch"),
+        (Mode::User, "account_denied"),
+    ] {
+        let ticket = world.ticket(&users[1].name, mode, &what);
+        assert_eq!(world.refusal(&ticket, &what), code);
+    }
+    let ticket = world.ticket(&world.proxy_account, Mode::User, &what);
+    assert_eq!(
+        world.start_ticket(&ticket, &what).err().unwrap().0,
+        "name_invalid"
+    );
+    let ticket = world.ticket("other{slot}", Mode::Proxy, &what);
+    assert_eq!(
+        world.start_ticket(&ticket, &what).err().unwrap().0,
+        "name_invalid"
+    );
+    // One that somebody else uses is passed over, and nothing of theirs is touched.
+    let mut other = Stranger::of(users[0].uid);
+    let instance = start_in_time(&world, &what);
+    assert_eq!(instance.account, users[1].name);
+    assert!(other.is_alive());
+    drop(other);
+    // A start that is refused gives its account back.
+    let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+    world
+        .start_raw(ticket.key, ticket.encode(), [0; 64], &what.encode(), 1)
+        .err()
+        .unwrap();
+    instance.close();
+    world.gone(instance.key);
+    start_in_time(&world, &what).close();
+    world.assert_nothing_left();
+}
