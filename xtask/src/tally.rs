@@ -32,8 +32,8 @@ impl Tally {
     /// `Summary …`, or a line of this program.
     pub(crate) fn read(line: &str) -> Option<Self> {
         let line = plain(line);
+        // Indented, it is what a failed test printed, shown again by nextest, which counts it itself.
         let rest = line
-            .trim()
             .strip_prefix("test result:")
             .or_else(|| line.split_once("tests run:").map(|(_, rest)| rest))
             .or_else(|| line.split_once("test run:").map(|(_, rest)| rest))
@@ -145,7 +145,14 @@ mod tests {
 
     #[test]
     fn other_lines_are_not() {
-        for line in ["", "running 3 tests", "test a ... ok", "3 passed"] {
+        let shown_again = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured";
+        for line in [
+            "",
+            "running 3 tests",
+            "test a ... ok",
+            "3 passed",
+            shown_again,
+        ] {
             assert_eq!(Tally::read(line), None, "{line}");
         }
     }

@@ -195,6 +195,13 @@ async fn the_newest_connection_of_a_host_is_the_one() {
     let address = farm.running.address();
     double.connect(address, Vec::new()).await.expect("attaches");
     assert_eq!(worker.try_next().await, None, "the older one is closed");
+    // The connection that the double had before is noticed to be over; else the frame may go there.
+    let client = farm.client.clone();
+    eventually("away", || async {
+        let host = client.host("rnd002").await.ok()?;
+        (host.host.status != "up").then_some(())
+    })
+    .await;
     let id = farm.submit(frames("1")).await;
     assert_eq!(double.started().await.key.job.0, id);
     farm.running.stop().await.expect("stops");
