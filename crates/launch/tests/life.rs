@@ -324,6 +324,29 @@ fn l33_the_death_of_the_starter_ends_nothing_that_runs() {
 }
 
 #[test]
+fn a_job_that_stops_its_starter_is_ended_all_the_same() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let alice = User::new("tsa", &[]);
+    // No other program of that name is the account's.
+    let script = "sleep 0.2; for d in /proc/[0-9]*; do read -r n 2>/dev/null < $d/comm; \
+        test \"$n\" = tessera-launch && kill -STOP ${d#/proc/} 2>/dev/null; done; true";
+    let instance = world.start(&alice.name, &shell(script));
+    instance.run(0);
+    instance.order(1, 1);
+    instance.end(1, 1, 0);
+    assert_eq!(instance.event(), Event::StarterLost);
+    match instance.event() {
+        Event::ItemNotStarted { item: 1, step, .. } => assert_eq!(step, Step::StarterLost),
+        other => panic!("{other:?}"),
+    }
+    instance.close();
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_shepherd_without_work_and_worker_closes_itself() {
     if !can_run() {
         return;

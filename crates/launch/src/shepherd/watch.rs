@@ -350,10 +350,17 @@ impl Watch {
     /// Lets the next item begin when nothing is left of those before it; one whose child is not there yet begins when it
     /// is.
     fn begin_next(&mut self) {
-        if self.items.iter().any(|it| it.hold != Hold::Waits) {
+        let is_before = |it: &Item| match it.hold {
+            Hold::Free => true,
+            Hold::Waits => false,
+            // Without a process it may itself wait for the starter, and so for the next one.
+            Hold::GivenUp => it.who.pid != 0,
+        };
+        if self.items.iter().any(is_before) {
             return;
         }
-        let Some(it) = self.items.first_mut() else {
+        let waits = |it: &&mut Item| it.hold == Hold::Waits;
+        let Some(it) = self.items.iter_mut().find(waits) else {
             return;
         };
         it.release();
@@ -591,15 +598,33 @@ impl Watch {
             let ending = it
                 .ending
                 .map(|it| it.deadline)
-                .filter(|_| it.look_again.is_none());
+                .filter(|_| it.look_again.is_none() && it.who.pid != 0);
             [ending, it.look_again]
         });
         let orphan = self.alone_since.map(|since| since + self.setup.orphan);
-        let next = of_items.chain([orphan]).flatten().min()?;
+        let next = of_items
+            .chain([orphan, self.starter_due()])
+            .flatten()
+            .min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
+    /// Answers when the starter counts as lost: it was to start something that is to be over by now, and nothing holds it
+    /// up but itself. A job may have stopped it.
+    fn starter_due(&self) -> Option<Instant> {
+        let holds = |it: &Item| it.hold == Hold::Waits && it.begun == Begun::Contained;
+        if self.starter_lost || self.items.iter().any(holds) {
+            return None;
+        }
+        let ordered = self.items.iter().filter(|it| it.begun == Begun::Ordered);
+        let endings = ordered.filter_map(|it| it.ending.filter(|_| it.ends.is_none()));
+        endings.map(|it| it.deadline + WORD_TIME).min()
+    }
+
     fn check_deadlines(&mut self, now: Instant) {
+        if self.starter_due().is_some_and(|due| now >= due) {
+            self.lose_starter();
+        }
         let mut i = 0;
         while i < self.items.len() {
             if self.is_item_over(i, now) {
