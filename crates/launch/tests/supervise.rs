@@ -152,6 +152,20 @@ fn a_farm_comes_up_under_its_accounts_and_ends_as_one() {
     );
     assert!(alive(supervisor), "the others are left alone");
 
+    let launch = env!("CARGO_BIN_EXE_tessera-launch");
+    let second = Command::new(launch)
+        .args(["supervise", "--listen", "127.0.0.1:0", "--state", &state])
+        .arg("--tessera")
+        .arg(Path::new(launch).with_file_name("examples/stand_in"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(
+        !second.status.success() && said.contains("a farm runs already"),
+        "{said}"
+    );
+    assert!(farm.dir.join("run/supervisor.sock").exists() && alive(supervisor));
+
     let worker = farm.ran("worker").unwrap().1;
     let id = fs::read_to_string(farm.dir.join("launcher/farm_id")).unwrap();
     let group = format!("tessera-{}-{}", &id[..8], &id[..8]);

@@ -349,6 +349,27 @@ fn a_demo_that_is_broken_off_leaves_nothing() {
     assert_eq!(folders(&place.home()), Vec::<String>::new());
     until("nothing of the demo runs", || place.processes().is_empty());
 }
+
+#[test]
+fn a_demo_that_is_broken_off_while_it_starts_leaves_nothing() {
+    let Some(place) = Place::new() else { return };
+    for moment in 0..16 {
+        let mut demo = place.command(&["demo", "--renderer", "own", "--frames", "500"]);
+        let mut demo = Running(
+            demo.stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("it starts"),
+        );
+        // Each moment of the start is as good as any other.
+        std::thread::sleep(Duration::from_millis(moment * 12));
+        demo.interrupt();
+        demo.wait();
+        assert_eq!(folders(&place.home()), Vec::<String>::new(), "{moment}");
+        until("nothing of the demo runs", || place.processes().is_empty());
+    }
+}
+
 #[test]
 fn another_host_joins_over_the_network() {
     let Some(place) = Place::new() else { return };

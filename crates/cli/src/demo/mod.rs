@@ -116,7 +116,9 @@ async fn demo(args: &DemoArgs, made: &mut Made, context: &Context) -> Result<Exi
     } else {
         Vec::new()
     };
-    let farm = made.farm.insert(Farm::start(options).await?);
+    // Kept before anything of it runs: whoever breaks the demo off now still has to stop it.
+    let farm = made.farm.insert(Farm::new(options)?);
+    farm.bring_up().await?;
     let client = farm.until_served().await?;
     let host = farm.until_up().await?;
     say_made(&missing, context);

@@ -60,6 +60,21 @@ pub(crate) struct Farm {
 impl Farm {
     /// Starts it; it does not serve yet.
     pub(crate) async fn start(options: FarmOptions) -> Result<Self, CliError> {
+        let mut farm = Self::new(options)?;
+        match farm.bring_up().await {
+            Ok(()) => Ok(farm),
+            Err(error) => {
+                farm.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a farm of which nothing runs yet.
+    ///
+    /// # Errors
+    /// When its folder can't be used.
+    pub(crate) fn new(options: FarmOptions) -> Result<Self, CliError> {
         if options.state.as_os_str().len() > STATE_BYTES_MAX {
             let said = format!(
                 "{} is too long a path: sockets are made below it",
@@ -69,21 +84,22 @@ impl Farm {
                 "at most {STATE_BYTES_MAX} bytes; see --state or TMPDIR"
             )));
         }
-        let mut farm = Self {
+        Ok(Self {
             options,
             daemons: Vec::new(),
-        };
-        let started = if is_root() {
-            farm.start_as_root()
+        })
+    }
+
+    /// Starts its daemons. Who gives up waiting for this, or sees it fail, must still stop the farm.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub(crate) async fn bring_up(&mut self) -> Result<(), CliError> {
+        self.refuse_second()?;
+        if is_root() {
+            self.start_as_root()
         } else {
-            farm.start_as_user().await
-        };
-        match started {
-            Ok(()) => Ok(farm),
-            Err(error) => {
-                farm.stop().await;
-                Err(error)
-            }
+            self.start_as_user().await
         }
     }
 
@@ -109,7 +125,6 @@ impl Farm {
     async fn start_as_user(&mut self) -> Result<(), CliError> {
         let state = self.options.state.clone();
         private_folder(&state)?;
-        self.refuse_second()?;
         // What an earlier supervisor wrote says nothing about this one.
         let _ = std::fs::remove_file(self.address_path());
         let mut command = self.daemon("supervisor")?;

@@ -5,6 +5,7 @@ mod daemon;
 mod setup;
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,23 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     result
 }
 
+/// Removes a socket that a former farm left; one where somebody listens is of a farm that runs.
+fn clear_socket(socket: &Path) -> Result<(), String> {
+    // The launcher's takes packets; a stream to it is refused for its kind, not for want of somebody.
+    let has_listener = match UnixStream::connect(socket) {
+        Ok(_) => true,
+        Err(e) => e.raw_os_error() == Some(libc::EPROTOTYPE),
+    };
+    if has_listener {
+        return Err(format!(
+            "a farm runs already: somebody listens at {}; use it, end it first, or name another directory with --state",
+            socket.display()
+        ));
+    }
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
 /// Returns the slots that the worker will offer: as many accounts are made where each slot has one.
 fn slots(options: &Options) -> Result<u32, String> {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -112,8 +130,7 @@ impl Farm {
         supervisor.extend(options.extra.iter().map(String::as_str));
         let socket = state.join("run/supervisor.sock");
         let is_first = !state.join("launcher/dispatch.pub").exists();
-        // A socket that a former farm left says nothing about this one.
-        let _ = std::fs::remove_file(&socket);
+        clear_socket(&socket)?;
         self.start(
             "supervisor",
             programs,
@@ -131,7 +148,7 @@ impl Farm {
         }
         setup::write_policy_if_missing(state)?;
         let socket = state.join("run/launcher.sock");
-        let _ = std::fs::remove_file(&socket);
+        clear_socket(&socket)?;
         self.start(
             "launcher",
             programs,
