@@ -209,3 +209,17 @@ fn a_state_directory_that_nobody_can_reach_is_named() {
     );
     fs::remove_dir_all(outer).unwrap();
 }
+
+#[test]
+fn a_supervisor_that_cannot_run_is_given_up() {
+    if !can_run() {
+        return;
+    }
+    let mut farm = Farm::start(&["--ephemeral", "--", "--fails"]);
+    wait_until("the farm gives up", || {
+        farm.child.as_mut().unwrap().try_wait().unwrap().is_some()
+    });
+    let log = farm.log();
+    assert!(log.contains("supervisor.sock did not appear"), "{log}");
+    assert!(!farm.stop());
+}

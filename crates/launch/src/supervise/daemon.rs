@@ -9,6 +9,8 @@ use crate::sys::process::Ended;
 use crate::sys::{Errno, Sys, file, process, say};
 use crate::user::{Change, Identity, Program, exec_as};
 
+/// After so many ends in a row a daemon that is waited for counts as one that can't run.
+const QUICK_ENDS_MAX: u32 = 4;
 /// The first and the longest pause before a start after an end.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// After so long a run the pause is the first again.
@@ -51,6 +53,8 @@ pub(super) struct Daemon {
     pid: Option<i32>,
     started: Instant,
     backoff: Duration,
+    /// Ends in a row, each soon after the start.
+    quick_ends: u32,
     start_at: Option<Instant>,
     is_once: bool,
     status: Option<i32>,
@@ -79,6 +83,7 @@ impl Daemon {
             pid: None,
             started: Instant::now(),
             backoff: BACKOFF.0,
+            quick_ends: 0,
             start_at: None,
             is_once: false,
             status: None,
@@ -167,7 +172,9 @@ impl Daemon {
         }
         if self.started.elapsed() >= STEADY {
             self.backoff = BACKOFF.0;
+            self.quick_ends = 0;
         }
+        self.quick_ends += 1;
         let pause = self.backoff.as_millis();
         say(&format!(
             "the {} {how}; it starts again in {pause} ms",
@@ -175,6 +182,11 @@ impl Daemon {
         ));
         self.start_at = Some(Instant::now() + self.backoff);
         self.backoff = (self.backoff * 2).min(BACKOFF.1);
+    }
+
+    /// Says whether it ended as often at once as one that can't run here does.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.quick_ends >= QUICK_ENDS_MAX
     }
 
     pub(super) fn start_if_due(&mut self) {

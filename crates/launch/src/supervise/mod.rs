@@ -189,7 +189,8 @@ impl Farm {
             if self.told_to_end {
                 return Err("told to end".into());
             }
-            if Instant::now() >= give_up {
+            let is_hopeless = self.daemons.last().is_some_and(Daemon::is_hopeless);
+            if is_hopeless || Instant::now() >= give_up {
                 return Err(format!(
                     "{} did not appear; see the messages above",
                     socket.display()
