@@ -12,7 +12,8 @@ pub fn explained<'a>(
     let mut table = Table::new(&[
         Column::left("KEY"),
         Column::flexible("VALUE"),
-        Column::flexible("FROM"),
+        // What people come for: a long path goes on in the next line rather than lose its end.
+        Column::left("FROM"),
     ]);
     for (key, value, source) in rows {
         table.row([
