@@ -55,7 +55,8 @@ fn not_parsed(error: &clap::Error, arguments: &[OsString]) -> Exit {
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     let submits = arguments.iter().any(|word| word == "submit");
-    let is_unmarked = submits && error.kind() == ErrorKind::UnknownArgument;
+    let has_mark = arguments.iter().any(|word| word == "--");
+    let is_unmarked = submits && !has_mark && error.kind() == ErrorKind::UnknownArgument;
     let hint = "the command comes after --: tessera submit [OPTIONS] -- COMMAND...";
     if wants_json(arguments) && !is_help {
         let said = error.to_string();

@@ -1,6 +1,9 @@
 //! Command lines as people type them, as far as they need no farm: usage errors, exit codes, what is refused early.
 
 use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
 use tessera_cli::{Exit, Outcome};
 
 fn run(words: &[&str]) -> Outcome {
@@ -138,4 +141,58 @@ fn folders_of_the_demo_are_made_and_removed() {
     assert_eq!(exit(&["demo-folder", "make", &name]), Exit::Failed);
     assert_eq!(exit(&["demo-folder", "remove", &name]), Exit::Done);
     assert!(!folder.exists());
+}
+
+/// Runs a submission against a supervisor that is played, and answers what arrived there.
+fn submitted(options: &[&str]) -> serde_json::Value {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("s.sock");
+    let listener = UnixListener::bind(&path).expect("bound");
+    let played = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client");
+        let limit = Some(Duration::from_secs(30));
+        stream.set_read_timeout(limit).expect("a limit");
+        let mut reader = BufReader::new(stream);
+        let (mut line, mut length, mut first) = (String::new(), 0, String::new());
+        while reader.read_line(&mut line).expect("a line") > 0 && line != "\r\n" {
+            let lower = line.to_ascii_lowercase();
+            if let Some(text) = lower.strip_prefix("content-length:") {
+                length = text.trim().parse().expect("a length");
+            }
+            first = if first.is_empty() { line } else { first };
+            line = String::new();
+        }
+        assert!(first.starts_with("POST /api/v1/jobs"), "{first}");
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("a body");
+        let reply = r#"{"job":7,"existed":false,"items":1,"instances":1}"#;
+        let head = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nconnection: close";
+        let length = reply.len();
+        write!(
+            reader.get_mut(),
+            "{head}\r\ncontent-length: {length}\r\n\r\n{reply}"
+        )
+        .expect("answered");
+        serde_json::from_slice(&body).expect("JSON")
+    });
+    let address = format!("unix:{}", path.display());
+    let mut words = vec!["--supervisor", &address, "submit"];
+    words.extend(options.iter().chain(&["--", "true"]));
+    assert_eq!(exit(&words), Exit::Done);
+    played.join().expect("a submission")
+}
+
+#[test]
+fn the_environment_arrives_in_the_submission() {
+    let own = std::env::var("PATH").expect("every test has a PATH");
+    let env = &submitted(&["--export-env", "--env", "SHOT=010"])["env"];
+    assert_eq!((&env["PATH"], &env["SHOT"]), (&own.into(), &"010".into()));
+    // Set by cargo for every test; not one that is known by name.
+    assert_eq!(env["CARGO_PKG_NAME"], env!("CARGO_PKG_NAME"));
+    for left_out in ["HOME", "USER", "TERM"] {
+        assert!(env[left_out].is_null(), "{left_out}: {env}");
+    }
+    let named = &submitted(&["--env", "SHOT=010"])["env"];
+    assert_eq!(*named, serde_json::json!({"SHOT": "010"}));
+    assert!(submitted(&[])["env"].is_null());
 }

@@ -119,7 +119,7 @@ pub struct SubmitReply {
     /// How many instances it has.
     #[serde(default)]
     pub instances: u32,
-    /// What will keep it from running as things stand, a sentence each.
+    /// What will keep it from running as things stand, and hosts it names that nobody knows, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

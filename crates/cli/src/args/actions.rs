@@ -94,7 +94,7 @@ pub struct ModifyArgs {
     #[arg(long)]
     pub name: Option<String>,
     /// 1 (first) to 9999
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::priority)]
     pub priority: Option<i64>,
     /// Number of instances
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
@@ -109,19 +109,19 @@ pub struct ModifyArgs {
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub retrywork: Option<i64>,
     /// Pause before a frame is retried: 30, 30s, 5m, 2h
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub retryworkdelay: Option<String>,
     /// Retries of an instance
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub retrysubjob: Option<i64>,
     /// Longest run of an instance; none: no limit
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timelimit: Option<String>,
     /// Longest run of a frame; none: no limit
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub agendatimelimit: Option<String>,
     /// Longest time without output; none: no limit
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub silence_limit: Option<String>,
     /// Free text
     #[arg(long)]

@@ -20,6 +20,7 @@ pub use local::{
 pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tessera_model::limits::PRIORITY_RANGE;
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -304,6 +305,14 @@ pub fn command() -> clap::Command {
     command
 }
 
+/// Reads a priority. Whether it is in the range is the supervisor's to say, with all else that is wrong.
+fn priority(text: &str) -> Result<i64, String> {
+    text.trim().parse().map_err(|_| {
+        let (first, last) = (PRIORITY_RANGE.start(), PRIORITY_RANGE.end());
+        format!("it is not a whole number from {first} to {last}")
+    })
+}
+
 fn hide_supervisor(command: &mut clap::Command) {
     let taken = std::mem::take(command);
     *command = taken.mut_args(|arg| {
@@ -365,6 +374,34 @@ mod tests {
         }
         let jobs = command.find_subcommand_mut("jobs").expect("a command");
         assert!(jobs.render_long_help().to_string().contains("--supervisor"));
+    }
+
+    #[test]
+    fn a_priority_that_is_no_number_is_told_the_range() {
+        for word in ["submit", "modify"] {
+            for given in ["abc", "5.5", "", "99999999999999999999"] {
+                let words = ["tessera", word, "--priority", given, "--", "1"];
+                let said = command().try_get_matches_from(words).expect_err("refused");
+                let said = said.to_string();
+                assert!(
+                    said.contains("not a whole number from 1 to 9999"),
+                    "{word} {given}: {said}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn times_below_zero_are_taken_for_times() {
+        let words = "tessera submit --timelimit -3 --grace -1 -- true";
+        let matches = command().try_get_matches_from(words.split(' '));
+        let matches = matches.expect("left to the supervisor");
+        let (_, submit) = matches.subcommand().expect("submit");
+        let said = |name| submit.get_one::<String>(name).map(String::as_str);
+        assert_eq!((said("timelimit"), said("grace")), (Some("-3"), Some("-1")));
+        let words = "tessera modify 12 --timelimit -1";
+        let matches = command().try_get_matches_from(words.split(' '));
+        assert!(matches.is_ok(), "{matches:?}");
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub struct JobFields {
         long,
         value_name = "N",
         allow_hyphen_values = true,
+        value_parser = super::priority,
         help_heading = "Job"
     )]
     pub priority: Option<i64>,
@@ -171,7 +172,12 @@ pub struct JobFields {
     )]
     pub retrywork: Option<i64>,
     /// Pause before that (default: 0s)
-    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_negative_numbers = true,
+        help_heading = "Retries and limits"
+    )]
     pub retryworkdelay: Option<String>,
     /// Start a failed instance again so many times (default: 0)
     #[arg(
@@ -182,16 +188,36 @@ pub struct JobFields {
     )]
     pub retrysubjob: Option<i64>,
     /// End an instance that runs longer (default: none)
-    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_negative_numbers = true,
+        help_heading = "Retries and limits"
+    )]
     pub timelimit: Option<String>,
     /// End a frame that runs longer (default: none)
-    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_negative_numbers = true,
+        help_heading = "Retries and limits"
+    )]
     pub agendatimelimit: Option<String>,
     /// End a frame that prints nothing for so long (default: none)
-    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_negative_numbers = true,
+        help_heading = "Retries and limits"
+    )]
     pub silence_limit: Option<String>,
     /// Time between the polite signal and the kill (default: 30s)
-    #[arg(long, value_name = "TIME", help_heading = "Retries and limits")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_negative_numbers = true,
+        help_heading = "Retries and limits"
+    )]
     pub grace: Option<String>,
     /// Keep at most so much of each stream of a frame (default: 256M)
     #[arg(long, value_name = "SIZE", help_heading = "Retries and limits")]

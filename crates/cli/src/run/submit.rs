@@ -69,10 +69,10 @@ pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Ex
     submitted(&client, &reply, &args.wait, context).await
 }
 
-/// Says what will keep the job from running.
+/// Says what will keep the job from running, or what else the supervisor doubts.
 fn warn(reply: &SubmitReply, context: &Context) {
     for warning in &reply.warnings {
-        context.note("will_wait", warning);
+        context.note("warning", warning);
     }
 }
 

@@ -20,6 +20,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Frames that must have ended before an estimate is given.
 const ENDED_FOR_PACE: u32 = 3;
+/// Time without anything running after which it is said where the reason is told.
+const IDLE_HINT_AFTER: Duration = Duration::from_secs(5);
 /// Columns of the bar.
 const BAR_COLUMNS: usize = 24;
 
@@ -218,8 +220,26 @@ struct Shown<'a> {
     context: &'a Context,
     last: Option<(String, u32)>,
     is_hinted: bool,
+    idle: Idle,
     clock_offset_ms: i64,
     pace: Option<Pace>,
+}
+
+/// Since when nothing of a job was seen running.
+#[derive(Debug, Clone, Copy, Default)]
+struct Idle {
+    since: Option<Instant>,
+}
+
+impl Idle {
+    /// Takes in how the job is now; says whether it is long that nothing has run.
+    fn is_long(&mut self, job: &JobSummary, now: Instant) -> bool {
+        if job.items.running > 0 || job.running_instances > 0 || is_ended(&job.status) {
+            self.since = None;
+            return false;
+        }
+        now.duration_since(*self.since.get_or_insert(now)) >= IDLE_HINT_AFTER
+    }
 }
 
 /// What an estimate goes by: what ended since the look began, not what happened before.
@@ -250,6 +270,7 @@ impl<'a> Shown<'a> {
             context,
             last: None,
             is_hinted: false,
+            idle: Idle::default(),
             clock_offset_ms,
             pace: None,
         }
@@ -286,20 +307,16 @@ impl<'a> Shown<'a> {
         self.last = Some(now);
     }
 
-    /// Says, once, where to look when the job waits for somebody.
+    /// Says, once, where to look when the job waits for somebody, or when nothing of it has run for long.
     fn hint_once(&mut self, look: &Look, job: &JobSummary) {
-        if !matches!(job.status.as_str(), "blocked" | "badlogin")
-            || std::mem::replace(&mut self.is_hinted, true)
-        {
+        let is_long = self.idle.is_long(job, Instant::now());
+        let waits_for_somebody = matches!(job.status.as_str(), "blocked" | "badlogin");
+        if self.is_hinted || !(waits_for_somebody || is_long) {
             return;
         }
-        let clear = if look.is_terminal() { "\r\x1b[K" } else { "" };
-        let hint = look.paint(Tone::Warn, "hint:");
-        let word = look.paint(Tone::of_state(&job.status), &job.status);
-        self.context.say(&format!(
-            "{clear}job {} is {word}\n{hint} tessera why {}\n",
-            job.id, job.id
-        ));
+        self.is_hinted = true;
+        self.context
+            .say(&waiting_hint(look, job, waits_for_somebody));
     }
 
     fn finish(&self, ended: &Ended) {
@@ -310,6 +327,19 @@ impl<'a> Shown<'a> {
         let clear = if look.is_terminal() { "\r\x1b[K" } else { "" };
         self.context.say(&format!("{clear}{}", ending(look, ended)));
     }
+}
+
+/// Prints where it is told why a job waits; with its state when that is the reason.
+fn waiting_hint(look: &Look, job: &JobSummary, with_state: bool) -> String {
+    let clear = if look.is_terminal() { "\r\x1b[K" } else { "" };
+    let hint = look.paint(Tone::Warn, "hint:");
+    let state = if with_state {
+        let word = look.paint(Tone::of_state(&job.status), &job.status);
+        format!("job {} is {word}\n", job.id)
+    } else {
+        String::new()
+    };
+    format!("{clear}{state}{hint} tessera why {}\n", job.id)
 }
 
 /// Prints one line of progress that fits the terminal.
@@ -438,5 +468,51 @@ mod tests {
     fn a_clock_behind_the_supervisors_shows_no_nonsense() {
         let line = progress_line(&look(0), &job(0, 1), None);
         assert!(line.ends_with("0/20, 1 running  0s"), "{line}");
+    }
+
+    #[test]
+    fn a_job_of_which_nothing_runs_for_long_is_hinted_at() {
+        let waiting = JobSummary {
+            status: "pending".into(),
+            ..job(0, 0)
+        };
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut idle = Idle::default();
+        assert!(!idle.is_long(&waiting, begun));
+        assert!(!idle.is_long(&waiting, after(4)));
+        assert!(idle.is_long(&waiting, after(5)));
+        // What runs, or begins to, starts the time anew.
+        assert!(!idle.is_long(&job(0, 1), after(6)));
+        assert!(!idle.is_long(&waiting, after(7)));
+        assert!(!idle.is_long(&waiting, after(11)));
+        assert!(idle.is_long(&waiting, after(12)));
+        let begins = JobSummary {
+            running_instances: 1,
+            ..waiting.clone()
+        };
+        assert!(!idle.is_long(&begins, after(20)));
+        let ended = JobSummary {
+            status: "killed".into(),
+            ..waiting.clone()
+        };
+        assert!(!idle.is_long(&waiting, after(30)));
+        assert!(!idle.is_long(&ended, after(40)));
+        let plain = Look {
+            width: None,
+            ..look(0)
+        };
+        assert_eq!(
+            waiting_hint(&plain, &waiting, false),
+            "hint: tessera why 7\n"
+        );
+        let blocked = JobSummary {
+            status: "blocked".into(),
+            ..waiting
+        };
+        assert_eq!(
+            waiting_hint(&plain, &blocked, true),
+            "job 7 is blocked\nhint: tessera why 7\n"
+        );
     }
 }

@@ -44,12 +44,11 @@ pub fn info(look: &Look, info: &Info) -> String {
         "you are",
         format!("{} ({})", info.caller.name, info.caller.proof),
     );
-    let rights = if info.caller.is_admin {
-        "administrator: everything"
+    if info.caller.is_admin {
+        facts.add("you are", "an administrator: you may do everything");
     } else {
-        "your own jobs"
-    };
-    facts.add("you may act on", rights);
+        facts.add("you may", "act on your own jobs");
+    }
     facts.add("farm", format!("{} ({})", info.farm_name, info.farm_id));
     facts.add(
         "supervisor",

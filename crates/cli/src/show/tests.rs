@@ -429,6 +429,17 @@ fn tokens_cleanup_and_who_you_are() {
         ..Info::default()
     };
     insta::assert_snapshot!("info", both(|look| info(look, &who)));
+    let caller = Caller {
+        name: "root".into(),
+        proof: "peer uid 0".into(),
+        is_admin: true,
+    };
+    let shown = info(&look(None), &Info { caller, ..who });
+    assert!(
+        shown.contains("an administrator: you may do everything\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("your own jobs"), "{shown}");
 }
 
 #[test]

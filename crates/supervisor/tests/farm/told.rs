@@ -136,11 +136,55 @@ async fn a_job_that_no_host_would_run_is_warned_of_at_once() {
         hosts: Some(vec!["rnd002".into()]),
         ..frames("1")
     };
-    assert!(submit(elsewhere, false).await.is_empty(), "it can't know");
+    let said = submit(elsewhere, false).await;
+    assert!(
+        said.len() == 1 && said[0].contains("no known host is named rnd002"),
+        "whether it would take the job can't be known: {said:?}"
+    );
     let mias = SubmitRequest {
         user: Some("mia".into()),
         ..frames("1")
     };
     assert!(submit(mias, false).await.is_empty());
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn names_of_hosts_that_nobody_knows_are_warned_of_at_once() {
+    let farm = Farm::start().await;
+    let _worker = farm.worker("rnd001", 1).await;
+    eventually("the host", || async {
+        let hosts = farm.client.hosts().await.expect("hosts").hosts;
+        hosts.iter().any(|host| host.status == "up").then_some(())
+    })
+    .await;
+    let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    let request = |hosts, omithosts| SubmitRequest {
+        // Not the account of the test, which may be one that no host runs.
+        user: nix::unistd::geteuid().is_root().then(|| "mia".to_owned()),
+        hosts,
+        omithosts,
+        ..frames("1")
+    };
+    let cases = [
+        (request(None, None), None),
+        (request(names(&["rnd001"]), None), None),
+        (
+            request(names(&["nohost"]), None),
+            Some("it will wait: no known host is named nohost"),
+        ),
+        (
+            request(None, names(&["rnd001"])),
+            Some("it will wait: hosts and omithosts leave none"),
+        ),
+    ];
+    for (request, expected) in cases {
+        let reply = farm.client.submit(&request, false).await.expect("taken");
+        assert!(reply.job.is_some());
+        assert_eq!(reply.warnings.len(), usize::from(expected.is_some()));
+        for (said, expected) in reply.warnings.iter().zip(expected) {
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
     farm.running.stop().await.expect("stops");
 }
