@@ -26,24 +26,30 @@ struct Clearing<'a> {
     moved: u64,
 }
 
-/// Removes all that is below a directory, as far as this user can within the time.
-pub(crate) fn below(top: BorrowedFd<'_>, until: Instant) {
-    rounds(top, until, |_| true);
+/// Removes all that is below a directory, as far as this user can within the time; says whether nothing is left.
+pub(crate) fn below(top: BorrowedFd<'_>, until: Instant) -> bool {
+    rounds(top, until, |_| true)
 }
 
 /// Removes what this user left for others to find: files at the top of the directories that everybody can write to, and
-/// System V memory, semaphores and queues.
-pub(crate) fn traces(until: Instant) {
-    let Ok([uid, ..]) = ids::uids() else { return };
+/// System V memory, semaphores and queues. Says whether nothing is left of them.
+pub(crate) fn traces(until: Instant) -> bool {
+    let Ok([uid, ..]) = ids::uids() else {
+        return false;
+    };
+    let mut is_clear = true;
     for path in SHARED {
-        let Ok(dir) = file::open(path, libc::O_RDONLY | libc::O_DIRECTORY) else {
-            continue;
+        let dir = match file::open(path, libc::O_RDONLY | libc::O_DIRECTORY) {
+            Ok(dir) => dir,
+            // What the user may not even list is the administrator's choice, and no job's.
+            Err(Errno(libc::ENOENT | libc::EACCES)) => continue,
+            Err(_) => {
+                is_clear = false;
+                continue;
+            }
         };
-        let is_own = |name: &CStr| {
-            let found = file::stat_at(dir.as_fd(), name);
-            found.is_ok_and(|it| it.st_uid == uid)
-        };
-        rounds(dir.as_fd(), until, is_own);
+        let is_own = |name: &CStr| file::owner_at(dir.as_fd(), name) == Ok(uid);
+        is_clear &= rounds(dir.as_fd(), until, is_own);
     }
     for (list, id, remove) in [
         ("shm", "shmid", process::remove_memory as fn(i32)),
@@ -58,6 +64,7 @@ pub(crate) fn traces(until: Instant) {
             .into_iter()
             .for_each(remove);
     }
+    is_clear
 }
 
 /// Takes the numbers of a user's objects from one of the kernel's lists.
@@ -82,7 +89,8 @@ fn of_user(list: &str, id: &str, uid: u32) -> Vec<i32> {
     own.collect()
 }
 
-fn rounds(top: BorrowedFd<'_>, until: Instant, is_wanted: impl Fn(&CStr) -> bool) {
+/// Goes over a directory until nothing more can be removed; says whether a whole round found nothing that is wanted.
+fn rounds(top: BorrowedFd<'_>, until: Instant, is_wanted: impl Fn(&CStr) -> bool) -> bool {
     let mut clearing = Clearing {
         top,
         until,
@@ -90,14 +98,15 @@ fn rounds(top: BorrowedFd<'_>, until: Instant, is_wanted: impl Fn(&CStr) -> bool
         moved: 0,
     };
     loop {
-        let before = clearing.done;
-        let _ = clearing.each(top, |this, name| {
+        let (before, mut found) = (clearing.done, 0_u64);
+        let read = clearing.each(top, |this, name| {
             if is_wanted(name) {
+                found += 1;
                 this.remove(top, name, 0);
             }
         });
         if clearing.done == before || Instant::now() >= until {
-            return;
+            return read.is_ok() && found == 0;
         }
     }
 }
@@ -111,7 +120,7 @@ impl Clearing<'_> {
             if Instant::now() >= self.until {
                 return Err(Errno(libc::ETIMEDOUT));
             }
-            let Ok(entry) = entry else { break };
+            let entry = entry.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))?;
             if let Ok(name) = CString::new(entry.file_name().into_vec()) {
                 what(self, &name);
             }

@@ -3,9 +3,12 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::attack::{Stranger, attack_in, evil};
-use common::{Instance, User, World, can_run, random, shell, wait_until};
+use common::{Instance, User, World, can_run, processes_of, random, shell, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tessera_ticket::{Mode, Template};
 
 /// A world whose proxy accounts are those of two slots; the accounts outlive it, so that none of their numbers is
@@ -156,4 +159,81 @@ fn accounts_of_slots_are_the_launchers_to_give() {
     world.gone(instance.key);
     start_in_time(&world, &what).close();
     world.assert_nothing_left();
+}
+
+/// A job that leaves a mark for others, and so many files that removing them takes a while.
+fn litter(mark: &str) -> Template {
+    shell(&format!(
+        "touch {mark}; cd $TMPDIR && seq 40000 | xargs touch"
+    ))
+}
+
+/// The launcher's child that removes as this user.
+fn remover(world: &World, uid: u32) -> i32 {
+    let parent = format!("PPid:\t{}\n", world.launcher.as_ref().unwrap().id());
+    let is_one = |pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.contains(&parent)
+    };
+    let mut found = None;
+    wait_until("something removes", || {
+        found = processes_of(uid).into_iter().find(is_one);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+#[test]
+fn l40_an_account_is_held_until_nothing_is_left_on_it() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let mark = format!("/tmp/tsq-{:016x}", random());
+    let theirs = format!("{mark}-dir/theirs");
+    let first = start(&world, &litter(&mark)).unwrap();
+    let _second = start(&world, &shell("true")).unwrap();
+    first.run(0);
+    // What only root can remove, in a directory of the account's.
+    fs::create_dir_all(&theirs).unwrap();
+    fs::write(format!("{theirs}/file"), "x").unwrap();
+    std::os::unix::fs::chown(format!("{mark}-dir"), Some(users[0].uid), None).unwrap();
+    first.close();
+    signal(remover(&world, users[0].uid), Signal::SIGKILL);
+    wait_until("it is told", || world.audit().contains("account_held"));
+    wait_until("the second try", || !Path::new(&mark).exists());
+    wait_until("all the rest is gone", || world.private_dirs().len() == 1);
+    assert_eq!(start(&world, &shell("true")).err().unwrap(), "busy");
+    fs::remove_dir_all(&theirs).unwrap();
+    let again = start_in_time(&world, &shell("true"));
+    assert_eq!(again.account, users[0].name);
+    assert!(!Path::new(&format!("{mark}-dir")).exists());
+    assert_eq!(world.audit().matches("account_held").count(), 1);
+}
+
+#[test]
+fn l40_asking_again_disturbs_no_removal() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let mark = format!("/tmp/tsq-{:016x}", random());
+    let first = start(&world, &litter(&mark)).unwrap();
+    let _second = start(&world, &shell("true")).unwrap();
+    first.run(0);
+    first.close();
+    let remover = remover(&world, users[0].uid);
+    // Somebody stops it: it is told to go on.
+    signal(remover, Signal::SIGSTOP);
+    world.gone(first.key);
+    world.gone(first.key);
+    assert!(processes_of(users[0].uid) == [remover], "the same goes on");
+    let again = start_in_time(&world, &shell("true"));
+    assert_eq!(again.account, users[0].name);
+    assert!(!Path::new(&mark).exists());
+    assert!(!world.audit().contains("account_held"));
 }

@@ -172,8 +172,13 @@ impl Instances {
         }
     }
 
-    /// Looks at what is being cleared away; returns what is gone, with those who wait for it.
-    pub(super) fn look(&mut self, now: Instant) -> Vec<(LaunchKey, Vec<(u64, u32)>)> {
+    /// Looks at what is being cleared away; returns what is gone, with those who wait for it. Of a launch that is being
+    /// cleared up behind nothing was alive before that began, and what runs as its slot's account now is the launcher's own.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        is_tidied: impl Fn(LaunchKey) -> bool,
+    ) -> Vec<(LaunchKey, Vec<(u64, u32)>)> {
         let due: Vec<LaunchKey> = self
             .clearing
             .iter()
@@ -183,7 +188,8 @@ impl Instances {
         let mut gone = Vec::new();
         for key in due {
             // A shepherd that was killed is still there until its handle says otherwise.
-            let is_gone = !self.live.contains_key(&key) && self.destroy(key).unwrap_or(false);
+            let is_gone =
+                !self.live.contains_key(&key) && self.destroy(key, is_tidied(key)).unwrap_or(false);
             if is_gone {
                 // What remembers a slot's account goes when that is free again.
                 if !self.slots.contains_key(&key) {
@@ -204,8 +210,11 @@ impl Instances {
     }
 
     /// Kills what is left of a launch; says whether nothing is.
-    fn destroy(&self, key: LaunchKey) -> Sys<bool> {
+    fn destroy(&self, key: LaunchKey, is_tidied: bool) -> Sys<bool> {
         let is_gone = self.destroy_group(key)?;
+        if is_tidied {
+            return Ok(is_gone);
+        }
         // An account of a slot is nobody else's, so whatever runs as it is this launch's: started by cron, say.
         let uid = self.slots.get(&key).map(|(uid, _)| *uid);
         let left = uid.map_or(0, procs::kill_all_of);

@@ -621,7 +621,7 @@ impl Launcher {
         if self.nonces.flush().is_err() {
             return self.instances.postpone(now);
         }
-        for (key, waiting) in self.instances.look(now) {
+        for (key, waiting) in self.instances.look(now, |key| self.tidy.has(key)) {
             self.audit.add("gone", &[("launch", &key.to_string())]);
             for (connection, id) in waiting {
                 self.reply(connection, &Reply::Gone { id });
