@@ -237,3 +237,39 @@ fn l40_asking_again_disturbs_no_removal() {
     assert!(!Path::new(&mark).exists());
     assert!(!world.audit().contains("account_held"));
 }
+
+#[test]
+fn l40_a_record_that_names_a_person_harms_nobody() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::prepare("");
+    let person = User::new("tsp", &[]);
+    let stranger = User::new("tsp", &[]);
+    let mut process = Stranger::of(person.uid);
+    let file = format!("/tmp/tsq-{:016x}", random());
+    fs::write(&file, "").unwrap();
+    std::os::unix::fs::chown(&file, Some(person.uid), Some(person.gid)).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let other = "00000000-0000-0000-0000-000000000000";
+    fs::create_dir_all(world.dir.join("launcher/run")).unwrap();
+    let (uid, gid) = (person.uid, person.gid);
+    // Of another boot; of a name that is another's by now; of a name that is nobody's.
+    for (key, boot, name) in [
+        ("7.0.1", other, person.name.as_str()),
+        ("7.1.1", boot.trim(), &stranger.name),
+        ("7.2.1", boot.trim(), "tsq-nobody"),
+    ] {
+        let record = format!("400000000 12345 {boot} {uid} {gid} {name}\n");
+        world.write(&format!("launcher/run/{key}"), &record);
+    }
+    world.start_launcher();
+    wait_until("the records are done with", || {
+        let mut left = fs::read_dir(world.dir.join("launcher/run")).unwrap();
+        left.next().is_none()
+    });
+    // Whoever asks later is told so, too.
+    world.gone("7.0.1".parse().unwrap());
+    assert!(process.is_alive() && Path::new(&file).exists());
+    fs::remove_file(&file).unwrap();
+}

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use tessera_ticket::{AccountName, LaunchKey};
+use tessera_ticket::{AccountName, LaunchKey, Refusal};
 
 use super::tidy::{read_record, slot_of_record};
+use crate::account::find_now;
 use crate::sys::{Sys, file, process};
 use crate::{cgroup, procs};
 
@@ -56,15 +57,24 @@ impl Instances {
     ) -> Sys<(Self, Vec<(LaunchKey, AccountName)>)> {
         let names = file::names(run_dir.as_fd(), RECORDS_MAX)?;
         let (mut live, mut clearing) = (BTreeMap::new(), BTreeMap::new());
+        let boot = procs::boot_id();
         let (mut slots, mut accounts) = (BTreeMap::new(), Vec::new());
         for name in names {
             let Ok(key) = name.parse::<LaunchKey>() else {
                 continue;
             };
             let record = read_record(run_dir.as_fd(), key).unwrap_or_default();
-            if let Some((user, account)) = slot_of_record(&record) {
-                slots.insert(key, user);
-                accounts.push((key, account));
+            if let Some((user, account)) = slot_of_record(&record, &boot) {
+                match find_now(&account).map(|it| (it.uid, it.gid)) {
+                    Ok(now) if now == user => {
+                        slots.insert(key, user);
+                        accounts.push((key, account));
+                    }
+                    // The name is another's now, and the number may be anybody's.
+                    Ok(_) | Err(Refusal::NoSuchAccount) => {}
+                    // Nobody's until a launcher can ask.
+                    Err(_) => accounts.push((key, account)),
+                }
             }
             match adopt(&record) {
                 Some(handle) => {

@@ -341,15 +341,39 @@ fn remove(task: &Task, parent: i32) -> Sys<bool> {
     Ok(is_clear)
 }
 
-/// Reads the account that a run record names, if it is a slot's: `pid start boot uid gid account`.
-pub(super) fn slot_of_record(text: &str) -> Option<((u32, u32), AccountName)> {
-    let mut words = text.split_whitespace().skip(3);
+/// Reads the account that a run record of this boot names, if it is a slot's: `pid start boot uid gid account`. What another
+/// boot left names nobody: the number may be a person's by now.
+pub(super) fn slot_of_record(text: &str, boot: &str) -> Option<((u32, u32), AccountName)> {
+    let mut words = text.split_whitespace().skip(2);
+    if words.next()? != boot || boot.is_empty() {
+        return None;
+    }
     let user = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some((user, words.next()?.parse().ok()?))
+    Some((user, words.next()?.parse().ok()?)).filter(|((uid, _), _)| *uid != 0)
 }
 
 /// Reads the run record of a launch.
 pub(super) fn read_record(run_dir: BorrowedFd<'_>, key: LaunchKey) -> Option<String> {
     let name = file::c_string(&key.to_string()).ok()?;
     String::from_utf8(file::read_at(run_dir, &name, 256).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_records_of_this_boot_name_the_account_of_a_slot() {
+        let found = slot_of_record("7 42 boot 901 902 job1\n", "boot");
+        assert_eq!(found, Some(((901, 902), "job1".parse().unwrap())));
+        for (text, boot) in [
+            ("7 42 boot 901 902 job1\n", "later"),
+            ("7 42  901 902 job1\n", ""),
+            ("7 42 boot 0 0 job1\n", "boot"),
+            ("7 42 boot 901 902\n", "boot"),
+            ("7 42 boot\n", "boot"),
+        ] {
+            assert_eq!(slot_of_record(text, boot), None, "{text}");
+        }
+    }
 }
