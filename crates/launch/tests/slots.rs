@@ -18,7 +18,8 @@ fn world_with_slots() -> ([User; 2], World) {
     let stem = format!("tsq{:05x}x", random() & 0xf_ffff);
     world.proxy_account = format!("{stem}{{slot}}");
     world.set_policy("");
-    let users = [1, 2].map(|slot| User::named(format!("{stem}{slot}"), &[]));
+    let users =
+        [1, 2].map(|slot| User::named(format!("{stem}{slot}"), &["-s", "/usr/sbin/nologin"]));
     world.start_launcher();
     (users, world)
 }
@@ -272,4 +273,36 @@ fn l40_a_record_that_names_a_person_harms_nobody() {
     world.gone("7.0.1".parse().unwrap());
     assert!(process.is_alive() && Path::new(&file).exists());
     fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn l40_an_account_that_looks_like_a_persons_is_no_slots() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let what = shell("true");
+    let refused = || {
+        let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+        world.start_ticket(&ticket, &what).err().unwrap()
+    };
+    users[0].change(&["-s", "/bin/sh"]);
+    let (code, text) = refused();
+    assert_eq!(code, "account_denied");
+    assert!(text.contains("shell /bin/sh"), "{text}");
+}
+
+#[test]
+fn l40_no_slots_without_groups() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::without_groups();
+    world.proxy_account = "tsq-none{slot}".into();
+    world.set_policy("");
+    let what = shell("true");
+    let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+    let (code, text) = world.start_ticket(&ticket, &what).err().unwrap();
+    assert_eq!(code, "containment_failed");
+    assert!(text.contains("need control groups"), "{text}");
 }

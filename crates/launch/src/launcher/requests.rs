@@ -164,6 +164,9 @@ impl Launcher {
         // The one text that is no name: an account of the launcher's choice.
         let wants_slot = ticket.mode == Mode::Proxy
             && matches!(proxy, Some(it @ ProxyAccount::PerSlot { .. }) if it.to_string() == ticket.account);
+        if wants_slot && self.instances.groups().is_none() {
+            return Err(Refusal::SlotsWithoutGroups);
+        }
         let named = ticket.account.parse::<AccountName>();
         if !wants_slot && named.is_err() {
             return Err(Refusal::NameInvalid);
@@ -633,6 +636,16 @@ impl Launcher {
     fn capabilities(&mut self) -> Capabilities {
         let mut what = capabilities_of(&self.config.rules, wall_ms());
         what.containment = self.instances.word().to_owned();
+        let proxy = self
+            .config
+            .rules
+            .as_ref()
+            .map(|it| &it.policy.proxy_account);
+        let has_slots = matches!(proxy, Ok(Some(ProxyAccount::PerSlot { .. })));
+        if has_slots && self.instances.groups().is_none() {
+            what.proxy_uid = None;
+            what.proxy_problem = Refusal::SlotsWithoutGroups.code().to_owned();
+        }
         what
     }
 }
