@@ -204,8 +204,11 @@ impl Launcher {
 
     /// Refuses a start that had passed the checks of its ticket, and gives back what it had taken.
     fn refuse_start(&mut self, start: &Start, refusal: &Refusal) {
-        if self.slots.of(start.ticket.key) == Some(&start.account) {
-            self.slots.give_back(start.ticket.key);
+        let key = start.ticket.key;
+        // What may have begun is cleared up behind first.
+        let has_begun = self.instances.slot_user(key).is_some();
+        if self.slots.of(key) == Some(&start.account) && !has_begun {
+            self.slots.give_back(key);
         }
         self.refuse(start.connection, start.id, Some(&start.ticket), refusal);
     }

@@ -363,6 +363,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn slots_come_first_and_each_user_has_one_child() {
+        let task = |instance, uid, is_of_slot| Task {
+            key: LaunchKey {
+                job: 1,
+                instance,
+                launch: 1,
+            },
+            place: None,
+            user: (uid, uid),
+            is_of_slot,
+            pause: None,
+        };
+        let mut tidy = Tidy::default();
+        let take = |tidy: &mut Tidy| {
+            let task = tidy.take_next()?;
+            let now = Instant::now();
+            let uid = task.user.0;
+            tidy.running.push(Running {
+                task,
+                pid: 0,
+                handle: file::open(c"/dev/null", libc::O_RDONLY).unwrap(),
+                deadline: now,
+                nudge_at: now,
+                code: None,
+            });
+            Some(uid)
+        };
+        let all = [
+            task(1, 1001, false),
+            task(2, 1001, false),
+            task(3, 901, true),
+        ];
+        tidy.waiting.extend(all);
+        assert_eq!(take(&mut tidy), Some(901));
+        assert_eq!(take(&mut tidy), Some(1001));
+        assert_eq!(take(&mut tidy), None, "one child for each user");
+        // Others, however many, take no place of a slot.
+        tidy.waiting
+            .extend((0..10).map(|it| task(10 + it, 2001 + it, false)));
+        while take(&mut tidy).is_some() {}
+        assert_eq!(tidy.running.len(), 1 + CHILDREN_MAX);
+        tidy.waiting.push_back(task(4, 902, true));
+        assert_eq!(take(&mut tidy), Some(902));
+    }
+
+    #[test]
     fn only_records_of_this_boot_name_the_account_of_a_slot() {
         let found = slot_of_record("7 42 boot 901 902 job1\n", "boot");
         assert_eq!(found, Some(((901, 902), "job1".parse().unwrap())));
