@@ -17,6 +17,7 @@ fn main() {
         Some("raise") => raise(),
         Some("deep") => deep(number(rest)),
         Some("lurk") => lurk(),
+        Some("queues") => queues(words[1].parse().expect("how many")),
         Some("reach") => reach(rest),
         Some("bomb") => bomb(),
         Some("newcomer") => newcomer(number(rest)),
@@ -193,6 +194,12 @@ fn lurk() {
         say("sem", libc::semget(key, 1, libc::IPC_CREAT | 0o666).into());
         say("msg", libc::msgget(key, libc::IPC_CREAT | 0o666).into());
     }
+    // SAFETY: the texts are C strings and the value is a slice that live for the call.
+    unsafe {
+        let (kind, name, value) = (c"user".as_ptr(), KEY.as_ptr(), b"x".as_ptr());
+        let key = libc::syscall(libc::SYS_add_key, kind, name, value, 1, USER_KEYRING);
+        say("key", key.min(0));
+    }
     let name = std::env::var("USER").unwrap_or_default();
     for dir in SHARED {
         let place = format!("{dir}/lurk-{name}");
@@ -209,7 +216,16 @@ fn lurk() {
     println!("at: {}", run("at", &["-f", "/dev/null", "now"]));
 }
 
+const KEY: &std::ffi::CStr = c"tessera-lurk";
+const USER_KEYRING: libc::c_long = -4;
 const SHARED: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+
+/// Makes message queues that nobody uses.
+fn queues(count: usize) {
+    // SAFETY: takes numbers only.
+    let made = (0..count).take_while(|_| unsafe { libc::msgget(libc::IPC_PRIVATE, 0o600) } >= 0);
+    println!("made: {}", made.count());
+}
 
 /// A key for objects of System V that each user has for itself.
 fn key_of(uid: u32) -> i32 {
@@ -233,6 +249,12 @@ fn reach(words: &[String]) {
         say("sem", libc::semget(key, 1, 0).into());
         say("msg", libc::msgget(key, 0).into());
     }
+    const SEARCH: libc::c_long = 10;
+    let (kind, name_of_key) = (c"user".as_ptr(), KEY.as_ptr());
+    // SAFETY: the texts are C strings that live for the call.
+    let key =
+        unsafe { libc::syscall(libc::SYS_keyctl, SEARCH, USER_KEYRING, kind, name_of_key, 0) };
+    say("key", key.min(0));
     for dir in SHARED {
         open(&format!("{dir}/lurk-{name}"));
         open(&format!("{dir}/lurk-{name}-file"));

@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 
 use tessera_ticket::{AccountName, Mode, Refusal};
 
@@ -33,6 +34,8 @@ pub(crate) struct Found {
     /// Gid and name of every group, the primary one included.
     groups: Vec<(u32, String)>,
     is_locked: bool,
+    /// Whether the home is there and this account's own.
+    owns_home: bool,
     /// The day (since 1970) from which the account is not valid.
     expires: Option<u64>,
 }
@@ -113,6 +116,7 @@ fn find(name: &AccountName) -> Sys<Option<Found>> {
     found.name_of_uid = by_uid.map(|it| it.name).unwrap_or_default();
     found.groups = groups_of(&c_name, found.gid)?;
     shadow(&c_name, &mut found);
+    found.owns_home = std::fs::metadata(&found.home).is_ok_and(|it| it.uid() == uid);
     Ok(Some(found))
 }
 
@@ -239,7 +243,7 @@ fn encode(answer: Sys<Option<Found>>) -> Vec<u8> {
     };
     let expires = found.expires.map_or("-".to_owned(), |day| day.to_string());
     let mut out = format!(
-        "found\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{expires}\n",
+        "found\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{expires}\n",
         found.name,
         found.uid,
         found.gid,
@@ -247,6 +251,7 @@ fn encode(answer: Sys<Option<Found>>) -> Vec<u8> {
         found.shell,
         found.name_of_uid,
         found.is_locked,
+        found.owns_home,
     );
     for (gid, name) in &found.groups {
         out.push_str(&format!("{gid}:{name}\n"));
@@ -283,6 +288,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Found, Refusal> {
             shell: lines.next()?.to_owned(),
             name_of_uid: lines.next()?.to_owned(),
             is_locked: lines.next()?.parse().ok()?,
+            owns_home: lines.next()?.parse().ok()?,
             ..Found::default()
         };
         found.expires = lines.next()?.parse().ok();
@@ -335,6 +341,9 @@ pub(crate) fn judge(
         });
     }
     check_lists(found, policy, is_proxy)?;
+    if is_proxy && proxy.is_some_and(|it| it.is_of_slots(wanted)) {
+        found.check_for_slots()?;
+    }
     let (groups, stripped) = check_groups(found, policy)?;
     check_state(found, is_proxy, wall_ms)?;
     Ok(Account {
@@ -398,8 +407,7 @@ fn check_state(found: &Found, is_proxy: bool, wall_ms: u64) -> Result<(), Refusa
     if found.expires.is_some_and(|day| today >= day) {
         return Err(Refusal::AccountExpired);
     }
-    let program = found.shell.rsplit('/').next().unwrap_or_default();
-    if matches!(program, "nologin" | "false") && !is_proxy {
+    if found.lets_nobody_in() && !is_proxy {
         return Err(Refusal::NologinShell {
             shell: found.shell.clone(),
         });
@@ -416,6 +424,27 @@ fn absolute_or(path: &str, other: &str) -> String {
 }
 
 impl Found {
+    fn lets_nobody_in(&self) -> bool {
+        let program = self.shell.rsplit('/').next();
+        matches!(program, Some("nologin" | "false"))
+    }
+
+    /// Checks that the account can be a slot's: all that runs as such a one is killed, and its files are removed, so one that
+    /// looks like a person's is none.
+    ///
+    /// # Errors
+    /// What makes it look so.
+    pub(crate) fn check_for_slots(&self) -> Result<(), Refusal> {
+        let reason = if !self.lets_nobody_in() {
+            format!("its shell {} lets somebody log in", self.shell)
+        } else if self.owns_home {
+            format!("its home {} is its own", self.home)
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::AccountNotForSlots { reason })
+    }
+
     /// Returns what the kernel needs to become a daemon's account; group root is never among it.
     pub(crate) fn identity(&self) -> Identity {
         let groups = self
@@ -499,6 +528,7 @@ mod tests {
         let found = Found {
             expires: Some(3),
             is_locked: true,
+            owns_home: true,
             ..mia()
         };
         assert_eq!(decode(&encode(Ok(Some(found.clone())))), Ok(found));
@@ -692,15 +722,29 @@ mod tests {
         let of_slot = Found {
             name: "mi7a".into(),
             name_of_uid: "mi7a".into(),
-            shell: "/bin/sh".into(),
             ..found.clone()
         };
-        let in_mode = |mode| {
+        let in_mode = |found: &Found, mode| {
             let policy = Policy::parse(slots).unwrap();
-            judge(&of_slot, &"mi7a".parse().unwrap(), mode, &policy, &[997], 0)
+            judge(found, &"mi7a".parse().unwrap(), mode, &policy, &[997], 0)
         };
-        assert!(in_mode(Mode::Proxy).is_ok());
-        assert_eq!(in_mode(Mode::User), Err(Refusal::AccountDenied));
+        assert!(in_mode(&of_slot, Mode::Proxy).is_ok());
+        assert_eq!(in_mode(&of_slot, Mode::User), Err(Refusal::AccountDenied));
+        // One that looks like a person's is none: all that it has would be removed.
+        let with_shell = Found {
+            shell: "/bin/sh".into(),
+            ..of_slot.clone()
+        };
+        let with_home = Found {
+            owns_home: true,
+            ..of_slot
+        };
+        for (found, word) in [(with_shell, "shell /bin/sh"), (with_home, "home /home/mia")] {
+            let refusal = in_mode(&found, Mode::Proxy).unwrap_err();
+            assert_eq!(refusal.code(), "account_denied");
+            let text = refusal.sentence("here", "1.0", "mi7a");
+            assert!(text.contains(word), "{text}");
+        }
         let root = Found { uid: 0, ..found };
         assert_eq!(
             judge_in(&root, Mode::Proxy, "proxy_account = mia"),

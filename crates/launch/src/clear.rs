@@ -4,6 +4,7 @@
 //! same it follows no link and crosses no mount, holds few directories open however deep the tree is, and ends in time.
 
 use std::ffi::{CStr, CString};
+use std::fmt::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Instant;
@@ -12,8 +13,10 @@ use crate::sys::{Errno, Sys, file, ids, process};
 
 /// The deepest that directories are entered; what lies deeper is first moved up to the top.
 const DEPTH_MAX: usize = 16;
-/// The most bytes of a list of the kernel's System V objects.
-const IPC_MAX: usize = 1 << 20;
+/// The most bytes of a list of the kernel's System V objects: of 32 000 queues, which is a system's own limit, there are 4 MiB.
+const IPC_MAX: usize = 16 << 20;
+/// Bytes of chance in the name of what is moved up, where others can make names, too.
+const CHANCE: usize = 12;
 /// Where accounts that belong to one slot alone leave nothing.
 const SHARED: [&CStr; 4] = [c"/tmp", c"/var/tmp", c"/dev/shm", c"/dev/mqueue"];
 
@@ -21,43 +24,65 @@ const SHARED: [&CStr; 4] = [c"/tmp", c"/var/tmp", c"/dev/shm", c"/dev/mqueue"];
 struct Clearing<'a> {
     top: BorrowedFd<'a>,
     until: Instant,
-    /// What was removed or moved up: a round without either is the last.
+    /// How many were removed or moved up: a round without either is the last.
     done: u64,
-    moved: u64,
 }
 
-/// Removes all that is below a directory, as far as this user can within the time.
-pub(crate) fn below(top: BorrowedFd<'_>, until: Instant) {
-    rounds(top, until, |_| true);
+/// Removes all that is below a directory, as far as this user can within the time; says whether nothing is left.
+pub(crate) fn below(top: BorrowedFd<'_>, until: Instant) -> bool {
+    rounds(top, until, |_| true)
 }
 
-/// Removes what this user left for others to find: files at the top of the directories that everybody can write to, and
-/// System V memory, semaphores and queues.
-pub(crate) fn traces(until: Instant) {
-    let Ok([uid, ..]) = ids::uids() else { return };
+/// Removes what this user left for others to find: files at the top of the directories that everybody can write to, keys,
+/// and System V memory, semaphores and queues. Says whether nothing is left of them.
+pub(crate) fn traces(until: Instant) -> bool {
+    let Ok([uid, ..]) = ids::uids() else {
+        return false;
+    };
+    let mut is_clear = true;
     for path in SHARED {
-        let Ok(dir) = file::open(path, libc::O_RDONLY | libc::O_DIRECTORY) else {
-            continue;
+        let dir = match file::open(path, libc::O_RDONLY | libc::O_DIRECTORY) {
+            Ok(dir) => dir,
+            // What the user may not even list is the administrator's choice, and no job's.
+            Err(Errno(libc::ENOENT | libc::EACCES)) => continue,
+            Err(_) => {
+                is_clear = false;
+                continue;
+            }
         };
-        let is_own = |name: &CStr| {
-            let found = file::stat_at(dir.as_fd(), name);
-            found.is_ok_and(|it| it.st_uid == uid)
-        };
-        rounds(dir.as_fd(), until, is_own);
+        let is_own = |name: &CStr| file::owner_at(dir.as_fd(), name) == Ok(uid);
+        is_clear &= rounds(dir.as_fd(), until, is_own);
     }
+    is_clear &= ids::clear_own_keyrings().is_ok();
+    is_clear & system_v(uid)
+}
+
+/// Removes a user's System V objects; says whether none is left.
+fn system_v(uid: u32) -> bool {
+    let mut is_clear = true;
     for (list, id, remove) in [
         ("shm", "shmid", process::remove_memory as fn(i32)),
         ("sem", "semid", process::remove_semaphores),
         ("msg", "msqid", process::remove_queue),
     ] {
-        let path = file::c_string(&format!("/proc/sysvipc/{list}"));
-        let Ok(text) = path.and_then(|it| file::read_path(&it, IPC_MAX)) else {
+        let own = || -> Sys<Vec<i32>> {
+            let path = file::c_string(&format!("/proc/sysvipc/{list}"))?;
+            match file::read_path(&path, IPC_MAX) {
+                // A kernel without them.
+                Err(Errno(libc::ENOENT)) => Ok(Vec::new()),
+                text => Ok(of_user(&String::from_utf8_lossy(&text?), id, uid)),
+            }
+        };
+        let Ok(found) = own() else {
+            is_clear = false;
             continue;
         };
-        of_user(&String::from_utf8_lossy(&text), id, uid)
-            .into_iter()
-            .for_each(remove);
+        if !found.is_empty() {
+            found.into_iter().for_each(remove);
+            is_clear &= own().is_ok_and(|left| left.is_empty());
+        }
     }
+    is_clear
 }
 
 /// Takes the numbers of a user's objects from one of the kernel's lists.
@@ -82,22 +107,23 @@ fn of_user(list: &str, id: &str, uid: u32) -> Vec<i32> {
     own.collect()
 }
 
-fn rounds(top: BorrowedFd<'_>, until: Instant, is_wanted: impl Fn(&CStr) -> bool) {
+/// Goes over a directory until nothing more can be removed; says whether a whole round found nothing that is wanted.
+fn rounds(top: BorrowedFd<'_>, until: Instant, is_wanted: impl Fn(&CStr) -> bool) -> bool {
     let mut clearing = Clearing {
         top,
         until,
         done: 0,
-        moved: 0,
     };
     loop {
-        let before = clearing.done;
-        let _ = clearing.each(top, |this, name| {
+        let (before, mut found) = (clearing.done, 0_u64);
+        let read = clearing.each(top, |this, name| {
             if is_wanted(name) {
+                found += 1;
                 this.remove(top, name, 0);
             }
         });
         if clearing.done == before || Instant::now() >= until {
-            return;
+            return read.is_ok() && found == 0;
         }
     }
 }
@@ -111,7 +137,7 @@ impl Clearing<'_> {
             if Instant::now() >= self.until {
                 return Err(Errno(libc::ETIMEDOUT));
             }
-            let Ok(entry) = entry else { break };
+            let entry = entry.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))?;
             if let Ok(name) = CString::new(entry.file_name().into_vec()) {
                 what(self, &name);
             }
@@ -131,8 +157,12 @@ impl Clearing<'_> {
         let place = file::open_place(dir, name)?;
         let child = file::open_for_owner(place.as_fd())?;
         if depth >= DEPTH_MAX {
-            self.moved += 1;
-            let new = format!(".tessera-{}-{}", process::own_pid(), self.moved);
+            let mut chance = [0; CHANCE];
+            file::random(&mut chance)?;
+            let mut new = ".tessera-".to_owned();
+            for byte in chance {
+                let _ = write!(new, "{byte:02x}");
+            }
             return file::rename_to(dir, name, self.top, &file::c_string(&new)?);
         }
         self.each(child.as_fd(), |this, name| {

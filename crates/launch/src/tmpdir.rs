@@ -123,9 +123,10 @@ impl Parent {
         }
     }
 
-    /// Returns uid and gid of a directory's owner: root gave it away, and the owner can't.
+    /// Returns uid and gid of a directory's owner: root gave it away, and the owner can't. What somebody has mounted on it is
+    /// not asked: that is `EXDEV`.
     pub(crate) fn owner(&self, name: &str) -> Sys<(u32, u32)> {
-        let found = file::stat_at(self.dir.as_fd(), &c_name(name)?)?;
+        let found = file::stat(file::open_place(self.dir.as_fd(), &c_name(name)?)?)?;
         Ok((found.st_uid, found.st_gid))
     }
 

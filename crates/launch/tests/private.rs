@@ -229,3 +229,37 @@ fn l22_what_cannot_be_removed_is_left_and_told() {
     world.start_launcher();
     wait_until("swept", || world.private_dirs().is_empty());
 }
+
+#[test]
+fn l22_what_somebody_mounted_on_it_does_not_stop_the_launcher() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let alice = User::new("tsa", &[]);
+    let instance = world.start(&alice.name, &shell("echo $TMPDIR"));
+    instance.run(0);
+    let place = instance.out(0).trim().to_owned();
+    // A file system of a program that never answers, where the machine has such; else another that must not be looked at.
+    let script = format!(
+        "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id={0},group_id={1} evil {place} \\\n\
+         || mount -t tmpfs evil {place}; echo; exec sleep 60",
+        alice.uid, alice.gid
+    );
+    let mut server = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0];
+    let out = server.stdout.as_mut().unwrap();
+    std::io::Read::read_exact(out, &mut line).unwrap();
+    instance.close();
+    wait_until("it is told", || world.audit().contains("directory_left"));
+    let other = world.start(&alice.name, &shell("true"));
+    other.run(0);
+    other.close();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    common::run("umount", &["-l", &place]);
+}

@@ -3,9 +3,12 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::attack::{Stranger, attack_in, evil};
-use common::{Instance, User, World, can_run, random, shell, wait_until};
+use common::{Instance, User, World, can_run, processes_of, random, shell, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tessera_ticket::{Mode, Template};
 
 /// A world whose proxy accounts are those of two slots; the accounts outlive it, so that none of their numbers is
@@ -15,7 +18,8 @@ fn world_with_slots() -> ([User; 2], World) {
     let stem = format!("tsq{:05x}x", random() & 0xf_ffff);
     world.proxy_account = format!("{stem}{{slot}}");
     world.set_policy("");
-    let users = [1, 2].map(|slot| User::named(format!("{stem}{slot}"), &[]));
+    let users =
+        [1, 2].map(|slot| User::named(format!("{stem}{slot}"), &["-s", "/usr/sbin/nologin"]));
     world.start_launcher();
     (users, world)
 }
@@ -104,7 +108,9 @@ fn l40_a_lurker_on_a_slot_leaves_nothing() {
     accounts.sort();
     assert_eq!(accounts, [users[0].name.clone(), users[1].name.clone()]);
     for instance in [&same, &second] {
-        let said = attack_in(instance);
+        let mut said = attack_in(instance);
+        // Without keyrings in the kernel it is another errno.
+        assert_ne!(said.remove("key"), Some(0));
         assert_eq!(said.len(), 9);
         assert!(
             said.values().all(|errno| *errno == libc::ENOENT),
@@ -156,4 +162,168 @@ fn accounts_of_slots_are_the_launchers_to_give() {
     world.gone(instance.key);
     start_in_time(&world, &what).close();
     world.assert_nothing_left();
+}
+
+/// A job that leaves a mark for others, and so many files that removing them takes a while.
+fn litter(mark: &str) -> Template {
+    shell(&format!(
+        "touch {mark}; cd $TMPDIR && seq 40000 | xargs touch"
+    ))
+}
+
+/// The launcher's child that removes as this user.
+fn remover(world: &World, uid: u32) -> i32 {
+    let parent = format!("PPid:\t{}\n", world.launcher.as_ref().unwrap().id());
+    let is_one = |pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.contains(&parent)
+    };
+    let mut found = None;
+    wait_until("something removes", || {
+        found = processes_of(uid).into_iter().find(is_one);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+#[test]
+fn l40_an_account_is_held_until_nothing_is_left_on_it() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let mark = format!("/tmp/tsq-{:016x}", random());
+    let theirs = format!("{mark}-dir/theirs");
+    let first = start(&world, &litter(&mark)).unwrap();
+    let _second = start(&world, &shell("true")).unwrap();
+    first.run(0);
+    // What only root can remove, in a directory of the account's.
+    fs::create_dir_all(&theirs).unwrap();
+    fs::write(format!("{theirs}/file"), "x").unwrap();
+    std::os::unix::fs::chown(format!("{mark}-dir"), Some(users[0].uid), None).unwrap();
+    first.close();
+    signal(remover(&world, users[0].uid), Signal::SIGKILL);
+    wait_until("it is told", || world.audit().contains("account_held"));
+    wait_until("the second try", || !Path::new(&mark).exists());
+    wait_until("all the rest is gone", || world.private_dirs().len() == 1);
+    assert_eq!(start(&world, &shell("true")).err().unwrap(), "busy");
+    fs::remove_dir_all(&theirs).unwrap();
+    let again = start_in_time(&world, &shell("true"));
+    assert_eq!(again.account, users[0].name);
+    assert!(!Path::new(&format!("{mark}-dir")).exists());
+    assert_eq!(world.audit().matches("account_held").count(), 1);
+}
+
+#[test]
+fn l40_asking_again_disturbs_no_removal() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let mark = format!("/tmp/tsq-{:016x}", random());
+    let first = start(&world, &litter(&mark)).unwrap();
+    let _second = start(&world, &shell("true")).unwrap();
+    first.run(0);
+    first.close();
+    let remover = remover(&world, users[0].uid);
+    // Somebody stops it: it is told to go on.
+    signal(remover, Signal::SIGSTOP);
+    world.gone(first.key);
+    world.gone(first.key);
+    assert!(processes_of(users[0].uid) == [remover], "the same goes on");
+    let again = start_in_time(&world, &shell("true"));
+    assert_eq!(again.account, users[0].name);
+    assert!(!Path::new(&mark).exists());
+    assert!(!world.audit().contains("account_held"));
+}
+
+#[test]
+fn l40_a_record_that_names_a_person_harms_nobody() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::prepare("");
+    let person = User::new("tsp", &[]);
+    let stranger = User::new("tsp", &[]);
+    let mut process = Stranger::of(person.uid);
+    let file = format!("/tmp/tsq-{:016x}", random());
+    fs::write(&file, "").unwrap();
+    std::os::unix::fs::chown(&file, Some(person.uid), Some(person.gid)).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let other = "00000000-0000-0000-0000-000000000000";
+    fs::create_dir_all(world.dir.join("launcher/run")).unwrap();
+    let (uid, gid) = (person.uid, person.gid);
+    // Of another boot; of a name that is another's by now; of a name that is nobody's.
+    for (key, boot, name) in [
+        ("7.0.1", other, person.name.as_str()),
+        ("7.1.1", boot.trim(), &stranger.name),
+        ("7.2.1", boot.trim(), "tsq-nobody"),
+    ] {
+        let record = format!("400000000 12345 {boot} {uid} {gid} {name}\n");
+        world.write(&format!("launcher/run/{key}"), &record);
+    }
+    world.start_launcher();
+    wait_until("the records are done with", || {
+        let mut left = fs::read_dir(world.dir.join("launcher/run")).unwrap();
+        left.next().is_none()
+    });
+    // Whoever asks later is told so, too.
+    world.gone("7.0.1".parse().unwrap());
+    assert!(process.is_alive() && Path::new(&file).exists());
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn l40_an_account_that_looks_like_a_persons_is_no_slots() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let what = shell("true");
+    let refused = || {
+        let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+        world.start_ticket(&ticket, &what).err().unwrap()
+    };
+    users[0].change(&["-s", "/bin/sh"]);
+    let (code, text) = refused();
+    assert_eq!(code, "account_denied");
+    assert!(text.contains("shell /bin/sh"), "{text}");
+}
+
+#[test]
+fn l40_no_slots_without_groups() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::without_groups();
+    world.proxy_account = "tsq-none{slot}".into();
+    world.set_policy("");
+    let what = shell("true");
+    let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+    let (code, text) = world.start_ticket(&ticket, &what).err().unwrap();
+    assert_eq!(code, "containment_failed");
+    assert!(text.contains("need control groups"), "{text}");
+}
+
+#[test]
+fn l40_no_list_of_queues_is_too_long() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let first = start(&world, &evil(&world, &["queues", "12000"])).unwrap();
+    let _second = start(&world, &shell("true")).unwrap();
+    first.run(0);
+    let list = || fs::read_to_string("/proc/sysvipc/msg").unwrap();
+    assert!(list().len() > 1 << 20, "{}", first.out(0));
+    first.close();
+    let again = start_in_time(&world, &shell("true"));
+    assert_eq!(again.account, users[0].name);
+    let uid = users[0].uid.to_string();
+    let is_own = |line: &str| line.split_whitespace().any(|it| it == uid);
+    assert!(!list().lines().any(is_own));
 }

@@ -33,6 +33,8 @@ pub enum Refusal {
     UidBelowMin { uid: u32, min: u32 },
     /// The policy denies the account by name.
     AccountDenied,
+    /// The account is to be a slot's, but looks like somebody's own.
+    AccountNotForSlots { reason: String },
     /// The policy has a list of allowed accounts or groups and this is not on it.
     AccountNotAllowed,
     /// A group of the account is denied.
@@ -75,6 +77,8 @@ pub enum Refusal {
     PolicyInvalid { reason: String },
     /// The control group could not be made.
     ContainmentFailed { errno: i32 },
+    /// Accounts of slots are wanted where no control groups are.
+    SlotsWithoutGroups,
     /// A step of becoming the user failed.
     BecomingUserFailed { step: Step, errno: i32 },
     /// The account has as many processes as it may have.
@@ -97,7 +101,7 @@ impl Refusal {
             Self::ReservedAccount { .. } => "reserved_account",
             Self::NameAmbiguous { .. } => "name_ambiguous",
             Self::UidBelowMin { .. } => "uid_below_min",
-            Self::AccountDenied => "account_denied",
+            Self::AccountDenied | Self::AccountNotForSlots { .. } => "account_denied",
             Self::AccountNotAllowed => "account_not_allowed",
             Self::GroupDenied { .. } => "group_denied",
             Self::PrimaryGroupRoot => "primary_group_root",
@@ -118,7 +122,7 @@ impl Refusal {
             Self::DigestMismatch => "digest_mismatch",
             Self::TemplateInvalid { .. } => "template_invalid",
             Self::PolicyInvalid { .. } => "policy_invalid",
-            Self::ContainmentFailed { .. } => "containment_failed",
+            Self::ContainmentFailed { .. } | Self::SlotsWithoutGroups => "containment_failed",
             Self::BecomingUserFailed { .. } => "becoming_user_failed",
             Self::ProcessLimit => "process_limit",
             Self::StateUnwritable { .. } => "state_unwritable",
@@ -171,6 +175,11 @@ impl Refusal {
         )
     }
 
+    /// Returns why, and what can be done about it, where no launch is to be named.
+    pub fn reason_and_hint(&self) -> String {
+        format!("{}; {}", self.reason(), self.hint())
+    }
+
     fn reason(&self) -> String {
         match self {
             Self::NameInvalid => "this can't be the name of an account".into(),
@@ -184,6 +193,9 @@ impl Refusal {
                 format!("uid {uid} is below the host's uid_min of {min}")
             }
             Self::AccountDenied => "the host's policy denies this account".into(),
+            Self::AccountNotForSlots { reason } => {
+                format!("accounts of slots are nobody's own, and {reason}")
+            }
             Self::AccountNotAllowed => "the host's policy does not list it as allowed".into(),
             Self::GroupDenied { group } => format!("it is in group {group}, which the host denies"),
             Self::PrimaryGroupRoot => "its primary group is root (gid 0)".into(),
@@ -216,6 +228,11 @@ impl Refusal {
             Self::PolicyInvalid { reason } => format!("the host's policy can't be used: {reason}"),
             Self::ContainmentFailed { errno } => {
                 format!("its control group could not be made (errno {errno})")
+            }
+            Self::SlotsWithoutGroups => {
+                "accounts of slots (`{slot}` in proxy_account) need control groups, since nothing else finds all that a job \
+                 left running"
+                    .into()
             }
             Self::BecomingUserFailed { step, errno } => {
                 format!(
@@ -250,6 +267,9 @@ impl Refusal {
             Self::AccountDenied | Self::AccountNotAllowed | Self::GroupDenied { .. } => {
                 "ask the host's administrator to change the launcher's policy file"
             }
+            Self::AccountNotForSlots { .. } => {
+                "give it the shell /usr/sbin/nologin and the home /nonexistent, or name others in proxy_account"
+            }
             Self::AccountLocked | Self::AccountExpired => {
                 "unlock or renew the account on this host"
             }
@@ -271,6 +291,9 @@ impl Refusal {
                 "join this host to the farm again"
             }
             Self::PolicyInvalid { .. } => "mend the launcher's policy file",
+            Self::SlotsWithoutGroups => {
+                "mount cgroup v2 on the host, or name one proxy_account without {slot}"
+            }
             Self::ContainmentFailed { .. } => "check that cgroup v2 is mounted and delegated",
             Self::BecomingUserFailed { .. } => {
                 "check the launcher's capabilities and the account's limits"

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use tessera_ticket::{AccountName, LaunchKey};
+use tessera_ticket::{AccountName, LaunchKey, Refusal};
 
 use super::tidy::{read_record, slot_of_record};
+use crate::account::find_now;
 use crate::sys::{Sys, file, process};
 use crate::{cgroup, procs};
 
@@ -56,15 +57,24 @@ impl Instances {
     ) -> Sys<(Self, Vec<(LaunchKey, AccountName)>)> {
         let names = file::names(run_dir.as_fd(), RECORDS_MAX)?;
         let (mut live, mut clearing) = (BTreeMap::new(), BTreeMap::new());
+        let boot = procs::boot_id();
         let (mut slots, mut accounts) = (BTreeMap::new(), Vec::new());
         for name in names {
             let Ok(key) = name.parse::<LaunchKey>() else {
                 continue;
             };
             let record = read_record(run_dir.as_fd(), key).unwrap_or_default();
-            if let Some((user, account)) = slot_of_record(&record) {
-                slots.insert(key, user);
-                accounts.push((key, account));
+            if let Some((user, account)) = slot_of_record(&record, &boot) {
+                match find_now(&account).map(|it| (it.uid, it.gid)) {
+                    Ok(now) if now == user => {
+                        slots.insert(key, user);
+                        accounts.push((key, account));
+                    }
+                    // The name is another's now, and the number may be anybody's.
+                    Ok(_) | Err(Refusal::NoSuchAccount) => {}
+                    // Nobody's until a launcher can ask.
+                    Err(_) => accounts.push((key, account)),
+                }
             }
             match adopt(&record) {
                 Some(handle) => {
@@ -172,8 +182,13 @@ impl Instances {
         }
     }
 
-    /// Looks at what is being cleared away; returns what is gone, with those who wait for it.
-    pub(super) fn look(&mut self, now: Instant) -> Vec<(LaunchKey, Vec<(u64, u32)>)> {
+    /// Looks at what is being cleared away; returns what is gone, with those who wait for it. Of a launch that is being
+    /// cleared up behind nothing was alive before that began, and what runs as its slot's account now is the launcher's own.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        is_tidied: impl Fn(LaunchKey) -> bool,
+    ) -> Vec<(LaunchKey, Vec<(u64, u32)>)> {
         let due: Vec<LaunchKey> = self
             .clearing
             .iter()
@@ -183,7 +198,8 @@ impl Instances {
         let mut gone = Vec::new();
         for key in due {
             // A shepherd that was killed is still there until its handle says otherwise.
-            let is_gone = !self.live.contains_key(&key) && self.destroy(key).unwrap_or(false);
+            let is_gone =
+                !self.live.contains_key(&key) && self.destroy(key, is_tidied(key)).unwrap_or(false);
             if is_gone {
                 // What remembers a slot's account goes when that is free again.
                 if !self.slots.contains_key(&key) {
@@ -204,8 +220,11 @@ impl Instances {
     }
 
     /// Kills what is left of a launch; says whether nothing is.
-    fn destroy(&self, key: LaunchKey) -> Sys<bool> {
+    fn destroy(&self, key: LaunchKey, is_tidied: bool) -> Sys<bool> {
         let is_gone = self.destroy_group(key)?;
+        if is_tidied {
+            return Ok(is_gone);
+        }
         // An account of a slot is nobody else's, so whatever runs as it is this launch's: started by cron, say.
         let uid = self.slots.get(&key).map(|(uid, _)| *uid);
         let left = uid.map_or(0, procs::kill_all_of);

@@ -244,7 +244,9 @@ impl Launcher {
             }
         }
         // Pipes and handles tell what ended; this only takes the ended children away.
-        while process::reap().is_some() {}
+        while let Some(ended) = process::reap() {
+            self.tidy.note_end(&ended);
+        }
     }
 
     fn accept(&mut self) {
@@ -352,7 +354,7 @@ impl Launcher {
         self.give_up_slow_look_ups(now);
         self.give_up_slow_shepherds(now);
         self.look_after_instances(now);
-        self.tidy.give_up(now);
+        self.tidy.look(now);
         if now >= self.chores_at {
             self.chores();
         }
@@ -371,6 +373,9 @@ impl Launcher {
 
     /// Clears up behind a launch of which nothing is alive.
     fn tidy_up(&mut self, key: LaunchKey) {
+        if self.tidy.has(key) {
+            return;
+        }
         let found = |tmp: &Rc<Parent>| {
             let mut all = tmp.all().into_iter();
             all.find(|(of, _)| *of == key)
@@ -404,9 +409,20 @@ impl Launcher {
     }
 
     fn on_tidied(&mut self, done: Done) {
-        if done.is_of_slot {
+        if done.is_slot_free {
             self.slots.give_back(done.key);
             self.instances.forget_slot(done.key);
+        }
+        if done.is_slot_held {
+            let account = self.slots.of(done.key).map(ToString::to_string);
+            let account = account.unwrap_or_default();
+            say(&format!(
+                "something is left of {} on account {account}: nobody gets it until that is removed; it is tried again",
+                done.key
+            ));
+            let key = done.key.to_string();
+            let fields = [("launch", key.as_str()), ("account", &account)];
+            self.audit.add("account_held", &fields);
         }
         if let Some((name, errno)) = done.left {
             say(&format!(

@@ -164,6 +164,9 @@ impl Launcher {
         // The one text that is no name: an account of the launcher's choice.
         let wants_slot = ticket.mode == Mode::Proxy
             && matches!(proxy, Some(it @ ProxyAccount::PerSlot { .. }) if it.to_string() == ticket.account);
+        if wants_slot && self.instances.groups().is_none() {
+            return Err(Refusal::SlotsWithoutGroups);
+        }
         let named = ticket.account.parse::<AccountName>();
         if !wants_slot && named.is_err() {
             return Err(Refusal::NameInvalid);
@@ -201,8 +204,11 @@ impl Launcher {
 
     /// Refuses a start that had passed the checks of its ticket, and gives back what it had taken.
     fn refuse_start(&mut self, start: &Start, refusal: &Refusal) {
-        if self.slots.of(start.ticket.key) == Some(&start.account) {
-            self.slots.give_back(start.ticket.key);
+        let key = start.ticket.key;
+        // What may have begun is cleared up behind first.
+        let has_begun = self.instances.slot_user(key).is_some();
+        if self.slots.of(key) == Some(&start.account) && !has_begun {
+            self.slots.give_back(key);
         }
         self.refuse(start.connection, start.id, Some(&start.ticket), refusal);
     }
@@ -621,7 +627,7 @@ impl Launcher {
         if self.nonces.flush().is_err() {
             return self.instances.postpone(now);
         }
-        for (key, waiting) in self.instances.look(now) {
+        for (key, waiting) in self.instances.look(now, |key| self.tidy.has(key)) {
             self.audit.add("gone", &[("launch", &key.to_string())]);
             for (connection, id) in waiting {
                 self.reply(connection, &Reply::Gone { id });
@@ -633,6 +639,16 @@ impl Launcher {
     fn capabilities(&mut self) -> Capabilities {
         let mut what = capabilities_of(&self.config.rules, wall_ms());
         what.containment = self.instances.word().to_owned();
+        let proxy = self
+            .config
+            .rules
+            .as_ref()
+            .map(|it| &it.policy.proxy_account);
+        let has_slots = matches!(proxy, Ok(Some(ProxyAccount::PerSlot { .. })));
+        if has_slots && self.instances.groups().is_none() {
+            what.proxy_uid = None;
+            what.proxy_problem = Refusal::SlotsWithoutGroups.code().to_owned();
+        }
         what
     }
 }

@@ -11,8 +11,15 @@ const AVOID_TIME: Duration = Duration::from_secs(10);
 /// The accounts, each with the launch that has it until everything of that launch is cleared away.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    held: BTreeMap<AccountName, LaunchKey>,
+    held: BTreeMap<AccountName, Holder>,
     avoided: BTreeMap<AccountName, Instant>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    key: LaunchKey,
+    /// Whether accounts of lesser numbers were not free when this was taken.
+    has_passed_others: bool,
 }
 
 impl Slots {
@@ -23,27 +30,37 @@ impl Slots {
         }
         self.avoided.retain(|_, since| since.elapsed() < AVOID_TIME);
         let all = (1..=SLOT_MAX).filter_map(|slot| of.of_slot(slot));
-        let free = all
-            .into_iter()
-            .find(|it| !self.held.contains_key(it) && !self.avoided.contains_key(it))?;
-        self.held.insert(free.clone(), key);
+        let (at, free) = all
+            .enumerate()
+            .find(|(_, it)| !self.held.contains_key(it) && !self.avoided.contains_key(it))?;
+        let has_passed_others = at > 0;
+        let holder = Holder {
+            key,
+            has_passed_others,
+        };
+        self.held.insert(free.clone(), holder);
         Some(free)
     }
 
     /// Notes what a former launcher gave to a launch.
     pub(super) fn take_up(&mut self, account: AccountName, key: LaunchKey) {
-        self.held.insert(account, key);
+        let holder = Holder {
+            key,
+            has_passed_others: false,
+        };
+        self.held.insert(account, holder);
     }
 
     /// Returns the account that a launch has.
     pub(super) fn of(&self, key: LaunchKey) -> Option<&AccountName> {
         let mut held = self.held.iter();
-        held.find(|(_, of)| **of == key).map(|(account, _)| account)
+        held.find(|(_, of)| of.key == key)
+            .map(|(account, _)| account)
     }
 
     /// Gives a launch's account back.
     pub(super) fn give_back(&mut self, key: LaunchKey) {
-        self.held.retain(|_, of| *of != key);
+        self.held.retain(|_, of| of.key != key);
     }
 
     /// Passes over the account of a launch for a while: somebody else uses it.
@@ -53,9 +70,10 @@ impl Slots {
         }
     }
 
-    /// Says whether a launch has an account of a slot while others have such accounts too, which may be free soon.
+    /// Says whether a launch has an account of a slot because others were taken, which are free soon or by now.
     pub(super) fn is_any_free_soon(&self, key: LaunchKey) -> bool {
-        self.of(key).is_some() && (self.held.len() > 1 || !self.avoided.is_empty())
+        let mut held = self.held.values();
+        held.any(|it| it.key == key && it.has_passed_others)
     }
 }
 
@@ -82,7 +100,10 @@ mod tests {
         assert_eq!(take(2).as_deref(), Some("job2"));
         assert_eq!(take(2), None, "one for each launch");
         slots.give_back(key(1));
+        // Although the other is free by now.
+        assert!(slots.is_any_free_soon(key(2)));
         assert_eq!(slots.take(&proxy, key(3)).unwrap().as_str(), "job1");
+        assert!(!slots.is_any_free_soon(key(3)));
         slots.avoid(key(3));
         slots.give_back(key(3));
         assert_eq!(slots.take(&proxy, key(4)).unwrap().as_str(), "job3");

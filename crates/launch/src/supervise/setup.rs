@@ -89,6 +89,10 @@ pub(super) fn accounts(state: &Path, slots: u32) -> Result<Accounts, String> {
             other => other,
         };
         let account = account.map_err(|e| format!("account {name}: {}", e.code()))?;
+        let is_of_slots = matches!(&policy.proxy_account, Some(it) if it.is_of_slots(name));
+        if is_of_slots && let Err(refusal) = account.check_for_slots() {
+            return Err(format!("account {name}: {}", refusal.reason_and_hint()));
+        }
         let identity = account.identity();
         if identity.uid == 0 || identity.gid == 0 {
             return Err(format!(

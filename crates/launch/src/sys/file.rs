@@ -44,9 +44,19 @@ pub(crate) fn make_dir(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Sys<()> {
 
 /// Opens a directory below another for nothing but its name: not through a link, not across a mount, whatever its mode.
 pub(crate) fn open_place(dir: BorrowedFd<'_>, name: &CStr) -> Sys<OwnedFd> {
+    open_name(dir, name, libc::O_DIRECTORY)
+}
+
+/// Returns the owner of a name in a directory, of the link itself if it is one; what is mounted there is not asked, since
+/// its file system may be a user's and never answer: that is `EXDEV`.
+pub(crate) fn owner_at(dir: BorrowedFd<'_>, name: &CStr) -> Sys<u32> {
+    stat(open_name(dir, name, 0)?).map(|it| it.st_uid)
+}
+
+fn open_name(dir: BorrowedFd<'_>, name: &CStr, more: i32) -> Sys<OwnedFd> {
     // SAFETY: a zeroed `open_how` is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC | more;
     how.flags = u64::try_from(flags).map_err(|_| Errno(libc::EINVAL))?;
     how.resolve = libc::RESOLVE_NO_XDEV | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_BENEATH;
     let size = size_of::<libc::open_how>();

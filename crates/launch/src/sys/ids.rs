@@ -198,3 +198,38 @@ pub(crate) fn new_session_keyring() -> Sys<()> {
         other => other,
     }
 }
+
+/// Empties the keyrings that the kernel keeps for this user from one of its processes to the next: its own, that of its
+/// sessions, and the one that outlives them.
+pub(crate) fn clear_own_keyrings() -> Sys<()> {
+    const CLEAR: libc::c_long = 7;
+    const GET_PERSISTENT: libc::c_long = 22;
+    const PROCESS: libc::c_long = -2;
+    const USER: libc::c_long = -4;
+    const USER_SESSION: libc::c_long = -5;
+    const OWN: libc::c_long = -1;
+    let call = |what: libc::c_long, first: libc::c_long, second: libc::c_long| {
+        // SAFETY: these operations take numbers only.
+        let result = unsafe { libc::syscall(libc::SYS_keyctl, what, first, second) };
+        if result < 0 {
+            Err(Errno::last())
+        } else {
+            Ok(result)
+        }
+    };
+    // The user's own one is linked from its sessions', so the order does not matter.
+    for ring in [USER, USER_SESSION] {
+        match call(CLEAR, ring, 0) {
+            // A kernel without keyrings, or a container that may not use them: nor could the job.
+            Err(Errno(libc::ENOSYS | libc::EPERM)) => return Ok(()),
+            Ok(_) | Err(Errno(libc::ENOKEY)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    match call(GET_PERSISTENT, OWN, PROCESS) {
+        Ok(ring) => call(CLEAR, ring, 0).map(drop),
+        // Built without them.
+        Err(Errno(libc::EOPNOTSUPP)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}

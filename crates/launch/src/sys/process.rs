@@ -69,9 +69,17 @@ pub(crate) fn wait_for(pid: i32) -> Sys<i32> {
         match check(unsafe { libc::waitpid(pid, &raw mut status, 0) }) {
             Err(Errno(libc::EINTR)) => {}
             Err(errno) => return Err(errno),
-            Ok(_) if libc::WIFEXITED(status) => return Ok(libc::WEXITSTATUS(status)),
-            Ok(_) => return Ok(255),
+            Ok(_) => return Ok(exit_code(status)),
         }
+    }
+}
+
+/// Returns the exit code of a status, or 255 for another end.
+pub(crate) fn exit_code(status: i32) -> i32 {
+    if libc::WIFEXITED(status) {
+        libc::WEXITSTATUS(status)
+    } else {
+        255
     }
 }
 
