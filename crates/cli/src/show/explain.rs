@@ -11,8 +11,8 @@ pub fn explained<'a>(
 ) -> String {
     let mut table = Table::new(&[
         Column::left("KEY"),
-        Column::flexible("VALUE"),
-        // What people come for: a long path goes on in the next line rather than lose its end.
+        // Both are what people come for: a long one goes on in the next line rather than lose its end.
+        Column::left("VALUE"),
         Column::left("FROM"),
     ]);
     for (key, value, source) in rows {
