@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::{alive, can_run, random, wait_until};
+use common::{User, alive, can_run, random, wait_until};
 
 /// A farm's folder with a policy that names accounts of its own; both go away with the test.
 struct Farm {
@@ -19,6 +19,11 @@ struct Farm {
 
 impl Farm {
     fn start(flags: &[&str]) -> Self {
+        Self::start_with(flags, |_| ())
+    }
+
+    /// The same after something was done with the names of its accounts.
+    fn start_with(flags: &[&str], before: impl FnOnce(&[String])) -> Self {
         let dir = PathBuf::from(format!("/tmp/tessera-supervise-{:016x}", random()));
         fs::create_dir(&dir).unwrap();
         fs::create_dir(dir.join("launcher")).unwrap();
@@ -32,6 +37,7 @@ impl Farm {
         let slots = (1..=6).map(|slot| format!("{p}x{slot}"));
         let names: Vec<String> = [v, w, s].into_iter().chain(slots).collect();
         fs::write(dir.join("launcher/policy"), policy).unwrap();
+        before(&names);
         let launch = env!("CARGO_BIN_EXE_tessera-launch");
         let child = Command::new(launch)
             .args(["supervise", "--slots", "3", "--listen", "127.0.0.1:0"])
@@ -221,4 +227,28 @@ fn a_supervisor_that_cannot_run_is_given_up() {
     let log = farm.log();
     assert!(log.contains("supervisor.sock did not appear"), "{log}");
     assert!(!child.wait().unwrap().success());
+}
+
+#[test]
+fn a_persons_account_is_made_no_slots() {
+    if !can_run() {
+        return;
+    }
+    let mut person = None;
+    let mut farm = Farm::start_with(&[], |names| {
+        person = Some(User::named(names[4].clone(), &[]));
+    });
+    let person = person.unwrap();
+    let mut status = None;
+    wait_until("it refuses", || {
+        status = farm.child.as_mut().unwrap().try_wait().unwrap();
+        status.is_some()
+    });
+    assert!(!status.unwrap().success());
+    let log = farm.log();
+    let wanted = format!(
+        "account {}: accounts of slots are nobody's own, and its shell /bin/sh lets somebody log in",
+        person.name
+    );
+    assert!(log.contains(&wanted), "{log}");
 }
