@@ -145,3 +145,27 @@ async fn over_the_quota_the_longest_ended_go_first() {
     assert_eq!(left.iter().map(|job| job.id).collect::<Vec<_>>(), ids[2..]);
     farm.running.stop().await.expect("stops");
 }
+
+#[tokio::test]
+async fn old_history_goes_and_the_farm_goes_on_from_its_numbers() {
+    let farm = Farm::start_forgetful().await;
+    let open = farm.submit(frames("1-3")).await;
+    let request = CleanupRequest {
+        older_than_days: None,
+        quota_bytes: None,
+        dry_run: false,
+    };
+    // By age: what happened in this millisecond is not old yet.
+    let done = eventually("history that is old", || async {
+        let done = farm.client.cleanup(&request).await.ok()?;
+        (done.events_removed > 0).then_some(done)
+    })
+    .await;
+    assert_eq!(done.jobs_removed, 0, "what is unfinished stays");
+    let farm = farm.restart().await;
+    let next = farm.submit(frames("1")).await;
+    assert!(next > open, "numbers are not given again");
+    let jobs = farm.client.jobs(&JobsQuery::default()).await;
+    assert_eq!(jobs.expect("a list").jobs.len(), 2);
+    farm.running.stop().await.expect("stops");
+}

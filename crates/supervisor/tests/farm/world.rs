@@ -52,6 +52,24 @@ impl Farm {
         }
     }
 
+    /// Starts one whose history is kept for no day.
+    pub(crate) async fn start_forgetful() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let config = dir.path().join("supervisor.toml");
+        std::fs::write(&config, "cleanup_journal_days = 0\n").expect("writes");
+        let options = Options {
+            config: Some(config),
+            ..options(dir.path())
+        };
+        let running = start(options).await.expect("starts");
+        let client = Client::unix(running.socket());
+        Self {
+            running,
+            client,
+            dir,
+        }
+    }
+
     /// Starts on a store in memory that can be made to fail.
     pub(crate) async fn start_on(disk: &MemoryDisk) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
