@@ -149,6 +149,17 @@ async fn over_the_quota_the_longest_ended_go_first() {
 #[tokio::test]
 async fn old_history_goes_and_the_farm_goes_on_from_its_numbers() {
     let farm = Farm::start_forgetful().await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    farm.submit(frames("1")).await;
+    let start = worker.started().await;
+    worker.report(ended(start.key, start.run, 0, [0, 0])).await;
+    let seq = worker
+        .report(Report::Gone {
+            key: start.key,
+            cause: GoneCause::Closed,
+        })
+        .await;
+    worker.acknowledged(seq).await;
     let open = farm.submit(frames("1-3")).await;
     let request = CleanupRequest {
         older_than_days: None,
@@ -161,11 +172,19 @@ async fn old_history_goes_and_the_farm_goes_on_from_its_numbers() {
         (done.events_removed > 0).then_some(done)
     })
     .await;
-    assert_eq!(done.jobs_removed, 0, "what is unfinished stays");
+    assert_eq!(done.jobs_removed, 0, "the job is not old");
+    let history = farm
+        .client
+        .history(open, &tessera_api::query::HistoryQuery::default())
+        .await;
+    assert!(
+        !history.expect("a list").events.is_empty(),
+        "what is unfinished keeps its own"
+    );
     let farm = farm.restart().await;
     let next = farm.submit(frames("1")).await;
     assert!(next > open, "numbers are not given again");
     let jobs = farm.client.jobs(&JobsQuery::default()).await;
-    assert_eq!(jobs.expect("a list").jobs.len(), 2);
+    assert_eq!(jobs.expect("a list").jobs.len(), 3);
     farm.running.stop().await.expect("stops");
 }
