@@ -204,7 +204,11 @@ impl Leaf {
 
     /// Says whether nothing in it is alive.
     pub(crate) fn is_empty(&self) -> bool {
-        let events = file::read_part(self.events.as_fd(), 0, EVENTS_MAX).unwrap_or_default();
+        let events = match file::read_part(self.events.as_fd(), 0, EVENTS_MAX) {
+            // Somebody removed it, as a service manager does at the end of its unit: only an empty one can be removed.
+            Err(Errno(libc::ENODEV)) => return true,
+            other => other.unwrap_or_default(),
+        };
         let mut lines = events.split(|it| *it == b'\n');
         lines.any(|line| line == b"populated 0")
     }

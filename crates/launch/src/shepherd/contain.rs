@@ -64,7 +64,14 @@ impl Leaves {
         };
         // Also when it did not get there: then nothing is in the leaf, which the end of the attempt finds.
         *of = Some(who.name());
-        leaf.enter(who.pid)
+        match leaf.enter(who.pid) {
+            // A service manager removed the empty leaf at the end of its unit.
+            Err(crate::sys::Errno(libc::ENODEV | libc::ENOENT)) => {
+                *leaf = Leaf::make(self.dir.as_fd(), at)?;
+                leaf.enter(who.pid)
+            }
+            other => other,
+        }
     }
 
     /// Says whether nothing of the attempt is alive; its leaf is free then.
