@@ -231,11 +231,20 @@ impl DesktopOf {
         }
     }
 
+    /// Repeats what their half said: its first line, and the others below.
     fn error(&self, part: &str, said: &str) -> CliError {
-        CliError::failed(format!(
-            "the desktop worker of {} ({part}): {said}",
-            self.name
-        ))
+        let mut lines = said.lines().map(str::trim);
+        let first = lines.next().unwrap_or_default();
+        let first = first.strip_prefix("error: ").unwrap_or(first);
+        let said = format!("the desktop worker of {} ({part}): {first}", self.name);
+        let mut error = CliError::failed(said);
+        for line in lines {
+            match line.strip_prefix("hint: ") {
+                Some(hint) => error.hints.push(format!("as {}: {hint}", self.name)),
+                None => error.details.push(line.to_owned()),
+            }
+        }
+        error
     }
 
     fn is(&self, system: &mut dyn System, part: &str) -> Result<bool, CliError> {
@@ -269,7 +278,8 @@ impl Half for DesktopOf {
     fn join_command(&self) -> String {
         let state = self.state.iter().map(|state| format!(" --state {state}"));
         format!(
-            "tessera join --desktop{} STRING, as {}",
+            // While the service is connected its name is taken.
+            "as {1}: tessera join --desktop --name HOST-desktop{0} STRING",
             state.collect::<String>(),
             self.name
         )

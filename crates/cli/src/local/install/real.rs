@@ -6,6 +6,7 @@ use crate::out::text;
 use crate::run::Context;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -34,6 +35,8 @@ pub(super) struct Real<'a> {
     context: &'a Context,
     /// What was said.
     pub(super) said: Vec<String>,
+    /// The host that was locked at the farm.
+    locked: Option<String>,
 }
 
 impl<'a> Real<'a> {
@@ -41,30 +44,37 @@ impl<'a> Real<'a> {
         Self {
             context,
             said: Vec::new(),
+            locked: None,
         }
     }
 
-    async fn change_lock(&self, is_desktop: bool, on: bool) -> Result<(), CliError> {
+    /// Locks this host's worker at the farm; answers the host's id, unless it was locked before.
+    async fn lock_own(&self, is_desktop: bool) -> Result<Option<String>, CliError> {
         let client = self.context.client()?;
         let own = nix::unistd::gethostname()
             .ok()
             .and_then(|name| name.into_string().ok())
             .unwrap_or_default();
         let hosts = client.hosts().await?.hosts;
-        let mut found = hosts
-            .iter()
-            .filter(|host| host.name == own && (host.mode == "desktop") == is_desktop);
+        let mut found = hosts.into_iter().filter(|host| {
+            is_own_name(&host.name, &own)
+                && host.status == "up"
+                && (host.mode == "desktop") == is_desktop
+        });
+        let failed = |said: String| Err(CliError::failed(said));
         match (found.next(), found.next()) {
-            (Some(host), None) if on && host.is_locked => {
-                Err(CliError::failed("it is locked already, and stays so"))
+            (Some(host), None) if host.is_locked => Ok(None),
+            (Some(host), None) => {
+                client.lock_host(&host.id).await?;
+                Ok(Some(host.id))
             }
-            (Some(host), None) if on => Ok(client.lock_host(&host.id).await?),
-            (Some(host), None) => Ok(client.unlock_host(&host.id).await?),
-            (None, _) => Err(CliError::failed(format!("the farm knows no host {own}"))),
-            (Some(_), Some(_)) => Err(CliError::failed(format!(
-                "the farm knows several hosts {own}"
-            ))),
+            (None, _) => failed(format!("no host {own} is connected to the farm")),
+            (Some(_), Some(_)) => failed(format!("several hosts {own} are connected to the farm")),
         }
+    }
+
+    async fn unlock_own(&self, id: &str) -> Result<(), CliError> {
+        Ok(self.context.client()?.unlock_host(id).await?)
     }
 }
 
@@ -204,14 +214,29 @@ impl System for Real<'_> {
         Ok(())
     }
 
-    fn lock_host(&mut self, is_desktop: bool, on: bool) -> Result<(), String> {
-        let done = self.context.block_on(self.change_lock(is_desktop, on));
+    fn lock_host(&mut self, is_desktop: bool) -> Result<(), String> {
+        let done = self.context.block_on(self.lock_own(is_desktop));
+        self.locked = done.map_err(|error| error.message)?;
+        Ok(())
+    }
+
+    fn unlock_host(&mut self) -> Result<(), String> {
+        let Some(id) = self.locked.take() else {
+            return Ok(());
+        };
+        let done = self.context.block_on(self.unlock_own(&id));
         done.map_err(|error| error.message)
     }
 
     fn pause(&mut self) {
         std::thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// Says whether a host of the farm is this one: of its two modes one has joined under a longer name.
+fn is_own_name(name: &str, own: &str) -> bool {
+    name.strip_prefix(own)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// Runs a command with nothing of this process's environment but what a person's service manager is reached by.
@@ -263,25 +288,34 @@ fn part_problem(part: &Path, is_last: bool) -> Option<String> {
     None
 }
 
-/// Answers the process that holds a lock of the kind `flock` on a file.
+/// Answers the process that holds a lock of the kind `flock` on a file, as far as the caller may see that.
+///
+/// The kernel's list names files by numbers that some file systems (btrfs, overlays) show to nobody else, so it only says
+/// which processes to look at.
 pub(crate) fn lock_holder(path: &Path) -> Option<i32> {
-    let found = path.symlink_metadata().ok()?;
+    let wanted = path.symlink_metadata().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let device = found.dev();
-    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    holder(&locks, major, minor, found.ino())
+    let is_it = |entry: PathBuf| {
+        let found = entry.metadata();
+        found.is_ok_and(|it| (it.dev(), it.ino()) == (wanted.dev(), wanted.ino()))
+    };
+    lockers(&locks).into_iter().find(|pid| {
+        let open = entries(Path::new(&format!("/proc/{pid}/fd"))).unwrap_or_default();
+        open.into_iter().any(is_it)
+    })
 }
 
-fn holder(locks: &str, major: u64, minor: u64, inode: u64) -> Option<i32> {
-    let wanted = format!("{major:02x}:{minor:02x}:{inode}");
-    locks.lines().find_map(|line| {
+/// Answers the processes that hold such locks on anything.
+fn lockers(locks: &str) -> BTreeSet<i32> {
+    let one = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             // One that waits for the lock has an arrow behind its number.
-            [_, "FLOCK", _, _, pid, place, ..] if *place == wanted => pid.parse().ok(),
+            [_, "FLOCK", _, _, pid, ..] => pid.parse().ok(),
             _ => None,
         }
-    })
+    };
+    locks.lines().filter_map(one).collect()
 }
 
 /// Answers the folders of launches that run, or whose end is not acknowledged: they have a file `limits`.
@@ -355,12 +389,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_found_by_its_file() {
+    fn both_names_of_a_host_are_its_own() {
+        assert!(is_own_name("rnd042", "rnd042") && is_own_name("rnd042-desktop", "rnd042"));
+        assert!(!is_own_name("rnd0421", "rnd042") && !is_own_name("rnd04", "rnd042"));
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_holds_none() {
         let locks = "1: POSIX  ADVISORY  WRITE 11 08:01:77 0 EOF\n\
                      2: FLOCK  ADVISORY  WRITE 4242 08:01:77 0 EOF\n\
                      2: -> FLOCK  ADVISORY  WRITE 4243 08:01:77 0 EOF\n";
-        assert_eq!(holder(locks, 8, 1, 77), Some(4242));
-        assert_eq!(holder(locks, 8, 1, 78), None);
+        assert_eq!(lockers(locks), BTreeSet::from([4_242]));
     }
 
     #[test]

@@ -72,6 +72,13 @@ pub(super) fn set_mode(
         system.say(&format!("the worker is in mode {} already", to.word()));
         return Ok(());
     }
+    if !system.has_systemd() {
+        return Err(CliError::new(
+            Exit::State,
+            "systemd does not run this system, so nothing starts a worker by itself here",
+        )
+        .hint("run what you want by hand: sudo tessera up, or tessera worker --desktop"));
+    }
     to.check(system)?;
     if !to.is_joined(system)? {
         let said = format!("this host has joined no farm as {}", to.word());
@@ -88,7 +95,7 @@ pub(super) fn set_mode(
         }
         to.diagnose(work.system)
     });
-    unlock(from, is_locked, system);
+    unlock(is_locked, system);
     done?;
     if !is_dry {
         system.say(&format!("the worker is in mode {}", to.word()));
@@ -113,7 +120,7 @@ pub(super) fn uninstall(
         refuse_late_work(half, work)?;
         half.remove(work)
     });
-    unlock(half, is_locked, system);
+    unlock(is_locked, system);
     done
 }
 
@@ -168,24 +175,24 @@ fn let_work_end(
     }
     let is_locked = lock(half, system);
     let done = if running == Running::End {
-        end(half, system)
+        end(half, is_locked, system)
     } else {
         wait(half, system)
     };
     match done {
         Ok(()) => Ok(is_locked),
         Err(error) => {
-            unlock(half, is_locked, system);
+            unlock(is_locked, system);
             Err(error)
         }
     }
 }
 
 fn lock(half: &dyn Half, system: &mut dyn System) -> bool {
-    match system.lock_host(half.word() == "desktop", true) {
+    match system.lock_host(half.word() == "desktop") {
         Ok(()) => {
             system.say(
-                "locked this host at the farm until this is done; if you interrupt it: tessera unlock HOST",
+                "this host is locked at the farm until this is done; if you interrupt it: tessera unlock HOST",
             );
             true
         }
@@ -199,12 +206,12 @@ fn lock(half: &dyn Half, system: &mut dyn System) -> bool {
     }
 }
 
-fn unlock(half: &dyn Half, is_locked: bool, system: &mut dyn System) {
+fn unlock(is_locked: bool, system: &mut dyn System) {
     if !is_locked {
         return;
     }
-    match system.lock_host(half.word() == "desktop", false) {
-        Ok(()) => system.say("unlocked this host at the farm"),
+    match system.unlock_host() {
+        Ok(()) => system.say("this host is no longer locked for this"),
         Err(why) => system.say(&format!(
             "note: this host is still locked at the farm ({why}): tessera unlock HOST"
         )),
@@ -226,26 +233,33 @@ fn wait(half: &dyn Half, system: &mut dyn System) -> Result<(), CliError> {
     }
 }
 
-fn end(half: &dyn Half, system: &mut dyn System) -> Result<(), CliError> {
+fn end(half: &dyn Half, is_locked: bool, system: &mut dyn System) -> Result<(), CliError> {
     let mut count = half.launches(system)?;
     if count > 0 {
         system.say(&format!("end {}", launches(count)));
+        half.end_launches(system)?;
     }
     for _ in 0..END_LOOKS_MAX {
         if count == 0 {
             return Ok(());
         }
-        // Again each time: without a lock new ones come.
-        half.end_launches(system)?;
         system.pause();
+        // What was on its way when the host was locked. Without a lock the farm would send the same again and again.
+        if is_locked {
+            half.end_launches(system)?;
+        }
         count = half.launches(system)?;
     }
     let said = format!(
-        "{} were ended, and the supervisor has not acknowledged that",
-        launches(count)
+        "{} still there: new, or ended and not acknowledged by the supervisor",
+        match count {
+            1 => "1 instance of a job is".to_owned(),
+            n => format!("{n} instances of jobs are"),
+        }
     );
-    Err(CliError::new(Exit::State, said)
-        .hint("see whether the supervisor is there (tessera doctor), then run this again"))
+    Err(CliError::new(Exit::State, said).hint(
+        "lock the host first (tessera lock HOST), see that the supervisor is there (tessera doctor), and run this again",
+    ))
 }
 
 fn launches(count: usize) -> String {

@@ -42,8 +42,10 @@ pub(super) trait System {
     fn launches(&mut self, state: &Path) -> Result<usize, String>;
     /// Ends what runs of a farm's folder, and returns at once.
     fn end_launches(&mut self, state: &Path) -> Result<(), String>;
-    /// Locks or unlocks this host at the farm, so that no new work comes; `is_desktop` says which worker is meant.
-    fn lock_host(&mut self, is_desktop: bool, on: bool) -> Result<(), String>;
+    /// Locks this host at the farm, so that no new work comes; `is_desktop` says which worker is meant.
+    fn lock_host(&mut self, is_desktop: bool) -> Result<(), String>;
+    /// Unlocks what was locked here; what was locked before stays so.
+    fn unlock_host(&mut self) -> Result<(), String>;
     /// Waits a second.
     fn pause(&mut self);
 }
