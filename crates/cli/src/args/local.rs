@@ -1,5 +1,6 @@
 //! Arguments of the commands that work on this machine: the demo, the daemons, diagnostics, the renderer.
 
+use super::install::{SupervisorCommand, WorkerCommand};
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -72,7 +73,11 @@ pub struct UpArgs {
 
 /// How to run the supervisor.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct SupervisorArgs {
+    /// Something else than to run it.
+    #[command(subcommand)]
+    pub command: Option<SupervisorCommand>,
     /// Everything of the farm goes there (default: /var/lib/tessera as root or a service's account,
     /// else the XDG state folder)
     #[arg(long, value_name = "DIR")]
@@ -93,7 +98,11 @@ pub struct SupervisorArgs {
 
 /// How to run the worker.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct WorkerArgs {
+    /// Something else than to run it.
+    #[command(subcommand)]
+    pub command: Option<WorkerCommand>,
     /// Everything of the farm on this host goes there (default: /var/lib/tessera, or the XDG state
     /// folder with --desktop)
     #[arg(long, value_name = "DIR")]

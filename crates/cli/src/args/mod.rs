@@ -2,6 +2,7 @@
 
 mod actions;
 mod farm;
+mod install;
 mod jobs;
 mod local;
 mod submit;
@@ -10,6 +11,10 @@ pub use actions::{ActionArgs, ModifyArgs};
 pub use farm::{
     CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, LoginArgs,
     TokenCommand, WhyArgs,
+};
+pub use install::{
+    InstallMode, PartArgs, SupervisorCommand, SupervisorPlace, WorkerCommand, WorkerInstallArgs,
+    WorkerPart, WorkerPlace, WorkerSetModeArgs, WorkerStatusArgs, WorkerUninstallArgs,
 };
 pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
 pub use local::{
@@ -89,9 +94,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run a farm on this machine, in the foreground
     Up(UpArgs),
-    /// Run the supervisor daemon
+    /// Run the supervisor daemon, or have it started at boot
     Supervisor(SupervisorArgs),
-    /// Run the worker daemon
+    /// Run the worker daemon, or have it started and in which mode
     Worker(WorkerArgs),
     /// Enrol this host with a farm
     Join(JoinArgs),

@@ -1,181 +1,259 @@
-//! Whether jobs can become an account on this host.
+//! Whether jobs can become an account on this host: every check on the way, without running a job.
 
+use super::policy::{self, Account, Policy, Shadow};
 use super::{Finding, Level, Place, host};
+use crate::local::install::lock_holder;
 use crate::local::is_root;
-use nix::unistd::{User, getgrouplist};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use std::ffi::CString;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use tessera_model::UserName;
 
-/// Looks at an account the way the launcher will. Its own word at the start of a job is the last.
+const DAY_MS: i64 = 86_400_000;
+
+/// Looks at an account the way the launcher will, check by check.
 pub(super) fn look(account: &str, place: &Place) -> Vec<Finding> {
     let name: UserName = match account.parse() {
         Ok(name) => name,
         Err(error) => {
             return vec![
                 Finding::bad("name", format!("{error}"))
-                    .mend("jobs can't run as an account of such a name"),
+                    .mend("jobs can't run as an account of such a name: submit as another"),
             ];
         }
     };
-    let user = match User::from_name(name.as_str()) {
-        Ok(Some(user)) => user,
-        Ok(None) => {
-            return vec![
-                Finding::bad(
-                    "account",
-                    format!("there is no account {name} on this host"),
-                )
-                .mend(
-                    "create it with the same uid as elsewhere, or join the host to your directory",
-                ),
-            ];
-        }
-        Err(error) => {
-            return vec![
-                Finding::bad(
-                    "account",
-                    format!("the directory does not answer for {name}: {error}"),
-                )
-                .mend("jobs wait meanwhile; look at the directory service (sssd, nslcd)"),
-            ];
+    let mut findings = vec![Finding::good("name", format!("{name} can be an account"))];
+    let (user, found) = match find(&name) {
+        Ok(found) => found,
+        Err(finding) => {
+            findings.push(*finding);
+            return findings;
         }
     };
-    let mut findings = vec![
-        Finding::good(
-            "account",
-            format!("{name} is uid {}, gid {}", user.uid, user.gid),
-        ),
-        groups(&user),
-    ];
-    if user.uid.is_root() {
-        findings.push(
-            Finding::bad("account", "it is uid 0: jobs never run as root")
-                .mend("submit as an ordinary account"),
-        );
-    }
-    findings.extend(policy(&user, place));
+    findings.push(Finding::good("account", "it exists on this host"));
+    findings.extend(policy::judge_id(&found));
+    let is_proxy = judge_policy(&found, place, &mut findings);
+    let today = u64::try_from(crate::out::now_ms() / DAY_MS).unwrap_or(0);
+    findings.extend(policy::judge_state(&found, is_proxy, today));
+    findings.push(home(&user, is_proxy));
+    findings.push(launcher(place));
     findings
 }
 
-fn groups(user: &User) -> Finding {
+/// Asks the directory of users; what stands against that is one finding.
+fn find(name: &UserName) -> Result<(User, Account), Box<Finding>> {
+    let unanswered = |error: nix::Error| {
+        let said = format!("the directory does not answer for {name}: {error}");
+        Finding::bad("account", said)
+            .mend("jobs wait meanwhile; look at its service: systemctl status sssd nslcd")
+    };
+    let user = User::from_name(name.as_str()).map_err(|error| Box::new(unanswered(error)))?;
+    let user = user.ok_or_else(|| {
+        Box::new(
+            Finding::bad("account", format!("there is no account {name} on this host")).mend(
+                format!(
+                    "sudo useradd -m -u UID {name} with the uid that it has elsewhere, or join the host to your directory"
+                ),
+            ),
+        )
+    })?;
+    let back = User::from_uid(user.uid).map_err(|error| Box::new(unanswered(error)))?;
+    let found = Account {
+        name: user.name.clone(),
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        shell: user.shell.to_string_lossy().into_owned(),
+        name_of_uid: back.map(|it| it.name).unwrap_or_default(),
+        groups: groups(&user),
+        shadow: if is_root() { shadow(name) } else { None },
+    };
+    Ok((user, found))
+}
+
+fn groups(user: &User) -> Vec<(u32, String)> {
     let found = CString::new(user.name.clone())
         .ok()
         .and_then(|name| getgrouplist(&name, user.gid).ok());
-    let names = found.unwrap_or_default().into_iter().map(|gid| {
-        let group = nix::unistd::Group::from_gid(gid).ok().flatten();
-        group.map_or_else(|| gid.to_string(), |group| group.name)
-    });
-    Finding::good("groups", names.collect::<Vec<_>>().join(", "))
+    let named = |gid: Gid| {
+        let group = Group::from_gid(gid).ok().flatten();
+        let name = group.map_or_else(|| gid.to_string(), |group| group.name);
+        (gid.as_raw(), name)
+    };
+    found.unwrap_or_default().into_iter().map(named).collect()
 }
 
-/// Compares the account with the launcher's policy.
-fn policy(user: &User, place: &Place) -> Vec<Finding> {
+/// Asks the shadow database, wherever it is kept. An account that is not in it is neither locked nor expired there.
+fn shadow(name: &UserName) -> Option<Shadow> {
+    let output = Command::new("getent")
+        .args(["shadow", name.as_str()])
+        .stdin(Stdio::null())
+        .output();
+    let output = output.ok().filter(|output| output.status.success())?;
+    Shadow::read(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Compares the account with the launcher's policy; says whether it is the proxy account.
+fn judge_policy(found: &Account, place: &Place, findings: &mut Vec<Finding>) -> bool {
+    let path = place.state.join("launcher/policy");
+    let shown = path.display().to_string();
     if !is_root() {
-        return vec![
-            Finding::new(
-                Level::Note,
-                "policy",
-                "the launcher's policy is seen by root only",
-            )
-            .mend("run it with sudo"),
-        ];
+        findings.push(
+            Finding::note("policy", "the launcher's policy is seen by root only")
+                .mend(format!("sudo tessera doctor identity --as {}", found.name)),
+        );
+        findings.extend(
+            policy::judge(found, &Policy::read(""), &shown)
+                .into_iter()
+                .map(as_default),
+        );
+        return Policy::read("").is_proxy(&found.name);
     }
-    let lines = match host::check(place) {
-        Ok(lines) => lines,
-        Err(said) => {
-            return vec![
-                Finding::bad("policy", said)
-                    .mend("mend what it names; nothing runs here until then"),
-            ];
+    match host::check(place) {
+        Ok(lines) => findings.push(containment(&lines)),
+        Err(said) => findings.push(Finding::bad("launcher", said).mend(
+            "mend what it names; nothing runs here until then (not joined yet: sudo tessera join STRING)",
+        )),
+    }
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            findings.push(
+                Finding::bad("policy", format!("{shown}: {error}"))
+                    .mend("sudo tessera worker install --mode service writes one"),
+            );
+            String::new()
         }
     };
-    judge(user.uid.as_raw(), &user.name, &lines)
+    let policy = Policy::read(&text);
+    findings.extend(policy::judge(found, &policy, &shown));
+    policy.is_proxy(&found.name)
 }
 
-fn judge(uid: u32, name: &str, lines: &[String]) -> Vec<Finding> {
-    let value = |key: &str| {
-        lines
-            .iter()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
-            .map_or("", str::trim)
+/// Weakens what was judged by a policy that may be another.
+fn as_default(mut finding: Finding) -> Finding {
+    if finding.level == Level::Bad {
+        finding.level = Level::Warning;
+        finding.text += " (by the usual policy; this host's may be another)";
+    }
+    finding
+}
+
+fn containment(lines: &[String]) -> Finding {
+    if lines.iter().any(|line| line == "containment: cgroup") {
+        return Finding::good(
+            "cgroup",
+            "each frame gets a control group that nothing of it leaves",
+        );
+    }
+    Finding::new(
+        Level::Warning,
+        "cgroup",
+        "no control groups: what a frame leaves behind is found less surely",
+    )
+    .mend(
+        "sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 none /sys/fs/cgroup/unified",
+    )
+}
+
+/// Looks whether the home is there and the account's own: nothing is refused for it, much fails.
+fn home(user: &User, is_proxy: bool) -> Finding {
+    let shown = user.dir.display();
+    let warn = |said: String| {
+        Finding::new(Level::Warning, "home", said).mend(format!(
+            "sudo install -d -o {0} -g {1} -m 700 {shown}",
+            user.name, user.gid
+        ))
     };
-    let proxy = value("proxy_account")
-        .split_whitespace()
-        .next()
-        .unwrap_or_default();
-    if proxy == name {
-        return vec![Finding::good(
-            "policy",
-            format!("{name} is the proxy account: jobs in mode proxy run as it"),
-        )];
+    match user.dir.metadata() {
+        _ if is_proxy => Finding::good("home", "the proxy account needs none"),
+        Ok(found) if !found.is_dir() => warn(format!("{shown} is no folder")),
+        Ok(found) if Uid::from_raw(found.uid()) != user.uid => {
+            warn(format!("{shown} belongs to uid {}", found.uid()))
+        }
+        Ok(_) => Finding::good("home", shown.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Finding::note("home", format!("{shown} is not for you to see"))
+        }
+        Err(error) => warn(format!(
+            "{shown}: {error}; jobs start in a folder that they name"
+        )),
     }
-    let modes = value("modes");
-    if !modes.split([',', ' ']).any(|mode| mode == "user") {
-        return vec![
-            Finding::bad(
-                "policy",
-                format!("this host runs jobs in mode {modes} only, as {proxy}"),
-            )
-            .mend("add user to modes in the launcher's policy, if jobs shall run as their owners"),
-        ];
+}
+
+/// Looks whether a launcher serves this host.
+fn launcher(place: &Place) -> Finding {
+    let start = "sudo systemctl start tessera-launch, or sudo tessera up; none yet: \
+                 sudo tessera worker install --mode service";
+    let socket = place.state.join("run/launcher.sock");
+    if !exists(&socket) {
+        let said = format!("no launcher serves at {}", socket.display());
+        return Finding::bad("launcher", said).mend(start);
     }
-    let uid_min: u32 = value("uid_min").parse().unwrap_or(1_000);
-    if uid < uid_min {
-        return vec![
-            Finding::bad("policy", format!("uid {uid} is below uid_min {uid_min}"))
-                .mend("submit as a person's account, or lower uid_min in the launcher's policy"),
-        ];
+    if !is_root() {
+        return Finding::good("launcher", format!("its socket is {}", socket.display()));
     }
-    vec![
-        Finding::good(
-            "policy",
-            format!("mode user is on, uid {uid} is not below uid_min {uid_min}"),
+    match lock_holder(&place.state.join("launcher/lock")) {
+        Some(pid) => Finding::good(
+            "launcher",
+            format!("process {pid} serves at {}", socket.display()),
         ),
-        Finding::new(
-            Level::Note,
-            "policy",
-            "denied and allowed names and groups, expiry and shell are checked when a job starts",
-        ),
-    ]
+        None => Finding::bad("launcher", "its socket is there, and it does not run").mend(start),
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(modes: &str) -> Vec<String> {
-        [
-            format!("modes: {modes}"),
-            "proxy_account: tessera-job (uid 990)".into(),
-            "uid_min: 1000".into(),
-        ]
-        .to_vec()
-    }
-
-    #[test]
-    fn the_policy_is_compared() {
-        assert_eq!(
-            judge(1_001, "mia", &lines("proxy, user"))[0].level,
-            Level::Good
-        );
-        assert_eq!(judge(1_001, "mia", &lines("proxy"))[0].level, Level::Bad);
-        assert_eq!(
-            judge(33, "www-data", &lines("proxy, user"))[0].level,
-            Level::Bad
-        );
-        assert_eq!(
-            judge(990, "tessera-job", &lines("proxy"))[0].level,
-            Level::Good
-        );
+    fn place() -> Place {
+        Place {
+            state: "/nonexistent".into(),
+            launch: None,
+        }
     }
 
     #[test]
     fn names_that_are_none_are_refused_before_anything_is_asked() {
-        let place = Place {
-            state: "/nonexistent".into(),
-            launch: None,
+        for name in ["0", "a;b", "..", "-x", "12345"] {
+            let findings = look(name, &place());
+            assert_eq!(
+                (findings.len(), findings[0].level),
+                (1, Level::Bad),
+                "{name}"
+            );
+            assert!(findings[0].mend.is_some());
+        }
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_ends_the_walk() {
+        let findings = look("no-such-account-here", &place());
+        let last = findings.last().expect("some");
+        assert_eq!((last.what, last.level), ("account", Level::Bad));
+        assert!(
+            last.mend
+                .as_ref()
+                .is_some_and(|mend| mend.contains("useradd"))
+        );
+    }
+
+    #[test]
+    fn root_is_refused_and_the_walk_goes_on() {
+        let findings = look("root", &place());
+        let is_bad = |what| {
+            findings
+                .iter()
+                .any(|it| it.what == what && it.level == Level::Bad)
         };
-        assert_eq!(look("0", &place)[0].level, Level::Bad);
-        assert_eq!(look("a;b", &place)[0].level, Level::Bad);
+        assert!(is_bad("uid") && is_bad("groups"));
+        assert!(is_bad("launcher"), "there is none at that place");
+        let without = |it: &&Finding| it.level == Level::Bad && it.mend.is_none();
+        assert_eq!(findings.iter().find(without), None);
     }
 }

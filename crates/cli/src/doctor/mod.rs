@@ -3,6 +3,7 @@
 mod farm;
 mod host;
 mod identity;
+mod policy;
 
 use crate::Exit;
 use crate::args::{DoctorArgs, DoctorCommand};
@@ -52,6 +53,10 @@ impl Finding {
 
     fn good(what: &'static str, text: impl Into<String>) -> Self {
         Self::new(Level::Good, what, text)
+    }
+
+    fn note(what: &'static str, text: impl Into<String>) -> Self {
+        Self::new(Level::Note, what, text)
     }
 
     fn bad(what: &'static str, text: impl Into<String>) -> Self {

@@ -2,6 +2,7 @@
 
 pub(crate) mod farm;
 pub(crate) mod group;
+pub(crate) mod install;
 mod login;
 pub(crate) mod processes;
 pub(crate) mod programs;

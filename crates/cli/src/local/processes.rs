@@ -104,6 +104,11 @@ fn process(pid: u32) -> Option<Process> {
     })
 }
 
+/// Answers when a process began, in ticks since the system did, while it lives.
+pub(crate) fn began(pid: u32) -> Option<u64> {
+    process(pid).map(|found| found.began)
+}
+
 fn all_pids() -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries

@@ -14,7 +14,7 @@ pub(crate) use list::items;
 pub(crate) use watch::{Ended, Watch};
 
 use crate::Exit;
-use crate::args::{Command, ConfigCommand};
+use crate::args::{Command, ConfigCommand, SupervisorArgs, WorkerArgs};
 use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, SupervisorOptions, WorkerOptions};
 use crate::error::CliError;
 use crate::local;
@@ -37,6 +37,14 @@ pub enum Outcome {
 /// Carries out a command.
 pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, CliError> {
     let exit = match command {
+        Command::Supervisor(SupervisorArgs {
+            command: Some(command),
+            ..
+        }) => local::install::supervisor(command, context)?,
+        Command::Worker(WorkerArgs {
+            command: Some(command),
+            ..
+        }) => local::install::worker(command, context)?,
         Command::Supervisor(args) => return Ok(Outcome::Supervisor(local::supervisor(args))),
         Command::Worker(args) => return Ok(Outcome::Worker(local::worker(args))),
         Command::Join(args) => return local::join(args).map(Outcome::Join),
