@@ -172,3 +172,26 @@ fn groups_are_used_again_but_never_by_two() {
         instance.close();
     });
 }
+
+#[test]
+fn a_group_that_a_service_manager_removed_is_made_again() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let alice = User::new("tsa", &[]);
+    let instance = world.start(&alice.name, &shell("grep 0:: /proc/self/cgroup"));
+    instance.run(0);
+    if instance.containment == "cgroup" {
+        let path = instance.out(0).trim().replace("0::", "");
+        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+        let removed = mounts
+            .iter()
+            .any(|it| std::fs::remove_dir(format!("{it}{path}")).is_ok());
+        assert!(removed, "no {path}");
+        instance.run(1);
+        assert_eq!(instance.out(1), instance.out(0));
+    }
+    instance.close();
+    world.assert_nothing_left();
+}
