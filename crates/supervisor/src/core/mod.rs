@@ -302,11 +302,12 @@ impl Core {
         for (host, session, sink) in turn.arrivals {
             self.sessions.open(host, session, sink);
         }
-        for answer in turn.answers {
-            answer(Ok(()));
-        }
+        // Before the answers: who was answered and then asks for what comes *from now on* must not hear of the past.
         if let Some(committed) = committed {
             self.publish(&turn.changed, committed);
+        }
+        for answer in turn.answers {
+            answer(Ok(()));
         }
         turn.passing
             .into_iter()
