@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use common::attack::{attack, attack_in, evil, example};
+use common::limits::LIMITS;
 use common::{User, World, can_run, shell, template};
 use tessera_ticket::shepherd::Event;
 use tessera_ticket::{Agenda, EndKind, FrameRun, Limit, Mode, Resource, Split, Step};
@@ -147,24 +148,6 @@ fn l27_descriptors_and_environment_are_from_scratch() {
 
 /// The limits of this process, which the launcher inherits, with those that jobs never have.
 fn expected_limits() -> String {
-    let names = [
-        ("as", libc::RLIMIT_AS),
-        ("core", libc::RLIMIT_CORE),
-        ("cpu", libc::RLIMIT_CPU),
-        ("data", libc::RLIMIT_DATA),
-        ("fsize", libc::RLIMIT_FSIZE),
-        ("locks", libc::RLIMIT_LOCKS),
-        ("memlock", libc::RLIMIT_MEMLOCK),
-        ("msgqueue", libc::RLIMIT_MSGQUEUE),
-        ("nice", libc::RLIMIT_NICE),
-        ("nofile", libc::RLIMIT_NOFILE),
-        ("nproc", libc::RLIMIT_NPROC),
-        ("rss", libc::RLIMIT_RSS),
-        ("rtprio", libc::RLIMIT_RTPRIO),
-        ("rttime", libc::RLIMIT_RTTIME),
-        ("sigpending", libc::RLIMIT_SIGPENDING),
-        ("stack", libc::RLIMIT_STACK),
-    ];
     let one = |(name, resource)| {
         let mut limit = libc::rlimit {
             rlim_cur: 0,
@@ -180,7 +163,7 @@ fn expected_limits() -> String {
         };
         format!("\"{name}\": [{soft}, {hard}]")
     };
-    let all: Vec<String> = names.into_iter().map(one).collect();
+    let all: Vec<String> = LIMITS.into_iter().map(one).collect();
     format!("{{{}}}", all.join(", "))
 }
 

@@ -231,6 +231,23 @@ pub struct AttemptEnd {
     pub leftovers: u32,
 }
 
+impl AttemptEnd {
+    /// Makes the end of an attempt of which nothing ran, or of which nobody knows more than this.
+    #[must_use]
+    pub fn nothing_ran(end: End, at: Timestamp) -> Self {
+        Self {
+            end,
+            started: at,
+            elapsed: Duration::ZERO,
+            cpu: Duration::ZERO,
+            peak_memory: 0,
+            printed: [0; 2],
+            kept: [0; 2],
+            leftovers: 0,
+        }
+    }
+}
+
 /// Why a launch is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GoneCause {

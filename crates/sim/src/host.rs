@@ -128,21 +128,6 @@ impl Host {
     }
 }
 
-/// Answers the record of an attempt that was given up before it began.
-#[must_use]
-pub fn given_up(wall: Timestamp) -> AttemptEnd {
-    AttemptEnd {
-        end: End::Asked,
-        started: wall,
-        elapsed: Duration::ZERO,
-        cpu: Duration::ZERO,
-        peak_memory: 0,
-        printed: [0; 2],
-        kept: [0; 2],
-        leftovers: 0,
-    }
-}
-
 /// Makes the process of an attempt: mostly short, mostly good.
 pub fn process(rng: &mut Rng, run: Run, now: u64, generation: u64) -> Process {
     let end = match rng.below(20) {
@@ -170,14 +155,9 @@ pub fn process(rng: &mut Rng, run: Run, now: u64, generation: u64) -> Process {
 /// Answers the record of a process that ended now.
 #[must_use]
 pub fn record(process: &Process, end: End, wall: Timestamp, now: u64) -> AttemptEnd {
+    let started = wall.plus_ms(-i64::try_from(now - process.since).unwrap_or(0));
     AttemptEnd {
-        end,
-        started: wall.plus_ms(-i64::try_from(now - process.since).unwrap_or(0)),
         elapsed: Duration::from_millis(now - process.since),
-        cpu: Duration::ZERO,
-        peak_memory: 0,
-        printed: [0; 2],
-        kept: [0; 2],
-        leftovers: 0,
+        ..AttemptEnd::nothing_ran(end, started)
     }
 }

@@ -51,7 +51,8 @@ impl World {
         for (key, shepherd) in &mut host.shepherds {
             if let Some(run) = shepherd.held.take() {
                 self.tally.add("seen: waiting item given up");
-                host.exits.insert((*key, run), host::given_up(wall));
+                host.exits
+                    .insert((*key, run), AttemptEnd::nothing_ran(End::Asked, wall));
             }
         }
         self.hosts[index].worker = None;
@@ -234,13 +235,12 @@ impl World {
                 }
             }
             E::RunItem { key, run, next, .. } => {
-                if next && !self.is_calm() && self.rng.below(50) == 0 {
-                    self.tally.add("fault: worker crash while one waits");
-                    self.run_or_wait(index, key, run, next)?;
-                    self.worker_down(index);
-                    return Ok(());
-                }
+                let is_last = next && !self.is_calm() && self.rng.below(50) == 0;
                 self.run_or_wait(index, key, run, next)?;
+                if is_last {
+                    self.tally.add("fault: worker crash while one waits");
+                    self.worker_down(index);
+                }
             }
             E::EndItem {
                 key,
@@ -365,10 +365,7 @@ impl World {
         } else {
             "seen: attempt refused because it was begun before"
         });
-        let nothing_ran = || AttemptEnd {
-            end: End::Lost,
-            ..host::given_up(wall)
-        };
+        let nothing_ran = || AttemptEnd::nothing_ran(End::Lost, wall);
         let end = recorded.unwrap_or_else(nothing_ran);
         self.tell(index, 1_000, worker::Input::ItemEnded { key, run, end });
         false
@@ -447,7 +444,7 @@ impl World {
         };
         if shepherd.held.take_if(|held| *held == run).is_some() {
             self.tally.add("seen: waiting item given up");
-            let end = host::given_up(self.clock().wall);
+            let end = AttemptEnd::nothing_ran(End::Asked, self.clock().wall);
             self.hosts[index].exits.insert((key, run), end.clone());
             return self.tell(index, quick, worker::Input::ItemEnded { key, run, end });
         }

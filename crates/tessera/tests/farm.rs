@@ -72,6 +72,13 @@ impl Place {
         self.command(words).output().expect("it runs")
     }
 
+    /// Starts a command whose words nobody reads.
+    fn start(&self, words: &[&str]) -> Running {
+        let mut command = self.command(words);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().expect("it starts"))
+    }
+
     /// Runs a command and answers its exit code and output.
     fn ask(&self, words: &[&str]) -> (i32, String) {
         let output = self.run(words);
@@ -329,13 +336,7 @@ fn the_demo_leaves_its_images_and_nothing_else() {
 #[test]
 fn a_demo_that_is_broken_off_leaves_nothing() {
     let Some(place) = Place::new() else { return };
-    let mut demo = place.command(&["demo", "--renderer", "own", "--frames", "500"]);
-    let mut demo = Running(
-        demo.stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts"),
-    );
+    let mut demo = place.start(&["demo", "--renderer", "own", "--frames", "500"]);
     until("a frame is there", || {
         let images = folders(&place.home())
             .into_iter()
@@ -354,13 +355,7 @@ fn a_demo_that_is_broken_off_leaves_nothing() {
 fn a_demo_that_is_broken_off_while_it_starts_leaves_nothing() {
     let Some(place) = Place::new() else { return };
     for moment in 0..16 {
-        let mut demo = place.command(&["demo", "--renderer", "own", "--frames", "500"]);
-        let mut demo = Running(
-            demo.stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("it starts"),
-        );
+        let mut demo = place.start(&["demo", "--renderer", "own", "--frames", "500"]);
         // Each moment of the start is as good as any other.
         std::thread::sleep(Duration::from_millis(moment * 12));
         demo.interrupt();
@@ -388,7 +383,7 @@ fn another_host_joins_over_the_network() {
     ];
     assert_eq!(place.ask(&words).0, 0);
     assert_ne!(place.ask(&words).0, 0, "a join string was good twice");
-    let mut worker = place.command(&[
+    let mut worker = place.start(&[
         "worker",
         "--desktop",
         "--state",
@@ -398,13 +393,6 @@ fn another_host_joins_over_the_network() {
         "--slots",
         "1",
     ]);
-    let mut worker = Running(
-        worker
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts"),
-    );
     until("the second host is up", || {
         let hosts: serde_json::Value =
             serde_json::from_str(&place.ask(&["hosts", "--json"]).1).expect("JSON");

@@ -33,14 +33,7 @@ struct Plan {
 }
 
 fn main() -> ExitCode {
-    match plan().and_then(|plan| run(&plan)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("FAILED {error:#}");
-            println!("0 passed, 1 failed");
-            ExitCode::FAILURE
-        }
-    }
+    tessera_testkit::end(plan().and_then(|plan| run(&plan)))
 }
 
 fn plan() -> Result<Plan> {

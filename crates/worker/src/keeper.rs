@@ -262,7 +262,7 @@ impl<P: Processes> Keeper<P> {
         self.recheck.notify_one();
         sleep(FAILURE_PAUSE).await;
         // No fault of the job's: nothing of it ran.
-        let end = recorded.unwrap_or_else(|| record::nothing_ran(End::Lost, now()));
+        let end = recorded.unwrap_or_else(|| AttemptEnd::nothing_ran(End::Lost, now()));
         self.say_ended(run, end).await;
     }
 
@@ -286,7 +286,7 @@ impl<P: Processes> Keeper<P> {
                     attempt: Attempt(attempt),
                 };
                 let end = self.record(run).unwrap_or_else(|| {
-                    record::nothing_ran(record::not_started(step, errno), now())
+                    AttemptEnd::nothing_ran(record::not_started(step, errno), now())
                 });
                 self.say_ended(run, end).await;
             }

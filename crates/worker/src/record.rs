@@ -29,20 +29,6 @@ pub(crate) fn attempt_end(record: &ExitRecord) -> (Run, AttemptEnd) {
     (run, end)
 }
 
-/// The end of an attempt of which nothing was recorded.
-pub(crate) fn nothing_ran(end: End, now: Timestamp) -> AttemptEnd {
-    AttemptEnd {
-        end,
-        started: now,
-        elapsed: Duration::ZERO,
-        cpu: Duration::ZERO,
-        peak_memory: 0,
-        printed: [0; 2],
-        kept: [0; 2],
-        leftovers: 0,
-    }
-}
-
 fn end(kind: EndKind, cause: EndCause) -> End {
     match (kind, cause) {
         (EndKind::NotStarted { step, errno }, _) => not_started(step, errno),

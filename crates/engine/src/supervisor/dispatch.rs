@@ -178,7 +178,6 @@ impl Engine {
         };
         let (host_id, phase) = (launch.host, launch.phase);
         let is_idle = launch.current.is_none();
-        let takes_more = launch.ahead.len() < launch.ahead_max;
         let may_stay = self.hosts.get(&host_id).is_some_and(|h| {
             !h.is_locked && !matches!(h.state, HostState::Panic(_) | HostState::Down)
         });
@@ -187,7 +186,7 @@ impl Engine {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
         });
         if !is_idle {
-            if takes_more && phase == Phase::Open && owns && may_stay {
+            if phase == Phase::Open && owns && may_stay {
                 self.give_ahead(t, key, host_id);
             }
             return;

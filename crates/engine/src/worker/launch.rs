@@ -127,13 +127,8 @@ impl Launch {
     }
 
     pub(super) fn inventory(&self) -> LaunchInventory {
-        let mut runs = self
-            .current
-            .iter()
-            .map(|current| current.run)
-            .collect::<Vec<_>>();
-        runs.extend(self.queued.iter().map(|queued| queued.run));
-        let mut runs = runs.into_iter();
+        let current = self.current.iter().map(|current| current.run);
+        let mut runs = current.chain(self.queued.iter().map(|queued| queued.run));
         LaunchInventory {
             key: self.key,
             current: runs.next(),

@@ -281,7 +281,7 @@ impl Worker {
             dropped.extend(launch.drop_if_over(e).into_iter().map(|run| (*key, run)));
         }
         for (key, run) in dropped {
-            let end = never_started(now);
+            let end = AttemptEnd::nothing_ran(End::Asked, now.wall);
             self.report(&mut effects, Report::ItemEnded { key, run, end });
         }
         effects
@@ -362,7 +362,7 @@ impl Worker {
                         Report::ItemEnded {
                             key,
                             run,
-                            end: never_started(now),
+                            end: AttemptEnd::nothing_ran(End::Asked, now.wall),
                         },
                     );
                 }
@@ -425,7 +425,7 @@ impl Worker {
     fn gone(&mut self, now: Now, e: &mut Vec<Effect>, key: LaunchKey) {
         if let Some(mut launch) = self.launches.remove(&key) {
             for run in launch.take_all_queued() {
-                let end = never_started(now);
+                let end = AttemptEnd::nothing_ran(End::Asked, now.wall);
                 self.report(e, Report::ItemEnded { key, run, end });
             }
             self.report(
@@ -436,19 +436,5 @@ impl Worker {
                 },
             );
         }
-    }
-}
-
-/// The end of an item that was ended before its process was started.
-fn never_started(now: Now) -> AttemptEnd {
-    AttemptEnd {
-        end: End::Asked,
-        started: now.wall,
-        elapsed: Duration::ZERO,
-        cpu: Duration::ZERO,
-        peak_memory: 0,
-        printed: [0; 2],
-        kept: [0; 2],
-        leftovers: 0,
     }
 }

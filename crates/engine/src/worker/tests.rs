@@ -51,10 +51,7 @@ fn started() -> Input {
 }
 
 fn ended(run: Run, end: End) -> Input {
-    let end = AttemptEnd {
-        end,
-        ..never_started(at(0))
-    };
+    let end = AttemptEnd::nothing_ran(end, at(0).wall);
     Input::ItemEnded { key: KEY, run, end }
 }
 
@@ -275,10 +272,7 @@ fn a_lost_shepherd_must_be_proven_gone_before_that_is_said() {
 #[test]
 fn a_new_worker_takes_up_what_lives_and_tells_what_ended() {
     let mut worker = Worker::new();
-    let end = AttemptEnd {
-        end: End::Exit(0),
-        ..never_started(at(0))
-    };
+    let end = AttemptEnd::nothing_ran(End::Exit(0), at(0).wall);
     let found = Found {
         key: KEY,
         limits: RunLimits {

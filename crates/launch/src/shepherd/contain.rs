@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use crate::cgroup::Leaf;
 use crate::procs;
-use crate::sys::{Sys, process};
+use crate::sys::{Errno, Sys, process};
 
 /// Names an attempt and its main process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Leaves {
         *of = Some(who.name());
         match leaf.enter(who.pid) {
             // A service manager removed the empty leaf at the end of its unit.
-            Err(crate::sys::Errno(libc::ENODEV | libc::ENOENT)) => {
+            Err(Errno(libc::ENODEV | libc::ENOENT)) => {
                 *leaf = Leaf::make(self.dir.as_fd(), at)?;
                 leaf.enter(who.pid)
             }
@@ -76,15 +76,13 @@ impl Leaves {
 
     /// Says whether nothing of the attempt is alive; its leaf is free then.
     fn leave(&mut self, who: Member) -> bool {
-        let Some((leaf, dir)) = self.of(who) else {
+        let name = Some(who.name());
+        let Some((leaf, of)) = self.all.iter_mut().find(|(_, of)| *of == name) else {
             return true;
         };
-        let is_free = leaf.is_empty() && leaf.freeze(dir, false).is_ok();
+        let is_free = leaf.is_empty() && leaf.freeze(self.dir.as_fd(), false).is_ok();
         if is_free {
-            self.all
-                .iter_mut()
-                .filter(|(_, of)| *of == Some(who.name()))
-                .for_each(|(_, of)| *of = None);
+            *of = None;
         }
         is_free
     }

@@ -7,6 +7,7 @@
 )]
 
 pub mod attack;
+pub mod limits;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};

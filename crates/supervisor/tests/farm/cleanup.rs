@@ -4,7 +4,6 @@ use crate::world::{Farm, ended, eventually, frames};
 use bytes::Bytes;
 use tessera_api::query::JobsQuery;
 use tessera_api::types::CleanupRequest;
-use tessera_model::msg::{GoneCause, Report};
 use tessera_wire::convert::{LogChunk, LogKey, LogStream};
 
 #[tokio::test]
@@ -14,13 +13,7 @@ async fn ended_jobs_go_and_unfinished_ones_never_do() {
     let done = farm.submit(frames("1")).await;
     let start = worker.started().await;
     worker.report(ended(start.key, start.run, 0, [0, 0])).await;
-    let seq = worker
-        .report(Report::Gone {
-            key: start.key,
-            cause: GoneCause::Closed,
-        })
-        .await;
-    worker.acknowledged(seq).await;
+    worker.gone(start.key).await;
     let open = farm.submit(frames("1")).await;
     let mut request = CleanupRequest {
         older_than_days: Some(1),
@@ -115,13 +108,7 @@ async fn over_the_quota_the_longest_ended_go_first() {
         worker
             .report(ended(start.key, start.run, 0, [1_000, 0]))
             .await;
-        let seq = worker
-            .report(Report::Gone {
-                key: start.key,
-                cause: GoneCause::Closed,
-            })
-            .await;
-        worker.acknowledged(seq).await;
+        worker.gone(start.key).await;
     }
     assert_eq!(farm.client.usage().await.expect("usage").log_bytes, 3_000);
     let request = CleanupRequest {
@@ -153,13 +140,7 @@ async fn old_history_goes_and_the_farm_goes_on_from_its_numbers() {
     farm.submit(frames("1")).await;
     let start = worker.started().await;
     worker.report(ended(start.key, start.run, 0, [0, 0])).await;
-    let seq = worker
-        .report(Report::Gone {
-            key: start.key,
-            cause: GoneCause::Closed,
-        })
-        .await;
-    worker.acknowledged(seq).await;
+    worker.gone(start.key).await;
     let open = farm.submit(frames("1-3")).await;
     let request = CleanupRequest {
         older_than_days: None,

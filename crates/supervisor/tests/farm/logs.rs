@@ -6,7 +6,6 @@ use tessera_api::frames::LogPiece;
 use tessera_api::query::{LogQuery, LogStream as Wanted};
 use tessera_api::types::ActionRequest;
 use tessera_api::{ClientError, ErrorCode};
-use tessera_model::msg::{GoneCause, Report};
 use tessera_ticket::{IndexRecord, Stream};
 use tessera_wire::convert::{LogAck, LogChunk, LogKey, LogStream};
 use tessera_wire::link::LogPush;
@@ -236,13 +235,7 @@ async fn output_goes_with_its_job_and_what_never_ran_has_none() {
     let folder = farm.dir.path().join(format!("farm/supervisor/logs/0/{id}"));
     assert!(folder.join("0.1.out").exists());
     worker.report(ended(start.key, start.run, 0, [1, 0])).await;
-    let seq = worker
-        .report(Report::Gone {
-            key: start.key,
-            cause: GoneCause::Closed,
-        })
-        .await;
-    worker.acknowledged(seq).await;
+    worker.gone(start.key).await;
     let remove = ActionRequest {
         action: "remove".into(),
         targets: vec![id.to_string()],

@@ -3,7 +3,7 @@
 use crate::world::{Farm, ended, eventually, frames};
 use std::time::Duration;
 use tessera_api::types::ActionRequest;
-use tessera_model::msg::{GoneCause, LaunchInventory, Report, ToWorker};
+use tessera_model::msg::{LaunchInventory, ToWorker};
 use tessera_ticket::{Template, Ticket, VerifyingKey};
 use tessera_wire::link::LinkError;
 
@@ -87,13 +87,7 @@ async fn frames_run_one_after_another_and_count_once() {
     );
     let host = farm.client.host("rnd001").await.expect("there");
     assert_eq!(host.running.len(), 1, "its slot is free when it is gone");
-    let seq = worker
-        .report(Report::Gone {
-            key: start.key,
-            cause: GoneCause::Closed,
-        })
-        .await;
-    worker.acknowledged(seq).await;
+    worker.gone(start.key).await;
     assert!(
         farm.client
             .host("rnd001")

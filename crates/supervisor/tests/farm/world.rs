@@ -8,7 +8,7 @@ use tessera_api::Client;
 use tessera_api::client::Fingerprint;
 use tessera_api::types::{JoinReply, JoinRequest, JoinTokenRequest, SubmitRequest, TokenRequest};
 use tessera_model::msg::{
-    AttemptEnd, FromWorker, LaunchInventory, LaunchKey, Report, Run, ToWorker,
+    AttemptEnd, FromWorker, GoneCause, LaunchInventory, LaunchKey, Report, Run, ToWorker,
 };
 use tessera_model::state::End;
 use tessera_model::{HostFacts, Timestamp};
@@ -305,6 +305,13 @@ impl Worker {
     /// Says that an item ended with this status.
     pub(crate) async fn ended(&mut self, key: LaunchKey, run: Run, status: i32) -> u64 {
         self.report(ended(key, run, status, [0, 0])).await
+    }
+
+    /// Says that nothing of a launch that was closed is left, and waits until that is acknowledged.
+    pub(crate) async fn gone(&mut self, key: LaunchKey) {
+        let cause = GoneCause::Closed;
+        let seq = self.report(Report::Gone { key, cause }).await;
+        self.acknowledged(seq).await;
     }
 
     pub(crate) async fn logs(&self) -> LogPush {
