@@ -232,7 +232,9 @@ fn simulation(tree: &Tree) -> Result<Tally> {
 fn simulated_bugs(tree: &Tree) -> Result<Tally> {
     let mut tally = Tally::default();
     for bug in sim::BUGS {
-        let ended = sim::run(&["--bug", bug, "--seeds", SEEDS], tree).go()?;
+        let ended = sim::run(&["--bug", bug, "--seeds", SEEDS], tree)
+            .quoted()
+            .go()?;
         let is_found = ended.tally.is_some_and(|tally| tally.failed > 0);
         println!(
             "bug {bug}: {}",

@@ -160,6 +160,7 @@ impl Mutant {
     fn cargo(&self, copy: &Tree, minutes: u64, command: &str) -> Run {
         Run::new(&cargo(), &copy.top, minutes)
             .words([command, "--quiet", "--locked"])
+            .quoted()
             .env("CARGO_TARGET_DIR", copy.top.with_file_name("target"))
     }
 }

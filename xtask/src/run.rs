@@ -41,6 +41,8 @@ impl Ended {
 pub(crate) struct Run {
     command: Command,
     limit: Duration,
+    /// What stands before each of its lines.
+    mark: &'static str,
 }
 
 impl Run {
@@ -51,6 +53,7 @@ impl Run {
         Self {
             command,
             limit: Duration::from_secs(minutes * 60),
+            mark: "",
         }
     }
 
@@ -64,6 +67,12 @@ impl Run {
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Marks its lines, so that a failure that is wanted is not read as one of ours.
+    pub(crate) fn quoted(mut self) -> Self {
+        self.mark = "| ";
         self
     }
 
@@ -90,9 +99,15 @@ impl Run {
         let out = pass_on(
             child.stdout.take(),
             shown_at(std::io::stdout()),
+            self.mark,
             send.clone(),
         );
-        let err = pass_on(child.stderr.take(), shown_at(std::io::stderr()), send);
+        let err = pass_on(
+            child.stderr.take(),
+            shown_at(std::io::stderr()),
+            self.mark,
+            send,
+        );
         let status = wait(&mut child, started + self.limit)?;
         for thread in [out, err] {
             // A process that the command left behind may hold its output open: that is not waited for.
@@ -148,10 +163,11 @@ fn shown_at(terminal: impl Write + Send + 'static) -> Box<dyn Write + Send> {
     }
 }
 
-/// Copies lines as they come and reads the summaries among them.
+/// Copies lines as they come, each behind the mark, and reads the summaries among them.
 fn pass_on(
     from: Option<impl Read + Send + 'static>,
     mut to: impl Write + Send + 'static,
+    mark: &'static str,
     summaries: mpsc::Sender<Tally>,
 ) -> thread::JoinHandle<()> {
     thread::spawn(move || {
@@ -159,7 +175,9 @@ fn pass_on(
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-            _ = to.write_all(&line).and_then(|()| to.flush());
+            // In one piece: the other stream's lines go to the same place.
+            let shown = [mark.as_bytes(), &line].concat();
+            _ = to.write_all(&shown).and_then(|()| to.flush());
             if let Some(tally) = Tally::read(&String::from_utf8_lossy(&line)) {
                 _ = summaries.send(tally);
             }
@@ -251,6 +269,22 @@ mod tests {
         );
         let ended = shell("exit 3").go().expect("sh starts");
         assert_eq!(ended.counted(), Tally::FAILED);
+    }
+
+    #[test]
+    fn quoted_lines_are_marked_and_still_counted() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let (send, summaries) = mpsc::channel();
+        let said: &[u8] = b"1 passed, 2 failed, 0 skipped\nFAIL x\n";
+        let to = file.reopen().expect("opens");
+        let copied = pass_on(Some(said), to, shell("").quoted().mark, send).join();
+        copied.expect("copied");
+        let shown = std::fs::read_to_string(file.path()).expect("text");
+        assert_eq!(shown, "| 1 passed, 2 failed, 0 skipped\n| FAIL x\n");
+        assert_eq!(
+            summaries.try_iter().map(|tally| tally.failed).sum::<u64>(),
+            2
+        );
     }
 
     #[test]
