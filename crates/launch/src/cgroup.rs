@@ -17,6 +17,8 @@ const ENTRIES_MAX: usize = 65_536;
 const CHAIN: &CStr = c"chain";
 /// The most bytes of `cgroup.events` that are read; it has two short lines.
 const EVENTS_MAX: usize = 256;
+/// The most bytes of `cpu.stat` that are read; the times stand in its first three lines.
+const CPU_STAT_MAX: usize = 512;
 
 /// Where this farm's groups are, and whether they may be made there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,12 +176,46 @@ pub(crate) fn launches(farm: BorrowedFd<'_>) -> Vec<LaunchKey> {
     names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
-/// A leaf and the two of its files that each item needs.
+/// CPU time of all that was in a group, whether anybody waited for it or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct CpuTime {
+    /// In user mode, microseconds.
+    pub(crate) user_us: u64,
+    /// In the kernel, microseconds.
+    pub(crate) system_us: u64,
+}
+
+impl CpuTime {
+    /// Reads the text of `cpu.stat`, which each group has, controllers or not; nothing where a line is missing.
+    fn read(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let value = |key: &str| {
+            let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+            lines.find(|(name, _)| *name == key)?.1.parse().ok()
+        };
+        Some(Self {
+            user_us: value("user_usec")?,
+            system_us: value("system_usec")?,
+        })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            user_us: self.user_us.saturating_sub(before.user_us),
+            system_us: self.system_us.saturating_sub(before.system_us),
+        }
+    }
+}
+
+/// A leaf and those of its files that each item needs.
 #[derive(Debug)]
 pub(crate) struct Leaf {
     name: CString,
     procs: OwnedFd,
     events: OwnedFd,
+    cpu: OwnedFd,
+    /// What those had used who were in it before.
+    used: CpuTime,
     is_frozen: bool,
 }
 
@@ -192,6 +228,8 @@ impl Leaf {
         Ok(Self {
             procs: open("cgroup.procs", libc::O_WRONLY)?,
             events: open("cgroup.events", libc::O_RDONLY)?,
+            cpu: open("cpu.stat", libc::O_RDONLY)?,
+            used: CpuTime::default(),
             name,
             is_frozen: false,
         })
@@ -211,6 +249,15 @@ impl Leaf {
         };
         let mut lines = events.split(|it| *it == b'\n');
         lines.any(|line| line == b"populated 0")
+    }
+
+    /// Takes what was used in it since this was last asked; nothing when somebody has removed it.
+    pub(crate) fn take_used(&mut self) -> CpuTime {
+        let text = file::read_part(self.cpu.as_fd(), 0, CPU_STAT_MAX).unwrap_or_default();
+        let now = CpuTime::read(&text).unwrap_or(self.used);
+        let used = now.since(self.used);
+        self.used = now;
+        used
     }
 
     /// Removes it, if it is empty.
@@ -270,6 +317,27 @@ mod tests {
         assert_eq!(mount_point(line), Some("/sys/fs/cgroup/unified".into()));
         let line = "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd";
         assert_eq!(mount_point(line), None);
+    }
+
+    #[test]
+    fn cpu_times_are_read_and_subtracted() {
+        let text = b"usage_usec 70\nuser_usec 50\nsystem_usec 20\nnice_usec 0\nnr_periods 1\n";
+        let read = CpuTime::read(text).expect("both are there");
+        assert_eq!((read.user_us, read.system_us), (50, 20));
+        let before = CpuTime {
+            user_us: 20,
+            system_us: 30,
+        };
+        let since = read.since(before);
+        assert_eq!((since.user_us, since.system_us), (30, 0));
+        for text in [
+            &b""[..],
+            b"user_usec 5\n",
+            b"user_usec x\nsystem_usec 1\n",
+            b"\xff",
+        ] {
+            assert_eq!(CpuTime::read(text), None);
+        }
     }
 
     #[test]

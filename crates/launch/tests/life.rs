@@ -159,6 +159,33 @@ fn leftovers_have_their_grace() {
     instance.close();
 }
 
+/// The main process neither waits for its child nor works itself; the next item in the same group begins at nothing.
+#[test]
+fn cpu_time_of_what_nobody_waited_for_counts() {
+    const WORKED_US: u64 = 100_000;
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let alice = User::new("tsa", &[]);
+    let work = "i=0; while [ $i -lt 500000 ]; do i=$((i+1)); done; echo worked";
+    let script = format!("test $TESSERA_ITEM = 1 || (setsid sh -c '{work}' &); exit 0");
+    let instance = world.start(&alice.name, &shell(&script));
+    let used = |item| {
+        instance.order_with(item, 1, 1_000, 60_000);
+        instance.started();
+        let record = instance.ended();
+        assert_eq!(record.leftovers, 0, "it had its time");
+        record.user_us + record.system_us
+    };
+    let (worker, idler) = (used(0), used(1));
+    assert_eq!(instance.out(0), "worked\n");
+    assert!(worker > WORKED_US, "{worker} µs");
+    assert!(idler < WORKED_US, "{idler} µs, of {worker} before");
+    instance.close();
+    world.assert_nothing_left();
+}
+
 #[test]
 fn suspend_stops_everything_and_resume_lets_it_go_on() {
     if !can_run() {

@@ -91,9 +91,10 @@ pub struct ExitRecord {
     pub ended_ms: u64,
     /// Elapsed time by the monotonic clock, milliseconds.
     pub elapsed_ms: u64,
-    /// CPU time in user mode, microseconds; the main process and the children it waited for.
+    /// CPU time in user mode, microseconds: of everything that the attempt started, where control groups count it; else of
+    /// the main process and the children it waited for.
     pub user_us: u64,
-    /// CPU time in the kernel, microseconds.
+    /// CPU time in the kernel, microseconds; of the same processes.
     pub system_us: u64,
     /// Greatest resident memory, bytes.
     pub memory_max: u64,

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use crate::cgroup::Leaf;
+use crate::cgroup::{CpuTime, Leaf};
 use crate::procs;
 use crate::sys::{Errno, Sys, process};
 
@@ -74,17 +74,17 @@ impl Leaves {
         }
     }
 
-    /// Says whether nothing of the attempt is alive; its leaf is free then.
-    fn leave(&mut self, who: Member) -> bool {
+    /// Answers what the attempt used when nothing of it is alive; its leaf is free then.
+    fn leave(&mut self, who: Member) -> Option<CpuTime> {
         let name = Some(who.name());
         let Some((leaf, of)) = self.all.iter_mut().find(|(_, of)| *of == name) else {
-            return true;
+            return Some(CpuTime::default());
         };
         let is_free = leaf.is_empty() && leaf.freeze(self.dir.as_fd(), false).is_ok();
-        if is_free {
+        is_free.then(|| {
             *of = None;
-        }
-        is_free
+            leaf.take_used()
+        })
     }
 }
 
@@ -111,11 +111,19 @@ impl Containment {
         }
     }
 
-    /// Says whether nothing of the attempt is alive, and clears up if so. The main process has been waited for.
-    pub(super) fn is_empty(&mut self, who: Member, starter: i32, others: &[Member]) -> bool {
+    /// When nothing of the attempt is alive, clears up and answers what all of it used, nothing where no group counts that.
+    /// The main process has been waited for.
+    pub(super) fn leave(
+        &mut self,
+        who: Member,
+        starter: i32,
+        others: &[Member],
+    ) -> Option<CpuTime> {
         match self {
             Self::Cgroup(leaves) => leaves.leave(who),
-            Self::Session => session_members(who, starter, others).is_empty(),
+            Self::Session => session_members(who, starter, others)
+                .is_empty()
+                .then(CpuTime::default),
         }
     }
 

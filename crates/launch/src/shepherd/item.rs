@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tessera_ticket::{EndCause, EndKind, ExitRecord, INDEX_RECORDS_MAX, IndexRecord, Stream};
 
 use super::contain::Member;
+use crate::cgroup::CpuTime;
 use crate::sys::process::Ended;
 use crate::sys::{Errno, Failed, Sys, file, wall_ms};
 
@@ -59,6 +60,8 @@ pub(super) struct Item {
     /// The writing ends of its pipes, while the starter has no order for it.
     pub(super) ends: Option<[OwnedFd; 2]>,
     pub(super) ended: Option<Ended>,
+    /// What its group counted: also what nobody waited for.
+    pub(super) used: CpuTime,
     /// When the kernel said that the main process had ended.
     pub(super) ended_at: Option<Instant>,
     pub(super) ending: Option<Ending>,
@@ -131,6 +134,7 @@ impl Item {
             hold: if wish.next { Hold::Waits } else { Hold::Free },
             ends: Some([out_end, err_end]),
             ended: None,
+            used: CpuTime::default(),
             ended_at: None,
             ending: None,
             leftover_grace: wish.leftover_grace,
@@ -235,8 +239,12 @@ impl Item {
             started_ms: self.started_ms,
             ended_ms: self.started_ms.saturating_add(elapsed_ms),
             elapsed_ms,
-            user_us: self.ended.map_or(0, |it| it.user_us),
-            system_us: self.ended.map_or(0, |it| it.system_us),
+            // The group knows nothing of the moment before the main process entered it, nor anything where there is none.
+            user_us: self.ended.map_or(0, |it| it.user_us).max(self.used.user_us),
+            system_us: self
+                .ended
+                .map_or(0, |it| it.system_us)
+                .max(self.used.system_us),
             memory_max: self.ended.map_or(0, |it| it.memory_max),
             kept: [out.kept, err.kept],
             produced: [out.produced, err.produced],

@@ -679,7 +679,8 @@ impl Watch {
             item.look_again = Some(ended_at + WORD_TIME);
             return false;
         }
-        if containment.is_empty(item.who, starter, &others) {
+        if let Some(used) = containment.leave(item.who, starter, &others) {
+            item.used = used;
             return true;
         }
         let grace_over = now >= ended_at + item.leftover_grace;
