@@ -213,7 +213,8 @@ pub(crate) struct Leaf {
     name: CString,
     procs: OwnedFd,
     events: OwnedFd,
-    cpu: OwnedFd,
+    /// Kernels before 4.15 have it only with the controller.
+    cpu: Option<OwnedFd>,
     /// What those had used who were in it before.
     used: CpuTime,
     is_frozen: bool,
@@ -228,7 +229,7 @@ impl Leaf {
         Ok(Self {
             procs: open("cgroup.procs", libc::O_WRONLY)?,
             events: open("cgroup.events", libc::O_RDONLY)?,
-            cpu: open("cpu.stat", libc::O_RDONLY)?,
+            cpu: open("cpu.stat", libc::O_RDONLY).ok(),
             used: CpuTime::default(),
             name,
             is_frozen: false,
@@ -251,10 +252,14 @@ impl Leaf {
         lines.any(|line| line == b"populated 0")
     }
 
-    /// Takes what was used in it since this was last asked; nothing when somebody has removed it.
+    /// Takes what was used in it since this was last asked; nothing where that isn't counted, or when somebody has removed it.
     pub(crate) fn take_used(&mut self) -> CpuTime {
-        let text = file::read_part(self.cpu.as_fd(), 0, CPU_STAT_MAX).unwrap_or_default();
-        let now = CpuTime::read(&text).unwrap_or(self.used);
+        let text = self
+            .cpu
+            .as_ref()
+            .and_then(|cpu| file::read_part(cpu.as_fd(), 0, CPU_STAT_MAX).ok());
+        let now = text.and_then(|text| CpuTime::read(&text));
+        let now = now.unwrap_or(self.used);
         let used = now.since(self.used);
         self.used = now;
         used
