@@ -12,7 +12,7 @@ pub mod limits;
 use std::fs::{self, File, OpenOptions};
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -138,14 +138,28 @@ impl User {
         all.push(&self.name);
         with_user_lock(|| run("usermod", &all));
     }
+
+    /// Whatever a test that failed left would be the next user's with the same number.
+    fn remove_what_is_left(&self) {
+        for pid in processes_of(self.uid) {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+        }
+        for dir in ["/tmp", "/var/tmp", "/dev/shm"] {
+            for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+                if entry.metadata().is_ok_and(|it| it.uid() == self.uid) {
+                    let _ =
+                        fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+                }
+            }
+        }
+    }
 }
 
 impl Drop for User {
     fn drop(&mut self) {
-        // Whatever a test that failed left would be the next user's with the same number.
-        for pid in processes_of(self.uid).into_iter().filter(|_| self.uid != 0) {
-            let _ =
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
+        if self.uid != 0 {
+            self.remove_what_is_left();
         }
         with_user_lock(|| {
             let _ = Program::new("userdel").args(["-f", &self.name]).output();
