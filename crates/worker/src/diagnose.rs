@@ -3,19 +3,17 @@
 //! A worker that can't says so to the supervisor (`panic` with the reason) and looks again every [`EVERY_WRONG`], so that
 //! what somebody mends counts at once; what runs goes on.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use nix::sys::statvfs::statvfs;
 use tessera_model::Identity;
 use tessera_wire::pki::WorkerIdentity;
 
 use crate::chain::{Capabilities, ChainError};
 use crate::facts::service_identity;
 use crate::options::Settings;
+use crate::os;
 use crate::processes::Processes;
 use crate::state::Spool;
 
@@ -161,9 +159,7 @@ fn spool_problem(root: &Path, free_least: u64) -> Option<String> {
             root.display()
         ));
     }
-    let free = statvfs(root).map_or(u64::MAX, |it| {
-        it.blocks_available().saturating_mul(it.fragment_size())
-    });
+    let free = os::free_space(root).unwrap_or(u64::MAX);
     (free < free_least).then(|| too_little_space(root))
 }
 
@@ -177,13 +173,8 @@ fn too_little_space(root: &Path) -> String {
 
 fn try_writing(root: &Path) -> io::Result<()> {
     let path = root.join(".probe");
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)?;
+    let mut options = os::to_write();
+    let mut file = options.create(true).truncate(true).open(&path)?;
     let written = file.write_all(b"can I write?");
     std::fs::remove_file(&path)?;
     written

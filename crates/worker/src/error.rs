@@ -13,11 +13,11 @@ pub enum WorkerError {
         "a desktop worker can't run as root: its jobs would be root's; start it as a user, or use service mode"
     )]
     DesktopAsRoot,
-    /// No user has this process' uid.
+    /// This process' account has no name.
     #[error("uid {uid} has no account on this host, so its jobs would have no owner; create one")]
     NoAccount {
-        /// The uid.
-        uid: u32,
+        /// The account's number.
+        uid: String,
     },
     /// Another worker uses the state directory.
     #[error("another worker runs with {}; end it first, or give this one its own --state", path.display())]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use nix::sys::utsname::uname;
 use tessera_model::{HostFacts, Identity};
 
 use crate::chain::Capabilities;
 use crate::config::ProxyMode;
 use crate::diagnose::Findings;
 use crate::options::{Settings, cores};
+use crate::os;
 
 /// What of a host does not change while the worker runs.
 #[derive(Debug, Clone, Default)]
@@ -21,35 +21,24 @@ impl Hardware {
     /// Looks at the host.
     pub(crate) fn look() -> Self {
         let mut found = Self::default();
-        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        found.property("os", std::env::consts::OS);
-        found.property("architecture", std::env::consts::ARCH);
-        if let Ok(names) = uname() {
-            found.property("kernel_version", &names.release().to_string_lossy());
-        }
-        for (ours, theirs) in [
-            ("processor_make", "vendor_id"),
-            ("processor_model", "model name"),
-            ("processor_speed", "cpu MHz"),
+        let machine = os::machine();
+        let speed = hundreds(machine.processor_speed);
+        for (name, value) in [
+            ("os", std::env::consts::OS),
+            ("architecture", std::env::consts::ARCH),
+            ("kernel_version", &machine.kernel_version),
+            ("processor_make", &machine.processor_make),
+            ("processor_model", &machine.processor_model),
+            ("processor_speed", &speed),
         ] {
-            let value = field(&cpuinfo, theirs).unwrap_or_default();
-            // The clock moves all the time; whole hundreds are what a requirement can ask for.
-            let value = if ours == "processor_speed" {
-                hundreds(value)
-            } else {
-                value.to_owned()
-            };
-            found.property(ours, &value);
+            found.property(name, value);
         }
-        found
-            .resources
-            .insert("host.cpus".to_owned(), u64::from(cores()));
-        for (ours, theirs) in [("host.memory", "MemTotal"), ("host.swap", "SwapTotal")] {
-            let kib = field(&meminfo, theirs).and_then(|it| it.split(' ').next()?.parse().ok());
-            found
-                .resources
-                .insert(ours.to_owned(), kib.unwrap_or(0_u64) / 1024);
+        for (name, amount) in [
+            ("host.cpus", u64::from(cores())),
+            ("host.memory", machine.memory),
+            ("host.swap", machine.swap),
+        ] {
+            found.resources.insert(name.to_owned(), amount);
         }
         found
     }
@@ -62,24 +51,12 @@ impl Hardware {
     }
 }
 
-/// Finds `name : value` in a file of /proc.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        (found.trim() == name).then(|| value.trim())
-    })
-}
-
-fn hundreds(mhz: &str) -> String {
-    let whole: u64 = mhz
-        .split('.')
-        .next()
-        .and_then(|it| it.parse().ok())
-        .unwrap_or(0);
-    if whole == 0 {
+/// Rounds to whole hundreds: the clock moves all the time, and these are what a requirement can ask for.
+fn hundreds(mhz: u64) -> String {
+    if mhz == 0 {
         String::new()
     } else {
-        ((whole + 50) / 100 * 100).to_string()
+        ((mhz + 50) / 100 * 100).to_string()
     }
 }
 
@@ -206,7 +183,9 @@ mod tests {
         assert_eq!(found.properties["host.os"], std::env::consts::OS);
         assert!(found.resources["host.cpus"] > 0);
         assert!(found.resources["host.memory"] > 0);
-        assert_eq!(hundreds("2445.404"), "2400");
-        assert_eq!(field("a b\t: c d \n", "a b"), Some("c d"));
+        assert_eq!(
+            (hundreds(2445), hundreds(0)),
+            ("2400".to_owned(), String::new())
+        );
     }
 }

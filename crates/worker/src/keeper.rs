@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,6 +24,7 @@ use crate::chain::{
 use crate::daemon::Event;
 use crate::diagnose::causes;
 use crate::launch_file;
+use crate::os;
 use crate::output::Spares;
 use crate::processes::{Processes, ShepherdLink};
 use crate::record;
@@ -157,8 +157,7 @@ impl<P: Processes> Keeper<P> {
     fn prepare(&self, limits: &RunLimits) -> io::Result<()> {
         let mut result = Ok(());
         for _ in 0..MAKE_TRIES {
-            let mut builder = std::fs::DirBuilder::new();
-            result = builder.recursive(true).mode(0o700).create(&*self.dir);
+            result = os::dirs().create(&*self.dir);
             // The job's directory may just have been removed with the job's last launch.
             match &result {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -2,16 +2,15 @@
 //! it began. The file is there from before the launch starts until its end is acknowledged: a directory without it holds
 //! nothing but output to deliver.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tessera_model::limits::{GRACE_SECONDS_DEFAULT, OUTPUT_BYTES_DEFAULT};
 use tessera_model::msg::RunLimits;
+
+use crate::os::{self, awake, boot_id};
 
 const NAME: &str = "limits";
 const BYTES_MAX: u64 = 64 * 1024;
@@ -47,15 +46,15 @@ pub(crate) fn write(dir: &Path, limits: &RunLimits) -> io::Result<()> {
         progress: limits.progress.clone(),
     };
     let text = toml::to_string(&text).map_err(io::Error::other)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path(dir))?.write_all(text.as_bytes())
+    let mut options = os::to_write();
+    let opened = options.create(true).truncate(true).open(path(dir));
+    opened?.write_all(text.as_bytes())
 }
 
 /// Reads the file: the limits, and for how long the launch has existed. `None` when there is no such file. A file that
 /// can't be understood (the host lost power while it was written) has no limits.
 pub(crate) fn read(dir: &Path) -> io::Result<Option<(RunLimits, Duration)>> {
-    let file = match OpenOptions::new().read(true).open(path(dir)) {
+    let file = match os::to_read().open(path(dir)) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
@@ -95,21 +94,6 @@ fn fallback() -> RunLimits {
         output_limit: OUTPUT_BYTES_DEFAULT,
         ..RunLimits::default()
     }
-}
-
-/// Answers the time since the host was started, sleep not included: what limits are measured in.
-fn awake() -> Duration {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
-}
-
-/// Answers the time since the host was started, sleep included: what processes are dated by.
-pub(crate) fn since_boot() -> Duration {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
-}
-
-fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
 }
 
 fn millis(time: Duration) -> u64 {

@@ -20,6 +20,7 @@ mod keeper;
 mod launch_file;
 mod looker;
 mod options;
+mod os;
 mod output;
 mod processes;
 mod record;
@@ -46,7 +47,7 @@ pub async fn run(options: Options) -> Result<(), WorkerError> {
     let settings = options.resolve()?;
     let chain = Chain::new(settings.chain_mode.clone());
     let stop = CancellationToken::new();
-    let signals = options::cancel_on_signals(stop.clone())?;
+    let signals = os::cancel_on_signals(stop.clone())?;
     let result = daemon::run(settings, chain, stop).await;
     signals.abort();
     result

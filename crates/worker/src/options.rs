@@ -2,16 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Uid, User, gethostname};
 use tessera_model::Identity;
 use tessera_model::limits::SLOTS_MAX;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::chain;
 use crate::config::{Config, ProxyMode};
 use crate::error::WorkerError;
+use crate::os;
 use crate::state::StateDir;
 
 const LAUNCH_PROGRAM: &str = "tessera-launch";
@@ -81,7 +78,7 @@ impl Options {
             state: self.state.clone(),
             chain_mode: self.chain_mode(config.proxy_nice_value)?,
             desktop_user: match self.mode {
-                Mode::Desktop => Some(own_account()?),
+                Mode::Desktop => Some(os::own_account()?),
                 Mode::Service { .. } => None,
             },
             supervisor: with_port(&supervisor),
@@ -101,13 +98,13 @@ impl Options {
                     nice,
                 })
             }
-            Mode::Desktop if Uid::effective().is_root() => Err(WorkerError::DesktopAsRoot),
+            Mode::Desktop if os::is_privileged() => Err(WorkerError::DesktopAsRoot),
             Mode::Desktop => {
                 let found = self.launch_binary.clone().or_else(find_launch_binary);
                 let launch_binary = found.ok_or(WorkerError::NoLaunchBinary)?;
                 Ok(chain::Mode::Desktop {
                     launch_binary,
-                    user: own_account()?,
+                    user: os::own_account()?,
                     tmp: self.state.join("worker/tmp"),
                     nice,
                 })
@@ -128,14 +125,6 @@ impl Settings {
     }
 }
 
-fn own_account() -> Result<String, WorkerError> {
-    let uid = Uid::effective();
-    match User::from_uid(uid) {
-        Ok(Some(user)) => Ok(user.name),
-        Ok(None) | Err(_) => Err(WorkerError::NoAccount { uid: uid.as_raw() }),
-    }
-}
-
 /// Answers the cores that the system lets this process use.
 pub(crate) fn cores() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -143,10 +132,7 @@ pub(crate) fn cores() -> u32 {
 }
 
 fn host_name() -> String {
-    let name = gethostname()
-        .ok()
-        .and_then(|it| it.into_string().ok())
-        .unwrap_or_default();
+    let name = os::host_name().unwrap_or_default();
     if name.is_empty() {
         "localhost".to_owned()
     } else {
@@ -189,19 +175,6 @@ fn is_program(path: &Path) -> bool {
         .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 
-/// Cancels `stop` at SIGTERM or SIGINT. The task ends with the first of them.
-pub(crate) fn cancel_on_signals(stop: CancellationToken) -> Result<JoinHandle<()>, WorkerError> {
-    let mut term = signal(SignalKind::terminate()).map_err(WorkerError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(WorkerError::Signals)?;
-    Ok(tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_desktop_worker_of_root_is_refused() {
-        if !Uid::effective().is_root() {
+        if !os::is_privileged() {
             return;
         }
         let options = Options {

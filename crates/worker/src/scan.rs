@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::chain::{ChainError, ExitRecord, ShepherdState, SpoolFile, read_exit, spool_path};
 use crate::diagnose::causes;
 use crate::launch_file;
+use crate::os;
 use crate::output::{Command, Output};
 use crate::processes::Processes;
 use crate::record;
@@ -22,8 +23,6 @@ use crate::state::{Spool, number};
 const AT_A_TIME: usize = 16;
 /// How often a shepherd that does not answer is asked before it counts as lost.
 const TRIES: usize = 3;
-/// Ticks in a second of `/proc/PID/stat`, the same on every Linux.
-const TICKS_PER_SECOND: u64 = 100;
 
 /// A launch that was found.
 pub(crate) struct Taken<S> {
@@ -115,7 +114,7 @@ async fn take<P: Processes>(
         item: ItemIndex(it.item),
         attempt: Attempt(it.attempt),
     });
-    let current_elapsed = running.map_or(Duration::ZERO, |it| ran_for(it.pid));
+    let current_elapsed = running.map_or(Duration::ZERO, |it| os::age_of(it.pid));
     // Read after the shepherd has answered: what ends from now on, it says.
     let (mut ended, mut forgotten) = (Vec::new(), Vec::new());
     for (run, exit) in attempts(&dir) {
@@ -239,24 +238,6 @@ fn exit_of(dir: &Path, run: Run) -> Exit {
     }
 }
 
-/// Answers for how long a process has run; nothing when that is not known.
-fn ran_for(pid: u32) -> Duration {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    started_at(&text).map_or(Duration::ZERO, |started| {
-        launch_file::since_boot().saturating_sub(started)
-    })
-}
-
-/// Reads the start of a process from its `stat`, as time since the host was started.
-fn started_at(stat: &str) -> Option<Duration> {
-    // The name, in parentheses, may hold anything; the start is the 20th field behind it.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
-    Some(Duration::from_millis(
-        ticks.saturating_mul(1_000 / TICKS_PER_SECOND),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,14 +262,5 @@ mod tests {
         ] {
             assert_eq!(run_of(name), None, "{name}");
         }
-    }
-
-    #[test]
-    fn a_process_has_run_since_its_start() {
-        let stat = "12 (a) b) S 1 2 3 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4250 0 0";
-        assert_eq!(started_at(stat), Some(Duration::from_millis(42_500)));
-        assert!(started_at("nonsense").is_none());
-        assert!(ran_for(std::process::id()) < launch_file::since_boot());
-        assert_eq!(ran_for(u32::MAX), Duration::ZERO);
     }
 }

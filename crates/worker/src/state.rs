@@ -1,26 +1,21 @@
 //! The worker's directories and the lock that keeps a second worker away.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::Uid;
 use tessera_model::msg::LaunchKey;
 use tessera_model::{InstanceNo, JobId, LaunchNo};
 
 use crate::error::WorkerError;
+use crate::os;
 
 /// `worker/` of the state, held by this process alone.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     worker: PathBuf,
     /// Held as long as this lives; the file itself stays.
-    _lock: Flock<File>,
+    _lock: File,
 }
 
 impl StateDir {
@@ -90,21 +85,13 @@ pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
         .flatten()
 }
 
-/// Makes a directory with all above it, 0700, and sees to it that it is private and ours.
+/// Makes a directory with all above it, and sees to it that it is private and ours.
 fn make_private(path: &Path) -> Result<(), WorkerError> {
-    let make = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    make.map_err(WorkerError::state("make the directory", path))?;
+    let made = os::dirs().create(path);
+    made.map_err(WorkerError::state("make the directory", path))?;
     let found = path
         .symlink_metadata()
         .map_err(WorkerError::state("look at", path))?;
-    let uid = Uid::effective().as_raw();
-    if found.uid() != uid {
-        return Err(WorkerError::ForeignState {
-            path: path.to_owned(),
-            owner: found.uid(),
-            uid,
-        });
-    }
     if !found.is_dir() {
         let source = io::ErrorKind::NotADirectory.into();
         return Err(WorkerError::State {
@@ -113,25 +100,23 @@ fn make_private(path: &Path) -> Result<(), WorkerError> {
             source,
         });
     }
-    if found.mode() & 0o077 != 0 {
-        std::fs::set_permissions(path, Permissions::from_mode(0o700))
-            .map_err(WorkerError::state("make private", path))?;
-    }
-    Ok(())
+    os::claim(path)
 }
 
-fn lock(path: &Path) -> Result<Flock<File>, WorkerError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
+fn lock(path: &Path) -> Result<File, WorkerError> {
+    let mut options = os::to_write();
     let file = options
+        .create(true)
+        .truncate(false)
         .open(path)
         .map_err(WorkerError::state("open the lock", path))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => WorkerError::AlreadyRunning {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(WorkerError::AlreadyRunning {
             path: path.to_owned(),
-        },
-        other => WorkerError::state("lock", path)(other.into()),
-    })
+        }),
+        Err(TryLockError::Error(source)) => Err(WorkerError::state("lock", path)(source)),
+    }
 }
 
 #[cfg(test)]
@@ -143,8 +128,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir(dir.path().join("worker")).expect("makes");
         let first = StateDir::open(dir.path()).expect("opens");
+        #[cfg(unix)]
         for path in [first.identity().to_owned(), first.spool().root().to_owned()] {
-            let mode = path.metadata().expect("is there").mode();
+            let found = path.metadata().expect("is there");
+            let mode = std::os::unix::fs::MetadataExt::mode(&found);
             assert_eq!(mode & 0o7777, 0o700, "{}", path.display());
         }
         let second = StateDir::open(dir.path());

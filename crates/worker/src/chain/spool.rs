@@ -1,21 +1,15 @@
 //! The files of an instance's spool directory: made here, written by the shepherd through descriptors.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen as start_listening, socket,
-};
 use tessera_ticket::{
     EXIT_RECORD_LEN, ExitRecord, INDEX_RECORD_LEN, INDEX_RECORDS_MAX, IndexRecord,
 };
 
-use super::{ChainError, LaunchKey};
+use super::ChainError;
+use crate::os;
 
 /// A file of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +74,7 @@ pub fn read_index(dir: &Path, item: u32, attempt: u32) -> io::Result<Vec<IndexRe
 }
 
 fn read_some(path: &Path, max: usize) -> io::Result<Option<Vec<u8>>> {
-    let file = match OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path)
-    {
+    let file = match os::to_read().open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e),
@@ -139,9 +129,7 @@ pub(super) fn reuse_files(
 }
 
 fn open_spare(path: &Path, file: SpoolFile) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    let opened = options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
+    let opened = os::to_write().read(true).open(path)?;
     // The record is overwritten whole; of output nothing may be left.
     if file != SpoolFile::Exit && opened.metadata()?.len() > 0 {
         opened.set_len(0)?;
@@ -149,132 +137,6 @@ fn open_spare(path: &Path, file: SpoolFile) -> io::Result<File> {
     Ok(opened)
 }
 
-fn new_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(0o600);
-    options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
-}
-
-/// Makes a sealed-off memory file that holds the template.
-pub(super) fn memory_file(bytes: &[u8]) -> Result<OwnedFd, ChainError> {
-    let what = "making a memory file for the template";
-    let fd =
-        memfd_create(c"tessera-template", MFdFlags::MFD_CLOEXEC).map_err(ChainError::io(what))?;
-    let mut file = File::from(fd);
-    file.write_all(bytes).map_err(ChainError::io(what))?;
-    Ok(file.into())
-}
-
-/// Names that a start has made, to be removed when it comes to nothing. What was there before belongs to a launch that may
-/// be alive.
-#[derive(Debug, Default)]
-pub(super) struct Made(Vec<PathBuf>);
-
-impl Made {
-    /// Removes them.
-    pub(super) fn remove(self) {
-        for path in self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Makes the instance's directory if missing and listens on its control socket there.
-///
-/// The socket is named through the directory's descriptor, so a long path does not matter.
-///
-/// # Errors
-/// Among others when the socket is there: then the launch was started before, and whether it lives is for
-/// [`super::Chain::prove_gone`] to say.
-pub(super) fn listen(dir: &Path, key: LaunchKey, made: &mut Made) -> Result<OwnedFd, ChainError> {
-    let what = "making the control socket in the spool";
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(ChainError::io(what))?;
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)
-        .map_err(ChainError::io(what))?;
-    with_socket_path(dir, key, |path| {
-        bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-        Ok(())
-    })
-    .map_err(ChainError::io(what))?;
-    made.0.push(dir.join(socket_name(key)));
-    start_listening(&fd, Backlog::new(8).unwrap_or(Backlog::MAXCONN))
-        .map_err(ChainError::io(what))?;
-    Ok(fd)
-}
-
-/// Calls `then` with a short path of the launch's control socket.
-pub(super) fn with_socket_path<T>(
-    dir: &Path,
-    key: LaunchKey,
-    then: impl FnOnce(&Path) -> io::Result<T>,
-) -> io::Result<T> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    let dir = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(dir)?;
-    let path = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), socket_name(key));
-    then(Path::new(&path))
-}
-
-fn socket_name(key: LaunchKey) -> String {
-    format!("ctl.{}", key.launch)
-}
-
-fn lock_path(dir: &Path, key: LaunchKey) -> PathBuf {
-    dir.join(format!("lock.{}", key.launch))
-}
-
-/// Makes or opens the file that a desktop shepherd locks while it lives, and notes it when it was not there.
-pub(super) fn new_lock_file(
-    dir: &Path,
-    key: LaunchKey,
-    made: &mut Made,
-) -> Result<File, ChainError> {
-    let path = lock_path(dir, key);
-    match new_file(&path) {
-        Ok(file) => {
-            made.0.push(path);
-            Ok(file)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => lock_file(dir, key),
-        Err(error) => Err(ChainError::io("making the launch's lock in the spool")(
-            error,
-        )),
-    }
-}
-
-/// Makes or opens the file that a desktop shepherd locks while it lives.
-pub(super) fn lock_file(dir: &Path, key: LaunchKey) -> Result<File, ChainError> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
-    options
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(lock_path(dir, key))
-        .map_err(ChainError::io("opening the launch's lock in the spool"))
-}
-
-/// Removes the control socket and the lock of a launch; that they are missing is fine.
-pub(super) fn forget(dir: &Path, key: LaunchKey) {
-    let _ = std::fs::remove_file(dir.join(socket_name(key)));
-    let _ = std::fs::remove_file(lock_path(dir, key));
-}
-
-/// Converts a launch to the ticket's type.
-pub(super) fn wire_key(key: LaunchKey) -> tessera_ticket::LaunchKey {
-    tessera_ticket::LaunchKey {
-        job: key.job.0,
-        instance: key.instance.0,
-        launch: key.launch.0,
-    }
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
+    os::to_write().read(true).create_new(true).open(path)
 }

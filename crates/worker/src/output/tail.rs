@@ -1,12 +1,11 @@
 //! One file of an attempt on its way to the supervisor.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use nix::fcntl::OFlag;
+use crate::os;
 
 /// Bytes sent in one turn.
 pub(super) const CHUNK_MAX: usize = 256 * 1024;
@@ -148,13 +147,10 @@ impl Tail {
     pub(super) fn read_at(&mut self, offset: u64, max: usize) -> io::Result<Vec<u8>> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => OpenOptions::new()
-                .read(true)
-                .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-                .open(&self.path)?,
+            None => os::to_read().open(&self.path)?,
         };
         let mut data = vec![0; max];
-        let len = file.read_at(&mut data, offset)?;
+        let len = os::read_at(&file, &mut data, offset)?;
         data.truncate(len);
         self.file = Some(file);
         Ok(data)

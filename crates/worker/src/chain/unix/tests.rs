@@ -12,6 +12,7 @@ use tessera_model::{InstanceNo, JobId, LaunchNo};
 use tessera_ticket::{ItemRange, SigningKey, Template, Ticket};
 
 use super::*;
+use crate::chain::*;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const ID: &str = "5e5e5e5e00000000000000000000";
@@ -144,7 +145,7 @@ impl Host {
         let ticket = Ticket {
             farm: self.id,
             host: self.id,
-            key: spool::wire_key(key),
+            key: sockets::wire_key(key),
             principal: "mia".into(),
             proven: "test".into(),
             mode: tessera_ticket::Mode::User,
@@ -317,7 +318,7 @@ async fn the_chain_starts_runs_adopts_ends_and_proves() {
 /// Listens at a path in a new directory and answers both.
 fn listening(key: LaunchKey) -> (tempfile::TempDir, std::os::fd::OwnedFd) {
     let dir = tempfile::tempdir().unwrap();
-    let fd = spool::listen(dir.path(), key, &mut spool::Made::default()).unwrap();
+    let fd = sockets::listen(dir.path(), key, &mut sockets::Made::default()).unwrap();
     (dir, fd)
 }
 
@@ -343,19 +344,19 @@ async fn only_the_right_account_is_taken_for_the_launcher() {
 async fn a_start_that_fails_takes_nothing_from_a_shepherd_that_lives() {
     let key = some_key();
     let (dir, fd) = listening(key);
-    let lock = spool::lock_file(dir.path(), key).unwrap();
-    let mut made = spool::Made::default();
-    assert!(spool::listen(dir.path(), key, &mut made).is_err());
-    spool::new_lock_file(dir.path(), key, &mut made).unwrap();
+    let lock = sockets::lock_file(dir.path(), key).unwrap();
+    let mut made = sockets::Made::default();
+    assert!(sockets::listen(dir.path(), key, &mut made).is_err());
+    sockets::new_lock_file(dir.path(), key, &mut made).unwrap();
     made.remove();
-    assert!(spool::with_socket_path(dir.path(), key, Link::connect).is_ok());
+    assert!(sockets::with_socket_path(dir.path(), key, Link::connect).is_ok());
     assert!(dir.path().join("lock.3").exists());
     drop((fd, lock));
     // Once it is known to be gone there is room again, and what a start makes goes with it.
-    spool::forget(dir.path(), key);
-    let mut made = spool::Made::default();
-    spool::listen(dir.path(), key, &mut made).unwrap();
-    spool::new_lock_file(dir.path(), key, &mut made).unwrap();
+    sockets::forget(dir.path(), key);
+    let mut made = sockets::Made::default();
+    sockets::listen(dir.path(), key, &mut made).unwrap();
+    sockets::new_lock_file(dir.path(), key, &mut made).unwrap();
     made.remove();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

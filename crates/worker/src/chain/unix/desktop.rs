@@ -1,8 +1,6 @@
 //! Desktop mode: no launcher; `tessera-launch` is started as this user and told over its standard input.
 
-use std::fs::DirBuilder;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,7 +12,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::link::Link;
-use super::{ChainError, LaunchKey, START_TIMEOUT, StartError, StartRequest, ask, spool};
+use super::{START_TIMEOUT, ask, sockets};
+use crate::chain::{ChainError, LaunchKey, StartError, StartRequest};
+use crate::os;
 
 const PROGRAM: &str = "tessera-launch";
 
@@ -48,13 +48,9 @@ pub(super) async fn start(
     request: &Request,
     fds: &[BorrowedFd<'_>],
 ) -> Result<Reply, ChainError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(tmp)
-        .map_err(ChainError::io(
-            "making the directory of private directories",
-        ))?;
+    os::dirs().create(tmp).map_err(ChainError::io(
+        "making the directory of private directories",
+    ))?;
     let mut command = Command::new(binary);
     command.arg("desktop-shepherd").arg("--tmp").arg(tmp);
     talk(command, request, fds).await
@@ -100,7 +96,7 @@ pub(super) async fn prove_gone(
     tmp: &Path,
     time: Duration,
 ) -> Result<(), ChainError> {
-    let lock: OwnedFd = spool::lock_file(dir, key)?.into();
+    let lock: OwnedFd = sockets::lock_file(dir, key)?.into();
     let mut child = Command::new(binary)
         .arg("desktop-gone")
         .arg(key.to_string())

@@ -6,47 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tessera_ticket::shepherd::{Command, Event, FRAME_MAX, ItemState};
+use tessera_ticket::shepherd::{Command, Event, FRAME_MAX};
 use tokio::time::timeout;
 
 use super::link::Link;
-use super::{ANSWER_TIMEOUT, ChainError, LaunchKey, spool};
-
-/// What shepherds say; see [`tessera_ticket::shepherd::Event`].
-pub use tessera_ticket::shepherd::Event as ShepherdEvent;
+use super::{ANSWER_TIMEOUT, sockets};
+use crate::chain::{ChainError, EndCause, LaunchKey, RunItem, ShepherdState, spool};
 
 const SHEPHERD: &str = "the shepherd";
-
-/// An item to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunItem {
-    /// The item.
-    pub item: u32,
-    /// The attempt.
-    pub attempt: u32,
-    /// Bytes of output kept of each stream; what comes after is dropped, with a mark.
-    pub output_limit: u64,
-    /// How long processes may outlive the item's main process; zero for not at all.
-    pub leftover_grace: Duration,
-    /// Whether the exit record is made durable (`fdatasync`) before it is told.
-    ///
-    /// It reaches the disk through the page cache anyway; only a host that loses power can forget it, and then the item
-    /// counts as lost with its host and is run again.
-    pub durable: bool,
-    /// Whether the program waits until nothing is left of the items before it.
-    pub next: bool,
-}
-
-/// What a shepherd has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShepherdState {
-    /// Whether the instance is suspended.
-    pub suspended: bool,
-    /// Whether no further item can start.
-    pub starter_lost: bool,
-    /// Running items first, then the latest that ended.
-    pub items: Vec<ItemState>,
-}
 
 /// One shepherd: a control half and the events. [`Shepherd::split`] gives them apart.
 #[derive(Debug)]
@@ -72,7 +39,7 @@ pub struct ShepherdEvents {
 impl Shepherd {
     /// Connects to a launch's control socket. The newest connection wins: an older one is closed by the shepherd.
     pub(super) fn connect(key: LaunchKey, dir: &Path) -> Result<Self, ChainError> {
-        let link = match spool::with_socket_path(dir, key, Link::connect) {
+        let link = match sockets::with_socket_path(dir, key, Link::connect) {
             Ok(link) => Arc::new(link),
             Err(e) if is_absent(&e) => {
                 return Err(ChainError::NotThere {
@@ -144,7 +111,7 @@ impl Shepherd {
     }
 
     /// Waits for the next event; `None` when the connection is lost. Safe to cancel.
-    pub async fn next_event(&mut self) -> Option<ShepherdEvent> {
+    pub async fn next_event(&mut self) -> Option<Event> {
         self.events.next_event().await
     }
 }
@@ -202,7 +169,7 @@ impl ShepherdControl {
         item: u32,
         attempt: u32,
         grace: Duration,
-        cause: super::EndCause,
+        cause: EndCause,
     ) -> Result<(), ChainError> {
         self.tell(Command::End {
             item,
@@ -255,7 +222,7 @@ impl ShepherdControl {
 
 impl ShepherdEvents {
     /// Waits for the next event; `None` when the connection is lost. Safe to cancel.
-    pub async fn next_event(&mut self) -> Option<ShepherdEvent> {
+    pub async fn next_event(&mut self) -> Option<Event> {
         let bytes = self.link.receive(FRAME_MAX).await.ok()?;
         Event::decode(&bytes).ok()
     }
