@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+#[cfg(unix)]
 mod bench;
 pub mod daemon;
+#[cfg(unix)]
 mod demo;
 mod doctor;
 pub mod error;

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tessera_cli::daemon::{ConfigOptions, ConfigQuestion};
 use tessera_cli::{CliError, Exit};
+#[cfg(unix)]
 use tessera_supervisor::Config as SupervisorConfig;
 use tessera_worker::config::Config as WorkerConfig;
 
@@ -18,6 +19,7 @@ pub(crate) struct Source {
 /// A daemon with a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Daemon {
+    #[cfg(unix)]
     Supervisor,
     Worker,
 }
@@ -25,6 +27,7 @@ pub(crate) enum Daemon {
 impl Daemon {
     pub(crate) fn word(self) -> &'static str {
         match self {
+            #[cfg(unix)]
             Self::Supervisor => "supervisor",
             Self::Worker => "worker",
         }
@@ -49,6 +52,7 @@ pub(crate) fn answer(options: &ConfigOptions) -> Result<(), CliError> {
 fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
     if files.is_empty() {
         return vec![
+            #[cfg(unix)]
             Source {
                 path: state.join("supervisor.toml"),
                 daemon: Daemon::Supervisor,
@@ -59,22 +63,28 @@ fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
             },
         ];
     }
-    let is_worker = |path: &Path| {
-        path.file_name().is_some_and(|name| {
-            name.to_string_lossy()
-                .to_ascii_lowercase()
-                .contains("worker")
-        })
-    };
     let source = |path: &PathBuf| Source {
         path: path.clone(),
-        daemon: if is_worker(path) {
-            Daemon::Worker
-        } else {
-            Daemon::Supervisor
-        },
+        daemon: reader_of(path),
     };
     files.iter().map(source).collect()
+}
+
+/// Answers whose a file is by its name.
+#[cfg(unix)]
+fn reader_of(path: &Path) -> Daemon {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.to_ascii_lowercase().contains("worker") {
+        Daemon::Worker
+    } else {
+        Daemon::Supervisor
+    }
+}
+
+/// Answers whose a file is: there are only workers on this system.
+#[cfg(windows)]
+fn reader_of(_path: &Path) -> Daemon {
+    Daemon::Worker
 }
 
 /// Reads the text of a file; nothing when there is none.
@@ -120,6 +130,7 @@ fn look(source: &Source) -> State {
     let problem = match (read(source), source.daemon) {
         (Ok(None), _) => return State::Absent,
         (Err(error), _) => Some(error.to_string()),
+        #[cfg(unix)]
         (Ok(Some(_)), Daemon::Supervisor) => SupervisorConfig::load(Some(&source.path))
             .err()
             .map(|error| error.to_string()),

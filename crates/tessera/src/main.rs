@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     tessera_wire::install_crypto_provider();
     let result = match left {
         Outcome::Done(_) => Ok(()),
+        #[cfg(unix)]
         Outcome::Supervisor(options) => daemons::supervisor(options),
         Outcome::Worker(options) => daemons::worker(options),
         Outcome::Join(options) => in_runtime(join::join(options)),

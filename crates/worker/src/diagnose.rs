@@ -10,7 +10,7 @@ use std::time::Duration;
 use tessera_model::Identity;
 use tessera_wire::pki::WorkerIdentity;
 
-use crate::chain::{Capabilities, ChainError};
+use crate::chain::Capabilities;
 use crate::facts::service_identity;
 use crate::options::Settings;
 use crate::os;
@@ -97,7 +97,7 @@ pub(crate) async fn look<P: Processes>(
     let capabilities = match processes.capabilities().await {
         Ok(capabilities) => Some(capabilities),
         Err(e) => {
-            problems.push(no_answer(settings, &e));
+            problems.push(settings.chain_mode.no_answer(&causes(&e)));
             None
         }
     };
@@ -118,18 +118,6 @@ pub(crate) async fn look<P: Processes>(
         capabilities,
         panic,
         warnings,
-    }
-}
-
-fn no_answer(settings: &Settings, error: &ChainError) -> String {
-    let cause = causes(error);
-    match settings.chain_mode {
-        crate::chain::Mode::Service { .. } => {
-            format!("the launcher does not answer ({cause}); see whether tessera-launch runs")
-        }
-        crate::chain::Mode::Desktop { .. } => {
-            format!("tessera-launch does not answer ({cause}); see whether it is of this release")
-        }
     }
 }
 

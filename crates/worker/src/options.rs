@@ -1,6 +1,6 @@
 //! How a worker is started, and what comes of it together with its configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tessera_model::Identity;
 use tessera_model::limits::SLOTS_MAX;
@@ -10,8 +10,6 @@ use crate::config::{Config, ProxyMode};
 use crate::error::WorkerError;
 use crate::os;
 use crate::state::StateDir;
-
-const LAUNCH_PROGRAM: &str = "tessera-launch";
 
 /// How a worker is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +74,7 @@ impl Options {
         let name = self.name.clone().or_else(|| config.worker_name.clone());
         Ok(Settings {
             state: self.state.clone(),
-            chain_mode: self.chain_mode(config.proxy_nice_value)?,
+            chain_mode: chain::Mode::of(self, config.proxy_nice_value)?,
             desktop_user: match self.mode {
                 Mode::Desktop => Some(os::own_account()?),
                 Mode::Service { .. } => None,
@@ -86,30 +84,6 @@ impl Options {
             name: name.unwrap_or_else(host_name),
             config,
         })
-    }
-
-    fn chain_mode(&self, nice: u8) -> Result<chain::Mode, WorkerError> {
-        match &self.mode {
-            Mode::Service { launcher_socket } => {
-                let default = || self.state.join("run/launcher.sock");
-                let launcher_socket = launcher_socket.clone().unwrap_or_else(default);
-                Ok(chain::Mode::Service {
-                    launcher_socket,
-                    nice,
-                })
-            }
-            Mode::Desktop if os::is_privileged() => Err(WorkerError::DesktopAsRoot),
-            Mode::Desktop => {
-                let found = self.launch_binary.clone().or_else(find_launch_binary);
-                let launch_binary = found.ok_or(WorkerError::NoLaunchBinary)?;
-                Ok(chain::Mode::Desktop {
-                    launch_binary,
-                    user: os::own_account()?,
-                    tmp: self.state.join("worker/tmp"),
-                    nice,
-                })
-            }
-        }
     }
 }
 
@@ -155,24 +129,6 @@ fn with_port(supervisor: &str) -> String {
         (false, true) => format!("[{supervisor}]:{}", tessera_wire::PORT_DEFAULT),
         (false, false) => format!("{supervisor}:{}", tessera_wire::PORT_DEFAULT),
     }
-}
-
-fn find_launch_binary() -> Option<PathBuf> {
-    let beside = std::env::current_exe()
-        .ok()
-        .and_then(|it| Some(it.parent()?.to_owned()));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    beside
-        .into_iter()
-        .chain(std::env::split_paths(&path).filter(|it| it.is_absolute()))
-        .map(|dir| dir.join(LAUNCH_PROGRAM))
-        .find(|it| is_program(it))
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    path.metadata()
-        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

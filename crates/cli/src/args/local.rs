@@ -1,106 +1,18 @@
-//! Arguments of the commands that work on this machine: the demo, the daemons, diagnostics, the renderer.
+//! Arguments of the commands that work on this machine: the worker, diagnostics, the renderer.
 
-use super::install::{SupervisorCommand, WorkerCommand};
+#[cfg(unix)]
+use super::here::DoctorCommand;
+#[cfg(unix)]
+use super::install::WorkerCommand;
 use clap::{Args, Subcommand, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use tessera_api::PORT_DEFAULT;
-
-/// What draws the demo's frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Renderer {
-    /// Blender, Cycles on the CPU
-    Blender,
-    /// POV-Ray
-    Povray,
-    /// Our own small ray tracer
-    Own,
-}
-
-/// What the demo does.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tessera demo
-  tessera demo --renderer own --frames 48
-  tessera demo --keep shots       the images go to the folder shots
-  sudo tessera demo               daemons under own accounts, frames as you
-
-The farm lives in a temporary folder and goes away at the end; the images stay.
-Ctrl-C ends it and leaves nothing.")]
-pub struct DemoArgs {
-    /// What draws (default: Blender if it is installed, else POV-Ray, else our own)
-    #[arg(long, value_name = "NAME")]
-    pub renderer: Option<Renderer>,
-    /// Number of frames, 1 to 1000
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub frames: u32,
-    /// Put the images there: a new or empty folder (default: a new one in the temporary folder)
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
-    /// Slots of the worker (default: the number of cores)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub slots: Option<u32>,
-    /// The program tessera-launch (default: beside this program, then in PATH)
-    #[arg(long, value_name = "FILE")]
-    pub launch: Option<PathBuf>,
-}
-
-/// How to run a farm here.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tessera up                      as yourself: jobs run as you
-  sudo tessera up                 as a service would: jobs run as their owners
-
-Ctrl-C ends the daemons; frames that run go on and are picked up at the next
-start. A second Ctrl-C does not wait for the daemons to say goodbye.
-Other hosts can join when it listens for them: --listen 0.0.0.0:7433")]
-pub struct UpArgs {
-    /// Everything of the farm goes there (default: /var/lib/tessera as root, else the XDG state folder)
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
-    /// Where the supervisor listens for other hosts
-    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from(([127, 0, 0, 1], PORT_DEFAULT)))]
-    pub listen: SocketAddr,
-    /// Slots of the worker (default: the number of cores)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_096))]
-    pub slots: Option<u32>,
-    /// The program tessera-launch (default: beside this program, then in PATH)
-    #[arg(long, value_name = "FILE")]
-    pub launch: Option<PathBuf>,
-}
-
-/// How to run the supervisor.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct SupervisorArgs {
-    /// Something else than to run it.
-    #[command(subcommand)]
-    pub command: Option<SupervisorCommand>,
-    /// Everything of the farm goes there (default: /var/lib/tessera as root or a service's account,
-    /// else the XDG state folder)
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
-    /// Where workers and clients connect; port 0: any free one (default: every address, port 7433)
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
-    /// The Unix socket for clients here (default: run/supervisor.sock in the state folder)
-    #[arg(long, value_name = "FILE")]
-    pub socket: Option<PathBuf>,
-    /// Configuration (default: supervisor.toml in the state folder)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// End when standard input closes
-    #[arg(long, hide = true)]
-    pub ends_with_parent: bool,
-}
 
 /// How to run the worker.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct WorkerArgs {
     /// Something else than to run it.
+    #[cfg(unix)]
     #[command(subcommand)]
     pub command: Option<WorkerCommand>,
     /// Everything of the farm on this host goes there (default: /var/lib/tessera, or the XDG state
@@ -177,28 +89,13 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// The program tessera-launch (default: beside this program, then in PATH)
+    #[cfg(unix)]
     #[arg(long, value_name = "FILE")]
     pub launch: Option<PathBuf>,
     /// Something in particular.
+    #[cfg(unix)]
     #[command(subcommand)]
     pub command: Option<DoctorCommand>,
-}
-
-/// Something in particular to look at.
-#[derive(Debug, Subcommand)]
-pub enum DoctorCommand {
-    /// Say whether jobs can become an account here, and why not
-    Identity {
-        /// The account
-        #[arg(long = "as", value_name = "ACCOUNT")]
-        account: String,
-        /// The farm's folder on this host
-        #[arg(long, value_name = "DIR")]
-        state: Option<PathBuf>,
-        /// The program tessera-launch
-        #[arg(long, value_name = "FILE")]
-        launch: Option<PathBuf>,
-    },
 }
 
 /// What to do with the configuration.
@@ -248,67 +145,6 @@ pub enum Shell {
     Zsh,
 }
 
-/// What to measure.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Frames of /bin/true through a farm of its own, beside xargs
-    Local(BenchLocalArgs),
-}
-
-/// How to measure.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  sudo tessera bench local
-  sudo tessera bench local --frames 2000 --rounds 3 --json
-
-As root the frames pass the launcher and run as another user, as in service.")]
-pub struct BenchLocalArgs {
-    /// Frames a side and round
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
-    pub frames: u32,
-    /// Rounds; the median counts
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
-    pub rounds: u32,
-    /// Slots, and processes of xargs at once (default: the number of cores)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub slots: Option<u32>,
-    /// Frames of the second figure, in which each passes the launcher (default: a tenth)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub single: Option<u32>,
-    /// Submissions of one frame each for the latency figures
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub probes: u32,
-    /// The account that frames run as, when run by root (default: who is behind sudo, else tessera-job)
-    #[arg(long = "as", value_name = "ACCOUNT")]
-    pub account: Option<String>,
-    /// Write the figures as JSON to this file, too
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// The program tessera-launch (default: beside this program, then in PATH)
-    #[arg(long, value_name = "FILE")]
-    pub launch: Option<PathBuf>,
-}
-
-/// What to remove.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  sudo tessera uninstall              say what would go
-  sudo tessera uninstall --yes        the accounts; the farm's folder stays
-  sudo tessera uninstall --yes --purge")]
-pub struct UninstallArgs {
-    /// The farm's folder
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/tessera")]
-    pub state: PathBuf,
-    /// Do it
-    #[arg(long)]
-    pub yes: bool,
-    /// The farm's folder, with all jobs and logs, too
-    #[arg(long)]
-    pub purge: bool,
-}
-
 /// A frame to render.
 #[derive(Debug, Args)]
 pub struct RenderArgs {
@@ -343,19 +179,4 @@ pub struct SheetArgs {
     /// Width of each image in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 160, value_parser = clap::value_parser!(u32).range(8..=1_024))]
     pub width: u32,
-}
-
-/// What to do with the folder of the demo's images.
-#[derive(Debug, Subcommand)]
-pub enum FolderCommand {
-    /// Make it; refuse one that is there and not empty
-    Make {
-        /// The folder
-        dir: PathBuf,
-    },
-    /// Remove it with everything in it
-    Remove {
-        /// The folder
-        dir: PathBuf,
-    },
 }

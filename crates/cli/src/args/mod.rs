@@ -2,6 +2,9 @@
 
 mod actions;
 mod farm;
+#[cfg(unix)]
+mod here;
+#[cfg(unix)]
 mod install;
 mod jobs;
 mod local;
@@ -12,16 +15,18 @@ pub use farm::{
     CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, LoginArgs,
     TokenCommand, WhyArgs,
 };
+#[cfg(unix)]
+pub use here::{
+    BenchCommand, BenchLocalArgs, DemoArgs, DoctorCommand, FolderCommand, Renderer, SupervisorArgs,
+    UninstallArgs, UpArgs,
+};
+#[cfg(unix)]
 pub use install::{
     InstallMode, PartArgs, SupervisorCommand, SupervisorPlace, WorkerCommand, WorkerInstallArgs,
     WorkerPart, WorkerPlace, WorkerSetModeArgs, WorkerStatusArgs, WorkerUninstallArgs,
 };
 pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
-pub use local::{
-    BenchCommand, BenchLocalArgs, ConfigCommand, DemoArgs, DoctorArgs, DoctorCommand,
-    FolderCommand, JoinArgs, RenderArgs, Renderer, SheetArgs, Shell, SupervisorArgs, UninstallArgs,
-    UpArgs, WorkerArgs,
-};
+pub use local::{ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, WorkerArgs};
 pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -90,10 +95,13 @@ pub struct Cli {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[cfg(unix)]
     /// See it work: an ephemeral farm renders a small animation here
     Demo(DemoArgs),
+    #[cfg(unix)]
     /// Run a farm on this machine, in the foreground
     Up(UpArgs),
+    #[cfg(unix)]
     /// Run the supervisor daemon, or have it started at boot
     Supervisor(SupervisorArgs),
     /// Run the worker daemon, or have it started and in which mode
@@ -201,9 +209,11 @@ pub enum Command {
         /// Which shell
         shell: Shell,
     },
+    #[cfg(unix)]
     /// Measure this machine's farm
     #[command(subcommand)]
     Bench(BenchCommand),
+    #[cfg(unix)]
     /// Remove the accounts and folders that `tessera up` made as root
     Uninstall(UninstallArgs),
 
@@ -216,6 +226,7 @@ pub enum Command {
     /// Lay the images of a folder out on one sheet
     #[command(hide = true)]
     ContactSheet(SheetArgs),
+    #[cfg(unix)]
     /// Make or remove the folder of the demo's images, as its owner
     #[command(hide = true, subcommand)]
     DemoFolder(FolderCommand),

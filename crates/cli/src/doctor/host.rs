@@ -3,18 +3,12 @@
 use super::{Finding, Level, Place};
 use crate::local::group::{self, ADMIN_GROUP, AdminGroup};
 use crate::local::{is_root, programs};
-use crate::out::time;
-use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// Free space below which a spool is soon full, in bytes.
-const FREE_MIN: u64 = 1 << 30;
 
 /// Looks at this host.
 pub(super) fn look(place: &Place) -> Vec<Finding> {
     let mut findings = vec![launch_program(place)];
-    findings.extend(state(&place.state));
-    findings.push(joined(&place.state));
+    findings.extend(super::state::look(&place.state));
     findings.push(admins(&group::look()));
     findings.extend(launcher(place));
     findings
@@ -51,49 +45,6 @@ fn launch_program(place: &Place) -> Finding {
             ),
         )
         .mend("install both programs from one build")
-    }
-}
-
-fn state(state: &Path) -> Vec<Finding> {
-    if !state.exists() {
-        return vec![Finding::new(
-            Level::Note,
-            "state",
-            format!("{} is not there: no daemon has run here", state.display()),
-        )];
-    }
-    let Ok(found) = nix::sys::statvfs::statvfs(state) else {
-        return vec![Finding::bad(
-            "state",
-            format!("{} can't be looked at", state.display()),
-        )];
-    };
-    let free = found
-        .blocks_available()
-        .saturating_mul(found.fragment_size());
-    let said = format!("{}, {} free", state.display(), time::size(free));
-    if free < FREE_MIN {
-        return vec![
-            Finding::new(Level::Warning, "state", said)
-                .mend("make room: output that does not fit is cut with a mark"),
-        ];
-    }
-    vec![Finding::good("state", said)]
-}
-
-/// Says whether this host has joined a farm.
-fn joined(state: &Path) -> Finding {
-    let certificate = state.join("worker/cert.pem");
-    match certificate.try_exists() {
-        Ok(true) => Finding::good("certificate", certificate.display().to_string()),
-        Ok(false) => Finding::new(Level::Note, "certificate", "this host has joined no farm")
-            .mend("tessera join STRING, if it shall run frames (tessera join-string makes one)"),
-        Err(_) => Finding::new(
-            Level::Note,
-            "certificate",
-            format!("{} is not for you to see", certificate.display()),
-        )
-        .mend("run it with sudo to look"),
     }
 }
 

@@ -1,12 +1,21 @@
 //! `tessera doctor`: what is wrong on this host and with its farm, and the mend.
 
 mod farm;
+#[cfg(unix)]
 mod host;
+#[cfg(windows)]
+#[path = "host_windows.rs"]
+mod host;
+#[cfg(unix)]
 mod identity;
+#[cfg(unix)]
 mod policy;
+mod state;
 
 use crate::Exit;
-use crate::args::{DoctorArgs, DoctorCommand};
+use crate::args::DoctorArgs;
+#[cfg(unix)]
+use crate::args::DoctorCommand;
 use crate::error::CliError;
 use crate::local;
 use crate::out::{Look, Tone, text};
@@ -73,37 +82,38 @@ impl Finding {
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     state: PathBuf,
+    #[cfg(unix)]
     launch: Option<PathBuf>,
 }
 
 /// Looks, prints what was found, and ends with 1 when something does not work.
 pub(crate) fn run(args: DoctorArgs, context: &Context) -> Result<Exit, CliError> {
-    let findings = match args.command {
-        Some(DoctorCommand::Identity {
-            account,
-            state,
-            launch,
-        }) => identity::look(
-            &account,
-            &place(state.or(args.state), launch.or(args.launch)),
-        ),
-        None => {
-            let place = place(args.state, args.launch);
-            let mut findings = host::look(&place);
-            findings.extend(context.block_on(async { Ok(farm::look(context).await) })?);
-            findings
-        }
-    };
+    #[cfg(unix)]
+    if let Some(DoctorCommand::Identity {
+        account,
+        state,
+        launch,
+    }) = args.command
+    {
+        let place = Place {
+            state: state.or(args.state).unwrap_or_else(local::default_state),
+            launch: launch.or(args.launch),
+        };
+        return tell(&identity::look(&account, &place), context);
+    }
+    let mut findings = host::look(&Place {
+        state: args.state.unwrap_or_else(local::default_state),
+        #[cfg(unix)]
+        launch: args.launch,
+    });
+    findings.extend(context.block_on(async { Ok(farm::look(context).await) })?);
+    tell(&findings, context)
+}
+
+fn tell(findings: &[Finding], context: &Context) -> Result<Exit, CliError> {
     context.show(&findings, |look, findings| print(look, findings))?;
     let is_bad = findings.iter().any(|finding| finding.level == Level::Bad);
     Ok(if is_bad { Exit::Failed } else { Exit::Done })
-}
-
-fn place(state: Option<PathBuf>, launch: Option<PathBuf>) -> Place {
-    Place {
-        state: state.unwrap_or_else(local::default_state),
-        launch,
-    }
 }
 
 fn print(look: &Look, findings: &[Finding]) -> String {

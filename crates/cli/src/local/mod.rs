@@ -1,21 +1,38 @@
 //! Commands that work on this machine, without asking a farm: the daemons' options, `up`, pictures, completions.
 
+#[cfg(unix)]
 pub(crate) mod farm;
+#[cfg(unix)]
 pub(crate) mod group;
+#[cfg(unix)]
 pub(crate) mod install;
 mod login;
+mod place;
+#[cfg(unix)]
 pub(crate) mod processes;
+#[cfg(unix)]
 pub(crate) mod programs;
+#[cfg(unix)]
 mod uninstall;
+#[cfg(unix)]
 mod up;
 
 pub(crate) use login::login;
+#[cfg(unix)]
+pub(crate) use place::is_root;
+pub(crate) use place::{default_state, system_state, user_state};
+#[cfg(unix)]
 pub(crate) use uninstall::{missing_accounts, uninstall};
+#[cfg(unix)]
 pub(crate) use up::up;
 
 use crate::Exit;
-use crate::args::{JoinArgs, RenderArgs, SheetArgs, Shell, SupervisorArgs, WorkerArgs};
-use crate::daemon::{JoinBy, JoinOptions, SupervisorOptions, WorkerMode, WorkerOptions};
+#[cfg(unix)]
+use crate::args::SupervisorArgs;
+use crate::args::{JoinArgs, RenderArgs, SheetArgs, Shell, WorkerArgs};
+#[cfg(unix)]
+use crate::daemon::SupervisorOptions;
+use crate::daemon::{JoinBy, JoinOptions, WorkerMode, WorkerOptions};
 use crate::error::CliError;
 use crate::picture::{self, Camera, PictureError};
 use crate::run::Context;
@@ -25,39 +42,12 @@ use std::time::Duration;
 /// How long `join` waits for a supervisor that is just starting.
 const JOIN_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Answers the folder of the farm of a service.
-pub(crate) fn system_state() -> PathBuf {
-    PathBuf::from("/var/lib/tessera")
-}
-
-/// Answers the folder of the caller's own farm, if the caller has a home.
-pub(crate) fn user_state() -> Option<PathBuf> {
-    let folder = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let state =
-        folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
-    state.map(|state| state.join("tessera"))
-}
-
-/// Answers the folder that holds for the caller: the service's for root, else their own.
-pub(crate) fn default_state() -> PathBuf {
-    let own = if is_root() { None } else { user_state() };
-    own.unwrap_or_else(system_state)
-}
-
 /// Answers the Unix socket of the farm with that folder.
 pub(crate) fn socket_below(state: &Path) -> PathBuf {
     state.join("run/supervisor.sock")
 }
 
-/// Says whether the caller is root.
-pub(crate) fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
+#[cfg(unix)]
 pub(crate) fn supervisor(args: SupervisorArgs) -> SupervisorOptions {
     SupervisorOptions {
         state: args.state.unwrap_or_else(default_state),
@@ -93,9 +83,8 @@ pub(crate) fn join(args: JoinArgs) -> Result<JoinOptions, CliError> {
     } else {
         WorkerMode::Service
     };
-    if mode == WorkerMode::Service && !is_root() {
-        return Err(CliError::usage("only root can enrol a host as a service")
-            .hint("run it with sudo, or with --desktop for a worker that runs jobs as you"));
+    if mode == WorkerMode::Service {
+        place::may_enrol_service()?;
     }
     let usual = if args.desktop { user_state() } else { None };
     let usual = usual.unwrap_or_else(system_state);

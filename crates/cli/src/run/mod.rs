@@ -10,12 +10,18 @@ mod submit;
 mod watch;
 
 pub(crate) use context::{Context, printed, surroundings};
+#[cfg(unix)]
 pub(crate) use list::items;
+#[cfg(unix)]
 pub(crate) use watch::{Ended, Watch};
 
 use crate::Exit;
-use crate::args::{Command, ConfigCommand, SupervisorArgs, WorkerArgs};
-use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, SupervisorOptions, WorkerOptions};
+use crate::args::{Command, ConfigCommand};
+#[cfg(unix)]
+use crate::args::{SupervisorArgs, WorkerArgs};
+#[cfg(unix)]
+use crate::daemon::SupervisorOptions;
+use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, WorkerOptions};
 use crate::error::CliError;
 use crate::local;
 
@@ -25,6 +31,7 @@ pub enum Outcome {
     /// Nothing: the process ends so.
     Done(Exit),
     /// Run the supervisor.
+    #[cfg(unix)]
     Supervisor(SupervisorOptions),
     /// Run the worker.
     Worker(WorkerOptions),
@@ -37,14 +44,17 @@ pub enum Outcome {
 /// Carries out a command.
 pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, CliError> {
     let exit = match command {
+        #[cfg(unix)]
         Command::Supervisor(SupervisorArgs {
             command: Some(command),
             ..
         }) => local::install::supervisor(command, context)?,
+        #[cfg(unix)]
         Command::Worker(WorkerArgs {
             command: Some(command),
             ..
         }) => local::install::worker(command, context)?,
+        #[cfg(unix)]
         Command::Supervisor(args) => return Ok(Outcome::Supervisor(local::supervisor(args))),
         Command::Worker(args) => return Ok(Outcome::Worker(local::worker(args))),
         Command::Join(args) => return local::join(args).map(Outcome::Join),
@@ -54,15 +64,20 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
             state: None,
         }) => context.block_on(explain::host(&host, key.as_deref(), context))?,
         Command::Config(args) => return config(args, context).map(Outcome::Config),
+        #[cfg(unix)]
         Command::Up(args) => local::up(&args, context)?,
+        #[cfg(unix)]
         Command::Demo(args) => crate::demo::run(&args, context)?,
+        #[cfg(unix)]
         Command::Bench(args) => crate::bench::run(&args, context)?,
+        #[cfg(unix)]
         Command::Uninstall(args) => local::uninstall(&args, context)?,
         Command::Doctor(args) => crate::doctor::run(args, context)?,
         Command::Completions { shell } => local::completions(shell, context)?,
         Command::OpenApi => local::open_api(context)?,
         Command::RenderDemo(args) => local::render(&args)?,
         Command::ContactSheet(args) => local::contact_sheet(&args)?,
+        #[cfg(unix)]
         Command::DemoFolder(args) => crate::demo::folder(&args)?,
         asking => context.block_on(ask(asking, context))?,
     };

@@ -7,6 +7,8 @@
 mod spool;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::io;
 use std::path::PathBuf;
@@ -22,30 +24,9 @@ pub use tessera_ticket::{
     EndCause, EndKind, ExitRecord, IndexRecord, Refusal, RefusalClass, Step, Stream,
 };
 #[cfg(unix)]
-pub use unix::{Chain, Shepherd, ShepherdControl, ShepherdEvents};
-
-/// How instances are started on this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
-    /// Through the privileged launcher beside the worker.
-    Service {
-        /// Its socket.
-        launcher_socket: PathBuf,
-        /// Added to the niceness of what runs, 0 to 19.
-        nice: u8,
-    },
-    /// As the worker's own user.
-    Desktop {
-        /// The `tessera-launch` program.
-        launch_binary: PathBuf,
-        /// The name of that user, whose jobs alone run there.
-        user: String,
-        /// Where instances have their private directories; made (0700) if missing.
-        tmp: PathBuf,
-        /// Added to the niceness of what runs, 0 to 19.
-        nice: u8,
-    },
-}
+pub use unix::{Chain, Mode, Shepherd, ShepherdControl, ShepherdEvents};
+#[cfg(windows)]
+pub use windows::{Chain, Mode, Shepherd};
 
 /// What it takes to start an instance.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 
 mod desktop;
 mod link;
+mod mode;
 mod shepherd;
 mod sockets;
 #[cfg(test)]
@@ -16,9 +17,10 @@ use std::time::Duration;
 use tessera_ticket::launcher::{Capabilities, FRAME_MAX, Reply, Request};
 use tokio::time::timeout;
 
+pub use mode::Mode;
 pub use shepherd::{Shepherd, ShepherdControl, ShepherdEvents};
 
-use super::{ChainError, LaunchKey, Mode, ShepherdState, StartError, StartRequest, Started};
+use super::{ChainError, LaunchKey, ShepherdState, StartError, StartRequest, Started};
 use link::Link;
 
 /// How long the launcher may take to answer a start; it gives the user directory 5 s of it.
