@@ -15,7 +15,7 @@ use tessera_ticket::{LaunchKey, Mode, Refusal, Step, Ticket};
 use crate::account::{base_env, find_own};
 use crate::cgroup::{Place, destroy_instance, farm_dir, make_instance};
 use crate::clear;
-use crate::launcher::{check_times, refusal_of_failed, take_template};
+use crate::launcher::{refusal_of_failed, take_template};
 use crate::procs;
 use crate::shepherd::{self, Setup, read_report};
 use crate::sys::{
@@ -113,7 +113,7 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
             mode: ticket.mode.name(),
         });
     }
-    check_times(&ticket, wall_ms())?;
+    ticket.check_times(wall_ms())?;
     let account = find_own(uid)?.of_desktop();
     if !ticket.account.is_empty() && ticket.account != account.name {
         return Err(Refusal::AccountNotAllowed);

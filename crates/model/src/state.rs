@@ -243,6 +243,11 @@ impl fmt::Display for End {
     /// Prints the end in words: `exit 1`, `signal 9 (KILL)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Only Windows has codes below 0: they are statuses of the system's, known by their hexadecimal form.
+            Self::Exit(code) if *code < 0 => match status_name(*code) {
+                Some(name) => write!(f, "exit {code:#010X} ({name})"),
+                None => write!(f, "exit {code:#010X}"),
+            },
             Self::Exit(code) => write!(f, "exit {code}"),
             Self::Signal(number) => match signal_name(*number) {
                 Some(name) => write!(f, "signal {number} ({name})"),
@@ -256,6 +261,25 @@ impl fmt::Display for End {
             Self::Lost => f.write_str("lost with its host or worker"),
         }
     }
+}
+
+/// Answers what a common status of Windows means (`ntstatus.h`).
+fn status_name(status: i32) -> Option<&'static str> {
+    Some(match status.cast_unsigned() {
+        0xC000_0005 => "access violation",
+        0xC000_0017 => "out of memory",
+        0xC000_001D => "illegal instruction",
+        0xC000_007B => "not a program for this system",
+        0xC000_0094 => "division by zero",
+        0xC000_00FD => "stack overflow",
+        0xC000_0135 => "a DLL is missing",
+        0xC000_0139 => "a DLL lacks a function",
+        0xC000_013A => "Ctrl-C",
+        0xC000_0142 => "a DLL failed to start",
+        0xC000_0374 => "heap corruption",
+        0xC000_0409 => "abort",
+        _ => return None,
+    })
 }
 
 /// Answers the name of a common signal, without `SIG`.
@@ -333,6 +357,9 @@ mod tests {
     #[test]
     fn ends_read_as_words() {
         assert_eq!(End::Exit(3).to_string(), "exit 3");
+        let violation = End::Exit(0xC000_0005_u32.cast_signed());
+        assert_eq!(violation.to_string(), "exit 0xC0000005 (access violation)");
+        assert_eq!(End::Exit(-1).to_string(), "exit 0xFFFFFFFF");
         assert_eq!(End::Signal(9).to_string(), "signal 9 (KILL)");
         assert_eq!(End::Signal(63).to_string(), "signal 63");
     }

@@ -55,8 +55,8 @@ impl EndCause {
 pub enum EndKind {
     /// It exited with a code.
     Exited {
-        /// The exit code, 0 to 255.
-        code: u8,
+        /// The exit code: 0 to 255 on Unix, any 32 bits on Windows.
+        code: i32,
     },
     /// A signal ended it.
     Signalled {
@@ -116,7 +116,7 @@ impl ExitRecord {
         out.u32(self.item);
         out.u32(self.attempt);
         let (kind, value, step) = match self.kind {
-            EndKind::Exited { code } => (1, i32::from(code), 0),
+            EndKind::Exited { code } => (1, code, 0),
             EndKind::Signalled { signal } => (2, i32::from(signal), 0),
             EndKind::NotStarted { step, errno } => (3, errno, step as u8),
         };
@@ -200,7 +200,7 @@ fn read_kind(kind: u8, step: u8, value: i32) -> Result<EndKind, DecodeError> {
     let field = "kind";
     let byte = || u8::try_from(value).map_err(|_| DecodeError::Invalid { field });
     match kind {
-        1 => Ok(EndKind::Exited { code: byte()? }),
+        1 => Ok(EndKind::Exited { code: value }),
         2 => Ok(EndKind::Signalled { signal: byte()? }),
         3 => Ok(EndKind::NotStarted {
             step: Step::from_u8(step).ok_or(DecodeError::Invalid { field })?,

@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::names::{AccountName, LaunchKey, ProxyAccount};
+use crate::refusal::Refusal;
+use crate::template::Template;
 
 /// The longest time between a ticket's not-before and its end, milliseconds.
 pub const TICKET_LIFETIME_MAX_MS: u64 = 120_000;
@@ -212,6 +214,37 @@ impl Ticket {
             return Err(TicketError::Signature);
         }
         Ok(Self::decode(bytes)?)
+    }
+
+    /// Checks that the ticket is good now, milliseconds since 1970, and for no longer than tickets may be.
+    ///
+    /// # Errors
+    /// `TicketTimes` when it is not valid yet or for too long, `TicketExpired` when its time is over.
+    pub fn check_times(&self, now: u64) -> Result<(), Refusal> {
+        let lifetime = self.expires_ms.saturating_sub(self.not_before_ms);
+        let is_early = self.not_before_ms > now.saturating_add(SKEW_MAX_MS);
+        if lifetime == 0 || lifetime > TICKET_LIFETIME_MAX_MS || is_early {
+            return Err(Refusal::TicketTimes);
+        }
+        if now >= self.expires_ms {
+            return Err(Refusal::TicketExpired {
+                late_seconds: (now - self.expires_ms) / 1_000,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads the template that came along, if it is the one that the ticket is for.
+    ///
+    /// # Errors
+    /// `DigestMismatch` when it is another, `TemplateInvalid` when it is none.
+    pub fn check_template(&self, bytes: &[u8]) -> Result<Template, Refusal> {
+        if Template::digest_of(bytes) != self.template {
+            return Err(Refusal::DigestMismatch);
+        }
+        Template::decode(bytes).map_err(|error| Refusal::TemplateInvalid {
+            reason: error.to_string(),
+        })
     }
 
     /// Says whether the ticket lets this item run.

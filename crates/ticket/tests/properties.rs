@@ -75,7 +75,7 @@ prop_compose! {
 
 fn record() -> impl Strategy<Value = ExitRecord> {
     let kind = prop_oneof![
-        any::<u8>().prop_map(|code| EndKind::Exited { code }),
+        any::<i32>().prop_map(|code| EndKind::Exited { code }),
         any::<u8>().prop_map(|signal| EndKind::Signalled { signal }),
         (any::<i32>(), 0..Step::ALL.len()).prop_map(|(errno, i)| EndKind::NotStarted {
             step: Step::ALL[i],

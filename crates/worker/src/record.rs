@@ -32,7 +32,7 @@ pub(crate) fn attempt_end(record: &ExitRecord) -> (Run, AttemptEnd) {
 fn end(kind: EndKind, cause: EndCause) -> End {
     match (kind, cause) {
         (EndKind::NotStarted { step, errno }, _) => not_started(step, errno),
-        (EndKind::Exited { code }, EndCause::Itself) => End::Exit(i32::from(code)),
+        (EndKind::Exited { code }, EndCause::Itself) => End::Exit(code),
         (EndKind::Signalled { signal }, EndCause::Itself) => End::Signal(i32::from(signal)),
         (_, EndCause::TimeLimit) => End::Limit(Limit::ItemTime),
         (_, EndCause::SilenceLimit) => End::Limit(Limit::Silence),

@@ -19,7 +19,7 @@ use tessera_ticket::launcher::{FRAME_MAX, Reply, Request};
 pub(crate) use config::Config;
 use instances::Instances;
 use requests::{Resolving, Starting};
-pub(crate) use requests::{capabilities_of, check_times, refusal_of_failed, take_template};
+pub(crate) use requests::{capabilities_of, refusal_of_failed, take_template};
 
 use slots::Slots;
 use tidy::{Done, Tidy};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tessera_ticket::launcher::{Capabilities, Reply, Request, START_FDS};
 use tessera_ticket::{
-    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, SKEW_MAX_MS, Step,
-    TEMPLATE_BYTES_MAX, TICKET_LIFETIME_MAX_MS, Template, Ticket, TicketError,
+    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, Step, TEMPLATE_BYTES_MAX,
+    Ticket, TicketError,
 };
 
 use super::Launcher;
@@ -158,7 +158,7 @@ impl Launcher {
         if ticket.host != self.config.host {
             return Err(Refusal::TicketNotForThisHost);
         }
-        check_times(ticket, wall_ms())?;
+        ticket.check_times(wall_ms())?;
         self.nonces.check(ticket)?;
         let proxy = rules.policy.proxy_account.as_ref();
         // The one text that is no name: an account of the launcher's choice.
@@ -694,20 +694,6 @@ pub(crate) fn capabilities_of(
     }
 }
 
-pub(crate) fn check_times(ticket: &Ticket, now: u64) -> Result<(), Refusal> {
-    let lifetime = ticket.expires_ms.saturating_sub(ticket.not_before_ms);
-    let is_early = ticket.not_before_ms > now.saturating_add(SKEW_MAX_MS);
-    if lifetime == 0 || lifetime > TICKET_LIFETIME_MAX_MS || is_early {
-        return Err(Refusal::TicketTimes);
-    }
-    if now >= ticket.expires_ms {
-        return Err(Refusal::TicketExpired {
-            late_seconds: (now - ticket.expires_ms) / 1_000,
-        });
-    }
-    Ok(())
-}
-
 fn take_fds(ticket: &Ticket, fds: Vec<OwnedFd>) -> Result<(Vec<u8>, OwnedFd), Refusal> {
     let wrong = |reason: &str| Refusal::TemplateInvalid {
         reason: reason.to_owned(),
@@ -726,10 +712,7 @@ pub(crate) fn take_template(ticket: &Ticket, file: &OwnedFd) -> Result<Vec<u8>, 
     let wrong = |reason: String| Refusal::TemplateInvalid { reason };
     let bytes = file::read_memory_file(file.as_fd(), TEMPLATE_BYTES_MAX)
         .map_err(|e| wrong(e.to_string()))?;
-    if Template::digest_of(&bytes) != ticket.template {
-        return Err(Refusal::DigestMismatch);
-    }
-    Template::decode(&bytes).map_err(|e| wrong(e.to_string()))?;
+    ticket.check_template(&bytes)?;
     Ok(bytes)
 }
 

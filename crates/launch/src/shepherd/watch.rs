@@ -781,7 +781,7 @@ fn kind_of(status: i32) -> EndKind {
         }
     } else {
         EndKind::Exited {
-            code: byte(libc::WEXITSTATUS(status)),
+            code: libc::WEXITSTATUS(status),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! It owns the sockets and the files of an instance's spool directory. It decides nothing: what to run, when to end it and
 //! what to report are the engine's business. Output is read from the spool by others; the shepherd writes it.
 
+#[cfg(any(windows, test))]
+mod inside;
 mod spool;
 #[cfg(unix)]
 mod unix;

@@ -83,7 +83,7 @@ impl Host {
     /// The item that runs in a launch ends.
     pub(super) fn end(&self, key: LaunchKey, code: u8) {
         self.lock()
-            .finish(key, EndKind::Exited { code }, EndCause::Itself);
+            .finish(key, EndKind::Exited { code: code.into() }, EndCause::Itself);
     }
 
     /// A shepherd dies with all it had.

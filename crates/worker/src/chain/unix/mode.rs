@@ -64,7 +64,9 @@ impl Mode {
                 format!("the launcher does not answer ({cause}); see whether tessera-launch runs")
             }
             Self::Desktop { .. } => {
-                format!("tessera-launch does not answer ({cause}); see whether it is of this release")
+                format!(
+                    "tessera-launch does not answer ({cause}); see whether it is of this release"
+                )
             }
         }
     }
