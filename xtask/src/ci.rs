@@ -1,6 +1,6 @@
 //! Everything that must hold, stage after stage; the README's second command.
 
-use crate::run::Run;
+use crate::run::{Run, begin_log, show_end};
 use crate::tally::Tally;
 use crate::tree::{Tree, cargo};
 use crate::{count, generate, sim, tidy};
@@ -232,8 +232,10 @@ fn simulation(tree: &Tree) -> Result<Tally> {
 fn simulated_bugs(tree: &Tree) -> Result<Tally> {
     let mut tally = Tally::default();
     for bug in sim::BUGS {
+        let log = tree.target().join("planted").join(format!("{bug}.log"));
+        begin_log(&log)?;
         let ended = sim::run(&["--bug", bug, "--seeds", SEEDS], tree)
-            .quoted()
+            .aside(&log)
             .go()?;
         let is_found = ended.tally.is_some_and(|tally| tally.failed > 0);
         println!(
@@ -244,6 +246,9 @@ fn simulated_bugs(tree: &Tree) -> Result<Tally> {
                 "NOT FOUND"
             }
         );
+        if !is_found {
+            show_end(&log);
+        }
         tally += Tally::one(is_found);
     }
     Ok(tally)

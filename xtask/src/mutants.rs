@@ -3,12 +3,12 @@
 //! A mutant is a text of headers and two pieces of code (see [`Mutant::parse`]). The first piece is looked for without
 //! regard to spaces and lines, so that formatting doesn't break it, and must stand in its file exactly once.
 
-use crate::run::Run;
+use crate::run::{Run, begin_log, show_end};
 use crate::tally::Tally;
 use crate::tree::{Tree, cargo};
 use anyhow::{Context, Result, bail};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "xtask/mutants/";
 const ENDING: &str = ".mutant";
@@ -55,17 +55,22 @@ pub(crate) fn main(tree: &Tree, names: &[String]) -> Result<bool> {
     };
     let mut tally = Tally::default();
     for mutant in chosen {
-        println!("\n== mutant {}: {}", mutant.name, mutant.breaks);
         refresh(tree, &files, &copy.top)?;
+        let log = mutant.log(&copy);
+        begin_log(&log)?;
         let is_caught = mutant.is_caught(&copy).unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
             false
         });
         println!(
-            "mutant {}: {}",
+            "mutant {}: {}: {}",
             mutant.name,
-            if is_caught { "caught" } else { "NOT CAUGHT" }
+            if is_caught { "caught" } else { "NOT CAUGHT" },
+            mutant.breaks
         );
+        if !is_caught {
+            show_end(&log);
+        }
         tally += Tally::one(is_caught);
     }
     println!("{tally}");
@@ -156,11 +161,18 @@ impl Mutant {
         Ok(ended.is_late || ended.tally.is_some_and(|tally| tally.failed > 0))
     }
 
+    /// Where what its commands print goes.
+    fn log(&self, copy: &Tree) -> PathBuf {
+        copy.top
+            .with_file_name("logs")
+            .join(format!("{}.log", self.name))
+    }
+
     /// Prepares cargo in the copy, with a target folder of the copy's own.
     fn cargo(&self, copy: &Tree, minutes: u64, command: &str) -> Run {
         Run::new(&cargo(), &copy.top, minutes)
             .words([command, "--quiet", "--locked"])
-            .quoted()
+            .aside(&self.log(copy))
             .env("CARGO_TARGET_DIR", copy.top.with_file_name("target"))
     }
 }

@@ -1,16 +1,22 @@
-//! Running a command in the open: it is printed, its output passes through, its time is bounded.
+//! Running a command in the open: it is printed, its output passes through (or into a file), its time is bounded.
 
 use crate::tally::Tally;
 use anyhow::{Context, Result};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How much of what was put aside is shown when something is wrong.
+const SHOWN_LINES: usize = 120;
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Where a stream goes.
+type Sink = Box<dyn Write + Send>;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +47,8 @@ impl Ended {
 pub(crate) struct Run {
     command: Command,
     limit: Duration,
-    /// What stands before each of its lines.
-    mark: &'static str,
+    /// Where its output goes instead of here.
+    aside: Option<PathBuf>,
 }
 
 impl Run {
@@ -53,7 +59,7 @@ impl Run {
         Self {
             command,
             limit: Duration::from_secs(minutes * 60),
-            mark: "",
+            aside: None,
         }
     }
 
@@ -70,10 +76,20 @@ impl Run {
         self
     }
 
-    /// Marks its lines, so that a failure that is wanted is not read as one of ours.
-    pub(crate) fn quoted(mut self) -> Self {
-        self.mark = "| ";
+    /// Adds what it prints to the end of a file: a failure that is wanted is not to be read as one of ours.
+    pub(crate) fn aside(mut self, file: &Path) -> Self {
+        self.aside = Some(file.to_owned());
         self
+    }
+
+    /// Answers where its streams go.
+    fn outputs(&self) -> Result<(Sink, Sink)> {
+        let Some(file) = &self.aside else {
+            return Ok((shown_at(std::io::stdout()), shown_at(std::io::stderr())));
+        };
+        let opened = File::options().create(true).append(true).open(file);
+        let opened = opened.with_context(|| format!("can't write {}", file.display()))?;
+        Ok((Box::new(opened.try_clone()?), Box::new(opened)))
     }
 
     #[cfg(test)]
@@ -88,7 +104,8 @@ impl Run {
     /// When it can't be started.
     pub(crate) fn go(mut self) -> Result<Ended> {
         let line = shown(&self.command);
-        println!("$ {line}");
+        let (mut to, to_error) = self.outputs()?;
+        writeln!(to, "$ {line}")?;
         let started = Instant::now();
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self
@@ -96,18 +113,8 @@ impl Run {
             .spawn()
             .with_context(|| format!("can't start {line}"))?;
         let (send, summaries) = mpsc::channel();
-        let out = pass_on(
-            child.stdout.take(),
-            shown_at(std::io::stdout()),
-            self.mark,
-            send.clone(),
-        );
-        let err = pass_on(
-            child.stderr.take(),
-            shown_at(std::io::stderr()),
-            self.mark,
-            send,
-        );
+        let out = pass_on(child.stdout.take(), to, send.clone());
+        let err = pass_on(child.stderr.take(), to_error, send);
         let status = wait(&mut child, started + self.limit)?;
         for thread in [out, err] {
             // A process that the command left behind may hold its output open: that is not waited for.
@@ -133,6 +140,25 @@ impl Run {
     }
 }
 
+/// Begins what [`Run::aside`] adds to.
+pub(crate) fn begin_log(file: &Path) -> Result<()> {
+    let folder = file.parent().context("a file has a folder")?;
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(file, "").with_context(|| format!("can't write {}", file.display()))
+}
+
+/// Prints the end of what was put aside, each line marked.
+pub(crate) fn show_end(file: &Path) {
+    let said = std::fs::read(file).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().collect();
+    let first = lines.len().saturating_sub(SHOWN_LINES);
+    println!("the end of {}:", file.display());
+    for line in lines.iter().skip(first) {
+        println!("| {line}");
+    }
+}
+
 /// Answers the command as one would type it.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -154,8 +180,8 @@ fn shown(command: &Command) -> String {
     variables.chain(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// Answers where output goes; in our own tests nowhere, so that who counts their summaries doesn't count what they play.
-fn shown_at(terminal: impl Write + Send + 'static) -> Box<dyn Write + Send> {
+/// Answers where output is seen; in our own tests nowhere, so that who counts their summaries doesn't count what they play.
+fn shown_at(terminal: impl Write + Send + 'static) -> Sink {
     if cfg!(test) {
         Box::new(std::io::sink())
     } else {
@@ -163,11 +189,10 @@ fn shown_at(terminal: impl Write + Send + 'static) -> Box<dyn Write + Send> {
     }
 }
 
-/// Copies lines as they come, each behind the mark, and reads the summaries among them.
+/// Copies lines as they come, and reads the summaries among them.
 fn pass_on(
     from: Option<impl Read + Send + 'static>,
     mut to: impl Write + Send + 'static,
-    mark: &'static str,
     summaries: mpsc::Sender<Tally>,
 ) -> thread::JoinHandle<()> {
     thread::spawn(move || {
@@ -176,8 +201,7 @@ fn pass_on(
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
             // In one piece: the other stream's lines go to the same place.
-            let shown = [mark.as_bytes(), &line].concat();
-            _ = to.write_all(&shown).and_then(|()| to.flush());
+            _ = to.write_all(&line).and_then(|()| to.flush());
             if let Some(tally) = Tally::read(&String::from_utf8_lossy(&line)) {
                 _ = summaries.send(tally);
             }
@@ -272,19 +296,21 @@ mod tests {
     }
 
     #[test]
-    fn quoted_lines_are_marked_and_still_counted() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        let (send, summaries) = mpsc::channel();
-        let said: &[u8] = b"1 passed, 2 failed, 0 skipped\nFAIL x\n";
-        let to = file.reopen().expect("opens");
-        let copied = pass_on(Some(said), to, shell("").quoted().mark, send).join();
-        copied.expect("copied");
-        let shown = std::fs::read_to_string(file.path()).expect("text");
-        assert_eq!(shown, "| 1 passed, 2 failed, 0 skipped\n| FAIL x\n");
-        assert_eq!(
-            summaries.try_iter().map(|tally| tally.failed).sum::<u64>(),
-            2
-        );
+    fn what_is_put_aside_is_in_its_file_and_still_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("new/log");
+        begin_log(&file).expect("a file");
+        for script in ["echo 1 passed, 2 failed, 0 skipped", "echo FAIL x >&2"] {
+            let ended = shell(script).aside(&file).go().expect("sh starts");
+            assert_eq!(
+                ended.counted().failed,
+                if script.contains("FAIL") { 0 } else { 2 }
+            );
+        }
+        let said = std::fs::read_to_string(&file).expect("text");
+        let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with('$')).collect();
+        assert_eq!(lines, ["1 passed, 2 failed, 0 skipped", "FAIL x"]);
+        assert_eq!(said.lines().count(), 4, "{said}");
     }
 
     #[test]

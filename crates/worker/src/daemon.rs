@@ -22,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 use crate::chain::EndCause;
 use crate::connection::Connection;
 use crate::error::WorkerError;
-use crate::keeper::{Keeper, ORDERS_MAX, Order, now as wall_now};
+use crate::keeper::{Keeper, ORDERS_MAX, Order};
 use crate::looker::Looker;
 use crate::options::Settings;
+use crate::os;
 use crate::output::{Command, Output, Told};
 use crate::processes::Processes;
 use crate::scan::{self, Taken};
@@ -173,7 +174,7 @@ impl<P: Processes> Daemon<P> {
 
     fn now(&self) -> Now {
         Now {
-            wall: wall_now(),
+            wall: os::wall(),
             elapsed: self.began.elapsed(),
         }
     }

@@ -13,6 +13,9 @@ pub enum WorkerError {
         "a desktop worker can't run as root: its jobs would be root's; start it as a user, or use service mode"
     )]
     DesktopAsRoot,
+    /// This system has no worker as a service.
+    #[error("a worker runs in a user's session on Windows, not as a service; give --desktop")]
+    NoService,
     /// This process' account has no name.
     #[error("uid {uid} has no account on this host, so its jobs would have no owner; create one")]
     NoAccount {

@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tessera_engine::worker::Input;
 use tessera_model::msg::{AttemptEnd, LaunchKey, Run, RunLimits};
 use tessera_model::state::End;
-use tessera_model::{Attempt, ItemIndex, Refusal, Timestamp};
+use tessera_model::{Attempt, ItemIndex, Refusal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -261,7 +261,7 @@ impl<P: Processes> Keeper<P> {
         self.recheck.notify_one();
         sleep(FAILURE_PAUSE).await;
         // No fault of the job's: nothing of it ran.
-        let end = recorded.unwrap_or_else(|| AttemptEnd::nothing_ran(End::Lost, now()));
+        let end = recorded.unwrap_or_else(|| AttemptEnd::nothing_ran(End::Lost, os::wall()));
         self.say_ended(run, end).await;
     }
 
@@ -285,7 +285,7 @@ impl<P: Processes> Keeper<P> {
                     attempt: Attempt(attempt),
                 };
                 let end = self.record(run).unwrap_or_else(|| {
-                    AttemptEnd::nothing_ran(record::not_started(step, errno), now())
+                    AttemptEnd::nothing_ran(record::not_started(step, errno), os::wall())
                 });
                 self.say_ended(run, end).await;
             }
@@ -408,12 +408,4 @@ fn spool_text(dir: &std::path::Path, error: &io::Error) -> String {
         "the spool directory {} can't be made ({error}); free space there or mend its permissions",
         dir.display()
     )
-}
-
-/// Answers the wall time.
-pub(crate) fn now() -> Timestamp {
-    let elapsed = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }

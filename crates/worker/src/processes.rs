@@ -91,6 +91,7 @@ impl Processes for Chain {
     }
 }
 
+#[cfg(unix)]
 impl ShepherdLink for Shepherd {
     async fn run_item(&self, run: RunItem, spare: Option<Run>) -> Result<(), ChainError> {
         match spare {
@@ -123,6 +124,36 @@ impl ShepherdLink for Shepherd {
 
     async fn close(&self) -> Result<(), ChainError> {
         self.control().close().await
+    }
+
+    async fn next_event(&mut self) -> Option<ShepherdEvent> {
+        Shepherd::next_event(self).await
+    }
+}
+
+#[cfg(windows)]
+impl ShepherdLink for Shepherd {
+    async fn run_item(&self, run: RunItem, spare: Option<Run>) -> Result<(), ChainError> {
+        let spare = spare.map(|it| (it.item.0, it.attempt.0));
+        Shepherd::run_item(self, run, spare).await
+    }
+
+    async fn end_item(
+        &self,
+        item: u32,
+        attempt: u32,
+        grace: Duration,
+        cause: EndCause,
+    ) -> Result<(), ChainError> {
+        Shepherd::end_item(self, item, attempt, grace, cause).await
+    }
+
+    async fn set_suspended(&self, is: bool) -> Result<(), ChainError> {
+        Shepherd::set_suspended(self, is).await
+    }
+
+    async fn close(&self) -> Result<(), ChainError> {
+        Shepherd::close(self).await
     }
 
     async fn next_event(&mut self) -> Option<ShepherdEvent> {

@@ -14,8 +14,9 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("wire", &["model"]),
     ("api", &["model", "spec"]),
     ("launch", &["ticket"]),
+    ("windows", &[]),
     ("cli", &["api", "model", "spec"]),
-    ("worker", &["engine", "model", "ticket", "wire"]),
+    ("worker", &["engine", "model", "ticket", "windows", "wire"]),
     (
         "supervisor",
         &["api", "engine", "model", "spec", "store", "ticket", "wire"],
@@ -32,7 +33,7 @@ const DIRECTION_OF_TESTS: &[(&str, &[&str])] = &[("tessera", &["model"])];
 /// Packages that must be nowhere below these crates.
 const APART: &[(&[&str], &[&str], &str)] = &[
     (
-        &["model", "spec", "engine", "ticket", "launch"],
+        &["model", "spec", "engine", "ticket", "launch", "windows"],
         &[
             "tokio", "hyper", "tonic", "axum", "rusqlite", "rustls", "mio",
         ],

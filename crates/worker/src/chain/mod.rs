@@ -6,6 +6,7 @@
 
 #[cfg(any(windows, test))]
 mod inside;
+mod owner;
 mod spool;
 #[cfg(unix)]
 mod unix;

@@ -14,6 +14,9 @@ use unix as system;
 use windows as system;
 
 use std::fs::OpenOptions;
+use std::time::SystemTime;
+
+use tessera_model::Timestamp;
 
 pub(crate) use system::{
     age_of, awake, boot_id, cancel_on_signals, claim, dirs, free_space, host_name, is_privileged,
@@ -32,6 +35,18 @@ pub(crate) struct Machine {
     pub(crate) memory: u64,
     /// In MiB.
     pub(crate) swap: u64,
+}
+
+/// Answers the wall time.
+pub(crate) fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp(i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX))
+}
+
+/// [`wall`] as tickets and records have it: milliseconds, 0 before 1970.
+#[cfg(any(windows, test))]
+pub(crate) fn wall_ms() -> u64 {
+    u64::try_from(wall().0).unwrap_or_default()
 }
 
 /// Options to write a file of this worker's: nobody else may open what is made, and no link is followed.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tessera_ticket::{EndCause, EndKind, ExitRecord, Step, Stream};
 use tokio::sync::mpsc::UnboundedSender;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::output::Output;
 use super::{Begun, Failed, Tree, Used};
 use crate::chain::RunItem;
+use crate::os;
 
 /// What is read from a pipe at once.
 const CHUNK: usize = 64 * 1024;
@@ -106,7 +107,7 @@ impl<T: Tree> Attempt<T> {
             output,
             exit,
             started: Instant::now(),
-            started_ms: wall_ms(),
+            started_ms: os::wall_ms(),
             ended: None,
             ending: None,
             leftover_deadline: None,
@@ -131,8 +132,9 @@ impl<T: Tree> Attempt<T> {
         self.tree.set_suspended(is);
     }
 
-    /// Asks it to end and sees to it that it does. The first who asks says why; a shorter grace counts.
-    pub(super) fn end(&mut self, cause: EndCause, grace: Duration) {
+    /// Asks it to end and sees to it that it does. The first who asks says why; a shorter grace counts. Who can't be asked
+    /// gets none.
+    pub(super) fn end(&mut self, cause: EndCause, mut grace: Duration) {
         let deadline = Instant::now() + grace;
         match &mut self.ending {
             Some(ending) => ending.deadline = ending.deadline.min(deadline),
@@ -142,8 +144,8 @@ impl<T: Tree> Attempt<T> {
             }
             None => {
                 self.ending = Some(Ending { cause, deadline });
-                if !grace.is_zero() {
-                    self.tree.ask_to_end();
+                if !grace.is_zero() && !self.tree.ask_to_end() {
+                    grace = Duration::ZERO;
                 }
             }
         }
@@ -229,7 +231,7 @@ pub(super) fn refuse(run: &RunItem, files: Files, failed: Failed) -> ExitRecord 
     let [out, err, index, exit] = files;
     let mut output = Output::new(out, err, index, run.output_limit);
     let figures = Figures {
-        started_ms: wall_ms(),
+        started_ms: os::wall_ms(),
         ..Figures::default()
     };
     let Failed { step, errno } = failed;
@@ -304,11 +306,4 @@ fn begin_thread(body: impl FnOnce() + Send + 'static) -> bool {
     let made = thread::Builder::new().name("attempt".into()).spawn(body);
     made.inspect_err(|error| tracing::error!(%error, "no thread for an attempt"))
         .is_ok()
-}
-
-fn wall_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

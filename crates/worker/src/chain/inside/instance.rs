@@ -7,6 +7,7 @@ use std::time::Duration;
 use tessera_ticket::shepherd::ITEMS_MAX;
 use tessera_ticket::{EndCause, EndKind, Step, Template, Ticket};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{Attempt, Files, News, refuse};
@@ -56,8 +57,8 @@ pub(crate) struct Handle {
 
 impl<S: System> Instance<S> {
     /// Begins it. When nobody can tell it anything any more all that it runs is ended, and nothing is recorded: the worker
-    /// has ended, and the next one finds its items lost.
-    pub(crate) fn begin(self) -> Handle {
+    /// has ended, and the next one finds its items lost. `over` is dropped when nothing of it is left.
+    pub(crate) fn begin(self, over: watch::Sender<()>) -> Handle {
         let (orders, inbox) = mpsc::channel(WAITING_MAX);
         let (said, events) = mpsc::unbounded_channel();
         let (news, heard) = mpsc::unbounded_channel();
@@ -71,7 +72,10 @@ impl<S: System> Instance<S> {
             is_suspended: false,
             is_closing: false,
         };
-        tokio::spawn(running.serve(inbox, heard));
+        tokio::spawn(async move {
+            running.serve(inbox, heard).await;
+            drop(over);
+        });
         Handle { orders, events }
     }
 

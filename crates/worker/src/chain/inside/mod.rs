@@ -66,8 +66,8 @@ pub(crate) trait Tree: Send + Sync + 'static {
     fn main(&self) -> (u32, u64);
     /// Blocks until the main process has ended.
     fn wait(&self) -> EndKind;
-    /// Asks it to end by itself; that it can't be asked is no error.
-    fn ask_to_end(&self);
+    /// Asks it to end by itself; says whether it could be asked.
+    fn ask_to_end(&self) -> bool;
     /// Ends all of them now.
     fn kill(&self);
     /// Answers how many are alive.

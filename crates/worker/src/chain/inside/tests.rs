@@ -14,6 +14,7 @@ use tessera_ticket::{
     Agenda, Digest, EndCause, EndKind, ExitRecord, FrameRun, ItemRange, LaunchKey, Mode, Split,
     Step, Template, Ticket,
 };
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Begun, Failed, Handle, Instance, Order, Program, System, Tree, Used};
@@ -83,8 +84,9 @@ impl Tree for Group {
         }
     }
 
-    fn ask_to_end(&self) {
+    fn ask_to_end(&self) -> bool {
         self.signal(Signal::SIGTERM);
+        true
     }
 
     fn kill(&self) {
@@ -168,7 +170,7 @@ impl Bench {
             tmp,
             processes: dir.path().join("processes"),
         }
-        .begin();
+        .begin(watch::channel(()).0);
         Self { dir, handle }
     }
 

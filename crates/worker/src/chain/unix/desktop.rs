@@ -7,39 +7,15 @@ use std::time::Duration;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use tessera_ticket::launcher::{Capabilities, Reply, Request};
-use tessera_ticket::{Refusal, Ticket};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::link::Link;
 use super::{START_TIMEOUT, ask, sockets};
-use crate::chain::{ChainError, LaunchKey, StartError, StartRequest};
+use crate::chain::{ChainError, LaunchKey};
 use crate::os;
 
 const PROGRAM: &str = "tessera-launch";
-
-/// Refuses jobs that are not the user's own: whatever the farm decides, nobody else's run as the person at this desktop.
-pub(super) fn check_owner(req: &StartRequest, user: &str) -> Result<(), StartError> {
-    let launch = req.key;
-    let refusal = |refusal: &Refusal, text: String| StartError::Refused {
-        code: refusal.code().to_owned(),
-        text,
-        hint: refusal.hint().to_owned(),
-    };
-    let ticket = Ticket::decode(&req.ticket).map_err(|error| {
-        let reason = error.to_string();
-        let text = format!("the ticket of launch {launch} can't be read: {reason}");
-        refusal(&Refusal::TicketMalformed { reason }, text)
-    })?;
-    if ticket.principal == user && (ticket.account.is_empty() || ticket.account == user) {
-        return Ok(());
-    }
-    let text = format!(
-        "launch {launch} is of {}, and this desktop runs jobs of {user} only",
-        ticket.principal
-    );
-    Err(refusal(&Refusal::AccountNotAllowed, text))
-}
 
 /// Starts a shepherd. The process that is started detaches the shepherd and ends, so there is no child left to wait for.
 pub(super) async fn start(

@@ -21,6 +21,7 @@ pub use mode::Mode;
 pub use shepherd::{Shepherd, ShepherdControl, ShepherdEvents};
 
 use super::{ChainError, LaunchKey, ShepherdState, StartError, StartRequest, Started};
+use crate::chain::owner::ticket_of_owner;
 use link::Link;
 
 /// How long the launcher may take to answer a start; it gives the user directory 5 s of it.
@@ -88,7 +89,7 @@ impl Chain {
     /// `Refused` with the host's reason, or `Unavailable`.
     pub async fn start(&self, req: StartRequest) -> Result<(Started, Shepherd), StartError> {
         if let Mode::Desktop { user, .. } = &*self.mode {
-            desktop::check_owner(&req, user)?;
+            ticket_of_owner(&req, user)?;
         }
         let mut made = sockets::Made::default();
         let reply = self
