@@ -131,7 +131,7 @@ impl Starter {
         let argv = self.template.argv_of(item).ok_or(wrong)?;
         let env = self.item_env(item, attempt);
         let programs = programs(&argv[0], &env).at(Step::Command)?;
-        let directory = self.directory(&env).at(Step::Command)?;
+        let directory = self.directory(&env).at(Step::Directory)?;
         let argv = process::c_strings(argv.iter().map(String::as_str)).at(Step::Command)?;
         let env = env
             .iter()
@@ -180,6 +180,10 @@ impl Starter {
         } else {
             &self.template.cwd
         };
+        if !cwd.starts_with('/') {
+            // Never entered from wherever the starter is: of another system, perhaps.
+            return Err(Errno(libc::ENOENT));
+        }
         file::c_string(cwd)
     }
 }

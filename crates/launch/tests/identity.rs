@@ -388,6 +388,14 @@ fn l16_directories_and_programs_are_reached_as_the_user() {
         not_started("/nowhere", &["true"]),
         (Step::Directory, libc::ENOENT)
     );
+    // What is whole on another system only is not entered from wherever the starter is: there, `proc` exists.
+    for elsewhere in [r"C:\shows", r"\\server\shows", "proc", "."] {
+        assert_eq!(
+            not_started(elsewhere, &["true"]),
+            (Step::Directory, libc::ENOENT),
+            "{elsewhere}"
+        );
+    }
     assert_eq!(
         not_started("/", &["no-such-program"]),
         (Step::Exec, libc::ENOENT)

@@ -13,6 +13,7 @@ pub mod job;
 pub mod limits;
 pub mod msg;
 pub mod name;
+pub mod path;
 pub mod state;
 pub mod time;
 

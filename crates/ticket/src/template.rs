@@ -45,12 +45,6 @@ pub enum TemplateError {
         /// The name.
         name: String,
     },
-    /// The working directory is not an absolute path.
-    #[error("the working directory `{cwd}` is not an absolute path")]
-    Directory {
-        /// The directory.
-        cwd: String,
-    },
     /// The frames are empty, don't move, or leave the 64-bit numbers; or the split is 0 or has more items than frames.
     #[error("the agenda's frames are not valid")]
     Agenda,
@@ -183,7 +177,8 @@ pub struct Template {
     pub argv: Vec<String>,
     /// The job's own variables, in order.
     pub env: Vec<(String, String)>,
-    /// The working directory, absolute; empty for the account's home.
+    /// The working directory, absolute where it runs; empty for the account's home. Whoever enters it refuses what isn't, for
+    /// only the host knows its kind of paths.
     pub cwd: String,
     /// The file mode mask, 0 to 0o777.
     pub umask: u16,
@@ -218,11 +213,6 @@ impl Template {
             text("env", value)?;
         }
         text("cwd", &self.cwd)?;
-        if !self.cwd.is_empty() && !self.cwd.starts_with('/') {
-            return Err(TemplateError::Directory {
-                cwd: self.cwd.clone(),
-            });
-        }
         self.agenda.as_ref().map_or(Ok(()), check_agenda)?;
         bound("template", self.encode().len(), TEMPLATE_BYTES_MAX)
     }

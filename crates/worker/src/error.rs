@@ -9,8 +9,18 @@ use crate::config::ConfigError;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// A desktop worker runs jobs as its own user, and that must not be root.
-    #[error(
-        "a desktop worker can't run as root: its jobs would be root's; start it as a user, or use service mode"
+    #[cfg_attr(
+        unix,
+        error(
+            "a desktop worker can't run as root: its jobs would be root's; start it as a user, or use service mode"
+        )
+    )]
+    #[cfg_attr(
+        windows,
+        error(
+            "a desktop worker can't run with an administrator's rights: its jobs would have them, too; start it without \
+             \"Run as administrator\""
+        )
     )]
     DesktopAsRoot,
     /// This system has no worker as a service.

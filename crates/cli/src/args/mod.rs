@@ -59,6 +59,25 @@ pub enum Colour {
     Never,
 }
 
+/// How one comes to a farm on this system.
+#[cfg(unix)]
+macro_rules! first_steps {
+    () => {
+        "
+  tessera demo              see a farm of your own render a small animation
+  tessera up                a farm on this machine, in the foreground"
+    };
+}
+#[cfg(not(unix))]
+macro_rules! first_steps {
+    () => {
+        "
+  tessera login             ask a farm elsewhere, with a token from there
+  tessera join              enrol this host with a farm
+  tessera worker --desktop  run your jobs here"
+    };
+}
+
 /// A render farm that knows who is asking.
 #[derive(Debug, Parser)]
 #[command(
@@ -68,10 +87,7 @@ pub enum Colour {
     arg_required_else_help = true
 )]
 #[command(subcommand_value_name = "COMMAND", disable_help_subcommand = true)]
-#[command(after_help = "\
-Start here:
-  tessera demo              see a farm of your own render a small animation
-  tessera up                a farm on this machine, in the foreground
+#[command(after_help = concat!("Start here:", first_steps!(), "
   tessera submit --range 1-100 -- render -f QB_FRAME_NUMBER scene.blend
   tessera jobs              what there is
   tessera log 12:7 -f       what frame 7 of job 12 prints, as it prints it
@@ -82,7 +98,7 @@ their place 12#3.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 supervisor unreachable, 4 denied,
 5 not found, 6 not in this state, 130 Ctrl-C; of wait and --wait: 10 the job
-failed, 11 it was killed, 12 the time is over.")]
+failed, 11 it was killed, 12 the time is over."))]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -346,10 +362,11 @@ fn grouped(command: &clap::Command) -> String {
     for (title, names) in GROUPS {
         out += &format!("{title}:\n");
         for name in names {
-            let about = command
-                .find_subcommand(name)
-                .and_then(|found| found.get_about())
-                .map(ToString::to_string);
+            // Some are not there on every system.
+            let Some(found) = command.find_subcommand(name) else {
+                continue;
+            };
+            let about = found.get_about().map(ToString::to_string);
             out += &format!("  {name:<12} {}\n", about.unwrap_or_default());
         }
         out.push('\n');

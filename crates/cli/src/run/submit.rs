@@ -270,9 +270,10 @@ fn current_dir() -> Option<String> {
         .ok()
 }
 
-/// Answers the path from the root; relative ones begin where the person is.
+/// Answers the whole path; relative ones begin where the person is. One that is whole on another system is left as it is: the
+/// hosts may be of that kind.
 fn absolute(path: String) -> Result<String, CliError> {
-    if path.starts_with('/') {
+    if tessera_model::path::is_absolute(&path) {
         return Ok(path);
     }
     let whole = std::path::absolute(&path);

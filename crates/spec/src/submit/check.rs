@@ -172,10 +172,10 @@ pub(crate) fn cwd(given: Option<&str>) -> Result<Option<String>, FieldError> {
             format!("it is longer than {PATH_BYTES_MAX} bytes"),
         ));
     }
-    if !text.starts_with('/') {
+    if !tessera_model::path::is_absolute(text) {
         return Err(
             FieldError::new("cwd", format!("{} is not absolute", shown(text)))
-                .hint("write the whole path from /, as the hosts see it"),
+                .hint("write the whole path as the hosts see it: /shows/x, P:\\shows\\x or \\\\server\\shows\\x"),
         );
     }
     Ok(Some(text.to_owned()))
