@@ -7,6 +7,7 @@
 mod borrowed;
 pub mod codec;
 pub mod files;
+mod os;
 pub mod output;
 mod progress;
 mod sse;

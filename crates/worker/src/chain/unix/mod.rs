@@ -165,7 +165,7 @@ impl Chain {
     }
 
     /// Takes up a shepherd that another worker process left, and asks it what there is. Exit records of what ended
-    /// meanwhile are in the spool, see [`read_exit`].
+    /// meanwhile are in the spool, see [`crate::chain::read_exit`].
     ///
     /// # Errors
     /// `NotThere` when the shepherd is gone; then [`Chain::prove_gone`] is next.
