@@ -15,6 +15,7 @@ mod sim;
 mod tally;
 mod tidy;
 mod tree;
+mod windows;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ usage: cargo xtask CHORE [OPTIONS]
   chaos [--rounds N] …           real daemons killed at random, as root; options go to tessera-chaos as they are
   flood [--bytes N] …            a frame that prints without end, as root; options go to tessera-flood as they are
   fuzz [--seconds N] [TARGET…]   lets libFuzzer try every parser of bytes from outside
+  windows                        lints and builds for Windows, and runs what was built under Wine
   gen [--check]                  writes (or compares) the files that are made from the code
   mutants [NAME…]                plants each named fault in a copy of the tree; its test must fail
   count-crates [--write]         crates that both binaries are built from, against the figure that may only fall
@@ -61,6 +63,7 @@ fn dispatch(mut words: Vec<String>) -> Result<bool> {
         "chaos" => chaos::main(&tree, "tessera-chaos", &words),
         "flood" => chaos::main(&tree, "tessera-flood", &words),
         "fuzz" => fuzz::main(&tree, &words),
+        "windows" => no_options(&words).and_then(|()| windows::main(&tree)),
         "gen" => generate::main(&tree, &words),
         "mutants" => mutants::main(&tree, &words),
         "count-crates" => count::main(&tree, &words),

@@ -154,9 +154,8 @@ impl Farm {
     /// # Errors
     /// When it fails or does not print JSON.
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
-        let mut all = arguments.to_vec();
-        all.push("--json");
-        let text = self.tessera(&all)?;
+        // In front: behind `--` it would be a word of a job's command.
+        let text = self.tessera(&[&["--json"], arguments].concat())?;
         serde_json::from_str(&text).with_context(|| format!("{arguments:?} printed {text:?}"))
     }
 
