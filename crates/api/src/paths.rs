@@ -1,7 +1,9 @@
 //! The endpoints, declared for the OpenAPI document; `supervisor` serves them and [`crate::Client`] calls them.
 
 use crate::error::ApiError;
-use crate::query::{EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, SubmitQuery};
+use crate::query::{
+    EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
+};
 use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Event, Health, History,
     HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
@@ -106,8 +108,8 @@ endpoint!(
     host: get, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
     responses((status = 200, body = HostDetail), Errors));
 endpoint!(
-    /// Forgets a host that is not connected.
-    remove_host: delete, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    /// Forgets a host; one that is connected only with `force`.
+    remove_host: delete, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id"), RemoveHostQuery),
     responses((status = 204), Errors));
 endpoint!(
     /// Locks a host: it finishes what it has and is given nothing.

@@ -73,6 +73,16 @@ pub struct SubmitQuery {
     pub dry_run: bool,
 }
 
+/// How to forget a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RemoveHostQuery {
+    /// Also one that is connected: it is sent away, can't come back, and what it had is put back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
 /// Which events.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]

@@ -231,6 +231,7 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
             Input::RemoveHost {
                 by: principal(true),
                 host,
+                is_forced: rng.chance(50),
             }
         };
         return Some(Request {

@@ -1,12 +1,15 @@
 //! Tokens of clients: made once, shown once, kept as a hash.
 
+use crate::clock::wall;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tessera_model::{Principal, Proof, Timestamp};
 use tessera_store::{TokenRow, Write};
+use tokio::sync::watch;
 
 /// What every token begins with, so that one that leaked is recognized.
 const MARK: &str = "tessera_";
@@ -14,6 +17,8 @@ const MARK: &str = "tessera_";
 const TEXT_BYTES_MAX: usize = 256;
 /// How old the record of the last use may be, in milliseconds.
 const LAST_USED_MS: i64 = 5 * 60 * 1_000;
+/// After so long an open stream looks again whether its token is over: the wall clock, by which tokens end, may be set.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Tokens of one account.
 pub(crate) const TOKENS_MAX: usize = 1_000;
 
@@ -21,6 +26,8 @@ pub(crate) const TOKENS_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Tokens {
     rows: RwLock<BTreeMap<String, TokenRow>>,
+    /// Counts those that were revoked, for who waits for that.
+    revoked: watch::Sender<u64>,
 }
 
 /// A token that was shown to be good.
@@ -67,6 +74,7 @@ impl Tokens {
     pub(crate) fn new(rows: Vec<TokenRow>) -> Self {
         Self {
             rows: RwLock::new(rows.into_iter().map(|row| (row.id.clone(), row)).collect()),
+            revoked: watch::Sender::default(),
         }
     }
 
@@ -133,6 +141,32 @@ impl Tokens {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until what somebody has proven themselves with is no longer good: a token that was revoked or is over. Never ends
+    /// for the word of the kernel. Safe to cancel.
+    pub(crate) async fn until_over(&self, proof: &Proof) {
+        let Proof::Token(id) = proof else {
+            return std::future::pending().await;
+        };
+        let mut revoked = self.revoked.subscribe();
+        while let Some(left) = self.time_left(id, wall()) {
+            tokio::select! {
+                _ = revoked.changed() => {}
+                () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
+            }
+        }
+    }
+
+    /// Answers how long a token is still good; nothing when it no longer is.
+    fn time_left(&self, id: &str, now: Timestamp) -> Option<Duration> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(end) = rows.get(id)?.expires_ms else {
+            return Some(Duration::MAX);
+        };
+        let left = u64::try_from(end.saturating_sub(now.0)).ok()?;
+        (left > 0).then(|| Duration::from_millis(left))
     }
 }
 
@@ -195,6 +229,21 @@ mod tests {
             None,
             "it is over"
         );
+    }
+
+    #[test]
+    fn the_time_left_ends_with_the_token() {
+        let (lasting, short) = (
+            Fresh::make().expect("random"),
+            Fresh::make().expect("random"),
+        );
+        let tokens = Tokens::new(vec![row(&lasting, None), row(&short, Some(1_000))]);
+        let left = |fresh: &Fresh, now| tokens.time_left(&fresh.id, Timestamp(now));
+        assert_eq!(left(&lasting, i64::MAX), Some(Duration::MAX));
+        assert_eq!(left(&short, 400), Some(Duration::from_millis(600)));
+        assert_eq!((left(&short, 1_000), left(&short, i64::MAX)), (None, None));
+        tokens.remove(&lasting.id);
+        assert_eq!(left(&lasting, 0), None);
     }
 
     #[test]

@@ -113,6 +113,10 @@ impl Handler for Workers {
         let mut rights = HashMap::new();
         let mut chunks = Vec::with_capacity(CHUNKS_MAX);
         while connection.chunks.recv_many(&mut chunks, CHUNKS_MAX).await > 0 {
+            if !self.is_enrolled(host).await {
+                tracing::warn!(%host, "output of a host that was removed; not taken");
+                return;
+            }
             let (arrivals, mut acks) = self.sort(host, &mut rights, chunks.drain(..)).await;
             let logs = std::sync::Arc::clone(&self.logs);
             let written = tokio::task::spawn_blocking(move || logs.append(arrivals)).await;
@@ -193,6 +197,15 @@ impl Workers {
                     .await;
             }
         }
+    }
+
+    /// Says whether the host is one of the farm's: it may have been removed since its connection began. While that can't be
+    /// found out it is: what it brings is then not acknowledged either.
+    async fn is_enrolled(&self, host: HostId) -> bool {
+        let found = self
+            .core
+            .read(move |view| view.enrolled.contains_key(&host));
+        found.await.unwrap_or(true)
     }
 
     /// Finds out which chunks to write; answers those, and what is acknowledged without being kept.

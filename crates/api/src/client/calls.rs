@@ -4,7 +4,9 @@ use super::events::EventStream;
 use super::log::{LogFollower, LogPart};
 use super::{Client, ClientError};
 use crate::PREFIX;
-use crate::query::{self, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, SubmitQuery};
+use crate::query::{
+    self, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
+};
 use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Health, History,
     HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
@@ -129,11 +131,10 @@ impl Client {
             .await
     }
 
-    #[doc = concat!("Forgets a host that is not connected.", errors!())]
-    pub async fn remove_host(&self, host: &str) -> Answer<()> {
-        self.transport
-            .send(Method::DELETE, &path(&host_path(host, "")))
-            .await
+    #[doc = concat!("Forgets a host; one that is connected only with `force`.", errors!())]
+    pub async fn remove_host(&self, host: &str, how: &RemoveHostQuery) -> Answer<()> {
+        let host = format!("{}{}", host_path(host, ""), query::print(how));
+        self.transport.send(Method::DELETE, &path(&host)).await
     }
 
     #[doc = concat!("Answers why a host does not run, or not more.", errors!())]

@@ -3,7 +3,9 @@
 use crate::server::{Seen, Server};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use tessera_api::query::{EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery};
+use tessera_api::query::{
+    EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
+};
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Health, History,
     HostDetail, HostWhy, Hosts, Info, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
@@ -133,7 +135,10 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
     client.host("a/b").await.expect(ok);
     client.lock_host("a").await.expect(ok);
     client.unlock_host("a").await.expect(ok);
-    client.remove_host("a").await.expect(ok);
+    client
+        .remove_host("a", &RemoveHostQuery { force: true })
+        .await
+        .expect(ok);
     client.host_why("a").await.expect(ok);
     client
         .create_token(&TokenRequest::default())

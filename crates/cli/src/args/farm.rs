@@ -53,7 +53,24 @@ pub enum HostCommand {
     /// Give hosts work again
     Unlock(HostNames),
     /// Forget hosts that are gone
-    Remove(HostNames),
+    Remove(RemoveHosts),
+}
+
+/// Hosts to forget.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera host remove rnd001            its worker is stopped
+  tessera host remove --force rnd001    it can't be stopped, or was taken over
+
+A removed host can't come back with its certificate; it has to join again.")]
+pub struct RemoveHosts {
+    /// The hosts
+    #[command(flatten)]
+    pub names: HostNames,
+    /// Also hosts that are connected: what they run is put back and run elsewhere
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// A join string to make.

@@ -10,6 +10,7 @@ use crate::out::{Tone, text};
 use crate::show;
 use serde::Serialize;
 use tessera_api::Client;
+use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::{CleanupRequest, JoinTokenRequest, TokenRequest};
 use tessera_spec::quantity;
 
@@ -32,8 +33,9 @@ pub(super) async fn host(args: HostArgs, context: &Context) -> Result<Exit, CliE
         (Some(HostCommand::Unlock(names)), _) => {
             return change_hosts(HostChange::Unlock, names, context).await;
         }
-        (Some(HostCommand::Remove(names)), _) => {
-            return change_hosts(HostChange::Remove, names, context).await;
+        (Some(HostCommand::Remove(args)), _) => {
+            let how = HostChange::Remove(RemoveHostQuery { force: args.force });
+            return change_hosts(how, args.names, context).await;
         }
         (Some(HostCommand::Show { host }), _) | (None, Some(host)) => host,
         (None, None) => {
@@ -46,11 +48,11 @@ pub(super) async fn host(args: HostArgs, context: &Context) -> Result<Exit, CliE
 }
 
 /// What can be done to a host.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum HostChange {
     Lock,
     Unlock,
-    Remove,
+    Remove(RemoveHostQuery),
 }
 
 /// What came of a host, as JSON.
@@ -61,19 +63,19 @@ struct Changed<'a> {
 }
 
 impl HostChange {
-    fn past(self) -> &'static str {
+    fn past(&self) -> &'static str {
         match self {
             Self::Lock => "locked",
             Self::Unlock => "unlocked",
-            Self::Remove => "removed",
+            Self::Remove(_) => "removed",
         }
     }
 
-    async fn apply(self, client: &Client, host: &str) -> Result<(), tessera_api::ClientError> {
+    async fn apply(&self, client: &Client, host: &str) -> Result<(), tessera_api::ClientError> {
         match self {
             Self::Lock => client.lock_host(host).await,
             Self::Unlock => client.unlock_host(host).await,
-            Self::Remove => client.remove_host(host).await,
+            Self::Remove(how) => client.remove_host(host, how).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Workers come and go: connections, and what administrators do to hosts.
 
 use super::host::Host;
-use super::io::{Answer, Change, Denied, SessionId, kind};
+use super::io::{Answer, Change, Denied, Effect, SessionId, kind};
 use super::time::Timer;
 use super::{About, Engine, Turn};
 use tessera_model::msg::{FromWorker, ToWorker};
@@ -151,11 +151,14 @@ impl Engine {
         t: &mut Turn<'_>,
         by: &Principal,
         id: HostId,
+        is_forced: bool,
     ) -> Result<Answer, Denied> {
         admin_only(by, "remove hosts")?;
         let host = self.hosts.get(&id).ok_or(Denied::NoHost(id))?;
-        if host.session.is_some() {
-            return Err(Denied::HostConnected(id));
+        match host.session {
+            Some(_) if !is_forced => return Err(Denied::HostConnected(id)),
+            Some(session) => t.effect(Effect::Disconnect { host: id, session }),
+            None => {}
         }
         let (launches, name) = (host.launches.clone(), host.facts.name.clone());
         for key in launches {

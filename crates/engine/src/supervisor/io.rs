@@ -45,12 +45,14 @@ pub enum Input {
         /// Locked from now on, or not.
         is_locked: bool,
     },
-    /// A client forgets a host that is away.
+    /// A client forgets a host.
     RemoveHost {
         /// Who (an administrator).
         by: Principal,
         /// Which.
         host: HostId,
+        /// Also one that is connected: it is sent away, and what it had is put back.
+        is_forced: bool,
     },
     /// A worker's `Hello` came over a connection whose certificate names this host.
     Connected {
@@ -212,7 +214,7 @@ pub enum Denied {
         why: Refused,
     },
     /// Not in this state, for a reason of the host's.
-    #[error("can't remove host {0}: it is connected; stop its worker first")]
+    #[error("can't remove host {0}: it is connected; stop its worker first, or force it")]
     HostConnected(HostId),
     /// A job to wait for does not exist, or the like.
     #[error("{field}: {why}")]

@@ -222,7 +222,11 @@ impl Engine {
                 host,
                 is_locked,
             } => Some(self.lock(t, &by, host, is_locked)),
-            Input::RemoveHost { by, host } => Some(self.remove_host(t, &by, host)),
+            Input::RemoveHost {
+                by,
+                host,
+                is_forced,
+            } => Some(self.remove_host(t, &by, host, is_forced)),
             Input::Clean { jobs } => {
                 jobs.into_iter().for_each(|job| self.clean(t, job));
                 Some(Ok(Answer::Done))

@@ -81,7 +81,7 @@ impl Core {
 
     /// Removes a host that has joined and was never connected: the engine knows nothing of it.
     fn remove_unmet(&mut self, turn: &mut Turn, input: &Input) -> Option<Result<Answer, Denied>> {
-        let Input::RemoveHost { by, host } = input else {
+        let Input::RemoveHost { by, host, .. } = input else {
             return None;
         };
         if self.engine.host(*host).is_some()

@@ -79,9 +79,9 @@ pub(crate) fn api_error(denied: &Denied) -> ApiError {
             ApiError::new(ErrorCode::NotFound, message)
         }
         Denied::Forbidden { .. } => ApiError::new(ErrorCode::Forbidden, message),
-        Denied::State { .. } | Denied::HostConnected(_) => {
-            ApiError::new(ErrorCode::WrongState, message)
-        }
+        Denied::State { .. } => ApiError::new(ErrorCode::WrongState, message),
+        Denied::HostConnected(_) => ApiError::new(ErrorCode::WrongState, message)
+            .hint("`tessera host remove --force` sends it away; what it runs is put back and run elsewhere"),
         Denied::Invalid { field, why } => {
             ApiError::invalid(vec![FieldError::new(*field, why.clone())])
         }

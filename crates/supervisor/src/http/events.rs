@@ -1,11 +1,12 @@
 //! The event stream: from the store what is older than the ring, then as it is committed.
 
 use super::App;
+use super::auth::Caller;
 use super::error::{Answer, Failure};
 use super::extract::Params;
 use crate::events::Hub;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -34,6 +35,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// `GET /events`
 pub(crate) async fn events(
     State(app): State<App>,
+    Extension(by): Caller,
     Params(query): Params<EventsQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -47,9 +49,8 @@ pub(crate) async fn events(
     let newest = app.hub.last_seq();
     let begin = Begin::of(after, newest);
     tokio::spawn(async move {
-        let ending = app.ending.clone();
         let feed = Feed {
-            app,
+            app: Arc::clone(&app),
             job: query.job,
             // A number that was never given out can be no place in the stream.
             seen: after.map_or(newest, |after| after.min(newest)),
@@ -57,7 +58,8 @@ pub(crate) async fn events(
         };
         tokio::select! {
             _left = feed.run(begin, ring) => {}
-            () = ending.cancelled() => {}
+            () = app.ending.cancelled() => {}
+            () = app.tokens.until_over(&by.proof) => {}
         }
     });
     let mut response = Response::new(Body::from_stream(

@@ -2,12 +2,13 @@
 
 use super::auth::Caller;
 use super::error::Answer;
-use super::extract::Segments;
+use super::extract::{Params, Segments};
 use super::{App, Failure, views};
 use crate::core::View;
 use axum::extract::{Extension, State};
 use http::StatusCode;
 use tessera_api::ErrorCode;
+use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::{HostDetail, HostWhy, Hosts, Reason};
 use tessera_engine::supervisor::Input;
 use tessera_model::{HostId, Principal};
@@ -195,9 +196,14 @@ pub(crate) async fn remove(
     State(app): State<App>,
     Extension(by): Caller,
     Segments(wanted): Segments<String>,
+    Params(query): Params<RemoveHostQuery>,
 ) -> Answer<StatusCode> {
     change(&app, by, wanted, "remove hosts", |by, host| {
-        Input::RemoveHost { by, host }
+        Input::RemoveHost {
+            by,
+            host,
+            is_forced: query.force,
+        }
     })
     .await
 }

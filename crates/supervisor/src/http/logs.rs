@@ -21,7 +21,7 @@ use tessera_api::client::{ATTEMPT_HEADER, COMPLETE_HEADER, OFFSET_HEADER, SIZE_H
 use tessera_api::frames::{self, LogPiece};
 use tessera_api::query::{LogQuery, LogStream};
 use tessera_engine::supervisor::Denied;
-use tessera_model::{Attempt, ItemIndex, JobId, Principal};
+use tessera_model::{Attempt, ItemIndex, JobId, Principal, Proof};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -36,6 +36,7 @@ pub(crate) async fn log(
     Segments((id, item)): Segments<(u64, u32)>,
     Params(query): Params<LogQuery>,
 ) -> Answer<Response> {
+    let proof = by.proof.clone();
     let run = find(&app, by, id, item, query.attempt).await?;
     let wanted = match query.stream {
         LogStream::Out => Wanted::Out,
@@ -71,7 +72,7 @@ pub(crate) async fn log(
     let is_complete = is_all(ending, sizes, wanted);
     let is_framed = query.is_framed();
     let body = if follow {
-        follow_body(&app, run, wanted, offset, is_framed)
+        follow_body(&app, proof, run, (wanted, offset), is_framed)
     } else {
         let end = is_framed.then(|| LogPiece::End.encode());
         let parts = pieces
@@ -190,7 +191,14 @@ fn is_all(ending: Ending, sizes: (u64, u64), wanted: Wanted) -> bool {
     }
 }
 
-fn follow_body(app: &App, run: RunKey, wanted: Wanted, offset: u64, is_framed: bool) -> Body {
+/// Answers what comes from a place on, until the run ends or what the caller is known by does.
+fn follow_body(
+    app: &App,
+    proof: Proof,
+    run: RunKey,
+    (wanted, offset): (Wanted, u64),
+    is_framed: bool,
+) -> Body {
     let (to, pieces) = mpsc::channel(PIECES_MAX);
     let app = Arc::clone(app);
     tokio::spawn(async move {
@@ -212,6 +220,7 @@ fn follow_body(app: &App, run: RunKey, wanted: Wanted, offset: u64, is_framed: b
                 }
             }
             () = app.ending.cancelled() => {}
+            () = app.tokens.until_over(&proof) => {}
         }
     });
     let parts = ReceiverStream::new(pieces)

@@ -79,6 +79,7 @@ pub(crate) struct AppParts {
 pub(crate) fn router(app: App) -> Router {
     let asked = Router::new()
         .route("/events", get(events::events))
+        .route("/hosts/{host}", delete(hosts::remove))
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/jobs/{id}/history", get(items::history))
         .route("/jobs/{id}/items", get(items::list))
@@ -116,7 +117,7 @@ fn without_query() -> Router<App> {
         .route("/jobs/{id}/items/{item}/attempts", get(items::attempts))
         .route("/actions", post(actions::act))
         .route("/hosts", get(hosts::list))
-        .route("/hosts/{host}", get(hosts::detail).delete(hosts::remove))
+        .route("/hosts/{host}", get(hosts::detail))
         .route("/hosts/{host}/lock", post(hosts::lock))
         .route("/hosts/{host}/unlock", post(hosts::unlock))
         .route("/hosts/{host}/why", get(hosts::why))

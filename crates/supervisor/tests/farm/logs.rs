@@ -10,7 +10,7 @@ use tessera_ticket::{IndexRecord, Stream};
 use tessera_wire::convert::{LogAck, LogChunk, LogKey, LogStream};
 use tessera_wire::link::LogPush;
 
-fn chunk(start: &Start, stream: LogStream, offset: u64, data: &[u8]) -> LogChunk {
+pub(crate) fn chunk(start: &Start, stream: LogStream, offset: u64, data: &[u8]) -> LogChunk {
     let key = LogKey {
         job: start.key.job,
         item: start.run.item,

@@ -2,6 +2,7 @@
 //!
 //! Tests wait for conditions with a deadline, never for a time.
 
+mod attacks;
 mod cleanup;
 mod events;
 mod jobs;

@@ -2,7 +2,9 @@
 
 use crate::world::{DEADLINE, Farm, frames};
 use std::os::unix::fs::PermissionsExt as _;
-use tessera_api::query::{EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery};
+use tessera_api::query::{
+    EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
+};
 use tessera_api::types::{
     ActionRequest, CleanupRequest, JoinRequest, JoinTokenRequest, SubmitRequest, TokenRequest,
 };
@@ -354,7 +356,10 @@ async fn a_join_token_lets_one_host_in() {
         ),
         (1, "rnd001", "away")
     );
-    farm.client.remove_host("rnd001").await.expect("removed");
+    farm.client
+        .remove_host("rnd001", &RemoveHostQuery::default())
+        .await
+        .expect("removed");
     assert!(farm.client.hosts().await.expect("hosts").hosts.is_empty());
     farm.running.stop().await.expect("stops");
 }

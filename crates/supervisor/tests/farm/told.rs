@@ -38,7 +38,12 @@ async fn an_unknown_query_key_is_named_with_the_known_ones() {
         ("GET /api/v1/jobs/1/items?page=2", "page", "frames, state"),
         ("GET /api/v1/jobs/1/items/0/log?tail=2", "tail", "attempt"),
         ("GET /api/v1/hosts?state=up", "state", "takes no query"),
-        ("DELETE /api/v1/hosts/a?force=1", "force", "takes no query"),
+        ("DELETE /api/v1/hosts/a?hard=true", "hard", "force"),
+        (
+            "POST /api/v1/hosts/a/lock?force=1",
+            "force",
+            "takes no query",
+        ),
     ] {
         let answer = raw(&farm, &format!("{path} HTTP/1.1"), "\"request_id\"").await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{path}: {answer}");

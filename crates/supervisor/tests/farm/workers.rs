@@ -2,6 +2,7 @@
 
 use crate::world::{Farm, ended, eventually, frames};
 use std::time::Duration;
+use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::ActionRequest;
 use tessera_model::msg::{LaunchInventory, ToWorker};
 use tessera_ticket::{Template, Ticket, VerifyingKey};
@@ -247,12 +248,18 @@ async fn a_removed_host_does_not_come_back_with_its_certificate() {
     let mut worker = farm.worker("rnd001", 1).await;
     let client = farm.client.clone();
     assert!(
-        client.remove_host("rnd001").await.is_err(),
+        client
+            .remove_host("rnd001", &RemoveHostQuery::default())
+            .await
+            .is_err(),
         "it is connected"
     );
     worker.disconnect();
     eventually("removed", || async {
-        client.remove_host("rnd001").await.ok()
+        client
+            .remove_host("rnd001", &RemoveHostQuery::default())
+            .await
+            .ok()
     })
     .await;
     let error = worker
