@@ -6,6 +6,7 @@
 
 mod chaos;
 mod ci;
+mod costs;
 mod count;
 mod fuzz;
 mod generate;
@@ -34,6 +35,7 @@ usage: cargo xtask CHORE [OPTIONS]
   windows                        lints and builds for Windows, and runs what was built under Wine
   gen [--check]                  writes (or compares) the files that are made from the code
   mutants [NAME…]                plants each named fault in a copy of the tree; its test must fail
+  costs [NAME…]                  what a launch costs, as root: whole, and without each defence that a planted fault takes out
   count-crates [--write]         crates that both binaries are built from, against the figure that may only fall
   help                           this text
 ";
@@ -65,6 +67,7 @@ fn dispatch(mut words: Vec<String>) -> Result<bool> {
         "fuzz" => fuzz::main(&tree, &words),
         "windows" => no_options(&words).and_then(|()| windows::main(&tree)),
         "gen" => generate::main(&tree, &words),
+        "costs" => costs::main(&tree, &words),
         "mutants" => mutants::main(&tree, &words),
         "count-crates" => count::main(&tree, &words),
         "help" | "--help" | "-h" => {

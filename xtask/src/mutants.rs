@@ -77,6 +77,25 @@ pub(crate) fn main(tree: &Tree, names: &[String]) -> Result<bool> {
     Ok(tally.failed == 0)
 }
 
+/// Builds something of the copy in which one fault is planted; answers the folder that it was built into.
+pub(crate) fn build_planted(tree: &Tree, name: &str, what: &[&str]) -> Result<PathBuf> {
+    let files = tree.files()?;
+    let mutants = read(tree, &files)?;
+    let found = mutants.iter().find(|mutant| mutant.name == name);
+    let mutant = found.with_context(|| format!("there is no {FOLDER}{name}{ENDING}"))?;
+    let copy = Tree {
+        top: tree.target().join("mutants").join("tree"),
+    };
+    refresh(tree, &files, &copy.top)?;
+    mutant.plant(&copy)?;
+    let build = mutant.cargo(&copy, BUILD_MINUTES, "build").words(what);
+    if !build.go()?.is_well {
+        show_end(&mutant.log(&copy));
+        bail!("{name} doesn't build");
+    }
+    Ok(copy.top.with_file_name("target"))
+}
+
 fn read(tree: &Tree, files: &[String]) -> Result<Vec<Mutant>> {
     let ours = files
         .iter()
@@ -129,12 +148,17 @@ impl Mutant {
         })
     }
 
-    /// Plants it in the copy, and says whether its test fails there although it builds.
-    fn is_caught(&self, copy: &Tree) -> Result<bool> {
+    /// Plants it in the copy.
+    fn plant(&self, copy: &Tree) -> Result<()> {
         let mut text = copy.text(&self.file)?.context("no text")?;
         let place = place(&text, &self.find).with_context(|| self.file.clone())?;
         text.replace_range(place, &self.put);
-        std::fs::write(copy.top.join(&self.file), text)?;
+        Ok(std::fs::write(copy.top.join(&self.file), text)?)
+    }
+
+    /// Plants it in the copy, and says whether its test fails there although it builds.
+    fn is_caught(&self, copy: &Tree) -> Result<bool> {
+        self.plant(copy)?;
         let (build, proof) = match &self.proof {
             Proof::Test { target, filter } => (
                 self.cargo(copy, BUILD_MINUTES, "test")
