@@ -3,7 +3,9 @@
 use tessera_api::frames::{Decoder, LogPiece};
 use tessera_ticket::launcher::{Reply, Request};
 use tessera_ticket::shepherd::{Chain, Command, Event};
-use tessera_ticket::{ExitRecord, IndexRecord, SigningKey, Template, Ticket, TicketError};
+use tessera_ticket::{
+    CommandError, ExitRecord, IndexRecord, PathMap, SigningKey, Template, Ticket, TicketError,
+};
 use tessera_wire::convert;
 
 /// Items of a template that are looked at.
@@ -39,10 +41,37 @@ pub fn template(bytes: &[u8]) {
     let last = template.items().map_or(0, |n| n.saturating_sub(1));
     let last = u32::try_from(last).unwrap_or(u32::MAX);
     for index in (0..ITEMS).chain([last, u32::MAX]) {
-        let argv = template.argv_of(index);
+        let argv = template.argv_of(index, &PathMap::default());
         if template.items().is_some_and(|n| u64::from(index) < n) {
-            assert!(template.item(index).is_some() && argv.is_some());
+            assert!(template.item(index).is_some() && argv != Err(CommandError::NoItem));
         }
+    }
+}
+
+/// A table of paths: its bytes, or its lines up to an empty one and an argument behind that. What is read has exactly one way
+/// to be written, and an argument in which nothing matches stays as it is.
+pub fn paths(bytes: &[u8]) {
+    if let Ok(map) = PathMap::decode(bytes) {
+        assert_eq!(map.encode(), bytes);
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let (lines, argument) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let mut pairs = Vec::new();
+    for line in lines.lines() {
+        if let Ok((from, to)) = PathMap::parse_line(line) {
+            let again = PathMap::parse_line(&format!("{from} => {to}"));
+            assert_eq!(again.as_ref(), Ok(&(from.clone(), to.clone())));
+            pairs.push((from, to));
+        }
+    }
+    let Ok(map) = PathMap::new(pairs) else {
+        return;
+    };
+    assert_eq!(PathMap::decode(&map.encode()).as_ref(), Ok(&map));
+    let converted = map.convert_argument(argument, true);
+    let _ = (map.convert_argument(argument, false), map.convert_path(argument));
+    if map.is_empty() && !argument.contains("QB_CONVERT_PATH(") {
+        assert_eq!(converted, argument);
     }
 }
 

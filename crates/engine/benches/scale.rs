@@ -39,6 +39,7 @@ fn submission(frames: u32, priority: u32) -> Input {
         env: [("SHOW".to_owned(), "abc".to_owned())].into(),
         cwd: Some("/shows/abc".into()),
         umask: 0o22,
+        flags: Default::default(),
         priority,
         cpus: 4,
         hosts: Default::default(),

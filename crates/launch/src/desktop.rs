@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tessera_ticket::launcher::{Capabilities, FRAME_MAX, Reply, Request};
-use tessera_ticket::{LaunchKey, Mode, Refusal, Step, Ticket};
+use tessera_ticket::{LaunchKey, Mode, PATH_MAP_BYTES_MAX, PathMap, Refusal, Step, Ticket};
 
 use crate::account::{base_env, find_own};
 use crate::cgroup::{Place, destroy_instance, farm_dir, make_instance};
@@ -118,9 +118,13 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
     if !ticket.account.is_empty() && ticket.account != account.name {
         return Err(Refusal::AccountNotAllowed);
     }
-    let [template, listener, lock]: [OwnedFd; 3] = fds
-        .try_into()
-        .map_err(|_| malformed("not the descriptors of a start".into()))?;
+    let mut fds = fds.into_iter();
+    let (Some(template), Some(listener), Some(lock), paths, None) =
+        (fds.next(), fds.next(), fds.next(), fds.next(), fds.next())
+    else {
+        return Err(malformed("not the descriptors of a start".into()));
+    };
+    let paths = read_paths(paths).map_err(malformed)?;
     let template = take_template(&ticket, &template)?;
     if !socket::is_listening(listener.as_fd()) || file::lock(&lock).is_err() {
         return Err(Refusal::Busy);
@@ -143,6 +147,7 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         key: ticket.key,
         items: ticket.items,
         template,
+        paths: paths.encode(),
         user: None,
         env: environment(&account, &farm, tmp_path),
         no_new_privs: true,
@@ -170,6 +175,16 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         gid: account.identity.gid,
         containment: containment.to_owned(),
     })
+}
+
+/// Reads the worker's table of paths, which comes along if there is one.
+fn read_paths(paths: Option<OwnedFd>) -> Result<PathMap, String> {
+    let Some(paths) = paths else {
+        return Ok(PathMap::default());
+    };
+    let bytes = file::read_memory_file(paths.as_fd(), PATH_MAP_BYTES_MAX);
+    let bytes = bytes.map_err(|e| format!("the table of paths: {e}"))?;
+    PathMap::decode(&bytes).map_err(|e| format!("the table of paths: {e}"))
 }
 
 /// Makes the private directory of a launch, which its shepherd removes at the end; returns its path, and where it is.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tessera_ticket::{AccountName, Mode, ProxyAccount};
+use tessera_ticket::{AccountName, Mode, PathMap, ProxyAccount};
 
 /// The most bytes of the policy file.
 pub(crate) const POLICY_MAX: usize = 64 * 1024;
@@ -29,6 +29,9 @@ no_new_privs = yes
 path = /usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games
 # Where instances have their private TMPDIR; a directory that only root can write. Empty: `tmp` in the state directory.
 tmp_dir =
+# Paths of jobs that ask for it (flag convert_path) as they are called here, the first that matches counts; as many lines as
+# are needed, such as
+#   path_map = P:\\show => /mnt/show
 # The daemons' accounts.
 worker_account = tessera
 shepherd_account = tessera-shepherd
@@ -57,6 +60,8 @@ pub(crate) struct Policy {
     pub(crate) path: String,
     /// Where private directories are made; `None` for the state directory.
     pub(crate) tmp_dir: Option<String>,
+    /// How paths of other systems are called here.
+    pub(crate) paths: PathMap,
     pub(crate) worker_account: AccountName,
     pub(crate) shepherd_account: AccountName,
     pub(crate) supervisor_account: AccountName,
@@ -68,18 +73,19 @@ impl Policy {
     /// # Errors
     /// A sentence that names the line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut values = read_lines(DEFAULT_POLICY)?;
+        let (mut values, _) = read_lines(DEFAULT_POLICY)?;
         let known: Vec<String> = values.keys().cloned().collect();
-        for (key, (line, value)) in read_lines(text)? {
+        let (given, paths) = read_lines(text)?;
+        for (key, (line, value)) in given {
             if !known.contains(&key) {
                 return Err(format!(
-                    "line {line}: unknown key `{key}`; known: {}",
+                    "line {line}: unknown key `{key}`; known: {} {PATH_MAP}",
                     known.join(" ")
                 ));
             }
             values.insert(key, (line, value));
         }
-        Fields(values).policy()
+        Fields(values).policy(paths)
     }
 
     /// Says whether the policy allows an execution mode.
@@ -88,10 +94,13 @@ impl Policy {
     }
 }
 
+/// The one key that may stand in several lines.
+const PATH_MAP: &str = "path_map";
+
 type Values = BTreeMap<String, (usize, String)>;
 
-fn read_lines(text: &str) -> Result<Values, String> {
-    let mut values = Values::new();
+fn read_lines(text: &str) -> Result<(Values, PathMap), String> {
+    let (mut values, mut paths) = (Values::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -101,17 +110,23 @@ fn read_lines(text: &str) -> Result<Values, String> {
             .split_once('=')
             .ok_or(format!("line {number}: there is no `key = value`"))?;
         let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+        if key == PATH_MAP {
+            let pair = PathMap::parse_line(&value);
+            paths.push(pair.map_err(|e| format!("line {number}: `{PATH_MAP}`: {e}"))?);
+            continue;
+        }
         if values.insert(key.clone(), (number, value)).is_some() {
             return Err(format!("line {number}: `{key}` is there twice"));
         }
     }
-    Ok(values)
+    let paths = PathMap::new(paths).map_err(|e| format!("`{PATH_MAP}`: {e}"))?;
+    Ok((values, paths))
 }
 
 struct Fields(Values);
 
 impl Fields {
-    fn policy(&self) -> Result<Policy, String> {
+    fn policy(&self, paths: PathMap) -> Result<Policy, String> {
         let proxy = self.get("proxy_account").1;
         Ok(Policy {
             modes: self.modes()?,
@@ -135,6 +150,7 @@ impl Fields {
             no_new_privs: self.choice("no_new_privs", [("yes", true), ("no", false)])?,
             path: self.path()?,
             tmp_dir: self.tmp_dir()?,
+            paths,
             worker_account: self.account("worker_account")?,
             shepherd_account: self.account("shepherd_account")?,
             supervisor_account: self.account("supervisor_account")?,
@@ -260,6 +276,14 @@ mod tests {
                 "line 1: `proxy_account` is not the name",
             ),
             ("tmp_dir = tmp", "line 1: `tmp_dir`"),
+            (
+                "path_map = P: => /p\npath_map = show => /s",
+                "line 2: `path_map`: `show` is not an absolute path",
+            ),
+            (
+                "path_map = /a",
+                "line 1: `path_map`: `/a` is not `FROM => TO`",
+            ),
             ("path = bin", "line 1: `path`"),
             ("\n\nnonsense", "line 3: there is no"),
             ("no_new_privs = maybe", "line 1: `no_new_privs` is neither"),
@@ -267,6 +291,16 @@ mod tests {
             let error = Policy::parse(text).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn paths_are_kept_in_order_and_may_hold_blanks() {
+        let policy =
+            Policy::parse("path_map = P:\\my show => /mnt/my show\nuid_min=5\npath_map=P:=>/mnt/p");
+        let paths = policy.unwrap().paths;
+        let pairs: Vec<_> = paths.pairs().collect();
+        assert_eq!(pairs, [("P:\\my show", "/mnt/my show"), ("P:", "/mnt/p")]);
+        assert!(Policy::parse("").unwrap().paths.is_empty());
     }
 
     #[test]

@@ -9,7 +9,10 @@ use std::ffi::{CString, c_void};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use tessera_ticket::shepherd::{CHAIN_LEN, Chain};
-use tessera_ticket::{LaunchKey, Limit, Resource, Step, TEMPLATE_BYTES_MAX, Template};
+use tessera_ticket::{
+    CommandError, LaunchKey, Limit, PATH_MAP_BYTES_MAX, PathMap, Resource, Step,
+    TEMPLATE_BYTES_MAX, Template,
+};
 
 use crate::sys::{At as _, Errno, Failed, Sys, check, file, ids, process, socket};
 
@@ -19,6 +22,8 @@ pub(crate) const ORDERS_FD: RawFd = 3;
 pub(crate) const TEMPLATE_FD: RawFd = 4;
 /// Words between an item's child and the shepherd.
 pub(crate) const SHAKE_FD: RawFd = 5;
+/// The host's table of paths in a memory file.
+pub(crate) const PATHS_FD: RawFd = 6;
 /// The stack of a child until it executes its program.
 const STACK: usize = 128 * 1024;
 
@@ -26,6 +31,8 @@ const STACK: usize = 128 * 1024;
 struct Starter {
     key: LaunchKey,
     template: Template,
+    /// How paths of other systems are called here.
+    paths: PathMap,
     /// The account's variables and the job's own.
     env: Vec<(String, String)>,
     shepherd: i32,
@@ -94,7 +101,7 @@ fn send_waiting(bytes: &[u8]) -> Sys<()> {
 
 impl Starter {
     fn new(key: &str) -> Sys<Self> {
-        for fd in [ORDERS_FD, TEMPLATE_FD, SHAKE_FD] {
+        for fd in [ORDERS_FD, TEMPLATE_FD, SHAKE_FD, PATHS_FD] {
             file::set_close_on_exec(fd, true)?;
         }
         process::default_signals()?;
@@ -102,6 +109,10 @@ impl Starter {
         let template: OwnedFd = file::owned(TEMPLATE_FD);
         let bytes = file::read_all(&template, TEMPLATE_BYTES_MAX)?;
         let template = Template::decode(&bytes).map_err(|_| Errno(libc::EPROTO))?;
+        // SAFETY: as above.
+        let paths: OwnedFd = file::owned(PATHS_FD);
+        let bytes = file::read_all(&paths, PATH_MAP_BYTES_MAX)?;
+        let paths = PathMap::decode(&bytes).map_err(|_| Errno(libc::EPROTO))?;
         process::set_umask(u32::from(template.umask));
         // No core files unless the job asked for them when it was submitted.
         let wants_core = template
@@ -115,6 +126,7 @@ impl Starter {
         Ok(Self {
             key,
             template,
+            paths,
             env,
             shepherd,
             stack: vec![0; STACK],
@@ -128,7 +140,14 @@ impl Starter {
             errno: libc::EINVAL,
         };
         let [out, err]: [OwnedFd; 2] = fds.try_into().map_err(|_| wrong)?;
-        let argv = self.template.argv_of(item).ok_or(wrong)?;
+        let argv = self.template.argv_of(item, &self.paths);
+        let argv = argv.map_err(|e| Failed {
+            step: Step::Command,
+            errno: match e {
+                CommandError::NoItem => libc::EINVAL,
+                CommandError::TooLong => libc::E2BIG,
+            },
+        })?;
         let env = self.item_env(item, attempt);
         let programs = programs(&argv[0], &env).at(Step::Command)?;
         let directory = self.directory(&env).at(Step::Directory)?;
@@ -175,10 +194,10 @@ impl Starter {
     }
 
     fn directory(&self, env: &[(String, String)]) -> Sys<CString> {
-        let cwd = if self.template.cwd.is_empty() {
-            value_of(env, "HOME").unwrap_or("/")
-        } else {
-            &self.template.cwd
+        let named = self.template.cwd_here(&self.paths);
+        let cwd = match named.as_str() {
+            "" => value_of(env, "HOME").unwrap_or("/"),
+            named => named,
         };
         if !cwd.starts_with('/') {
             // Never entered from wherever the starter is: of another system, perhaps.

@@ -1,7 +1,7 @@
 //! Becoming a user, in the one order that works, and proving it. Runs in a child that does nothing else before.
 
 use std::ffi::CString;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 use tessera_ticket::Step;
 
@@ -109,8 +109,8 @@ pub(crate) struct Program<'a> {
 pub(crate) fn exec_as(change: Option<&Change<'_>>, program: &Program<'_>) -> Failed {
     match prepare(change, program) {
         Err(failed) => failed,
-        Ok(()) => {
-            let Errno(errno) = process::exec_fd(program.file, program.argv, program.env);
+        Ok(file) => {
+            let Errno(errno) = process::exec_fd(file.as_fd(), program.argv, program.env);
             // Changing the uid succeeds for a user who has too many processes; the kernel says so only now.
             let step = if errno == libc::EAGAIN {
                 Step::ProcessLimit
@@ -122,7 +122,8 @@ pub(crate) fn exec_as(change: Option<&Change<'_>>, program: &Program<'_>) -> Fai
     }
 }
 
-fn prepare(change: Option<&Change<'_>>, program: &Program<'_>) -> Result<(), Failed> {
+/// Returns the program under a number that nothing was put at.
+fn prepare(change: Option<&Change<'_>>, program: &Program<'_>) -> Result<OwnedFd, Failed> {
     process::new_session().at(Step::Session)?;
     match change {
         Some(change) => become_user(change)?,
@@ -138,12 +139,15 @@ fn prepare(change: Option<&Change<'_>>, program: &Program<'_>) -> Result<(), Fai
         }
     }
     process::change_dir(c"/").at(Step::Directory)?;
-    put_in_place(program.fds)
+    let first_free = RawFd::try_from(program.fds.len()).unwrap_or(RawFd::MAX);
+    let file = file::duplicate_above(program.file.as_raw_fd(), first_free);
+    let file = file::owned(file.at(Step::Descriptors)?);
+    put_in_place(program.fds, first_free)?;
+    Ok(file)
 }
 
 /// Puts descriptors at 0, 1, 2, …, first all out of the way, so that none overwrites another.
-fn put_in_place(fds: &[RawFd]) -> Result<(), Failed> {
-    let first_free = RawFd::try_from(fds.len()).unwrap_or(RawFd::MAX);
+fn put_in_place(fds: &[RawFd], first_free: RawFd) -> Result<(), Failed> {
     let mut high = [-1; FDS_MAX];
     for (slot, &fd) in high.iter_mut().zip(fds) {
         *slot = file::duplicate_above(fd, first_free).at(Step::Descriptors)?;

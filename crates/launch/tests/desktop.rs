@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use tessera_ticket::launcher::{Reply, Request};
 use tessera_ticket::shepherd::Event;
-use tessera_ticket::{EndKind, Mode, Template, Ticket};
+use tessera_ticket::{EndKind, Mode, PathMap, Template, Ticket};
 
 /// A person's desktop: the program where they can reach it, and a folder of theirs.
 struct Desktop {
@@ -101,10 +101,13 @@ impl Desktop {
             orphan_seconds: 600,
             nice: 0,
         };
-        link.send(
-            &request.encode(),
-            &[memory.as_fd(), listener.as_fd(), lock.as_fd()],
-        );
+        let paths = PathMap::new([(r"P:\".to_owned(), "/mnt/p".to_owned())]).unwrap();
+        let paths = common::memory(&paths.encode());
+        let mut fds = vec![memory.as_fd(), listener.as_fd(), lock.as_fd()];
+        if what.convert_path {
+            fds.push(paths.as_fd());
+        }
+        link.send(&request.encode(), &fds);
         drop((listener, lock));
         let reply = Reply::decode(&link.receive().unwrap()).unwrap();
         child.wait().unwrap();
@@ -185,6 +188,21 @@ fn a_desktop_runs_jobs_as_its_person() {
     instance.close();
     assert!(desk.gone(&instance));
     assert!(processes_of(desk.mia.uid).is_empty());
+}
+
+#[test]
+fn a_desktop_converts_paths_by_its_own_table() {
+    if !can_run() {
+        return;
+    }
+    let desk = Desktop::new();
+    let mut what = shell(r"echo 'P:\a\b'; echo 'QB_CONVERT_PATH(D:\x)'");
+    what.convert_path = true;
+    let instance = desk.start(desk.mia.uid, Mode::Desktop, &what).unwrap();
+    instance.run(0);
+    assert_eq!(instance.out(0), "/mnt/p/a/b\nD:\\x\n");
+    instance.close();
+    assert!(desk.gone(&instance));
 }
 
 #[test]

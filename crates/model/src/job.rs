@@ -26,6 +26,32 @@ impl JobKind {
     }
 }
 
+/// What a job asks for beyond its numbers; Qube!'s words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobFlag {
+    /// Each host converts the paths in the command by its own table.
+    ConvertPath,
+}
+
+impl JobFlag {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::ConvertPath];
+
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ConvertPath => "convert_path",
+        }
+    }
+
+    /// Answers the flag that a word stands for.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.word() == word)
+    }
+}
+
 /// A job's description, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSpec {
@@ -71,6 +97,8 @@ pub struct JobSpec {
     pub waitfor: Vec<JobId>,
     /// Free text.
     pub notes: String,
+    /// What it asks for beyond that.
+    pub flags: BTreeSet<JobFlag>,
 }
 
 impl JobSpec {

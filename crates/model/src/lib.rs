@@ -21,7 +21,7 @@ pub use action::{Action, Refused, Rule};
 pub use agenda::{Agenda, FrameRun, Order, Split};
 pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
-pub use job::{JobKind, JobSpec, Principal, Proof};
+pub use job::{JobFlag, JobKind, JobSpec, Principal, Proof};
 pub use name::{HostName, UserName};
 pub use state::{End, InstanceStatus, ItemStatus, Outcome, WorkStatus};
 pub use time::Timestamp;

@@ -170,6 +170,7 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         env: BTreeMap::new(),
         cwd: None,
         umask: 0o22,
+        flags: Default::default(),
         priority: u32::try_from(rng.between(1, 4)).unwrap_or(1),
         cpus: u32::try_from(rng.between(1, 6)).unwrap_or(1),
         hosts: pick(rng),

@@ -61,6 +61,8 @@ pub struct SubmissionDraft {
     pub cwd: Option<String>,
     /// File mode mask in octal.
     pub umask: Option<String>,
+    /// Flags by their words; each entry may be a comma list.
+    pub flags: Option<Vec<String>>,
     /// Retries of an item; -1 means none.
     pub retrywork: Option<i64>,
     /// Pause before each of them, a duration.
@@ -131,6 +133,7 @@ impl SubmissionDraft {
             kind,
             command,
             env: lists::env(self.env.as_deref(), &mut errors),
+            flags: lists::flags(self.flags.as_deref(), &mut errors),
             cwd: errors.take(check::cwd(self.cwd.as_deref())).flatten(),
             umask,
             priority,
@@ -273,6 +276,7 @@ impl SubmissionDraft {
             env: Some(spec.env.clone().into_iter().collect()),
             cwd: spec.cwd.clone(),
             umask: Some(format!("{:03o}", spec.umask)),
+            flags: Some(spec.flags.iter().map(|it| it.word().to_owned()).collect()),
             retrywork: Some(spec.retrywork.into()),
             retryworkdelay: Some(crate::quantity::print_duration(spec.retrywork_delay)),
             retrysubjob: Some(spec.retrysubjob.into()),
@@ -317,7 +321,7 @@ impl SubmissionDraft {
         if over.chunk.is_some() || over.partitions.is_some() {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
-        put!(shell name range padding order priority cpus hosts omithosts env cwd umask retrywork retryworkdelay
+        put!(shell name range padding order priority cpus hosts omithosts env cwd umask flags retrywork retryworkdelay
              retrysubjob timelimit agendatimelimit silence_limit grace output_limit progress waitfor notes status
              user key);
         self

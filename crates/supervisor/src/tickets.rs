@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tessera_engine::supervisor::StartOrder;
 use tessera_model::msg::ToWorker;
-use tessera_model::{HostId, JobId, JobKind, JobSpec, Split, Timestamp};
+use tessera_model::{HostId, JobFlag, JobId, JobKind, JobSpec, Split, Timestamp};
 use tessera_ticket::{
     Agenda, Digest, FrameRun, ItemRange, LaunchKey, Mode, SigningKey, Split as TicketSplit,
     TICKET_LIFETIME_MAX_MS, Template, TemplateError, Ticket,
@@ -180,5 +180,6 @@ pub(crate) fn template_of(spec: &JobSpec) -> Template {
                 padding: agenda.padding(),
             }),
         },
+        convert_path: spec.flags.contains(&JobFlag::ConvertPath),
     }
 }

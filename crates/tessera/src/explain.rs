@@ -128,6 +128,7 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
         proxy_nice_value,
         worker_spool_max,
         worker_spool_durable,
+        worker_path_map,
     } = config;
     let mode = proxy_execution_mode.map(ProxyMode::word);
     vec![
@@ -143,6 +144,10 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
         ("proxy_nice_value", proxy_nice_value.to_string()),
         ("worker_spool_max", worker_spool_max.to_string()),
         ("worker_spool_durable", worker_spool_durable.to_string()),
+        (
+            "worker_path_map",
+            format!("{:?}", worker_path_map.pairs().collect::<Vec<_>>()),
+        ),
     ]
 }
 

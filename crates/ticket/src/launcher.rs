@@ -7,7 +7,8 @@ use crate::ticket::TICKET_BYTES_MAX;
 /// The most bytes of one frame.
 pub const FRAME_MAX: usize = TICKET_BYTES_MAX + 1_024;
 /// Descriptors beside [`Request::Start`]: the template (a memory file) and the listening control socket; in desktop mode
-/// a third, the lock file of the launch.
+/// a third, the lock file of the launch, and a fourth where the worker has a table of paths (in service mode that is the
+/// launcher's).
 pub const START_FDS: usize = 2;
 /// The most bytes of a text in a reply.
 const TEXT_MAX: usize = 2_048;

@@ -10,6 +10,7 @@ mod codec;
 mod frames;
 pub mod launcher;
 mod names;
+mod paths;
 mod record;
 mod refusal;
 pub mod shepherd;
@@ -21,6 +22,9 @@ mod tokens;
 pub use codec::DecodeError;
 pub use frames::{Chunk, FrameRun};
 pub use names::{ACCOUNT_NAME_MAX, AccountName, LaunchKey, NameError, ProxyAccount, SLOT_MAX};
+pub use paths::{
+    PATH_ENTRIES_MAX, PATH_ENTRY_BYTES_MAX, PATH_MAP_BYTES_MAX, PathMap, PathMapError,
+};
 pub use record::{
     EXIT_RECORD_LEN, EndCause, EndKind, ExitRecord, INDEX_RECORD_LEN, INDEX_RECORDS_MAX,
     IndexRecord, Stream,
@@ -28,8 +32,8 @@ pub use record::{
 pub use refusal::{Refusal, RefusalClass};
 pub use step::Step;
 pub use template::{
-    ARGS_MAX, Agenda, ENV_MAX, LIMITS_MAX, Limit, RUNS_MAX, Resource, Split, TEMPLATE_BYTES_MAX,
-    Template, TemplateError,
+    ARGS_MAX, Agenda, CommandError, ENV_MAX, LIMITS_MAX, Limit, RUNS_MAX, Resource, Split,
+    TEMPLATE_BYTES_MAX, Template, TemplateError,
 };
 pub use ticket::{
     Digest, ITEM_RANGES_MAX, ItemRange, Mode, SKEW_MAX_MS, TICKET_BYTES_MAX,

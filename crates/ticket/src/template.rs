@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::frames::{Chunk, FrameRun};
 use crate::names::LaunchKey;
+use crate::paths::PathMap;
 use crate::ticket::Digest;
 use crate::tokens::{ItemTokens, substitute};
 
@@ -27,7 +28,13 @@ const NAME_MAX: usize = 256;
 const PATH_MAX: usize = 4_095;
 /// The greatest padding.
 const PADDING_MAX: u8 = 20;
+/// The most bytes of an item's command; more than any system executes.
+const COMMAND_BYTES_MAX: usize = 8 << 20;
+/// What a template without flags is written as, so that older launchers read it.
 const VERSION: u8 = 1;
+/// What one with flags is written as: they stand at its end.
+const VERSION_FLAGS: u8 = 2;
+const FLAG_CONVERT_PATH: u8 = 1;
 const DOMAIN: &[u8] = b"tessera template v1\0";
 
 /// Why a template can't run.
@@ -62,6 +69,17 @@ pub enum TemplateError {
         /// The bound.
         max: usize,
     },
+}
+
+/// Why an item has no command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CommandError {
+    /// The agenda has no such item.
+    #[error("there is no such item")]
+    NoItem,
+    /// The frames or the paths put in make it longer than any system executes.
+    #[error("the command is longer than {COMMAND_BYTES_MAX} bytes")]
+    TooLong,
 }
 
 /// A limited resource, as the system's `setrlimit` knows it.
@@ -188,6 +206,8 @@ pub struct Template {
     pub slots: u32,
     /// The frames of a `cmdrange` job; `None` for `cmdline`, whose item is the instance's number.
     pub agenda: Option<Agenda>,
+    /// Whether paths in the arguments, and the working directory, are converted by the host's table.
+    pub convert_path: bool,
 }
 
 impl Template {
@@ -220,7 +240,8 @@ impl Template {
     /// Writes the canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
-        out.u8(VERSION);
+        let flags = u8::from(self.convert_path) * FLAG_CONVERT_PATH;
+        out.u8(if flags == 0 { VERSION } else { VERSION_FLAGS });
         out.count(self.argv.len());
         for argument in &self.argv {
             out.text(argument);
@@ -243,6 +264,9 @@ impl Template {
             None => out.u8(0),
             Some(agenda) => write_agenda(&mut out, agenda),
         }
+        if flags != 0 {
+            out.u8(flags);
+        }
         out.finish()
     }
 
@@ -258,7 +282,10 @@ impl Template {
             });
         }
         let mut input = Reader::new(bytes);
-        input.version(VERSION)?;
+        let version = input.u8("version")?;
+        if !matches!(version, VERSION | VERSION_FLAGS) {
+            return Err(DecodeError::Version { found: version });
+        }
         let mut argv = Vec::new();
         for _ in 0..input.count("argv", ARGS_MAX)? {
             argv.push(input.text("argv", TEXT_MAX)?);
@@ -276,6 +303,10 @@ impl Template {
         } else {
             None
         };
+        // One that is written so has a flag: equal templates have equal bytes.
+        if version == VERSION_FLAGS && input.u8("flags")? != FLAG_CONVERT_PATH {
+            return Err(DecodeError::Invalid { field: "flags" });
+        }
         input.end()?;
         let template = Self {
             argv,
@@ -285,6 +316,7 @@ impl Template {
             limits,
             slots,
             agenda,
+            convert_path: version == VERSION_FLAGS,
         };
         template
             .check()
@@ -318,14 +350,35 @@ impl Template {
         Some(ItemTokens::of(&chunk, agenda.padding))
     }
 
-    /// Returns the arguments of an item; `None` when a `cmdrange` template has no such item.
-    pub fn argv_of(&self, index: u32) -> Option<Vec<String>> {
-        match &self.agenda {
-            None => Some(self.argv.clone()),
-            Some(_) => {
-                let tokens = self.item(index)?;
-                Some(self.argv.iter().map(|it| substitute(it, &tokens)).collect())
-            }
+    /// Returns the arguments of an item: its frames are put in, then the host's paths.
+    ///
+    /// # Errors
+    /// When a `cmdrange` template has no such item, or the command gets too long.
+    pub fn argv_of(&self, index: u32, paths: &PathMap) -> Result<Vec<String>, CommandError> {
+        let tokens = match self.agenda {
+            None => None,
+            Some(_) => Some(self.item(index).ok_or(CommandError::NoItem)?),
+        };
+        let mut room = COMMAND_BYTES_MAX;
+        let mut argv = Vec::with_capacity(self.argv.len());
+        for argument in &self.argv {
+            let put = tokens.as_ref().map(|it| substitute(argument, it));
+            let argument = put.as_deref().unwrap_or(argument);
+            let argument = paths.convert_argument(argument, self.convert_path);
+            room = room
+                .checked_sub(argument.len())
+                .ok_or(CommandError::TooLong)?;
+            argv.push(argument);
+        }
+        Ok(argv)
+    }
+
+    /// Returns the working directory as the host calls it; empty for the account's home.
+    pub fn cwd_here(&self, paths: &PathMap) -> String {
+        if self.convert_path {
+            paths.convert_path(&self.cwd)
+        } else {
+            self.cwd.clone()
         }
     }
 

@@ -45,11 +45,12 @@ prop_compose! {
         limit in (any::<u64>(), any::<u64>()),
         slots in any::<u32>(),
         agenda in proptest::option::of(agenda()),
+        convert_path in any::<bool>(),
     ) -> Template {
         let mut argv = vec![program];
         argv.extend(rest);
         let limits = vec![Limit { resource: Resource::Core, soft: limit.0, hard: limit.1 }];
-        Template { argv, env, cwd, umask, limits, slots, agenda }
+        Template { argv, env, cwd, umask, limits, slots, agenda, convert_path }
     }
 }
 
@@ -140,7 +141,7 @@ proptest! {
         let frames: u64 = agenda.runs.iter().map(|run| u64::from(run.count)).sum();
         let template = Template {
             argv: vec!["x".into()], env: vec![], cwd: String::new(), umask: 0o22, limits: vec![],
-            slots: 1, agenda: Some(agenda.clone()),
+            slots: 1, agenda: Some(agenda.clone()), convert_path: false,
         };
         let items = u32::try_from(agenda.items()).unwrap();
         prop_assert!(template.item(items).is_none());
@@ -242,11 +243,139 @@ proptest! {
             if let Ok(read) = Ticket::decode(&bytes) { prop_assert_eq!(read.encode(), bytes.clone()); }
             if let Ok(read) = Template::decode(&bytes) {
                 prop_assert_eq!(read.encode(), bytes.clone());
-                let _ = (read.item(0), read.item(u32::MAX), read.argv_of(3));
+                let _ = (read.item(0), read.item(u32::MAX), read.argv_of(3, &PathMap::default()));
             }
             let _ = Template::decode(&bytes[..place]);
         }
     }
+}
+
+/// A path of any system, or nearly one.
+fn path() -> impl Strategy<Value = String> {
+    let root = prop_oneof!["/", r"[A-Ca-c]:", r"\\\\srv", "//SRV"];
+    (root, vec(r"[/\\][abAB. ]{1,3}", 0..4)).prop_map(|(root, names)| {
+        let rest = names.concat();
+        let rest = if root == "/" {
+            rest.trim_start_matches(['/', '\\'])
+        } else {
+            &rest
+        };
+        format!("{root}{rest}")
+    })
+}
+
+/// Whether one path is the other or lies below it, as entries of a table see it.
+fn is_below(path: &str, top: &str) -> bool {
+    let probe = PathMap::new([(top.to_owned(), "/somewhere/else".to_owned())]);
+    // One that is refused matches nothing.
+    probe.is_ok_and(|it| it.convert_path(path) != path)
+}
+
+proptest! {
+    #[test]
+    fn converting_paths_twice_is_converting_them_once(
+        pairs in vec((path(), "[/][x-z]{1,2}[/][abAB]{1,3}|[Qq]:[/\\\\][abAB]{1,3}"), 0..6),
+        argument in vec(prop_oneof![path(), "[a ;,='\"()]{0,3}", Just("QB_CONVERT_PATH(".to_owned()), ".{0,3}"], 0..8),
+    ) {
+        let is_apart = |(from, to): (&str, &str)| {
+            !from.contains(' ') && pairs.iter().all(|(other, _)| !is_below(to, other) && !is_below(other, to))
+        };
+        let apart = pairs.iter().all(|(from, to)| is_apart((from, to)));
+        let Ok(map) = PathMap::new(pairs.clone()) else { return Ok(()) };
+        prop_assert_eq!(PathMap::decode(&map.encode()), Ok(map.clone()));
+        let argument = argument.concat();
+        let (some, once) = (map.convert_argument(&argument, false), map.convert_argument(&argument, true));
+        prop_assert!(once.len() <= argument.len() * 12 && some.len() <= argument.len() * 12);
+        if apart && !argument.contains("QB_CONVERT_PATH(") {
+            prop_assert_eq!(some, argument);
+            prop_assert_eq!(map.convert_argument(&once, true), once);
+        }
+    }
+
+    #[test]
+    fn lines_of_a_table_read_back(from in path(), to in path()) {
+        let line = format!("{from} =>  {to}");
+        if let Ok((a, b)) = PathMap::parse_line(&line) {
+            prop_assert_eq!((a.as_str(), b.as_str()), (from.trim(), to.trim()));
+            prop_assert_eq!(PathMap::parse_line(&format!("{a} => {b}")), Ok((a, b)));
+        }
+    }
+
+    #[test]
+    fn a_table_is_read_from_any_bytes_without_harm(bytes in vec(any::<u8>(), 0..200), text in ".{0,80}") {
+        if let Ok(map) = PathMap::decode(&bytes) { prop_assert_eq!(map.encode(), bytes); }
+        let _ = PathMap::parse_line(&text);
+    }
+}
+
+#[test]
+fn a_template_without_flags_is_written_as_before() {
+    let mut template = Template {
+        argv: vec![
+            r"P:\x".into(),
+            "-o".into(),
+            r"QB_CONVERT_PATH(P:\QB_FRAME_NUMBER.exr)".into(),
+        ],
+        env: vec![],
+        cwd: r"p:\show".into(),
+        umask: 0o22,
+        limits: vec![],
+        slots: 1,
+        agenda: Some(Agenda {
+            runs: vec![FrameRun {
+                start: 7,
+                step: 1,
+                count: 1,
+            }],
+            split: Split::Chunk(1),
+            padding: 0,
+        }),
+        convert_path: false,
+    };
+    let paths = PathMap::new([(r"P:\".to_owned(), "/mnt/p".to_owned())]).unwrap();
+    let plain = template.encode();
+    assert_eq!(plain[0], 1);
+    let argv = template.argv_of(0, &paths).unwrap();
+    assert_eq!(argv, [r"P:\x", "-o", "/mnt/p/7.exr"]);
+    assert_eq!(template.cwd_here(&paths), r"p:\show");
+    template.convert_path = true;
+    let flagged = template.encode();
+    assert_eq!((flagged[0], flagged.len()), (2, plain.len() + 1));
+    assert_eq!(Template::decode(&flagged).as_ref(), Ok(&template));
+    let argv = template.argv_of(0, &paths).unwrap();
+    assert_eq!(argv, ["/mnt/p/x", "-o", "/mnt/p/7.exr"]);
+    assert_eq!(template.cwd_here(&paths), "/mnt/p/show");
+    // Neither a second way to write one without flags, nor flags that nobody knows.
+    for flags in [0, 2, 3] {
+        let mut bytes = flagged.clone();
+        *bytes.last_mut().unwrap() = flags;
+        assert_eq!(
+            Template::decode(&bytes),
+            Err(DecodeError::Invalid { field: "flags" })
+        );
+    }
+    assert_eq!(template.argv_of(1, &paths), Err(CommandError::NoItem));
+}
+
+#[test]
+fn a_command_that_grows_without_end_is_refused() {
+    let template = Template {
+        argv: vec!["P:;".repeat(1_000); 100],
+        env: vec![],
+        cwd: String::new(),
+        umask: 0,
+        limits: vec![],
+        slots: 1,
+        agenda: None,
+        convert_path: true,
+    };
+    let long = format!("/{}", "x".repeat(1_000));
+    let paths = PathMap::new([("P:".to_owned(), long)]).unwrap();
+    assert!(matches!(
+        template.argv_of(0, &paths),
+        Err(CommandError::TooLong)
+    ));
+    assert!(template.argv_of(0, &PathMap::default()).is_ok());
 }
 
 #[test]
@@ -308,9 +437,11 @@ fn partitions_differ_by_at_most_one_frame() {
         limits: vec![],
         slots: 1,
         agenda: Some(agenda),
+        convert_path: false,
     };
     let ranges: Vec<_> = (0..4)
-        .map(|i| template.argv_of(i).map(|argv| argv[1].clone()))
+        .map(|i| template.argv_of(i, &PathMap::default()))
+        .map(|argv| argv.ok().map(|it| it[1].clone()))
         .collect();
     assert_eq!(
         ranges,

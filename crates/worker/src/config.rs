@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tessera_model::limits::SLOTS_MAX;
+use tessera_ticket::PathMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -32,6 +33,7 @@ const KEYS: &[&str] = &[
     "worker_description",
     "worker_groups",
     "worker_name",
+    "worker_path_map",
     "worker_properties",
     "worker_resources",
     "worker_spool_durable",
@@ -66,6 +68,8 @@ pub struct Config {
     /// Whether the record of an ended attempt is synchronised to the disk before it is reported. Without it only a host
     /// that loses power can forget one, and then runs the frame again.
     pub worker_spool_durable: bool,
+    /// How paths of other systems are called here, in order (desktop mode; in service mode the launcher's policy says it).
+    pub worker_path_map: PathMap,
 }
 
 /// As whom a service worker runs jobs.
@@ -155,6 +159,7 @@ impl Default for Config {
             proxy_nice_value: 0,
             worker_spool_max: SPOOL_MAX_DEFAULT,
             worker_spool_durable: false,
+            worker_path_map: PathMap::default(),
         }
     }
 }
@@ -217,6 +222,7 @@ impl Config {
         let value = value.get_ref();
         match key {
             "qb_supervisor" => self.qb_supervisor = Some(word(value)?),
+            "worker_path_map" => self.worker_path_map = paths(value)?,
             "worker_cpus" => self.worker_cpus = slots(value)?,
             "worker_name" => self.worker_name = Some(word(value)?),
             "worker_description" => self.worker_description = text(value)?,
@@ -352,6 +358,33 @@ fn amounts(value: &DeValue<'_>) -> Result<BTreeMap<String, u64>, Problem> {
     parsed.ok_or(wanted)
 }
 
+/// Reads `[["P:\\", "/mnt/p"], …]` or tables with the keys `from` and `to`.
+fn paths(value: &DeValue<'_>) -> Result<PathMap, Problem> {
+    let wanted = || {
+        Problem::Wanted(
+            "a list of at most 256 pairs of absolute paths: [['P:\\', '/mnt/p'], …], or tables with `from` and `to`",
+        )
+    };
+    let text = |it: &DeValue<'_>| it.as_str().map(str::to_owned);
+    let pair = |it: &Spanned<DeValue<'_>>| match it.get_ref() {
+        DeValue::Array(pair) if pair.len() == 2 => {
+            Some((text(pair[0].get_ref())?, text(pair[1].get_ref())?))
+        }
+        DeValue::Table(table) if table.len() == 2 => Some((
+            text(table.get("from")?.get_ref())?,
+            text(table.get("to")?.get_ref())?,
+        )),
+        _ => None,
+    };
+    let pairs: Option<Vec<_>> = value
+        .as_array()
+        .ok_or_else(wanted)?
+        .iter()
+        .map(pair)
+        .collect();
+    PathMap::new(pairs.ok_or_else(wanted)?).map_err(|_| wanted())
+}
+
 /// Reads bytes: a number, or a text such as `"4 GiB"`.
 fn size(value: &DeValue<'_>) -> Result<u64, Problem> {
     let bytes = match value.as_str() {
@@ -429,6 +462,33 @@ mod tests {
         assert_eq!(config.worker_spool_max, 2 << 30);
         assert!(config.worker_spool_durable);
         assert_eq!(config.proxy_nice_value, 19);
+    }
+
+    #[test]
+    fn paths_are_pairs_or_tables_in_order() {
+        let pairs = "worker_path_map = [['P:\\my show', '/mnt/s'], ['P:', '/mnt/p']]\n";
+        let tables = "[[worker_path_map]]\nfrom = 'P:\\my show'\nto = '/mnt/s'\n\
+                      [[worker_path_map]]\nfrom = 'P:'\nto = '/mnt/p'\n";
+        for text in [pairs, tables] {
+            let config = parse(text).expect("is right");
+            let found: Vec<_> = config.worker_path_map.pairs().collect();
+            assert_eq!(found, [("P:\\my show", "/mnt/s"), ("P:", "/mnt/p")]);
+        }
+        for wrong in [
+            "'P:'",
+            "[['P:']]",
+            "[['P:', 'p']]",
+            "[['P:', '/p', '/q']]",
+            "[{from = 'P:', too = '/p'}]",
+            "[['P:', 1]]",
+        ] {
+            let error = parse(&format!("worker_cpus = 1\nworker_path_map = {wrong}\n"));
+            let error = error.expect_err("is wrong");
+            assert!(
+                error.starts_with("w.toml:2: `worker_path_map` must be a list of"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

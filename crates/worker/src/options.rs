@@ -74,7 +74,7 @@ impl Options {
         let name = self.name.clone().or_else(|| config.worker_name.clone());
         Ok(Settings {
             state: self.state.clone(),
-            chain_mode: chain::Mode::of(self, config.proxy_nice_value)?,
+            chain_mode: chain::Mode::of(self, &config)?,
             desktop_user: match self.mode {
                 Mode::Desktop => Some(os::own_account()?),
                 Mode::Service { .. } => None,

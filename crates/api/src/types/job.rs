@@ -147,6 +147,9 @@ pub struct SpecView {
     pub cwd: Option<String>,
     /// File mode mask in octal.
     pub umask: String,
+    /// Flags, such as `convert_path`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
     /// 1 is served first.
     pub priority: u32,
     /// Number of instances.

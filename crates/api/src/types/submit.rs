@@ -61,6 +61,10 @@ pub struct SubmitRequest {
     /// File mode mask in octal (`022`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub umask: Option<String>,
+    /// Flags: `convert_path` has each host convert the paths in the command by its own table.
+    #[schema(example = json!(["convert_path"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Vec<String>>,
     /// Retries of an item after a failed attempt (0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retrywork: Option<i64>,

@@ -155,6 +155,12 @@ pub struct JobFields {
     /// File mode mask, octal (default: yours)
     #[arg(long, value_name = "MASK", help_heading = "Command")]
     pub umask: Option<String>,
+    /// Flags of the job: convert_path (each host converts the paths in the command by its table)
+    #[arg(long, value_name = "LIST", help_heading = "Command")]
+    pub flags: Vec<String>,
+    /// The same as --flags convert_path
+    #[arg(long, help_heading = "Command")]
+    pub convert_path: bool,
 
     /// Only on these hosts
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]

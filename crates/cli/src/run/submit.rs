@@ -187,6 +187,7 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         umask: job
             .umask
             .or_else(|| if is_mine { own_umask() } else { None }),
+        flags: flags(&job.flags, job.convert_path),
         retrywork: job.retrywork,
         retryworkdelay: job.retryworkdelay.map(Quantity),
         retrysubjob: job.retrysubjob,
@@ -206,6 +207,16 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
 
 fn list(said: &[String]) -> Option<Vec<String>> {
     (!said.is_empty()).then(|| said.iter().flat_map(|list| split(list)).collect())
+}
+
+fn flags(said: &[String], convert_path: bool) -> Option<Vec<String>> {
+    let mut flags = list(said);
+    if convert_path {
+        flags
+            .get_or_insert_default()
+            .push("convert_path".to_owned());
+    }
+    flags
 }
 
 fn waitfor(said: &[String]) -> Result<Option<Vec<u64>>, CliError> {

@@ -168,6 +168,9 @@ fn place_facts(facts: &mut Facts, spec: &SpecView) {
             .unwrap_or_else(|| "the account's home".to_owned()),
     );
     facts.add("umask", spec.umask.clone());
+    if !spec.flags.is_empty() {
+        facts.add("flags", spec.flags.join(", "));
+    }
     if !spec.env.is_empty() {
         let shown: Vec<String> = spec
             .env

@@ -468,6 +468,7 @@ impl Launcher {
                     key,
                     items: start.ticket.items.clone(),
                     template: start.template.clone(),
+                    paths: rules.policy.paths.encode(),
                     user: Some(account.identity.clone()),
                     env: self.environment(account, &rules.policy.path, tmp),
                     no_new_privs: rules.policy.no_new_privs,

@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) key: LaunchKey,
     pub(crate) items: Vec<ItemRange>,
     pub(crate) template: Vec<u8>,
+    /// The host's table of paths, encoded.
+    pub(crate) paths: Vec<u8>,
     /// The user, or nobody to become in desktop mode.
     pub(crate) user: Option<Identity>,
     pub(crate) env: Vec<CString>,
@@ -170,6 +172,7 @@ fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
     let (shake, shake_end) = socket::pair().at(Step::Prepare)?;
     socket::ask_for_sender(shake.as_fd()).at(Step::Prepare)?;
     let template = file::memory_file(c"template", &setup.template).at(Step::Prepare)?;
+    let paths = file::memory_file(c"paths", &setup.paths).at(Step::Prepare)?;
     let key = setup.key.to_string();
     let argv = process::c_strings(["tessera-launch", "starter", &key]).at(Step::Prepare)?;
     let (failed, failed_end) = file::pipe().at(Step::Prepare)?;
@@ -182,6 +185,7 @@ fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
             orders_end.as_raw_fd(),
             template.as_raw_fd(),
             shake_end.as_raw_fd(),
+            paths.as_raw_fd(),
         ];
         let change = setup.user.as_ref().map(|identity| Change {
             identity,
@@ -207,15 +211,20 @@ fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
     drop(failed_end);
     debug_assert_eq!(
         fds_in_place(),
-        [starter::ORDERS_FD, starter::TEMPLATE_FD, starter::SHAKE_FD]
+        [
+            starter::ORDERS_FD,
+            starter::TEMPLATE_FD,
+            starter::SHAKE_FD,
+            starter::PATHS_FD
+        ]
     );
     wait_for_exec(&failed)?;
     Ok(StarterEnd { pid, orders, shake })
 }
 
 /// The places at which the starter finds what it is given, in the order of the list above.
-const fn fds_in_place() -> [RawFd; 3] {
-    [3, 4, 5]
+const fn fds_in_place() -> [RawFd; 4] {
+    [3, 4, 5, 6]
 }
 
 /// Sets what the job can't take back: its place behind the daemons in everything that is short. Done before this process

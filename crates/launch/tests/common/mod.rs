@@ -752,6 +752,7 @@ pub fn template(argv: &[&str]) -> Template {
         limits: Vec::new(),
         slots: 1,
         agenda: None,
+        convert_path: false,
     }
 }
 

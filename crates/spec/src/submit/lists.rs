@@ -4,7 +4,7 @@ use super::Variables;
 use crate::field::{Errors, FieldError, shown};
 use std::collections::BTreeSet;
 use tessera_model::limits::{ENVIRONMENT_BYTES_MAX, HOST_NAMES_MAX, VARIABLES_MAX, WAITFOR_MAX};
-use tessera_model::{HostName, JobId};
+use tessera_model::{HostName, JobFlag, JobId};
 
 /// Answers the entries of comma lists, trimmed, without the empty ones.
 fn entries(given: &[String]) -> impl Iterator<Item = &str> {
@@ -36,6 +36,22 @@ pub(crate) fn hosts(
         names.extend(errors.take(name).map(|name| name.as_str().to_owned()));
     }
     names
+}
+
+/// Checks flags.
+pub(crate) fn flags(given: Option<&[String]>, errors: &mut Errors) -> BTreeSet<JobFlag> {
+    let mut flags = BTreeSet::new();
+    for word in entries(given.unwrap_or_default()) {
+        let flag = JobFlag::of_word(word).ok_or_else(|| {
+            let known = JobFlag::ALL.map(JobFlag::word).join(", ");
+            FieldError::new("flags", format!("there is no flag {}", shown(word)))
+                .hint(format!("known: {known}"))
+        });
+        if let Some(flag) = errors.take(flag) {
+            flags.insert(flag);
+        }
+    }
+    flags
 }
 
 /// Checks environment variables; the last of a name wins.

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use tessera_model::JobFlag;
 use tessera_model::limits::COMMAND_BYTES_MAX;
 
 fn draft(command: &[&str]) -> SubmissionDraft {
@@ -73,6 +74,7 @@ fn all_that_is_said_arrives() {
         ]),
         cwd: text("/tmp"),
         umask: text("0027"),
+        flags: Some(vec!["convert_path, ".into()]),
         retrywork: Some(3),
         retryworkdelay: text("1m"),
         retrysubjob: Some(-1),
@@ -121,6 +123,9 @@ fn all_that_is_said_arrives() {
     );
     assert_eq!(job.silence_limit, Some(Duration::from_secs(300)));
     assert_eq!(job.output_limit, 1 << 30);
+    assert_eq!(job.flags, [JobFlag::ConvertPath].into());
+    let again = SubmissionDraft::of(&job);
+    assert_eq!(again.flags, Some(vec!["convert_path".to_owned()]));
 }
 
 #[test]
@@ -140,6 +145,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         env: Some(vec![("A=B".into(), "1".into()), ("C".into(), "\0".into())]),
         cwd: text("tmp"),
         umask: text("999"),
+        flags: Some(vec!["convert_path,elite".into()]),
         retrywork: Some(-2),
         retryworkdelay: text("-1"),
         retrysubjob: Some(1_000_000),
@@ -165,6 +171,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "cwd",
         "env",
         "env.C",
+        "flags",
         "grace",
         "hosts",
         "key",

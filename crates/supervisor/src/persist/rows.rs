@@ -37,7 +37,7 @@ pub(crate) fn job_row(job: &JobImage) -> store::JobRow {
         counts: state.counts,
         key: job.row.key.clone(),
         spec: super::spec::print(job),
-        spec_format: super::spec::FORMAT,
+        spec_format: super::spec::format(&job.spec),
         cpus: job.spec.cpus,
         items: job.spec.items(),
         notes: job.spec.notes.clone(),

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::JobImage;
-use tessera_model::{Agenda, FrameRun, JobId, JobKind, JobSpec, Order, Split};
+use tessera_model::{Agenda, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order, Split};
 
-/// The format written now.
-pub(crate) const FORMAT: i64 = 1;
+/// The format of a job without flags, which older programs read as well.
+const FORMAT_PLAIN: i64 = 1;
+/// The format of one with flags: a program that would forget them must not read it.
+const FORMAT_FLAGS: i64 = 2;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,8 @@ struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cwd: Option<String>,
     umask: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    flags: Vec<String>,
     priority: u32,
     cpus: u32,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -81,6 +85,15 @@ pub(crate) struct Described {
     pub(crate) spec: Arc<JobSpec>,
 }
 
+/// Answers the format that a job's document has.
+pub(crate) fn format(spec: &JobSpec) -> i64 {
+    if spec.flags.is_empty() {
+        FORMAT_PLAIN
+    } else {
+        FORMAT_FLAGS
+    }
+}
+
 /// Prints a job's document.
 pub(crate) fn print(job: &JobImage) -> String {
     let document = Document {
@@ -98,9 +111,9 @@ pub(crate) fn print(job: &JobImage) -> String {
 /// # Errors
 /// What can't be understood, in words.
 pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
-    if format != FORMAT {
+    if !(FORMAT_PLAIN..=FORMAT_FLAGS).contains(&format) {
         return Err(format!(
-            "its description has format {format}, this program reads {FORMAT}"
+            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_FLAGS}"
         ));
     }
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -124,6 +137,7 @@ impl Spec {
             env: spec.env.clone(),
             cwd: spec.cwd.clone(),
             umask: spec.umask,
+            flags: spec.flags.iter().map(|it| it.word().to_owned()).collect(),
             priority: spec.priority,
             cpus: spec.cpus,
             hosts: spec.hosts.clone(),
@@ -153,6 +167,7 @@ impl Spec {
             env: self.env,
             cwd: self.cwd,
             umask: self.umask,
+            flags: flags(&self.flags)?,
             priority: self.priority,
             cpus: self.cpus,
             hosts: self.hosts,
@@ -170,6 +185,11 @@ impl Spec {
             notes: self.notes,
         })
     }
+}
+
+fn flags(words: &[String]) -> Result<BTreeSet<JobFlag>, String> {
+    let flag = |word: &String| JobFlag::of_word(word).ok_or(format!("unknown flag {word:?}"));
+    words.iter().map(flag).collect()
 }
 
 impl AgendaDoc {
@@ -221,4 +241,34 @@ fn order_word(order: Order) -> &'static str {
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_spec::SubmissionDraft;
+
+    #[test]
+    fn flags_move_the_format_and_a_row_without_them_is_as_before() {
+        let mut draft = SubmissionDraft {
+            command: vec!["true".into()],
+            ..SubmissionDraft::default()
+        };
+        let plain = draft.validate().expect("is right").spec;
+        let text = serde_json::to_string(&Spec::of(&plain)).expect("is JSON");
+        assert_eq!(
+            (format(&plain), text.contains("flags")),
+            (FORMAT_PLAIN, false)
+        );
+        draft.flags = Some(vec!["convert_path".into()]);
+        let flagged = draft.validate().expect("is right").spec;
+        let text = serde_json::to_string(&Spec::of(&flagged)).expect("is JSON");
+        assert_eq!(format(&flagged), FORMAT_FLAGS);
+        let read: Spec = serde_json::from_str(&text).expect("is a description");
+        assert_eq!(read.into_model(), Ok(flagged));
+        let later = text.replace("convert_path", "fly");
+        let read: Spec = serde_json::from_str(&later).expect("is a description");
+        assert_eq!(read.into_model(), Err("unknown flag \"fly\"".to_owned()));
+        assert!(super::read("{}", FORMAT_FLAGS + 1).is_err());
+    }
 }

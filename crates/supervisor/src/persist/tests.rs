@@ -119,6 +119,7 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
         env: [("A".into(), "b\nc".into())].into(),
         cwd: Some("/tmp".into()),
         umask: 0o022,
+        flags: Default::default(),
         priority: 9_999 - cpus,
         cpus,
         hosts: Default::default(),

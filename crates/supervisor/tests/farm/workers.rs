@@ -5,7 +5,7 @@ use std::time::Duration;
 use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::ActionRequest;
 use tessera_model::msg::{LaunchInventory, ToWorker};
-use tessera_ticket::{Template, Ticket, VerifyingKey};
+use tessera_ticket::{PathMap, Template, Ticket, VerifyingKey};
 use tessera_wire::link::LinkError;
 
 fn bytes_of(hex: &str) -> Vec<u8> {
@@ -37,8 +37,8 @@ async fn a_start_comes_with_a_ticket_that_its_host_can_verify() {
     assert!(ticket.allows(4) && !ticket.allows(5));
     let template = Template::decode(&start.template).expect("a template");
     assert_eq!(
-        template.argv_of(start.run.item.0),
-        Some(vec!["render".into(), "5".into()])
+        template.argv_of(start.run.item.0, &PathMap::default()),
+        Ok(vec!["render".into(), "5".into()])
     );
     let mut other = start.ticket.clone();
     other[40] ^= 1;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use nix::unistd::{Uid, User, chown};
 use tessera_model::msg::{GoneCause, Report, RunLimits, ToWorker};
 use tessera_model::state::End;
-use tessera_ticket::{Agenda, FrameRun, ItemRange, Mode, Split, Template, Ticket};
+use tessera_ticket::{Agenda, FrameRun, ItemRange, Mode, PathMap, Split, Template, Ticket};
 use tessera_wire::convert::LogStream;
 use tokio_util::sync::CancellationToken;
 
@@ -125,6 +125,7 @@ fn template(script: &str, cwd: &Path) -> Vec<u8> {
         limits: Vec::new(),
         slots: 1,
         agenda: Some(agenda),
+        convert_path: true,
     };
     template.check().expect("is a template");
     template.encode()
@@ -182,6 +183,7 @@ impl Bench {
             user: user.clone(),
             tmp: self.state.path().join("worker/tmp"),
             nice: 0,
+            paths: PathMap::new([("P:".to_owned(), "/mnt/p".to_owned())]).expect("is a table"),
         };
         let chain = Chain::new(chain_mode.clone());
         let settings = Settings {

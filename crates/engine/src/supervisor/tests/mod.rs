@@ -52,6 +52,7 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         env: Default::default(),
         cwd: None,
         umask: 0o22,
+        flags: Default::default(),
         priority: 9999,
         cpus: 1,
         hosts: Default::default(),

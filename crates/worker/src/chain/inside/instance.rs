@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tessera_ticket::shepherd::ITEMS_MAX;
-use tessera_ticket::{EndCause, EndKind, Step, Template, Ticket};
+use tessera_ticket::{EndCause, EndKind, PathMap, Step, Template, Ticket};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -42,6 +42,8 @@ pub(crate) struct Instance<S: System> {
     pub(crate) home: String,
     /// 0 to 19; more is less.
     pub(crate) nice: u8,
+    /// How paths of other systems are called here.
+    pub(crate) paths: PathMap,
     /// The private directory, removed with all that is in it at the end.
     pub(crate) tmp: PathBuf,
     /// Where it is noted who the main processes are.
@@ -84,8 +86,8 @@ impl<S: System> Instance<S> {
         if !self.ticket.allows(run.item) {
             return Err(failed(Step::NotAllowed));
         }
-        let argv = self.template.argv_of(run.item);
-        let argv = argv.filter(|it| !it.is_empty());
+        let argv = self.template.argv_of(run.item, &self.paths);
+        let argv = argv.ok().filter(|it| !it.is_empty());
         let argv = argv.ok_or_else(|| failed(Step::Command))?;
         let mut env = Variables(self.env.clone());
         for (name, value) in &self.template.env {
@@ -100,7 +102,7 @@ impl<S: System> Instance<S> {
         let cwd = if self.template.cwd.is_empty() {
             self.home.clone()
         } else {
-            self.template.cwd.clone()
+            self.template.cwd_here(&self.paths)
         };
         Ok(Program {
             argv,

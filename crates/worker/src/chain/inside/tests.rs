@@ -11,8 +11,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tessera_ticket::{
-    Agenda, Digest, EndCause, EndKind, ExitRecord, FrameRun, ItemRange, LaunchKey, Mode, Split,
-    Step, Template, Ticket,
+    Agenda, Digest, EndCause, EndKind, ExitRecord, FrameRun, ItemRange, LaunchKey, Mode, PathMap,
+    Split, Step, Template, Ticket,
 };
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -135,6 +135,7 @@ impl Bench {
                 split: Split::Chunk(1),
                 padding: 0,
             }),
+            convert_path: true,
         };
         let ticket = Ticket {
             farm: [1; 16],
@@ -167,6 +168,7 @@ impl Bench {
             ],
             home: dir.path().to_string_lossy().into_owned(),
             nice: 0,
+            paths: PathMap::new([("P:".to_owned(), "/mnt/p".to_owned())]).unwrap(),
             tmp,
             processes: dir.path().join("processes"),
         }
@@ -276,6 +278,19 @@ async fn an_item_runs_and_is_recorded() {
     assert_eq!(read_index(bench.dir.path(), 2, 1).unwrap().len(), 2);
     let noted = fs::read_to_string(bench.path("processes")).unwrap();
     assert_eq!(noted, format!("{pid} 7\n"));
+}
+
+#[tokio::test]
+async fn paths_of_another_system_are_put_in() {
+    // The template has the flag, and the host calls P: `/mnt/p`.
+    let mut bench = Bench::new(r"echo 'P:\a b\f.QB_FRAME_NUMBER' D:/x; echo QB_CONVERT_PATH(p:/c)");
+    bench.run(2, |_| {}).await;
+    bench.started().await;
+    bench.ended().await;
+    assert_eq!(
+        bench.text(2, SpoolFile::Out),
+        "/mnt/p/a b/f.3 D:/x\n/mnt/p/c\n"
+    );
 }
 
 #[tokio::test]

@@ -154,11 +154,18 @@ impl Chain {
                 ask(&link, &request, &fds, START_TIMEOUT).await
             }
             Mode::Desktop {
-                launch_binary, tmp, ..
+                launch_binary,
+                tmp,
+                paths,
+                ..
             } => {
                 let listener = sockets::listen(&req.dir, req.key, made)?;
                 let lock = sockets::new_lock_file(&req.dir, req.key, made)?;
-                let fds = [template.as_fd(), listener.as_fd(), lock.as_fd()];
+                let mut fds = vec![template.as_fd(), listener.as_fd(), lock.as_fd()];
+                let table = (!paths.is_empty())
+                    .then(|| sockets::memory_file(&paths.encode()))
+                    .transpose()?;
+                fds.extend(table.as_ref().map(|it| it.as_fd()));
                 desktop::start(launch_binary, tmp, &request, &fds).await
             }
         }

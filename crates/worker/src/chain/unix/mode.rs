@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use tessera_ticket::PathMap;
+
+use crate::config::Config;
 use crate::error::WorkerError;
 use crate::options::{self, Options};
 use crate::os;
@@ -28,16 +31,25 @@ pub enum Mode {
         tmp: PathBuf,
         /// Added to the niceness of what runs, 0 to 19.
         nice: u8,
+        /// How paths of other systems are called here.
+        paths: PathMap,
     },
 }
 
 impl Mode {
     /// Settles what the options leave open.
-    pub(crate) fn of(options: &Options, nice: u8) -> Result<Self, WorkerError> {
+    pub(crate) fn of(options: &Options, config: &Config) -> Result<Self, WorkerError> {
+        let nice = config.proxy_nice_value;
         match &options.mode {
             options::Mode::Service { launcher_socket } => {
                 let default = || options.state.join("run/launcher.sock");
                 let launcher_socket = launcher_socket.clone().unwrap_or_else(default);
+                if !config.worker_path_map.is_empty() {
+                    tracing::warn!(
+                        "worker_path_map is for desktop workers: here it changes nothing; \
+                         write path_map lines into the launcher's policy, which is root's"
+                    );
+                }
                 Ok(Self::Service {
                     launcher_socket,
                     nice,
@@ -52,6 +64,7 @@ impl Mode {
                     user: os::own_account()?,
                     tmp: options.state.join("worker/tmp"),
                     nice,
+                    paths: config.worker_path_map.clone(),
                 })
             }
         }

@@ -136,6 +136,7 @@ impl Host {
             limits: Vec::new(),
             slots: 1,
             agenda: None,
+            convert_path: false,
         };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tessera_ticket::launcher::Capabilities;
-use tessera_ticket::{Mode as TicketMode, Refusal, Step};
+use tessera_ticket::{Mode as TicketMode, PathMap, Refusal, Step};
 use tokio::sync::{mpsc, watch};
 
 use super::inside::{Handle, Instance, Order};
@@ -18,6 +18,7 @@ use super::{
     ChainError, EndCause, LaunchKey, RunItem, ShepherdEvent, ShepherdState, StartError,
     StartRequest, Started, spool,
 };
+use crate::config::Config;
 use crate::error::WorkerError;
 use crate::options::{self, Options};
 use crate::os;
@@ -39,11 +40,14 @@ pub struct Mode {
     tmp: PathBuf,
     /// 0 to 19; more is less.
     nice: u8,
+    /// How paths of other systems are called here.
+    paths: PathMap,
 }
 
 impl Mode {
     /// Settles what the options leave open.
-    pub(crate) fn of(options: &Options, nice: u8) -> Result<Self, WorkerError> {
+    pub(crate) fn of(options: &Options, config: &Config) -> Result<Self, WorkerError> {
+        let nice = config.proxy_nice_value;
         match &options.mode {
             options::Mode::Service { .. } => Err(WorkerError::NoService),
             options::Mode::Desktop if os::is_privileged() => Err(WorkerError::DesktopAsRoot),
@@ -51,6 +55,7 @@ impl Mode {
                 user: os::own_account()?,
                 tmp: options.state.join("worker").join("tmp"),
                 nice,
+                paths: config.worker_path_map.clone(),
             }),
         }
     }
@@ -141,6 +146,7 @@ impl Chain {
             env: base::environment(&tmp, &ticket.farm),
             home: base::home(),
             nice: self.mode.nice,
+            paths: self.mode.paths.clone(),
             tmp,
             processes: req.dir.join(PROCESSES),
             ticket,
