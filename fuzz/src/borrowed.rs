@@ -5,7 +5,7 @@
 pub(crate) mod launch_file;
 
 #[allow(dead_code, reason = "only the parser of the file is tried")]
-#[path = "../../crates/launch/src/policy.rs"]
+#[path = "../../crates/identity/src/policy.rs"]
 pub(crate) mod policy;
 
 #[allow(dead_code, reason = "only the parser of the file is tried")]

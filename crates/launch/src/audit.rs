@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::sys::{Errno, Sys, file, wall_ms};
+use tessera_sys::{Errno, Sys, file, wall_ms};
 
 /// At this size the file is put aside as `audit.log.1` and a new one begins, chained to its last line.
 const SIZE_MAX: u64 = 64 << 20;

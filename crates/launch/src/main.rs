@@ -3,25 +3,19 @@
 //! `launcher` (root), the shepherds that it forks, and their starters; `supervise`, which keeps the daemons of a host
 //! running under their accounts; the desktop mode's variants of the same, without any privilege. One thread each.
 
-mod account;
+#![forbid(unsafe_code)]
+
 mod audit;
-mod cgroup;
-mod clear;
-mod desktop;
 mod launcher;
 mod nonces;
-mod paths;
-mod policy;
-mod procs;
-mod shepherd;
-mod starter;
-mod supervise;
-mod sys;
-mod tmpdir;
-mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use tessera_shepherd::starter;
+use tessera_sys as sys;
+use tessera_sys::cgroup;
+use {tessera_desktop as desktop, tessera_supervise as supervise};
 
 const USAGE: &str = "\
 tessera-launch: starts jobs as their users, for the worker of a Tessera farm

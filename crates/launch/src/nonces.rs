@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use sha2::{Digest as _, Sha256};
 use tessera_ticket::{LaunchKey, Refusal, SKEW_MAX_MS, TICKET_LIFETIME_MAX_MS, Ticket};
 
-use crate::sys::{Errno, Sys, file};
+use tessera_sys::{Errno, Sys, file};
 
 /// How long a launch number is kept after its ticket expired: as long as an older ticket could be valid.
 const LAUNCH_KEPT_MS: u64 = TICKET_LIFETIME_MAX_MS + SKEW_MAX_MS;

@@ -13,7 +13,22 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("engine", &["model"]),
     ("wire", &["model"]),
     ("api", &["model", "spec"]),
-    ("launch", &["ticket"]),
+    ("sys", &["ticket"]),
+    ("shepherd", &["sys", "ticket"]),
+    ("identity", &["shepherd", "sys", "ticket"]),
+    ("supervise", &["identity", "sys", "ticket"]),
+    ("desktop", &["identity", "shepherd", "sys", "ticket"]),
+    (
+        "launch",
+        &[
+            "desktop",
+            "identity",
+            "shepherd",
+            "supervise",
+            "sys",
+            "ticket",
+        ],
+    ),
     ("windows", &[]),
     ("cli", &["api", "model", "spec"]),
     ("worker", &["engine", "model", "ticket", "windows", "wire"]),
@@ -33,7 +48,19 @@ const DIRECTION_OF_TESTS: &[(&str, &[&str])] = &[("tessera", &["model"])];
 /// Packages that must be nowhere below these crates.
 const APART: &[(&[&str], &[&str], &str)] = &[
     (
-        &["model", "spec", "engine", "ticket", "launch", "windows"],
+        &[
+            "model",
+            "spec",
+            "engine",
+            "ticket",
+            "sys",
+            "shepherd",
+            "identity",
+            "supervise",
+            "desktop",
+            "launch",
+            "windows",
+        ],
         &[
             "tokio", "hyper", "tonic", "axum", "rusqlite", "rustls", "mio",
         ],

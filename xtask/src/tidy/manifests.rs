@@ -89,7 +89,7 @@ mod tests {
     fn planted_roots_are_found() {
         let files = [
             "crates/x/src/lib.rs",
-            "crates/launch/src/main.rs",
+            "crates/sys/src/lib.rs",
             "crates/x/src/y.rs",
         ]
         .map(str::to_owned);

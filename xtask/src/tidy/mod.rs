@@ -7,6 +7,7 @@ mod lexer;
 mod licences;
 mod links;
 mod manifests;
+mod privileged;
 mod source;
 mod text;
 
@@ -88,6 +89,10 @@ pub(crate) fn main(tree: &Tree) -> Result<bool> {
     rule(
         "crate roots",
         manifests::check_roots(&files, |file| tree.text(file)),
+    );
+    rule(
+        "privileged code",
+        privileged::check(&files, |file| tree.text(file))?,
     );
     rule("source", each(tree, &files, ".rs", source::check)?);
     rule("texts", each(tree, &files, "", text::check)?);

@@ -7,12 +7,12 @@ use std::rc::Rc;
 
 use tessera_ticket::{Refusal, VerifyingKey};
 
-use crate::account::{Found, find_now};
-use crate::paths::{open_trusted_dir, read_trusted};
-use crate::policy::{POLICY_MAX, Policy};
-use crate::sys::{Sys, file};
-use crate::tmpdir::Parent;
-use crate::user::Identity;
+use tessera_identity::account::{Found, find_now};
+use tessera_identity::paths::{open_trusted_dir, read_trusted};
+use tessera_identity::policy::{POLICY_MAX, Policy};
+use tessera_identity::tmpdir::Parent;
+use tessera_sys::ids::Identity;
+use tessera_sys::{Sys, file};
 
 /// The most dispatch keys.
 const KEYS_MAX: usize = 8;

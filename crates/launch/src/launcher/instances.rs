@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use tessera_ticket::{AccountName, LaunchKey, Refusal};
 
 use super::tidy::{read_record, slot_of_record};
-use crate::account::find_now;
-use crate::sys::{Sys, file, process};
-use crate::{cgroup, procs};
+use tessera_identity::account::find_now;
+use tessera_sys::{Sys, file, process};
+use tessera_sys::{cgroup, procs};
 
 /// The most run records read at the start.
 const RECORDS_MAX: usize = 65_536;

@@ -18,19 +18,19 @@ use tessera_ticket::launcher::{FRAME_MAX, Reply, Request};
 
 pub(crate) use config::Config;
 use instances::Instances;
+pub(crate) use requests::capabilities_of;
 use requests::{Resolving, Starting};
-pub(crate) use requests::{capabilities_of, refusal_of_failed, take_template};
 
 use slots::Slots;
 use tidy::{Done, Tidy};
 
 use crate::audit::Audit;
-use crate::cgroup::Place;
 use crate::nonces::Nonces;
-use crate::sys::{
+use tessera_identity::tmpdir::Parent;
+use tessera_sys::cgroup::Place;
+use tessera_sys::{
     Errno, Sys, entry, file, host_name, poll, process, readable, say, socket, wall_ms,
 };
-use crate::tmpdir::Parent;
 
 /// The most connections at once; further ones wait in the socket's queue.
 const CONNECTIONS_MAX: usize = 128;
@@ -104,13 +104,13 @@ pub(crate) fn run(state: &Path, socket_path: Option<&Path>) -> Result<(), String
         launcher.turn().map_err(|e| format!("waiting: {e}"))?;
     }
     // Stays where an instance lives in it.
-    crate::cgroup::remove_farm_dir(&launcher.config.farm_text, &launcher.config.host_text);
+    tessera_sys::cgroup::remove_farm_dir(&launcher.config.farm_text, &launcher.config.host_text);
     Ok(())
 }
 
 impl Launcher {
     fn open(state: &Path, socket_path: Option<&Path>) -> Result<Self, String> {
-        if crate::sys::ids::uids() != Ok([0; 3]) {
+        if tessera_sys::ids::uids() != Ok([0; 3]) {
             return Err("the launcher must run as root; desktop mode needs no launcher".into());
         }
         process::set_umask(0o077);
@@ -124,8 +124,9 @@ impl Launcher {
             .map_err(what("this program"))?;
         let audit = Audit::open(config.dir.as_fd()).map_err(what("launcher/audit.log"))?;
         let nonces = Nonces::open(config.dir.as_fd()).map_err(what("launcher/nonces"))?;
-        let groups = crate::cgroup::farm_dir(Place::System, &config.farm_text, &config.host_text)
-            .map_err(what("making the farm's control group"))?;
+        let groups =
+            tessera_sys::cgroup::farm_dir(Place::System, &config.farm_text, &config.host_text)
+                .map_err(what("making the farm's control group"))?;
         let path =
             socket_path.map_or_else(|| config.state.join("run/launcher.sock"), Path::to_owned);
         let listener =
@@ -133,7 +134,7 @@ impl Launcher {
         process::ignore(libc::SIGPIPE);
         let signals = process::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])
             .map_err(what("signals"))?;
-        let boot = crate::procs::boot_id();
+        let boot = tessera_sys::procs::boot_id();
         let (instances, accounts) =
             Instances::find(groups, &run_dir, &config.farm_text).map_err(what("launcher/run"))?;
         let mut slots = Slots::default();
@@ -456,7 +457,7 @@ fn listen(path: &Path, worker_uid: u32) -> Result<OwnedFd, String> {
     else {
         return Err("is not the path of a socket".into());
     };
-    let (_, dir) = crate::paths::open_socket_dir(dir)?;
+    let (_, dir) = tessera_identity::paths::open_socket_dir(dir)?;
     let name = file::c_string(name).map_err(|e| e.to_string())?;
     let _ = file::remove_file(dir.as_fd(), &name);
     let short = format!(

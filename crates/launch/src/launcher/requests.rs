@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use tessera_ticket::launcher::{Capabilities, Reply, Request, START_FDS};
 use tessera_ticket::{
-    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, Step, TEMPLATE_BYTES_MAX,
-    Ticket, TicketError,
+    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, Step, Ticket, TicketError,
 };
 
 use super::Launcher;
-use crate::account::{self, ANSWER_MAX, Account, Found};
-use crate::cgroup;
-use crate::procs;
-use crate::shepherd::{self, Setup, read_report};
-use crate::sys::{Errno, Failed, Sys, file, process, socket, wall_ms};
+use tessera_identity::account::{self, ANSWER_MAX, Account, Found};
+use tessera_identity::chain::{self, read_report, refusal_of_failed, take_template};
+use tessera_shepherd::Setup;
+use tessera_sys::cgroup;
+use tessera_sys::procs;
+use tessera_sys::{Errno, Failed, Sys, file, process, socket, wall_ms};
 
 /// How long the user directory may take.
 const LOOK_UP_TIME: Duration = Duration::from_secs(5);
@@ -488,7 +488,7 @@ impl Launcher {
                 })
             })();
             match setup {
-                Ok(setup) => shepherd::run(setup),
+                Ok(setup) => chain::run(setup),
                 Err(_) => process::exit_now(1),
             }
         }
@@ -706,24 +706,6 @@ fn take_fds(ticket: &Ticket, fds: Vec<OwnedFd>) -> Result<(Vec<u8>, OwnedFd), Re
         return Err(wrong("the control socket does not listen"));
     }
     Ok((take_template(ticket, &template)?, listener))
-}
-
-/// Copies the template and checks it against the ticket: what the worker does to its own file afterwards changes nothing.
-pub(crate) fn take_template(ticket: &Ticket, file: &OwnedFd) -> Result<Vec<u8>, Refusal> {
-    let wrong = |reason: String| Refusal::TemplateInvalid { reason };
-    let bytes = file::read_memory_file(file.as_fd(), TEMPLATE_BYTES_MAX)
-        .map_err(|e| wrong(e.to_string()))?;
-    ticket.check_template(&bytes)?;
-    Ok(bytes)
-}
-
-/// Names the one failure that has a meaning of its own; the others are their step.
-pub(crate) fn refusal_of_failed(Failed { step, errno }: Failed) -> Refusal {
-    if step == Step::ProcessLimit {
-        Refusal::ProcessLimit
-    } else {
-        Refusal::BecomingUserFailed { step, errno }
-    }
 }
 
 fn refusal_of(error: &TicketError) -> Refusal {

@@ -80,7 +80,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Policy;
+    use tessera_identity::policy::Policy;
 
     fn key(instance: u32) -> LaunchKey {
         LaunchKey {

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use tessera_ticket::{AccountName, LaunchKey};
 
-use crate::clear;
-use crate::procs;
-use crate::sys::{Errno, Sys, file, ids, process};
-use crate::tmpdir::Parent;
-use crate::user::{Change, Identity, become_user};
+use tessera_identity::tmpdir::Parent;
+use tessera_identity::user::{Change, become_user};
+use tessera_shepherd::clear;
+use tessera_sys::ids::Identity;
+use tessera_sys::procs;
+use tessera_sys::{Errno, Sys, file, ids, process};
 
 /// The most children at once, of slots and of others each: neither keep the other waiting.
 const CHILDREN_MAX: usize = 4;

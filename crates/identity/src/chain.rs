@@ -1,0 +1,226 @@
+//! The chain of an instance while it is still root: a fresh child of the launcher makes its own child become the user (the
+//! starter), becomes the shepherd's account itself, and only then does a shepherd's work.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::Duration;
+
+use tessera_ticket::{Refusal, Step, TEMPLATE_BYTES_MAX, Ticket};
+
+use tessera_shepherd::{Setup, StarterEnd, starter};
+use tessera_sys::{At as _, Failed, file, ids, process, readable, socket};
+use tessera_sys::{cgroup, procs};
+
+use crate::user::{Change, Program, become_user, exec_as};
+
+/// When memory is short the kernel ends jobs first: this counts like so many thousandths of all memory.
+const JOB_OOM_SCORE: i32 = 300;
+/// How long the starter may take to become the user and execute.
+const STARTER_TIME: Duration = Duration::from_secs(10);
+
+/// Encodes a report.
+fn report(result: Result<(), Failed>) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    if let Err(failed) = result {
+        bytes[0] = failed.step as u8;
+        bytes[4..].copy_from_slice(&failed.errno.to_le_bytes());
+    }
+    bytes
+}
+
+/// Reads a report; half of one is a shepherd that died.
+pub fn read_report(bytes: &[u8]) -> Result<(), Failed> {
+    let died = Failed {
+        step: Step::Prepare,
+        errno: libc::EPIPE,
+    };
+    let (Some(&step), Some(errno)) = (bytes.first(), bytes.get(4..8)) else {
+        return Err(died);
+    };
+    let errno = i32::from_le_bytes(errno.try_into().map_err(|_| died)?);
+    match Step::from_u8(step) {
+        None if step == 0 => Ok(()),
+        None => Err(died),
+        Some(step) => Err(Failed { step, errno }),
+    }
+}
+
+/// Runs a shepherd in this process, a fresh child, to its end.
+pub fn run(setup: Setup) -> ! {
+    let result = begin(&setup);
+    let _ = file::write_all(
+        setup.report.as_raw_fd(),
+        &report(result.as_ref().map(drop).map_err(|e| *e)),
+    );
+    match result {
+        Err(_) => process::exit_now(1),
+        Ok(starter) => process::exit_now(tessera_shepherd::serve(setup, starter)),
+    }
+}
+
+fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
+    process::new_session().at(Step::Session)?;
+    close_others(setup)?;
+    if let Some(group) = &setup.group {
+        cgroup::enter_chain(group.as_fd()).at(Step::Cgroup)?;
+    }
+    write_run_record(setup)?;
+    ids::become_subreaper().at(Step::Prepare)?;
+    let starter = start_starter(setup)?;
+    let result = drop_privileges(setup);
+    if result.is_err() {
+        let _ = process::kill(starter.pid, libc::SIGKILL);
+    }
+    result.map(|()| starter)
+}
+
+/// Closes what came along from the launcher and puts `/dev/null` at 0, 1 and 2.
+fn close_others(setup: &Setup) -> Result<(), Failed> {
+    let mut keep = vec![
+        setup.listener.as_raw_fd(),
+        setup.program,
+        setup.report.as_raw_fd(),
+    ];
+    let optional = [&setup.group, &setup.run_dir, &setup.lock];
+    keep.extend(
+        optional
+            .into_iter()
+            .flatten()
+            .map(std::os::fd::AsRawFd::as_raw_fd),
+    );
+    keep.extend(setup.tmp.iter().map(|(dir, _)| dir.as_raw_fd()));
+    process::close_all_but(3, &mut keep).at(Step::CloseOthers)?;
+    let null = file::open(c"/dev/null", libc::O_RDWR).at(Step::Descriptors)?;
+    (0..3).try_for_each(|number| file::duplicate_to(null.as_raw_fd(), number).at(Step::Descriptors))
+}
+
+fn write_run_record(setup: &Setup) -> Result<(), Failed> {
+    let Some(dir) = &setup.run_dir else {
+        return Ok(());
+    };
+    let pid = process::own_pid();
+    let start = procs::read(pid).map_or(0, |it| it.start);
+    let slot = match (&setup.slot, &setup.user) {
+        (Some(name), Some(user)) => format!(" {} {} {name}", user.uid, user.gid),
+        _ => String::new(),
+    };
+    let text = format!("{pid} {start} {}{slot}\n", setup.boot);
+    let name = file::c_string(&setup.key.to_string()).at(Step::Prepare)?;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+    let record = file::open_at(dir.as_fd(), &name, flags, 0o600).at(Step::Prepare)?;
+    file::write_all(record.as_raw_fd(), text.as_bytes()).at(Step::Prepare)
+}
+
+/// Forks the starter, which becomes the user and executes this program anew; returns when it has.
+fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
+    let (orders, orders_end) = socket::pair().at(Step::Prepare)?;
+    let (shake, shake_end) = socket::pair().at(Step::Prepare)?;
+    socket::ask_for_sender(shake.as_fd()).at(Step::Prepare)?;
+    let template = file::memory_file(c"template", &setup.template).at(Step::Prepare)?;
+    let paths = file::memory_file(c"paths", &setup.paths).at(Step::Prepare)?;
+    let key = setup.key.to_string();
+    let argv = process::c_strings(["tessera-launch", "starter", &key]).at(Step::Prepare)?;
+    let (failed, failed_end) = file::pipe().at(Step::Prepare)?;
+    let parent = process::own_pid();
+    let Some(pid) = process::fork().at(Step::Prepare)? else {
+        let fds = [
+            0,
+            0,
+            0,
+            orders_end.as_raw_fd(),
+            template.as_raw_fd(),
+            shake_end.as_raw_fd(),
+            paths.as_raw_fd(),
+        ];
+        let change = setup.user.as_ref().map(|identity| Change {
+            identity,
+            keep_caps: 0,
+            no_new_privs: setup.no_new_privs,
+        });
+        let file = file::standing(setup.program);
+        let program = Program {
+            file,
+            argv: &argv,
+            env: &setup.env,
+            fds: &fds,
+            bound_to: Some(parent),
+        };
+        let failed = match bounds(setup).and_then(|()| desktop_privileges(setup)) {
+            Ok(()) => exec_as(change.as_ref(), &program),
+            Err(failed) => failed,
+        };
+        let _ = file::write_all(failed_end.as_raw_fd(), &report(Err(failed)));
+        process::exit_now(1)
+    };
+    drop(failed_end);
+    wait_for_exec(&failed)?;
+    Ok(StarterEnd { pid, orders, shake })
+}
+
+// The places at which the starter finds what it is given, in the order of the list above.
+const _: () = assert!(
+    starter::ORDERS_FD == 3
+        && starter::TEMPLATE_FD == 4
+        && starter::SHAKE_FD == 5
+        && starter::PATHS_FD == 6
+);
+
+/// Sets what the job can't take back: its place behind the daemons in everything that is short. Done before this process
+/// becomes the user, who may go further down but not up again.
+fn bounds(setup: &Setup) -> Result<(), Failed> {
+    process::lower_priority(setup.nice).at(Step::Limits)?;
+    process::die_before(JOB_OOM_SCORE).at(Step::Limits)?;
+    for resource in [libc::RLIMIT_NICE, libc::RLIMIT_RTPRIO] {
+        process::limit(resource, 0, 0).at(Step::Limits)?;
+    }
+    Ok(())
+}
+
+/// In desktop mode there is nobody to become, but set-user-id programs are out of reach all the same.
+fn desktop_privileges(setup: &Setup) -> Result<(), Failed> {
+    if setup.user.is_none() && setup.no_new_privs {
+        ids::no_new_privileges().at(Step::NoNewPrivileges)?;
+    }
+    Ok(())
+}
+
+/// The pipe closes when the program is executed; before that it carries the step that failed.
+fn wait_for_exec(failed: &OwnedFd) -> Result<(), Failed> {
+    let mut fds = [readable(failed.as_fd())];
+    tessera_sys::poll(&mut fds, Some(STARTER_TIME)).at(Step::Prepare)?;
+    let mut bytes = [0; 8];
+    match file::read(failed, &mut bytes).at(Step::Exec)? {
+        0 => Ok(()),
+        len => read_report(&bytes[..len]),
+    }
+}
+
+/// Becomes the shepherd's account with `CAP_KILL` only: without it the kernel would not let its death kill the user's
+/// processes.
+fn drop_privileges(setup: &Setup) -> Result<(), Failed> {
+    let Some(identity) = &setup.shepherd else {
+        return Ok(());
+    };
+    become_user(&Change {
+        identity,
+        keep_caps: 1 << ids::CAP_KILL,
+        no_new_privs: true,
+    })
+}
+
+/// Copies the template and checks it against the ticket: what the worker does to its own file afterwards changes nothing.
+pub fn take_template(ticket: &Ticket, file: &OwnedFd) -> Result<Vec<u8>, Refusal> {
+    let wrong = |reason: String| Refusal::TemplateInvalid { reason };
+    let bytes = file::read_memory_file(file.as_fd(), TEMPLATE_BYTES_MAX)
+        .map_err(|e| wrong(e.to_string()))?;
+    ticket.check_template(&bytes)?;
+    Ok(bytes)
+}
+
+/// Names the one failure that has a meaning of its own; the others are their step.
+pub fn refusal_of_failed(Failed { step, errno }: Failed) -> Refusal {
+    if step == Step::ProcessLimit {
+        Refusal::ProcessLimit
+    } else {
+        Refusal::BecomingUserFailed { step, errno }
+    }
+}
