@@ -147,6 +147,7 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         items: ticket.items,
         template,
         paths: paths.encode(),
+        login: false,
         user: None,
         env: environment(&account, &farm, tmp_path),
         no_new_privs: true,

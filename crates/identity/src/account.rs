@@ -308,6 +308,18 @@ fn absolute_or(path: &str, other: &str) -> String {
     }
 }
 
+impl Account {
+    /// Says whether somebody can log in to the account, so that its shell can be asked for its environment.
+    pub fn has_login_shell(&self) -> bool {
+        !is_closed(&self.shell)
+    }
+}
+
+/// Says whether a shell is one that lets nobody in.
+fn is_closed(shell: &str) -> bool {
+    matches!(shell.rsplit('/').next(), Some("nologin" | "false"))
+}
+
 impl Found {
     fn of(entry: directory::Entry) -> Self {
         Self {
@@ -321,8 +333,7 @@ impl Found {
     }
 
     fn lets_nobody_in(&self) -> bool {
-        let program = self.shell.rsplit('/').next();
-        matches!(program, Some("nologin" | "false"))
+        is_closed(&self.shell)
     }
 
     /// Checks that the account can be a slot's: all that runs as such a one is killed, and its files are removed, so one that

@@ -1,11 +1,12 @@
 //! The chain of an instance while it is still root: a fresh child of the launcher makes its own child become the user (the
 //! starter), becomes the shepherd's account itself, and only then does a shepherd's work.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
 use tessera_ticket::{Refusal, Step, TEMPLATE_BYTES_MAX, Ticket};
 
+use tessera_shepherd::login::{self, Login};
 use tessera_shepherd::{Setup, StarterEnd, starter};
 use tessera_sys::{At as _, Failed, file, ids, process, readable, socket};
 use tessera_sys::{cgroup, procs};
@@ -65,8 +66,12 @@ fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
     }
     write_run_record(setup)?;
     ids::become_subreaper().at(Step::Prepare)?;
-    let starter = start_starter(setup)?;
-    let result = drop_privileges(setup);
+    let (login, pipe) = start_login(setup)?.unzip();
+    let starter = start_starter(setup, pipe)?;
+    let result = drop_privileges(setup).and_then(|()| {
+        let group = setup.group.as_ref().map(OwnedFd::as_fd);
+        login.map_or(Ok(()), |it| login::settle(&it, &starter, group))
+    });
     if result.is_err() {
         let _ = process::kill(starter.pid, libc::SIGKILL);
     }
@@ -110,41 +115,73 @@ fn write_run_record(setup: &Setup) -> Result<(), Failed> {
     file::write_all(record.as_raw_fd(), text.as_bytes()).at(Step::Prepare)
 }
 
-/// Forks the starter, which becomes the user and executes this program anew; returns when it has.
-fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
+/// Forks the starter, which becomes the user and executes this program anew; returns when it has. It gets the pipe that its
+/// login shell's environment comes from, if there is to be one.
+fn start_starter(setup: &Setup, login: Option<OwnedFd>) -> Result<StarterEnd, Failed> {
     let (orders, orders_end) = socket::pair().at(Step::Prepare)?;
     let (shake, shake_end) = socket::pair().at(Step::Prepare)?;
     socket::ask_for_sender(shake.as_fd()).at(Step::Prepare)?;
     let template = file::memory_file(c"template", &setup.template).at(Step::Prepare)?;
     let paths = file::memory_file(c"paths", &setup.paths).at(Step::Prepare)?;
     let key = setup.key.to_string();
-    let argv = process::c_strings(["tessera-launch", "starter", &key]).at(Step::Prepare)?;
+    let given = [&orders_end, &template, &shake_end, &paths];
+    let fds = given.into_iter().chain(&login).map(OwnedFd::as_raw_fd);
+    let words = ["starter", &key]
+        .into_iter()
+        .chain(login.is_some().then_some("login"));
+    let pid = start_as_user(setup, words, fds, || Ok(()))?;
+    Ok(StarterEnd { pid, orders, shake })
+}
+
+/// Forks the process that runs the user's login shell, if there is to be one; returns the pipe that its environment comes
+/// from as well.
+fn start_login(setup: &Setup) -> Result<Option<(Login, OwnedFd)>, Failed> {
+    if !setup.login {
+        return Ok(None);
+    }
+    if let Some(group) = &setup.group {
+        let shepherd = setup.shepherd.as_ref().map(|it| (it.uid, it.gid));
+        cgroup::make_login(group.as_fd(), shepherd).at(Step::Cgroup)?;
+    }
+    let (pipe, pipe_end) = file::pipe().at(Step::Prepare)?;
+    let fds = [pipe_end.as_raw_fd(), setup.program].into_iter();
+    let pid = start_as_user(setup, ["login"], fds, || {
+        let group = setup.group.as_ref();
+        group.map_or(Ok(()), |it| {
+            cgroup::enter_login(it.as_fd()).at(Step::Cgroup)
+        })
+    })?;
+    Ok(Some((Login { pid }, pipe)))
+}
+
+/// Forks a child that becomes the user and executes this program anew with these words, and with these descriptors behind
+/// `/dev/null` at 0, 1 and 2; returns when it has.
+fn start_as_user<'a>(
+    setup: &Setup,
+    words: impl IntoIterator<Item = &'a str>,
+    fds: impl Iterator<Item = RawFd>,
+    before: impl FnOnce() -> Result<(), Failed>,
+) -> Result<i32, Failed> {
+    let words = ["tessera-launch"].into_iter().chain(words);
+    let argv = process::c_strings(words).at(Step::Prepare)?;
+    let fds: Vec<RawFd> = [0; 3].into_iter().chain(fds).collect();
     let (failed, failed_end) = file::pipe().at(Step::Prepare)?;
     let parent = process::own_pid();
     let Some(pid) = process::fork().at(Step::Prepare)? else {
-        let fds = [
-            0,
-            0,
-            0,
-            orders_end.as_raw_fd(),
-            template.as_raw_fd(),
-            shake_end.as_raw_fd(),
-            paths.as_raw_fd(),
-        ];
         let change = setup.user.as_ref().map(|identity| Change {
             identity,
             keep_caps: 0,
             no_new_privs: setup.no_new_privs,
         });
-        let file = file::standing(setup.program);
         let program = Program {
-            file,
+            file: file::standing(setup.program),
             argv: &argv,
             env: &setup.env,
             fds: &fds,
             bound_to: Some(parent),
         };
-        let failed = match bounds(setup).and_then(|()| desktop_privileges(setup)) {
+        let ready = before().and_then(|()| bounds(setup));
+        let failed = match ready.and_then(|()| desktop_privileges(setup)) {
             Ok(()) => exec_as(change.as_ref(), &program),
             Err(failed) => failed,
         };
@@ -153,15 +190,18 @@ fn start_starter(setup: &Setup) -> Result<StarterEnd, Failed> {
     };
     drop(failed_end);
     wait_for_exec(&failed)?;
-    Ok(StarterEnd { pid, orders, shake })
+    Ok(pid)
 }
 
-// The places at which the starter finds what it is given, in the order of the list above.
+// The places at which the two find what they are given, in the order of the lists above.
 const _: () = assert!(
     starter::ORDERS_FD == 3
         && starter::TEMPLATE_FD == 4
         && starter::SHAKE_FD == 5
         && starter::PATHS_FD == 6
+        && starter::LOGIN_FD == 7
+        && login::OUTPUT_FD == 3
+        && login::PROGRAM_FD == 4
 );
 
 /// Sets what the job can't take back: its place behind the daemons in everything that is short. Done before this process
@@ -216,10 +256,12 @@ pub fn take_template(ticket: &Ticket, file: &OwnedFd) -> Result<Vec<u8>, Refusal
     Ok(bytes)
 }
 
-/// Names the one failure that has a meaning of its own; the others are their step.
+/// Names the failures that have a meaning of their own; the others are their step.
 pub fn refusal_of_failed(Failed { step, errno }: Failed) -> Refusal {
     if step == Step::ProcessLimit {
         Refusal::ProcessLimit
+    } else if step == Step::Login {
+        Refusal::LoginEnvironment { errno }
     } else {
         Refusal::BecomingUserFailed { step, errno }
     }

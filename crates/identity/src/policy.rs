@@ -26,6 +26,9 @@ deny_groups = root, sudo, wheel, admin, docker, lxd, disk, shadow, kmem, libvirt
 # What happens to a user in a denied group: strip (runs without that group) or refuse. Group root always refuses.
 group_policy = strip
 no_new_privs = yes
+# yes: before anything of an instance runs, the user's login shell is asked for its environment, as the user, in at most 8 seconds.
+# Accounts that nobody can log in to have none.
+login_environment = no
 path = /usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games
 # Where instances have their private TMPDIR; a directory that only root can write. Empty: `tmp` in the state directory.
 tmp_dir =
@@ -68,6 +71,8 @@ pub struct Policy {
     pub group_policy: GroupPolicy,
     /// Whether jobs give up new privileges.
     pub no_new_privs: bool,
+    /// Whether jobs get the environment of their user's login shell.
+    pub login_environment: bool,
     /// The `PATH` that jobs begin with.
     pub path: String,
     /// Where private directories are made; `None` for the state directory.
@@ -163,6 +168,7 @@ impl Fields {
                 ],
             )?,
             no_new_privs: self.choice("no_new_privs", [("yes", true), ("no", false)])?,
+            login_environment: self.choice("login_environment", [("yes", true), ("no", false)])?,
             path: self.path()?,
             tmp_dir: self.tmp_dir()?,
             paths,

@@ -12,7 +12,7 @@ mod nonces;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tessera_shepherd::starter;
+use tessera_shepherd::{login, starter};
 use tessera_sys as sys;
 use tessera_sys::cgroup;
 use {tessera_desktop as desktop, tessera_supervise as supervise};
@@ -29,7 +29,7 @@ usage:
       say what this host can do and what stands against it (as root)
   tessera-launch --version | --help
 
-Started by other parts of the farm, not by hand: starter, desktop-shepherd, desktop-capabilities, desktop-gone.
+Started by other parts of the farm, not by hand: starter, login, login-print, desktop-shepherd, desktop-capabilities, desktop-gone.
 ";
 
 fn main() -> ExitCode {
@@ -39,7 +39,10 @@ fn main() -> ExitCode {
         .collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["starter", key] => exit(starter::run(key)),
+        ["starter", key] => exit(starter::run(key, false)),
+        ["starter", key, "login"] => exit(starter::run(key, true)),
+        ["login"] => exit(login::run()),
+        ["login-print"] => exit(login::print()),
         ["launcher", rest @ ..] => report(launcher_command(rest)),
         ["supervise", rest @ ..] => report(supervise_command(rest)),
         ["check", "--state", state] => report(check(state)),

@@ -8,6 +8,7 @@
 pub mod clear;
 mod contain;
 mod item;
+pub mod login;
 pub mod starter;
 mod watch;
 
@@ -32,6 +33,8 @@ pub struct Setup {
     pub template: Vec<u8>,
     /// The host's table of paths, encoded.
     pub paths: Vec<u8>,
+    /// Whether the items get the environment of the user's login shell.
+    pub login: bool,
     /// The user, or nobody to become in desktop mode.
     pub user: Option<Identity>,
     /// The variables that every item starts from.

@@ -13,6 +13,7 @@ use tessera_ticket::{
     TEMPLATE_BYTES_MAX, Template,
 };
 
+use crate::login;
 use tessera_sys::child::{self, Program, Stack};
 use tessera_sys::{At as _, Errno, Failed, Sys, file, ids, process, socket};
 
@@ -24,6 +25,9 @@ pub const TEMPLATE_FD: RawFd = 4;
 pub const SHAKE_FD: RawFd = 5;
 /// The host's table of paths in a memory file.
 pub const PATHS_FD: RawFd = 6;
+
+/// Where the login shell's environment comes from, if there is to be one.
+pub const LOGIN_FD: RawFd = 7;
 
 /// What does not change from item to item.
 struct Starter {
@@ -49,11 +53,25 @@ struct Item<'a> {
     program: Program,
 }
 
-/// Serves the shepherd until it goes away. `key` is the launch.
-pub fn run(key: &str) -> i32 {
+/// Serves the shepherd until it goes away. `key` is the launch; with `login` the user's login shell says more variables first.
+pub fn run(key: &str, login: bool) -> i32 {
     let Ok(mut starter) = Starter::new(key) else {
         return 70;
     };
+    if login {
+        let word = match starter.log_in() {
+            Ok(()) => Chain::Ready,
+            Err(Errno(errno)) => Chain::Failed {
+                item: 0,
+                attempt: 0,
+                step: Step::Login,
+                errno,
+            },
+        };
+        if send_waiting(&word.encode()).is_err() {
+            return 0;
+        }
+    }
     let mut buffer = [0; CHAIN_LEN];
     loop {
         let orders = file::standing(ORDERS_FD);
@@ -112,7 +130,7 @@ impl Starter {
             .iter()
             .any(|it| it.resource == Resource::Core);
         process::limit(libc::RLIMIT_CORE, 0, if wants_core { u64::MAX } else { 0 })?;
-        let env = start_env(&template);
+        let env = start_env(&template, Vec::new());
         let key = key.parse().map_err(|_| Errno(libc::EINVAL))?;
         let shepherd = process::parent_pid();
         Ok(Self {
@@ -123,6 +141,14 @@ impl Starter {
             shepherd,
             stack: Stack::default(),
         })
+    }
+
+    /// Takes the variables of the login shell: between those of the account and the job's own.
+    fn log_in(&mut self) -> Sys<()> {
+        file::set_close_on_exec(LOGIN_FD, true)?;
+        let login = login::read(&file::owned(LOGIN_FD))?;
+        self.env = start_env(&self.template, login);
+        Ok(())
     }
 
     /// Starts an item; returns when its program runs or has failed to.
@@ -198,12 +224,12 @@ impl Starter {
     }
 }
 
-/// Joins the variables that this process was given with the job's own, which win.
-fn start_env(template: &Template) -> Vec<(String, String)> {
+/// Joins the variables that this process was given with those of the login shell and the job's own; the later ones win.
+fn start_env(template: &Template, login: Vec<(String, String)>) -> Vec<(String, String)> {
     let given = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut env: Vec<(String, String)> = Vec::new();
-    for (name, value) in given.chain(template.env.iter().cloned()) {
+    for (name, value) in given.chain(login).chain(template.env.iter().cloned()) {
         match env.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = value,
             None => env.push((name, value)),

@@ -1,6 +1,6 @@
 //! Control groups (version 2): the one thing that nothing of a job can leave.
 //!
-//! Layout: `<base>/tessera-<farm>-<host>/<job>.<instance>.<launch>/{chain, item-0, item-1, …}`. Root makes the directory of
+//! Layout: `<base>/tessera-<farm>-<host>/<job>.<instance>.<launch>/{chain, login, item-0, item-1, …}`. Root makes the directory of
 //! the instance and gives it to the shepherd's account; the shepherd and its starter live in `chain`, each item in a leaf
 //! that is its own while anything of it is alive. The shepherd makes the leaves and uses an empty one again: to make and
 //! remove one for each item costs a twentieth of what a short process does. Controllers are not needed.
@@ -15,6 +15,8 @@ use crate::{Errno, Sys, file, process};
 /// The most entries of one directory that are looked at.
 const ENTRIES_MAX: usize = 65_536;
 const CHAIN: &CStr = c"chain";
+/// Where the user's login shell runs, if it is asked for its environment.
+const LOGIN: &CStr = c"login";
 /// The most bytes of `cgroup.events` that are read; it has two short lines.
 const EVENTS_MAX: usize = 256;
 /// The most bytes of `cpu.stat` that are read; the times stand in its first three lines.
@@ -137,6 +139,40 @@ pub fn enter_chain(instance: BorrowedFd<'_>) -> Sys<()> {
     file::write_at(instance, c"chain/cgroup.procs", b"0")
 }
 
+/// Makes the leaf of the login shell and gives what it takes to kill all in it to the shepherd's account.
+pub fn make_login(instance: BorrowedFd<'_>, shepherd: Option<(u32, u32)>) -> Sys<()> {
+    file::make_dir(instance, LOGIN, 0o755)?;
+    let dir = file::open_dir(instance, LOGIN)?;
+    if let Some((uid, gid)) = shepherd {
+        file::chown(&dir, uid, gid)?;
+        match file::chown_at(dir.as_fd(), c"cgroup.kill", uid, gid) {
+            // Before Linux 5.14 there is none, and processes are killed one by one.
+            Ok(()) | Err(Errno(libc::ENOENT)) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Moves this process into the leaf of the login shell.
+pub fn enter_login(instance: BorrowedFd<'_>) -> Sys<()> {
+    file::write_at(instance, c"login/cgroup.procs", b"0")
+}
+
+/// Kills what is in the leaf of the login shell and removes it; says whether it is gone.
+pub fn clear_login(instance: BorrowedFd<'_>) -> bool {
+    let is_gone = || {
+        matches!(
+            file::remove_dir(instance, LOGIN),
+            Ok(()) | Err(Errno(libc::ENOENT))
+        )
+    };
+    is_gone() || {
+        kill_leaf(instance, LOGIN);
+        is_gone()
+    }
+}
+
 /// Kills what is in the group of an instance and removes it; says whether it is gone.
 pub fn destroy_instance(farm: BorrowedFd<'_>, key: LaunchKey) -> Sys<bool> {
     let name = launch_name(key)?;
@@ -162,7 +198,8 @@ pub fn destroy_instance(farm: BorrowedFd<'_>, key: LaunchKey) -> Sys<bool> {
 
 fn leaves(dir: BorrowedFd<'_>) -> Sys<Vec<CString>> {
     let names = file::names(dir, ENTRIES_MAX)?;
-    let is_leaf = |name: &String| name == "chain" || name.starts_with("item-");
+    let is_leaf =
+        |name: &String| matches!(name.as_str(), "chain" | "login") || name.starts_with("item-");
     names
         .iter()
         .filter(|name| is_leaf(name))

@@ -83,6 +83,8 @@ pub enum Refusal {
     BecomingUserFailed { step: Step, errno: i32 },
     /// The account has as many processes as it may have.
     ProcessLimit,
+    /// The account's login shell did not say its environment, which the host's policy wants; below 0 it is the shell's status.
+    LoginEnvironment { errno: i32 },
     /// The launcher's own state can't be written.
     StateUnwritable { errno: i32 },
     /// Each account of a slot is in use, or being cleared up.
@@ -125,6 +127,7 @@ impl Refusal {
             Self::ContainmentFailed { .. } | Self::SlotsWithoutGroups => "containment_failed",
             Self::BecomingUserFailed { .. } => "becoming_user_failed",
             Self::ProcessLimit => "process_limit",
+            Self::LoginEnvironment { .. } => "login_environment_failed",
             Self::StateUnwritable { .. } => "state_unwritable",
             // Passes by itself, as the other does; the sentence tells them apart.
             Self::NoFreeAccount | Self::Busy => "busy",
@@ -147,6 +150,7 @@ impl Refusal {
             | "account_locked"
             | "account_expired"
             | "nologin_shell"
+            | "login_environment_failed"
             | "mode_not_allowed"
             | "proxy_mismatch" => RefusalClass::Identity,
             "ticket_malformed"
@@ -243,6 +247,7 @@ impl Refusal {
             Self::ProcessLimit => {
                 "the account has as many processes as its limit (RLIMIT_NPROC) allows".into()
             }
+            Self::LoginEnvironment { errno } => login_reason(*errno),
             Self::StateUnwritable { errno } => {
                 format!("the launcher can't write its state (errno {errno})")
             }
@@ -301,6 +306,9 @@ impl Refusal {
             Self::ProcessLimit => {
                 "end processes of the account on this host, or raise its limit; it is tried again"
             }
+            Self::LoginEnvironment { .. } => {
+                "mend what the account's login shell reads (.profile and such); `login_environment = no` in the policy does without"
+            }
             Self::StateUnwritable { .. } => "make room in the state directory",
             Self::NoFreeAccount => {
                 "it is tried again; twice as many such accounts as slots make that rare"
@@ -309,6 +317,34 @@ impl Refusal {
         }
     }
 }
+
+/// Says what went wrong with the login shell.
+fn login_reason(errno: i32) -> String {
+    let what = match errno {
+        ..0 => {
+            let status = errno.unsigned_abs();
+            return format!(
+                "its login shell ended with status {status} instead of saying its environment"
+            );
+        }
+        ETIMEDOUT => "did not say its environment in time",
+        EFBIG => "said an environment that is too large",
+        EBUSY => "left something that can't be ended",
+        EPROTO => "ended without saying its environment",
+        _ => {
+            return format!(
+                "its login shell could not be asked for its environment (errno {errno})"
+            );
+        }
+    };
+    format!("its login shell {what}")
+}
+
+/// Error numbers of Linux, where alone this happens.
+const EBUSY: i32 = 16;
+const EFBIG: i32 = 27;
+const EPROTO: i32 = 71;
+const ETIMEDOUT: i32 = 110;
 
 #[cfg(test)]
 mod tests {

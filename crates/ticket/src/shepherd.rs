@@ -343,6 +343,8 @@ pub enum Chain {
         /// The system's error number.
         errno: i32,
     },
+    /// Starter to shepherd: the login shell's environment is there.
+    Ready,
 }
 
 /// The bytes of an encoded [`Chain`] message.
@@ -363,6 +365,7 @@ impl Chain {
                 step,
                 errno,
             } => (6, item, attempt, step as u8, errno),
+            Self::Ready => (7, 0, 0, 0, 0),
         };
         let mut bytes = [0; CHAIN_LEN];
         bytes[0] = kind;
@@ -400,6 +403,7 @@ impl Chain {
                     errno,
                 })
             }
+            7 => Ok(Self::Ready),
             _ => Err(DecodeError::Invalid { field: "kind" }),
         }
     }

@@ -73,4 +73,6 @@ steps! {
     Capabilities = 23, "capabilities";
     /// The account has as many processes as it may have.
     ProcessLimit = 24, "process_limit";
+    /// Asking the user's login shell for its environment; an errno below 0 is the shell's own status.
+    Login = 25, "login_environment";
 }

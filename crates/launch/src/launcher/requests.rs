@@ -469,6 +469,7 @@ impl Launcher {
                     items: start.ticket.items.clone(),
                     template: start.template.clone(),
                     paths: rules.policy.paths.encode(),
+                    login: rules.policy.login_environment && account.has_login_shell(),
                     user: Some(account.identity.clone()),
                     env: self.environment(account, &rules.policy.path, tmp),
                     no_new_privs: rules.policy.no_new_privs,
