@@ -153,6 +153,83 @@ fn l31_a_fork_bomb_keeps_nobody_else_from_starting_and_ends() {
     world.assert_nothing_left();
 }
 
+/// A group of the older controller of processes, where the kernel has mounted one.
+struct Pids(std::path::PathBuf);
+
+impl Pids {
+    fn new(world: &World, max: u32) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let is_pids = |line: &&str| {
+            let options = line
+                .split(" - cgroup ")
+                .nth(1)
+                .and_then(|it| it.split(' ').nth(1));
+            options.is_some_and(|it| it.split(',').any(|it| it == "pids"))
+        };
+        let mount = mounts.lines().find(is_pids)?.split(' ').nth(4)?;
+        let name = world.dir.file_name().unwrap();
+        let dir = std::path::Path::new(mount).join(name);
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("pids.max"), max.to_string()).unwrap();
+        Some(Self(dir))
+    }
+
+    fn take(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+
+    fn current(&self) -> u32 {
+        let text = fs::read_to_string(self.0.join("pids.current")).unwrap();
+        text.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Pids {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn l31_a_fork_bomb_under_a_controller_of_processes_ends() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let Some(pids) = Pids::new(&world, 150) else {
+        eprintln!("skipped: no version 1 hierarchy with the controller `pids` is mounted");
+        return;
+    };
+    let (eve, bob) = (User::new("tse", &[]), User::new("tsb", &[]));
+    let instance = world.start(&eve.name, &evil(&world, &["bomb"]));
+    // As an administrator's own limit would: the whole instance, its shepherd and starter included.
+    pids.take(instance.shepherd);
+    for pid in processes_of(eve.uid) {
+        pids.take(u32::try_from(pid).unwrap());
+    }
+    instance.order(0, 1);
+    instance.started();
+    wait_until("the bomb is at its bound", || pids.current() >= 145);
+    let before = Instant::now();
+    let others = world.start(&bob.name, &template(&["true"]));
+    others.run(0);
+    others.close();
+    assert!(
+        before.elapsed() < Duration::from_secs(10),
+        "others start meanwhile"
+    );
+    assert!(pids.current() <= 150);
+    let before = Instant::now();
+    instance.end(0, 1, 0);
+    assert_eq!(instance.ended().kind, EndKind::Signalled { signal: 9 });
+    assert!(before.elapsed() < Duration::from_secs(10));
+    instance.close();
+    world.gone(instance.key);
+    wait_until("none is left", || processes_of(eve.uid).is_empty());
+    wait_until("the group is empty", || pids.current() == 0);
+    world.assert_nothing_left();
+}
+
 #[test]
 fn l20_output_goes_into_regular_files_only() {
     if !can_run() {

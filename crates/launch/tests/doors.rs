@@ -64,6 +64,56 @@ fn l44_strangers_and_nonsense_cost_the_others_nothing() {
 }
 
 #[test]
+fn l44_ten_thousand_connections_hold_up_nobody_who_has_one() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("");
+    let socket = world.dir.join("run/launcher.sock");
+    let alice = User::new("tsa", &[]);
+    let ask = |link: &Link| {
+        link.send(&Request::Capabilities { id: 3 }.encode(), &[]);
+        Reply::decode(&link.receive().unwrap()).unwrap()
+    };
+    let first = world.connect();
+    assert!(matches!(ask(&first), Reply::Capabilities { id: 3, .. }));
+    // Only the worker's account can: the others are closed at once, whatever they hold.
+    let mut held = Vec::new();
+    let (mut refused, before) = (0, Instant::now());
+    for _ in 0..10_000 {
+        match Link::connect_now(&socket, world.worker.uid) {
+            Ok(link) => held.push(link),
+            Err(nix::errno::Errno::EAGAIN) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(held.len() + refused, 10_000);
+    // What the launcher takes, and what waits in the socket's queue; the rest is told at once that there is no room.
+    assert!(
+        (100..=300).contains(&held.len()),
+        "{} connections",
+        held.len()
+    );
+    assert!(matches!(ask(&first), Reply::Capabilities { id: 3, .. }));
+    assert!(before.elapsed() < Duration::from_secs(20));
+    let launcher = world.launcher.as_ref().unwrap().id();
+    let open = std::fs::read_dir(format!("/proc/{launcher}/fd"))
+        .unwrap()
+        .count();
+    assert!(open < 200, "{open} descriptors");
+    drop(held);
+    // Strangers who get through the file's mode, one after another.
+    for _ in 0..10_000 {
+        drop(Link::connect_now(&socket, 0));
+    }
+    let instance = world.start(&alice.name, &template(&["true"]));
+    instance.run(0);
+    instance.close();
+    drop(first);
+    world.assert_nothing_left();
+}
+
+#[test]
 fn a_host_says_what_it_can_do() {
     if !can_run() {
         return;

@@ -146,6 +146,26 @@ fn l34_a_number_that_passed_to_somebody_else_is_left_alone() {
 }
 
 #[test]
+fn l46_without_proc_the_launcher_says_so_and_does_not_start() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::prepare("");
+    let script = world.dir.join("no-proc.sh");
+    let text = format!(
+        "#!/bin/sh\nexec unshare -m sh -c \"umount -l /proc; exec '{}' \\\"\\$@\\\"\" sh \"$@\"\n",
+        world.program.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    common::run("chmod", &["755", script.to_str().unwrap()]);
+    world.program = script;
+    let status = world.spawn_launcher().wait().unwrap();
+    let said = std::fs::read_to_string(world.dir.join("launcher.log")).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("/proc is not mounted"), "{said}");
+}
+
+#[test]
 fn l46_processes_that_are_hidden_from_others_change_nothing() {
     if !can_run() {
         return;

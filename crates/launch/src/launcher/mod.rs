@@ -28,6 +28,7 @@ use crate::audit::Audit;
 use crate::nonces::Nonces;
 use tessera_identity::tmpdir::Parent;
 use tessera_sys::cgroup::Place;
+use tessera_sys::procs;
 use tessera_sys::{
     Errno, Sys, entry, file, host_name, poll, process, readable, say, socket, wall_ms,
 };
@@ -113,6 +114,11 @@ impl Launcher {
         if tessera_sys::ids::uids() != Ok([0; 3]) {
             return Err("the launcher must run as root; desktop mode needs no launcher".into());
         }
+        if procs::boot_id().is_empty() {
+            return Err(
+                "/proc is not mounted: without it nobody knows which processes are whose".into(),
+            );
+        }
         process::set_umask(0o077);
         let config = Config::load(state)?;
         let what = |what: &'static str| move |e: Errno| format!("{what}: {e}");
@@ -134,7 +140,7 @@ impl Launcher {
         process::ignore(libc::SIGPIPE);
         let signals = process::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])
             .map_err(what("signals"))?;
-        let boot = tessera_sys::procs::boot_id();
+        let boot = procs::boot_id();
         let (instances, accounts) =
             Instances::find(groups, &run_dir, &config.farm_text).map_err(what("launcher/run"))?;
         let mut slots = Slots::default();

@@ -563,7 +563,17 @@ pub struct Link {
 impl Link {
     /// Connects with the effective uid of `uid`: the kernel notes it at this moment. Only this thread changes.
     pub fn connect(path: &Path, uid: u32) -> nix::Result<Self> {
-        let fd = seqpacket();
+        Self::connect_with(path, uid, seqpacket())
+    }
+
+    /// The same, but fails (`EAGAIN`) where it would have to wait for room in the queue.
+    pub fn connect_now(path: &Path, uid: u32) -> nix::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+        Self::connect_with(path, uid, fd)
+    }
+
+    fn connect_with(path: &Path, uid: u32, fd: OwnedFd) -> nix::Result<Self> {
         let dir = File::open(path.parent().unwrap()).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
         let short = format!("/proc/self/fd/{}/{name}", dir.as_raw_fd());
