@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tessera_api::types::{ActionRequest, JoinRequest, ModifyRequest, SubmitRequest, TokenRequest};
 use tessera_model::limits::{FRAMES_MAX, RUNS_MAX};
 use tessera_model::{HostId, HostName, JobId, UserName};
-use tessera_spec::{ChangeDraft, Selector, SubmissionDraft, quantity, range};
+use tessera_spec::{ChangeDraft, Selector, SubmissionDraft, quantity, range, reservation};
 use tessera_ticket::{AccountName, LaunchKey, substitute};
 use tessera_wire::pki::{FarmCa, Fingerprint, JoinString, JoinToken, new_host_id};
 
@@ -77,6 +77,21 @@ pub fn names(bytes: &[u8]) {
     )
     .map(|chunk| tessera_ticket::ItemTokens::of(&chunk, 4));
     let _command = tokens.map(|tokens| substitute(text, &tokens));
+}
+
+/// Reservations that are read are printed so that they read back; an error points into the text.
+pub fn reservations(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match reservation::parse(text) {
+        Ok(claims) => assert_eq!(reservation::parse(&reservation::print(&claims)), Ok(claims)),
+        Err(bad) => assert_eq!(text.chars().nth(bad.place), bad.found, "{bad}"),
+    }
+    if let Ok(read) = reservation::honoured(text) {
+        assert!(read.slots > 0 && read.amounts.values().all(|amount| *amount > 0));
+        assert_eq!(reservation::honoured(&reservation::print_reservation(&read)), Ok(read));
+    }
 }
 
 /// A submission that is taken gives the same job when it is taken from the job again.

@@ -4,7 +4,7 @@ use crate::types::{EndView, ItemCounts, ModifyRequest, Quantity, SpecView, Submi
 use std::time::Duration;
 use tessera_model::{End, ItemStatus, JobKind, JobSpec, Outcome, Split};
 use tessera_spec::submit::order_word;
-use tessera_spec::{ChangeDraft, SubmissionDraft, range};
+use tessera_spec::{ChangeDraft, SubmissionDraft, range, reservation};
 
 /// Answers whole milliseconds.
 #[must_use]
@@ -26,6 +26,7 @@ impl From<SubmitRequest> for SubmissionDraft {
             order: request.order,
             priority: request.priority,
             cpus: request.cpus,
+            reservations: request.reservations,
             hosts: request.hosts,
             omithosts: request.omithosts,
             env: request.env.map(|variables| variables.into_iter().collect()),
@@ -35,6 +36,7 @@ impl From<SubmitRequest> for SubmissionDraft {
             retrywork: request.retrywork,
             retryworkdelay: text(request.retryworkdelay),
             retrysubjob: request.retrysubjob,
+            retry_oom: request.retry_oom,
             timelimit: text(request.timelimit),
             agendatimelimit: text(request.agendatimelimit),
             silence_limit: text(request.silence_limit),
@@ -59,11 +61,13 @@ impl From<ModifyRequest> for ChangeDraft {
             name: request.name,
             priority: request.priority,
             cpus: request.cpus,
+            reservations: request.reservations,
             hosts: request.hosts,
             omithosts: request.omithosts,
             retrywork: request.retrywork,
             retryworkdelay: text(request.retryworkdelay),
             retrysubjob: request.retrysubjob,
+            retry_oom: request.retry_oom,
             timelimit: text(request.timelimit),
             agendatimelimit: text(request.agendatimelimit),
             silence_limit: text(request.silence_limit),
@@ -94,6 +98,7 @@ impl TryFrom<SubmissionDraft> for SubmitRequest {
             order: draft.order,
             priority: draft.priority,
             cpus: draft.cpus,
+            reservations: draft.reservations,
             hosts: draft.hosts,
             omithosts: draft.omithosts,
             env: draft.env.map(|variables| variables.into_iter().collect()),
@@ -103,6 +108,7 @@ impl TryFrom<SubmissionDraft> for SubmitRequest {
             retrywork: draft.retrywork,
             retryworkdelay: quantity(draft.retryworkdelay),
             retrysubjob: draft.retrysubjob,
+            retry_oom: draft.retry_oom,
             timelimit: quantity(draft.timelimit),
             agendatimelimit: quantity(draft.agendatimelimit),
             silence_limit: quantity(draft.silence_limit),
@@ -141,11 +147,13 @@ impl From<&JobSpec> for SpecView {
             flags: spec.flags.iter().map(|it| it.word().to_owned()).collect(),
             priority: spec.priority,
             cpus: spec.cpus,
+            reservations: reservation::print_reservation(&spec.reservation),
             hosts: spec.hosts.iter().cloned().collect(),
             omithosts: spec.omithosts.iter().cloned().collect(),
             retrywork: spec.retrywork,
             retryworkdelay_ms: milliseconds(spec.retrywork_delay),
             retrysubjob: spec.retrysubjob,
+            retry_oom: spec.retry_oom,
             timelimit_ms: spec.timelimit.map(milliseconds),
             agendatimelimit_ms: spec.agendatimelimit.map(milliseconds),
             silence_limit_ms: spec.silence_limit.map(milliseconds),
@@ -174,6 +182,7 @@ impl From<&End> for EndView {
         let (kind, exit_status, signal) = match end {
             End::Exit(status) => ("exit", Some(*status), None),
             End::Signal(number) => ("signal", None, Some(*number)),
+            End::OutOfMemory { .. } => ("out_of_memory", None, None),
             End::NotStarted(_) => ("not_started", None, None),
             End::Limit(_) => ("limit", None, None),
             End::Asked => ("asked", None, None),
@@ -182,6 +191,7 @@ impl From<&End> for EndView {
         let outcome = match end.outcome() {
             Outcome::Done => "done",
             Outcome::Failed => "failed",
+            Outcome::OutOfMemory => "out_of_memory",
             Outcome::Interrupted => "interrupted",
         };
         Self {

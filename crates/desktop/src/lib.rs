@@ -267,6 +267,8 @@ fn capabilities() -> Capabilities {
         uid_min: 0,
         no_new_privs: true,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        // Nobody here may set them: the group is the user's, as the job is.
+        limits: Vec::new(),
     }
 }
 

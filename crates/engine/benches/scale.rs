@@ -10,7 +10,7 @@ use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Report, Run, ToWorke
 use tessera_model::state::End;
 use tessera_model::{
     Agenda, FrameRun, HostFacts, HostId, Identity, JobKind, JobSpec, Order, Principal, Proof,
-    Split, Timestamp,
+    Reservation, Split, Timestamp,
 };
 
 const NOW: Now = Now {
@@ -18,7 +18,10 @@ const NOW: Now = Now {
     elapsed: Duration::from_secs(1),
 };
 
-fn submission(frames: u32, priority: u32) -> Input {
+/// MiB that each instance reserves, of what a host has; one in sixteen hosts has four times as much.
+const MEMORY: (u64, u64) = (12_000, 65_536);
+
+fn submission(frames: u32, priority: u32, reserves: bool) -> Input {
     let run = FrameRun {
         start: 1,
         step: 1,
@@ -42,11 +45,19 @@ fn submission(frames: u32, priority: u32) -> Input {
         flags: Default::default(),
         priority,
         cpus: 4,
+        reservation: Reservation {
+            amounts: reserves
+                .then(|| ("host.memory".to_owned(), MEMORY.0))
+                .into_iter()
+                .collect(),
+            ..Reservation::default()
+        },
         hosts: Default::default(),
         omithosts: Default::default(),
         retrywork: 1,
         retrywork_delay: Duration::ZERO,
         retrysubjob: 0,
+        retry_oom: 3,
         timelimit: None,
         agendatimelimit: None,
         silence_limit: None,
@@ -81,12 +92,18 @@ fn resident_bytes() -> u64 {
         * 4096
 }
 
-fn connect(engine: &mut Engine, number: u32, slots: u32) -> Vec<Order4> {
+fn connect(engine: &mut Engine, number: u32, slots: u32, memory: u64) -> Vec<Order4> {
     let mut id = [0; 16];
     id[..4].copy_from_slice(&number.to_be_bytes());
     let facts = HostFacts {
         name: format!("rnd{number}"),
         slots,
+        resources: [
+            ("host.cpus".to_owned(), 64),
+            ("host.memory".to_owned(), memory),
+            ("host.swap".to_owned(), 0),
+        ]
+        .into(),
         identity: Identity::Proxy("tessera-job".into()),
         ..HostFacts::default()
     };
@@ -148,26 +165,54 @@ fn end(engine: &mut Engine, (host, key, run): Order4, seq: u64) -> Vec<Order4> {
     ))
 }
 
+/// A job becomes ready that no idle host is large enough for: does it matter how many there are?
+fn idle_hosts() {
+    for hosts in [100u32, 10_000] {
+        let mut engine = Engine::new(Config::default());
+        for host in 0..hosts {
+            connect(&mut engine, host, 4, MEMORY.0 - 1);
+        }
+        let start = Instant::now();
+        const JOBS: u32 = 2_000;
+        for _ in 0..JOBS {
+            engine.handle(NOW, submission(10, 5, true));
+        }
+        println!(
+            "{hosts:>6} idle hosts, none large enough: {:>6.1} us/job",
+            start.elapsed().as_secs_f64() * 1e6 / f64::from(JOBS)
+        );
+    }
+}
+
 fn main() {
     println!("jobs of 1,000 frames; engine alone, no store, no network");
-    for (jobs, hosts) in [
-        (10u32, 100u32),
-        (1_000, 1_000),
-        (10_000, 1_000),
-        (10_000, 10_000),
+    for (jobs, hosts, reserves) in [
+        (10u32, 100u32, false),
+        (1_000, 1_000, false),
+        (10_000, 1_000, false),
+        (10_000, 10_000, false),
+        (10, 100, true),
+        (1_000, 1_000, true),
+        (10_000, 1_000, true),
+        (10_000, 10_000, true),
     ] {
         let before = resident_bytes();
         let mut engine = Engine::new(Config::default());
         let start = Instant::now();
         for job in 0..jobs {
-            engine.handle(NOW, submission(1000, 1 + job % 100));
+            engine.handle(NOW, submission(1000, 1 + job % 100, reserves));
         }
         let submitted = start.elapsed();
         let bytes = resident_bytes().saturating_sub(before);
         let start = Instant::now();
         let mut running: Vec<Order4> = Vec::new();
         for host in 0..hosts {
-            running.extend(connect(&mut engine, host, 4));
+            let memory = if host % 16 == 0 {
+                4 * MEMORY.1
+            } else {
+                MEMORY.1
+            };
+            running.extend(connect(&mut engine, host, 4, memory));
         }
         let joined = start.elapsed();
         let start = Instant::now();
@@ -181,18 +226,20 @@ fn main() {
             running = next;
         }
         println!(
-            "{:>9} frames {hosts:>6} hosts: submit {:>6.1} us/job, {:>5.1} MB a million frames, join {:>6.1} us/host, {:>9.0} frame ends/s ({done})",
+            "{:>9} frames {hosts:>6} hosts{}: submit {:>6.1} us/job, {:>5.1} MB a million frames, join {:>6.1} us/host, {:>9.0} frame ends/s ({done})",
             u64::from(jobs) * 1000,
+            if reserves { ", reserving" } else { "" },
             submitted.as_secs_f64() * 1e6 / f64::from(jobs),
             bytes as f64 / 1e6 / (f64::from(jobs) / 1000.0),
             joined.as_secs_f64() * 1e6 / f64::from(hosts),
             done as f64 / start.elapsed().as_secs_f64(),
         );
     }
+    idle_hosts();
     let mut engine = Engine::new(Config::default());
     for frames in [10_000, 1_000_000] {
         let start = Instant::now();
-        engine.handle(NOW, submission(frames, 5));
+        engine.handle(NOW, submission(frames, 5, false));
         println!(
             "submit one job of {frames} frames: {:.2} ms",
             start.elapsed().as_secs_f64() * 1e3

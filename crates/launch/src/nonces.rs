@@ -340,6 +340,7 @@ mod tests {
             not_before_ms: 0,
             expires_ms,
             nonce: [nonce; 16],
+            limits: tessera_ticket::KernelLimits::default(),
         }
     }
 

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The property that says what the kernel keeps instances to on a host: `memory,pids,cpu`; absent where nothing.
+pub const LIMITS_PROPERTY: &str = "host.identity.limits";
+
 /// Whether a host can be given work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostState {

@@ -3,6 +3,7 @@
 use crate::agenda::Agenda;
 use crate::ids::JobId;
 use crate::name::UserName;
+use crate::reservation::Reservation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub struct JobSpec {
     pub priority: u32,
     /// Number of instances (Qube!'s `cpus`).
     pub cpus: u32,
+    /// What each instance takes of its host.
+    pub reservation: Reservation,
     /// Only these hosts; empty: any.
     pub hosts: BTreeSet<String>,
     /// Never these hosts.
@@ -81,6 +84,8 @@ pub struct JobSpec {
     pub retrywork_delay: Duration,
     /// Retries of an instance that failed.
     pub retrysubjob: u32,
+    /// Tries of an item, with more memory each, after attempts that ran out of what was reserved.
+    pub retry_oom: u32,
     /// Longest run of an instance's launch.
     pub timelimit: Option<Duration>,
     /// Longest run of an item.

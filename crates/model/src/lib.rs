@@ -14,6 +14,7 @@ pub mod limits;
 pub mod msg;
 pub mod name;
 pub mod path;
+pub mod reservation;
 pub mod state;
 pub mod time;
 
@@ -23,5 +24,6 @@ pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobFlag, JobKind, JobSpec, Principal, Proof};
 pub use name::{HostName, UserName};
+pub use reservation::{KernelLimits, Reservation, Taken};
 pub use state::{End, InstanceStatus, ItemStatus, Outcome, WorkStatus};
 pub use time::Timestamp;

@@ -40,3 +40,13 @@ pub const OUTPUT_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
 pub const KEY_BYTES_MAX: usize = 128;
 /// Bytes of a progress pattern.
 pub const PATTERN_BYTES_MAX: usize = 1_024;
+/// Resources that one job may reserve.
+pub const RESERVATIONS_MAX: usize = 32;
+/// Different resources that the jobs of a farm may reserve together.
+pub const RESOURCES_MAX: usize = 256;
+/// Bytes of a resource's name, `host.` included.
+pub const RESOURCE_NAME_BYTES_MAX: usize = 64;
+/// Default number of tries with more memory, of an item that ran out of it.
+pub const RETRY_OOM_DEFAULT: u32 = 3;
+/// Largest number of them.
+pub const RETRY_OOM_MAX: u32 = 20;

@@ -220,6 +220,13 @@ pub enum End {
     Signal(i32),
     /// It never started: the step that failed and the system's reason.
     NotStarted(String),
+    /// The kernel ended it, or a process of it, for want of memory.
+    OutOfMemory {
+        /// The most memory that it had, in bytes; 0 when that isn't known.
+        peak: u64,
+        /// The most that it might have, in bytes; 0 when the host as a whole had none left.
+        limit: u64,
+    },
     /// The farm ended it, for this reason.
     Limit(Limit),
     /// The farm ended it because somebody or the dispatcher asked.
@@ -254,6 +261,10 @@ impl fmt::Display for End {
                 None => write!(f, "signal {number}"),
             },
             Self::NotStarted(why) => write!(f, "not started: {why}"),
+            Self::OutOfMemory { limit: 0, .. } => f.write_str("its host ran out of memory"),
+            Self::OutOfMemory { limit, .. } => {
+                write!(f, "out of memory: over its {} MiB", limit.div_ceil(1 << 20))
+            }
             Self::Limit(Limit::ItemTime) => f.write_str("over its agendatimelimit"),
             Self::Limit(Limit::InstanceTime) => f.write_str("over the job's timelimit"),
             Self::Limit(Limit::Silence) => f.write_str("printed nothing for its silence-limit"),
@@ -310,6 +321,8 @@ pub enum Outcome {
     Done,
     /// Anything the job itself is answerable for; uses up a retry.
     Failed,
+    /// It needed more memory than it had; uses up a try of `retry_oom`, and the next one has more.
+    OutOfMemory,
     /// The farm or a person ended it; uses up nothing.
     Interrupted,
 }
@@ -323,6 +336,7 @@ impl End {
             Self::Exit(_) | Self::Signal(_) | Self::NotStarted(_) | Self::Limit(_) => {
                 Outcome::Failed
             }
+            Self::OutOfMemory { .. } => Outcome::OutOfMemory,
             Self::Asked | Self::Lost => Outcome::Interrupted,
         }
     }
@@ -346,6 +360,13 @@ mod tests {
             (End::Limit(Limit::ItemTime), Outcome::Failed),
             (End::Limit(Limit::InstanceTime), Outcome::Failed),
             (End::Limit(Limit::Silence), Outcome::Failed),
+            (
+                End::OutOfMemory {
+                    peak: 2 << 30,
+                    limit: 1 << 30,
+                },
+                Outcome::OutOfMemory,
+            ),
             (End::Asked, Outcome::Interrupted),
             (End::Lost, Outcome::Interrupted),
         ];
@@ -361,6 +382,10 @@ mod tests {
         assert_eq!(violation.to_string(), "exit 0xC0000005 (access violation)");
         assert_eq!(End::Exit(-1).to_string(), "exit 0xFFFFFFFF");
         assert_eq!(End::Signal(9).to_string(), "signal 9 (KILL)");
+        let end = |limit| End::OutOfMemory { peak: 1, limit };
+        let text = "out of memory: over its 1024 MiB";
+        assert_eq!(end(1 << 30).to_string(), text);
+        assert_eq!(end(0).to_string(), "its host ran out of memory");
         assert_eq!(End::Signal(63).to_string(), "signal 63");
     }
 }

@@ -250,6 +250,7 @@ impl Item {
             produced: [out.produced, err.produced],
             cut_by_limit: out.is_cut || err.is_cut,
             cut_by_disk: out.had_gap || err.had_gap,
+            out_of_memory: None,
         }
     }
 }

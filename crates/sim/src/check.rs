@@ -6,7 +6,7 @@ use crate::tally::Tally;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_engine::supervisor::{Change, Engine, kind};
 use tessera_model::msg::{FromWorker, LaunchKey, Report, Run};
-use tessera_model::{Attempt, HostId, ItemIndex, JobId, Outcome};
+use tessera_model::{Attempt, End, HostId, ItemIndex, JobId, Outcome};
 
 type Item = (JobId, ItemIndex);
 
@@ -64,6 +64,26 @@ impl Checker {
         if let Some(process) = shepherd.and_then(|s| s.process.as_ref()) {
             self.strays.push((host, key, process.run));
         }
+    }
+
+    /// A host has started an instance.
+    ///
+    /// # Errors
+    /// When those that are there were promised more than it has.
+    pub fn promised(host: &Host) -> Result<(), String> {
+        let all = || host.shepherds.values().map(|shepherd| shepherd.promise);
+        let slots: u32 = all().map(|promise| promise.slots).sum();
+        let memory: u64 = all().map(|promise| promise.memory).sum();
+        if slots > host.slots || memory > host.memory {
+            return Err(format!(
+                "{} has {} slots and {} MiB, its instances were promised {slots} and {memory}: {:?}",
+                host.name,
+                host.slots,
+                host.memory,
+                host.shepherds.keys()
+            ));
+        }
+        Ok(())
     }
 
     /// A process of an item begins.
@@ -168,6 +188,10 @@ impl Checker {
                         .end
                         .as_ref()
                         .is_some_and(|end| end.end.outcome() == Outcome::Done);
+                    let end = record.end.as_ref().map(|end| &end.end);
+                    if matches!(end, Some(End::OutOfMemory { .. })) {
+                        tally.add("seen: out of memory");
+                    }
                     if done && !self.ran.contains(&(item, record.run.attempt)) {
                         return Err(format!(
                             "attempt {} of {}#{} is done and never ran",
@@ -186,6 +210,11 @@ impl Checker {
                     if event.kind == kind::ITEM_ENDED && event.text.contains("retry") =>
                 {
                     tally.add("seen: retry");
+                }
+                Change::Event(event)
+                    if event.kind == kind::ITEM_ENDED && event.text.contains("MiB, try") =>
+                {
+                    tally.add("seen: try with more memory");
                 }
                 Change::JobRemoved(job) => _ = self.removed.insert(*job),
                 _ => {}

@@ -5,10 +5,11 @@ use crate::world::Request;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, Submission, Target};
+use tessera_model::reservation::MEMORY;
 use tessera_model::state::WorkStatus;
 use tessera_model::{
     Action, Agenda, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobKind, JobSpec, Order,
-    Principal, Proof, Split, UserName,
+    Principal, Proof, Reservation, Split, UserName,
 };
 
 /// Notes of a job on which somebody may use *complete*.
@@ -173,6 +174,7 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         flags: Default::default(),
         priority: u32::try_from(rng.between(1, 4)).unwrap_or(1),
         cpus: u32::try_from(rng.between(1, 6)).unwrap_or(1),
+        reservation: reservation(rng),
         hosts: pick(rng),
         omithosts,
         retrywork: u32::try_from(rng.below(3)).unwrap_or(0),
@@ -182,6 +184,7 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
             rng.between(1, 30)
         }),
         retrysubjob: u32::try_from(rng.below(3)).unwrap_or(0),
+        retry_oom: u32::try_from(rng.below(4)).unwrap_or(0),
         timelimit: seconds(rng, 10, 5, 300),
         agendatimelimit: seconds(rng, 30, 3, 120),
         silence_limit: seconds(rng, 10, 3, 120),
@@ -202,6 +205,25 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         key: Some(format!("key{number}")),
         is_blocked: rng.chance(10),
     }
+}
+
+/// Most slots that a job reserves.
+pub(crate) const SLOTS_MAX: u32 = 2;
+/// Most memory that a job reserves, in MiB.
+pub(crate) const MEMORY_MAX: u64 = 8;
+
+/// Half of the jobs reserve nothing, so that either kind meets the other.
+fn reservation(rng: &mut Rng) -> Reservation {
+    let mut reservation = Reservation::default();
+    if rng.chance(20) {
+        reservation.slots = SLOTS_MAX;
+    }
+    reservation.takes_free = rng.chance(10);
+    if rng.chance(40) {
+        let memory = rng.between(1, MEMORY_MAX);
+        reservation.amounts.insert(MEMORY.to_owned(), memory);
+    }
+    reservation
 }
 
 fn act(action: Action, target: Target) -> Request {
@@ -243,7 +265,9 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
     if rng.chance(8) {
         let cpus = (!job.is_cmdline()).then(|| u32::try_from(rng.between(1, 6)).unwrap_or(1));
         let priority = Some(u32::try_from(rng.between(1, 4)).unwrap_or(1));
+        let reservation = rng.chance(30).then(|| reservation(rng));
         let patch = Box::new(JobPatch {
+            reservation,
             cpus,
             priority,
             ..JobPatch::default()

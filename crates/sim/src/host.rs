@@ -6,7 +6,7 @@ use std::time::Duration;
 use tessera_engine::worker::{Found, Worker};
 use tessera_model::msg::{AttemptEnd, LaunchKey, Run, RunLimits};
 use tessera_model::state::End;
-use tessera_model::{HostId, Timestamp};
+use tessera_model::{HostId, Taken, Timestamp};
 
 /// A host of the simulated farm.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Host {
     pub name: String,
     /// Its slots.
     pub slots: u32,
+    /// Its memory in MiB.
+    pub memory: u64,
     /// The worker's process, when it runs.
     pub worker: Option<Worker>,
     /// Counts the worker's processes; what was meant for an older one is lost with it.
@@ -31,6 +33,8 @@ pub struct Host {
     pub spool_full_until: u64,
     /// Directories in the spool, with the limits kept there. Survives everything.
     pub spool: BTreeMap<LaunchKey, RunLimits>,
+    /// What the tickets of those gave them of the host.
+    pub taken: BTreeMap<LaunchKey, Promise>,
     /// Records of ended attempts in the spool.
     pub exits: BTreeMap<(LaunchKey, Run), AttemptEnd>,
     /// Attempts that have files in the spool: none of them is begun again.
@@ -54,6 +58,36 @@ pub struct Shepherd {
     pub since: u64,
     /// Its starter is gone.
     pub has_lost_starter: bool,
+    /// What its ticket gave it of the host.
+    pub promise: Promise,
+}
+
+/// What a ticket gives an instance of its host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Promise {
+    /// Slots.
+    pub slots: u32,
+    /// Memory in MiB; 0: not limited.
+    pub memory: u64,
+}
+
+impl Promise {
+    /// Writes it as the simulated ticket.
+    #[must_use]
+    pub fn ticket(taken: &Taken) -> Vec<u8> {
+        let memory = taken.memory().unwrap_or(0);
+        [&taken.slots.to_le_bytes()[..], &memory.to_le_bytes()].concat()
+    }
+
+    /// Reads a simulated ticket.
+    #[must_use]
+    pub fn read(ticket: &[u8]) -> Option<Self> {
+        let (slots, memory) = ticket.split_at_checked(4)?;
+        Some(Self {
+            slots: u32::from_le_bytes(slots.try_into().ok()?),
+            memory: u64::from_le_bytes(memory.try_into().ok()?),
+        })
+    }
 }
 
 /// A process of an item.
@@ -83,6 +117,7 @@ impl Host {
             id: HostId([number; 16]),
             name: format!("rnd{number:03}"),
             slots,
+            memory: 0,
             worker: None,
             incarnation: 0,
             session: None,
@@ -90,6 +125,7 @@ impl Host {
             launcher_down_until: 0,
             spool_full_until: 0,
             spool: BTreeMap::new(),
+            taken: BTreeMap::new(),
             exits: BTreeMap::new(),
             files: BTreeSet::new(),
             shepherds: BTreeMap::new(),
@@ -128,9 +164,15 @@ impl Host {
     }
 }
 
-/// Makes the process of an attempt: mostly short, mostly good.
-pub fn process(rng: &mut Rng, run: Run, now: u64, generation: u64) -> Process {
+/// Makes the process of an attempt: mostly short, mostly good. It needs memory that its item alone decides.
+pub fn process(rng: &mut Rng, run: Run, memory: u64, now: u64, generation: u64) -> Process {
+    let needs = 1 + u64::from(run.item.0) * 7 % (2 * crate::client::MEMORY_MAX);
     let end = match rng.below(20) {
+        _ if memory > 0 && memory < needs => End::OutOfMemory {
+            peak: memory << 20,
+            limit: memory << 20,
+        },
+        2 if memory == 0 => End::OutOfMemory { peak: 0, limit: 0 },
         0 => End::Exit(1),
         1 => End::Signal(11),
         _ => End::Exit(0),

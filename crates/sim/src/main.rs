@@ -16,9 +16,10 @@ fn main() -> ExitCode {
         Some("effects-before-commit") => Some(Bug::EffectsBeforeCommit),
         Some("spool-forgotten") => Some(Bug::SpoolForgotten),
         Some("loss-is-proof") => Some(Bug::LossIsProof),
+        Some("closing-unsaid") => Some(Bug::ClosingUnsaid),
         Some(other) => {
             eprintln!(
-                "error: no bug is called {other}\nhint: effects-before-commit, spool-forgotten, loss-is-proof"
+                "error: no bug is called {other}\nhint: effects-before-commit, spool-forgotten, loss-is-proof, closing-unsaid"
             );
             return ExitCode::from(2);
         }

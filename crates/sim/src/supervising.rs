@@ -1,5 +1,6 @@
 //! The supervisor of the world: turns, commits, effects, and crashes between them.
 
+use crate::host::Promise;
 use crate::world::{Bug, Event, Request, Supervisor, TURN_MAX, World};
 use std::time::Duration;
 use tessera_engine::supervisor::{Answer, Config, Denied, Effect, Engine, Input, Output};
@@ -236,7 +237,7 @@ impl World {
             } => {
                 let message = ToWorker::Start {
                     key: order.key,
-                    ticket: Vec::new(),
+                    ticket: Promise::ticket(&order.taken),
                     signature: Vec::new(),
                     template: Vec::new(),
                     limits: order.limits,

@@ -39,6 +39,8 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: stale report",
     "seen: retry",
     "seen: limit",
+    "seen: out of memory",
+    "seen: try with more memory",
     "seen: submission sent twice",
     "seen: adopted",
 ];

@@ -1,12 +1,14 @@
 //! The workers of the world, with their launchers, shepherds and processes.
 
-use crate::host::{self, Shepherd};
+use crate::check::Checker;
+use crate::host::{self, Promise, Shepherd};
 use crate::world::{Bug, Event, Request, World};
 use std::time::Duration;
 use tessera_engine::Now;
 use tessera_engine::supervisor::Input;
 use tessera_engine::worker::{self, Worker};
-use tessera_model::msg::{AttemptEnd, LaunchKey, Run};
+use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run};
+use tessera_model::reservation::MEMORY;
 use tessera_model::state::End;
 use tessera_model::{HostFacts, Identity, Refusal, Timestamp};
 
@@ -83,6 +85,7 @@ impl World {
         let facts = HostFacts {
             name: host.name.clone(),
             slots: host.slots,
+            resources: [(MEMORY.to_owned(), host.memory)].into(),
             identity: Identity::Proxy("tessera-job".into()),
             ..HostFacts::default()
         };
@@ -204,7 +207,12 @@ impl World {
     pub(crate) fn work_one(&mut self, index: usize, effect: worker::Effect) -> Result<(), String> {
         use worker::Effect as E;
         match effect {
-            E::Send(what) => {
+            E::Send(mut what) => {
+                if let (Some(Bug::ClosingUnsaid), FromWorker::Inventory(all)) =
+                    (self.plan.bug, &mut what)
+                {
+                    all.retain(|launch| !launch.is_closing);
+                }
                 if let Some(session) = self.hosts[index].session {
                     let delay = self.latency(index, 0);
                     self.at(
@@ -217,8 +225,15 @@ impl World {
                     );
                 }
             }
-            E::Start { key, limits, .. } => {
+            E::Start {
+                key,
+                limits,
+                ticket,
+                ..
+            } => {
+                let promise = Promise::read(&ticket).ok_or("a ticket without a promise")?;
                 self.hosts[index].spool.insert(key, limits);
+                self.hosts[index].taken.insert(key, promise);
                 let incarnation = self.hosts[index].incarnation;
                 let delay = self.rng.between(1, 30);
                 self.at(
@@ -263,6 +278,7 @@ impl World {
             }
             E::ForgetLaunch(key) => {
                 self.hosts[index].spool.remove(&key);
+                self.hosts[index].taken.remove(&key);
                 self.hosts[index].exits.retain(|(k, _), _| *k != key);
                 self.hosts[index].files.retain(|(k, _)| *k != key);
             }
@@ -297,7 +313,15 @@ impl World {
     }
 
     /// The launcher has done what it was asked for a launch.
-    pub(crate) fn launch(&mut self, index: usize, incarnation: u64, key: LaunchKey) {
+    ///
+    /// # Errors
+    /// When the host has promised more than it has.
+    pub(crate) fn launch(
+        &mut self,
+        index: usize,
+        incarnation: u64,
+        key: LaunchKey,
+    ) -> Result<(), String> {
         let down = self.without_launcher(index);
         let (refused, code) = if down > 0 {
             self.tally.add("seen: launch while there is no launcher");
@@ -317,7 +341,7 @@ impl World {
         };
         let host = &mut self.hosts[index];
         if host.barred.contains(&key) || !host.spool.contains_key(&key) {
-            return;
+            return Ok(());
         }
         let input = if refused {
             let refusal = Refusal {
@@ -326,13 +350,16 @@ impl World {
             };
             worker::Input::Refused { key, refusal }
         } else {
+            let promise = host.taken.get(&key).copied().unwrap_or_default();
             host.shepherds.insert(
                 key,
                 Shepherd {
                     since: self.now,
+                    promise,
                     ..Shepherd::default()
                 },
             );
+            Checker::promised(host)?;
             worker::Input::Started {
                 key,
                 account: "tessera-job".into(),
@@ -349,6 +376,7 @@ impl World {
                 input,
             },
         );
+        Ok(())
     }
 
     /// Makes the files of an attempt, or tells what follows when they can't be made or are there already.
@@ -402,7 +430,9 @@ impl World {
     ) -> Result<(), String> {
         self.serial += 1;
         let generation = self.serial;
-        let process = host::process(&mut self.rng, run, self.now, generation);
+        let shepherd = self.hosts[index].shepherds.get(&key);
+        let memory = shepherd.map_or(0, |shepherd| shepherd.promise.memory);
+        let process = host::process(&mut self.rng, run, memory, self.now, generation);
         let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
             return Ok(());
         };

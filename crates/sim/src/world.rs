@@ -1,7 +1,7 @@
 //! The world: a queue of things that will happen, the supervisor, the hosts and the network between them.
 
 use crate::check::Checker;
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::durable::Durable;
 use crate::host::Host;
 use crate::rng::Rng;
@@ -22,6 +22,8 @@ pub(crate) const TURN_MAX: u64 = 6;
 const CALM_MS: u64 = 6 * 3_600_000;
 /// Events of one run, at most; more is a livelock.
 const EVENTS_MAX: u64 = 4_000_000;
+/// Memory of a host in MiB, from and to; the least is as much as a job may reserve.
+const HOST_MEMORY: (u64, u64) = (client::MEMORY_MAX, 3 * client::MEMORY_MAX);
 
 /// How hard a run is.
 #[derive(Debug, Clone)]
@@ -59,6 +61,8 @@ pub enum Bug {
     SpoolForgotten,
     /// A worker takes a lost connection to its shepherd as proof that nothing is left.
     LossIsProof,
+    /// A worker does not name what is being ended on a new connection.
+    ClosingUnsaid,
 }
 
 /// Something that will happen.
@@ -147,6 +151,14 @@ impl World {
         let hosts = (1..=plan.hosts)
             .map(|n| Host::new(n, slots(&mut rng)))
             .collect();
+        let mut hosts: Vec<Host> = hosts;
+        for host in &mut hosts {
+            host.memory = rng.between(HOST_MEMORY.0, HOST_MEMORY.1);
+        }
+        // Jobs may name the first host only, and must fit on it.
+        if let Some(first) = hosts.first_mut() {
+            first.slots = first.slots.max(client::SLOTS_MAX);
+        }
         Self {
             rng,
             now: 0,
@@ -326,7 +338,7 @@ impl World {
                 host,
                 incarnation,
                 key,
-            } => self.launch(host, incarnation, key),
+            } => return self.launch(host, incarnation, key),
             Event::ProcessEnd {
                 host,
                 key,

@@ -54,6 +54,7 @@ fn planted_bugs_are_found() {
         Bug::EffectsBeforeCommit,
         Bug::SpoolForgotten,
         Bug::LossIsProof,
+        Bug::ClosingUnsaid,
     ] {
         let plan = Plan {
             bug: Some(bug),

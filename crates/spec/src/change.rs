@@ -4,6 +4,7 @@ use crate::field::FieldError;
 use crate::submit::SubmissionDraft;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tessera_model::Reservation;
 
 /// What somebody wants to change, in the words they used; `None` leaves a field as it is. The fields are those of
 /// [`SubmissionDraft`]; an empty list of hosts means any host, `none` takes a time limit away.
@@ -13,11 +14,13 @@ pub struct ChangeDraft {
     pub name: Option<String>,
     pub priority: Option<i64>,
     pub cpus: Option<i64>,
+    pub reservations: Option<String>,
     pub hosts: Option<Vec<String>>,
     pub omithosts: Option<Vec<String>>,
     pub retrywork: Option<i64>,
     pub retryworkdelay: Option<String>,
     pub retrysubjob: Option<i64>,
+    pub retry_oom: Option<i64>,
     pub timelimit: Option<String>,
     pub agendatimelimit: Option<String>,
     pub silence_limit: Option<String>,
@@ -31,11 +34,13 @@ pub struct Change {
     pub name: Option<String>,
     pub priority: Option<u32>,
     pub cpus: Option<u32>,
+    pub reservation: Option<Reservation>,
     pub hosts: Option<BTreeSet<String>>,
     pub omithosts: Option<BTreeSet<String>>,
     pub retrywork: Option<u32>,
     pub retrywork_delay: Option<Duration>,
     pub retrysubjob: Option<u32>,
+    pub retry_oom: Option<u32>,
     pub timelimit: Option<Option<Duration>>,
     pub agendatimelimit: Option<Option<Duration>>,
     pub silence_limit: Option<Option<Duration>>,
@@ -61,11 +66,13 @@ impl ChangeDraft {
             name: said(self.name.is_some()).map(|()| spec.name),
             priority: said(self.priority.is_some()).map(|()| spec.priority),
             cpus: said(self.cpus.is_some()).map(|()| spec.cpus),
+            reservation: said(self.reservations.is_some()).map(|()| spec.reservation),
             hosts: said(self.hosts.is_some()).map(|()| spec.hosts),
             omithosts: said(self.omithosts.is_some()).map(|()| spec.omithosts),
             retrywork: said(self.retrywork.is_some()).map(|()| spec.retrywork),
             retrywork_delay: said(self.retryworkdelay.is_some()).map(|()| spec.retrywork_delay),
             retrysubjob: said(self.retrysubjob.is_some()).map(|()| spec.retrysubjob),
+            retry_oom: said(self.retry_oom.is_some()).map(|()| spec.retry_oom),
             timelimit: said(self.timelimit.is_some()).map(|()| spec.timelimit),
             agendatimelimit: said(self.agendatimelimit.is_some()).map(|()| spec.agendatimelimit),
             silence_limit: said(self.silence_limit.is_some()).map(|()| spec.silence_limit),
@@ -80,11 +87,13 @@ impl ChangeDraft {
             name: self.name.clone(),
             priority: self.priority,
             cpus: self.cpus,
+            reservations: self.reservations.clone(),
             hosts: self.hosts.clone(),
             omithosts: self.omithosts.clone(),
             retrywork: self.retrywork,
             retryworkdelay: self.retryworkdelay.clone(),
             retrysubjob: self.retrysubjob,
+            retry_oom: self.retry_oom,
             timelimit: self.timelimit.clone(),
             agendatimelimit: self.agendatimelimit.clone(),
             silence_limit: self.silence_limit.clone(),

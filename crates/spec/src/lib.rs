@@ -8,6 +8,7 @@ pub mod change;
 pub mod field;
 pub mod quantity;
 pub mod range;
+pub mod reservation;
 pub mod selector;
 pub mod submit;
 

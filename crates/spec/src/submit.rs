@@ -8,7 +8,7 @@ mod command;
 mod lists;
 
 use crate::field::{Errors, FieldError};
-use crate::range;
+use crate::{range, reservation};
 use check::{amount, limit, number};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub struct SubmissionDraft {
     pub priority: Option<i64>,
     /// Number of instances.
     pub cpus: Option<i64>,
+    /// What each instance takes of its host, `host.processors=1,host.memory=8G`.
+    pub reservations: Option<String>,
     /// Only these hosts; each entry may be a comma list.
     pub hosts: Option<Vec<String>>,
     /// Never these hosts; each entry may be a comma list.
@@ -69,6 +71,8 @@ pub struct SubmissionDraft {
     pub retryworkdelay: Option<String>,
     /// Retries of an instance; -1 means none.
     pub retrysubjob: Option<i64>,
+    /// Tries with more memory of an item that ran out of it; -1 means none.
+    pub retry_oom: Option<i64>,
     /// Longest run of an instance, a duration; `none` for no limit.
     pub timelimit: Option<String>,
     /// Longest run of an item, a duration; `none` for no limit.
@@ -125,6 +129,7 @@ impl SubmissionDraft {
         let cpus = take(number("cpus", self.cpus, 1..=INSTANCES_MAX, 1));
         let retrywork = take(check::retries("retrywork", self.retrywork));
         let retrysubjob = take(check::retries("retrysubjob", self.retrysubjob));
+        let retry_oom = take(reservation::retry_oom(self.retry_oom));
         let umask = take(check::umask(self.umask.as_deref()));
         let times = self.times(&mut errors);
         let name = errors.take(self.checked_name());
@@ -138,11 +143,15 @@ impl SubmissionDraft {
             umask,
             priority,
             cpus,
+            reservation: errors
+                .take(reservation::field(self.reservations.as_deref()))
+                .unwrap_or_default(),
             hosts: lists::hosts("hosts", self.hosts.as_deref(), &mut errors),
             omithosts: lists::hosts("omithosts", self.omithosts.as_deref(), &mut errors),
             retrywork,
             retrywork_delay: times.retry_delay,
             retrysubjob,
+            retry_oom,
             timelimit: times.timelimit,
             agendatimelimit: times.agendatimelimit,
             silence_limit: times.silence_limit,
@@ -271,6 +280,7 @@ impl SubmissionDraft {
             name: Some(spec.name.clone()),
             priority: Some(spec.priority.into()),
             cpus: Some(spec.cpus.into()),
+            reservations: Some(reservation::print_reservation(&spec.reservation)),
             hosts: list(&spec.hosts),
             omithosts: list(&spec.omithosts),
             env: Some(spec.env.clone().into_iter().collect()),
@@ -280,6 +290,7 @@ impl SubmissionDraft {
             retrywork: Some(spec.retrywork.into()),
             retryworkdelay: Some(crate::quantity::print_duration(spec.retrywork_delay)),
             retrysubjob: Some(spec.retrysubjob.into()),
+            retry_oom: Some(spec.retry_oom.into()),
             timelimit: seconds(spec.timelimit),
             agendatimelimit: seconds(spec.agendatimelimit),
             silence_limit: seconds(spec.silence_limit),
@@ -321,8 +332,9 @@ impl SubmissionDraft {
         if over.chunk.is_some() || over.partitions.is_some() {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
-        put!(shell name range padding order priority cpus hosts omithosts env cwd umask flags retrywork retryworkdelay
-             retrysubjob timelimit agendatimelimit silence_limit grace output_limit progress waitfor notes status
+        put!(shell name range padding order priority cpus reservations hosts omithosts env cwd umask flags retrywork
+             retryworkdelay retrysubjob retry_oom timelimit agendatimelimit silence_limit grace output_limit progress
+             waitfor notes status
              user key);
         self
     }

@@ -220,6 +220,8 @@ pub struct AttemptRow {
     pub leftovers: u32,
     /// Whether its end counted.
     pub counted: bool,
+    /// The most memory that the kernel let it have, in bytes, when it ended for want of it; 0: its host had none left.
+    pub memory_limit: Option<u64>,
 }
 
 impl AttemptRow {
@@ -234,6 +236,7 @@ impl AttemptRow {
             out_kept: self.out_kept.min(MAX),
             err_printed: self.err_printed.min(MAX),
             err_kept: self.err_kept.min(MAX),
+            memory_limit: self.memory_limit.map(|bytes| bytes.min(MAX)),
             ..self.clone()
         }
     }

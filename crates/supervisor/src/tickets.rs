@@ -6,13 +6,18 @@ use tessera_engine::supervisor::StartOrder;
 use tessera_model::msg::ToWorker;
 use tessera_model::{HostId, JobFlag, JobId, JobKind, JobSpec, Split, Timestamp};
 use tessera_ticket::{
-    Agenda, Digest, FrameRun, ItemRange, LaunchKey, Mode, SigningKey, Split as TicketSplit,
-    TICKET_LIFETIME_MAX_MS, Template, TemplateError, Ticket,
+    Agenda, CPU_WEIGHT_MAX, Digest, FrameRun, ItemRange, KernelLimits, LaunchKey, Mode, SigningKey,
+    Split as TicketSplit, TICKET_LIFETIME_MAX_MS, Template, TemplateError, Ticket,
 };
 use tessera_wire::pki::{DispatchKey, FarmId};
 
 /// Templates that are kept ready.
 const TEMPLATES_MAX: usize = 1_024;
+/// Processes and threads that an instance may have for each of its slots: far more than any renderer needs, far less than
+/// what hurts a host.
+const PIDS_A_SLOT: u32 = 4_096;
+/// The kernel's weight of a slot; 100 is what a group has that nobody set.
+const CPU_WEIGHT_A_SLOT: u32 = 100;
 /// How long before now a ticket begins, in milliseconds, for hosts whose clock is late; it counts against its lifetime.
 const BACKDATE_MS: i64 = 30_000;
 
@@ -26,6 +31,8 @@ pub(crate) struct Tickets {
 /// The template of a job as it is described now.
 struct Ready {
     spec: Arc<JobSpec>,
+    /// What `QB_JOBSLOTS` says.
+    slots: u32,
     bytes: Vec<u8>,
     digest: Digest,
 }
@@ -83,6 +90,7 @@ impl Tickets {
             not_before_ms: from,
             expires_ms: from + TICKET_LIFETIME_MAX_MS,
             nonce,
+            limits: limits(&order.kernel),
         }
         .encode();
         Ok(ToWorker::Start {
@@ -97,15 +105,15 @@ impl Tickets {
 
     fn template(&mut self, order: &StartOrder) -> Result<&Ready, TicketProblem> {
         let id = order.key.job;
-        let is_current = self
-            .templates
-            .get(&id)
-            .is_some_and(|ready| Arc::ptr_eq(&ready.spec, &order.spec));
+        let is_current = self.templates.get(&id).is_some_and(|ready| {
+            Arc::ptr_eq(&ready.spec, &order.spec) && ready.slots == order.taken.slots
+        });
         if !is_current {
             if self.templates.len() >= TEMPLATES_MAX {
                 self.templates.pop_first();
             }
-            let template = template_of(&order.spec);
+            let mut template = template_of(&order.spec);
+            template.slots = order.taken.slots;
             template.check()?;
             let bytes = template.encode();
             let digest = Template::digest_of(&bytes);
@@ -113,6 +121,7 @@ impl Tickets {
                 id,
                 Ready {
                     spec: Arc::clone(&order.spec),
+                    slots: order.taken.slots,
                     bytes,
                     digest,
                 },
@@ -122,6 +131,20 @@ impl Tickets {
         self.templates
             .get(&id)
             .ok_or(TicketProblem::Template(TemplateError::NoCommand))
+    }
+}
+
+/// Answers what a ticket says of the kernel's limits: processes and weight go with the slots.
+fn limits(kernel: &tessera_model::KernelLimits) -> KernelLimits {
+    let slots = kernel.slots;
+    let weight = |slots: u32| {
+        let weight = slots.saturating_mul(CPU_WEIGHT_A_SLOT);
+        u16::try_from(weight).map_or(CPU_WEIGHT_MAX, |weight| weight.min(CPU_WEIGHT_MAX))
+    };
+    KernelLimits {
+        memory: kernel.memory.unwrap_or(0),
+        pids: slots.map_or(0, |slots| slots.saturating_mul(PIDS_A_SLOT)),
+        cpu_weight: slots.map_or(0, weight),
     }
 }
 

@@ -188,6 +188,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(crate) fn end(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
             Ok(())

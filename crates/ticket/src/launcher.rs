@@ -65,6 +65,8 @@ pub struct Capabilities {
     pub no_new_privs: bool,
     /// The release of the launcher.
     pub version: String,
+    /// What the kernel keeps instances to here: `memory`, `pids`, `cpu`; empty where nothing, and from older launchers.
+    pub limits: Vec<String>,
 }
 
 /// What the launcher answers.
@@ -282,6 +284,13 @@ impl Capabilities {
         out.u32(self.uid_min);
         out.u8(u8::from(self.no_new_privs));
         out.text(&self.version);
+        // Left out where there is nothing to say, so that an older worker reads it.
+        if !self.limits.is_empty() {
+            out.count(self.limits.len());
+            for limit in &self.limits {
+                out.text(limit);
+            }
+        }
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -293,7 +302,7 @@ impl Capabilities {
         let proxy_account = input.text("proxy_account", TEXT_MAX)?;
         let has_uid = input.flag("proxy_uid")?;
         let uid = input.u32("proxy_uid")?;
-        Ok(Self {
+        let mut all = Self {
             containment,
             modes,
             proxy_account,
@@ -302,7 +311,14 @@ impl Capabilities {
             uid_min: input.u32("uid_min")?,
             no_new_privs: input.flag("no_new_privs")?,
             version: input.text("version", TEXT_MAX)?,
-        })
+            limits: Vec::new(),
+        };
+        if !input.is_at_end() {
+            for _ in 0..input.count("limits", 8)? {
+                all.limits.push(input.text("limits", TEXT_MAX)?);
+            }
+        }
+        Ok(all)
     }
 }
 

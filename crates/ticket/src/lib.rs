@@ -36,8 +36,8 @@ pub use template::{
     TEMPLATE_BYTES_MAX, Template, TemplateError,
 };
 pub use ticket::{
-    Digest, ITEM_RANGES_MAX, ItemRange, Mode, SKEW_MAX_MS, TICKET_BYTES_MAX,
-    TICKET_LIFETIME_MAX_MS, Ticket, TicketError,
+    CPU_WEIGHT_MAX, Digest, ITEM_RANGES_MAX, ItemRange, KernelLimits, Mode, SKEW_MAX_MS,
+    TICKET_BYTES_MAX, TICKET_LIFETIME_MAX_MS, Ticket, TicketError,
 };
 pub use tokens::{ItemTokens, substitute};
 

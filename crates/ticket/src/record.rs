@@ -106,6 +106,9 @@ pub struct ExitRecord {
     pub cut_by_limit: bool,
     /// Output was lost because the spool could not be written.
     pub cut_by_disk: bool,
+    /// The kernel ended a process of it for want of memory: the most that its instance might have, bytes; 0 when its host as
+    /// a whole had none left. Programs before this was there read the end as what the main process made of it.
+    pub out_of_memory: Option<u64>,
 }
 
 impl ExitRecord {
@@ -123,7 +126,10 @@ impl ExitRecord {
         out.u8(kind);
         out.u8(step);
         out.u8(self.cause as u8);
-        out.u8(u8::from(self.cut_by_limit) | u8::from(self.cut_by_disk) << 1);
+        let is_oom = self.out_of_memory.is_some();
+        out.u8(u8::from(self.cut_by_limit)
+            | u8::from(self.cut_by_disk) << 1
+            | u8::from(is_oom) << 2);
         out.i32(value);
         out.u32(self.leftovers);
         for value in [self.started_ms, self.ended_ms, self.elapsed_ms] {
@@ -140,6 +146,7 @@ impl ExitRecord {
         ] {
             out.u64(value);
         }
+        out.u64(self.out_of_memory.unwrap_or(0));
         let mut bytes = [0; EXIT_RECORD_LEN];
         let body = out.finish();
         bytes[..body.len()].copy_from_slice(&body);
@@ -176,7 +183,7 @@ impl ExitRecord {
         let kind = read_kind(kind, step, input.i32("value")?)?;
         let leftovers = input.u32("leftovers")?;
         let mut next = || input.u64("figures");
-        Ok(Self {
+        let record = Self {
             item,
             attempt,
             kind,
@@ -192,7 +199,9 @@ impl ExitRecord {
             produced: [next()?, next()?],
             cut_by_limit: flags & 1 != 0,
             cut_by_disk: flags & 2 != 0,
-        })
+            out_of_memory: Some(next()?).filter(|_| flags & 4 != 0),
+        };
+        Ok(record)
     }
 }
 

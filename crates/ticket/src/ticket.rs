@@ -22,7 +22,10 @@ pub const ITEM_RANGES_MAX: usize = 1_024;
 const PRINCIPAL_MAX: usize = 256;
 /// The most bytes of the word that says how the principal was proven.
 const PROVEN_MAX: usize = 64;
+/// The version of a ticket without limits of the kernel's, which launchers that know none of these read, too.
 const VERSION: u8 = 1;
+/// The version of one with them.
+const VERSION_LIMITS: u8 = 2;
 const DOMAIN: &[u8] = b"tessera launch ticket v1\0";
 
 /// A SHA-256 digest; prints in hexadecimal.
@@ -83,6 +86,46 @@ pub struct ItemRange {
     pub last: u32,
 }
 
+/// What the kernel keeps an instance to, all its items together; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KernelLimits {
+    /// Memory, bytes.
+    pub memory: u64,
+    /// Processes and threads.
+    pub pids: u32,
+    /// Its weight when the processors are wanted by more than there are: hundredths of a slot, 1 to 10000.
+    pub cpu_weight: u16,
+}
+
+/// The greatest weight that the kernel takes.
+pub const CPU_WEIGHT_MAX: u16 = 10_000;
+
+impl KernelLimits {
+    /// Says whether nothing is limited.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn write(self, out: &mut Writer) {
+        out.u64(self.memory);
+        out.u32(self.pids);
+        out.u16(self.cpu_weight);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let limits = Self {
+            memory: input.u64("memory")?,
+            pids: input.u32("pids")?,
+            cpu_weight: input.u16("cpu_weight")?,
+        };
+        // Without limits it would have the other version: there is one way to write a ticket.
+        if limits.is_none() || limits.cpu_weight > CPU_WEIGHT_MAX {
+            return Err(DecodeError::Invalid { field: "limits" });
+        }
+        Ok(limits)
+    }
+}
+
 /// Why a ticket does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TicketError {
@@ -121,13 +164,16 @@ pub struct Ticket {
     pub expires_ms: u64,
     /// Makes the ticket one of a kind.
     pub nonce: [u8; 16],
+    /// What the kernel keeps the instance to.
+    pub limits: KernelLimits,
 }
 
 impl Ticket {
     /// Writes the fixed layout that is signed.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
-        out.u8(VERSION);
+        let has_limits = !self.limits.is_none();
+        out.u8(if has_limits { VERSION_LIMITS } else { VERSION });
         out.raw(&self.farm);
         out.raw(&self.host);
         self.key.write(&mut out);
@@ -144,6 +190,9 @@ impl Ticket {
         out.u64(self.not_before_ms);
         out.u64(self.expires_ms);
         out.raw(&self.nonce);
+        if has_limits {
+            self.limits.write(&mut out);
+        }
         out.finish()
     }
 
@@ -159,7 +208,10 @@ impl Ticket {
             });
         }
         let mut input = Reader::new(bytes);
-        input.version(VERSION)?;
+        let version = input.u8("version")?;
+        if !matches!(version, VERSION | VERSION_LIMITS) {
+            return Err(DecodeError::Version { found: version });
+        }
         let (farm, host) = (input.array("farm")?, input.array("host")?);
         let key = LaunchKey::read(&mut input)?;
         let principal = input.text("principal", PRINCIPAL_MAX)?;
@@ -170,6 +222,10 @@ impl Ticket {
         let template = Digest(input.array("template")?);
         let (not_before_ms, expires_ms) = (input.u64("not_before")?, input.u64("expires")?);
         let nonce = input.array("nonce")?;
+        let limits = match version {
+            VERSION_LIMITS => KernelLimits::read(&mut input)?,
+            _ => KernelLimits::default(),
+        };
         input.end()?;
         let ticket = Self {
             farm,
@@ -184,6 +240,7 @@ impl Ticket {
             not_before_ms,
             expires_ms,
             nonce,
+            limits,
         };
         Ok(ticket)
     }

@@ -63,6 +63,7 @@ prop_compose! {
         items in vec((any::<u32>(), any::<u32>()), 0..10),
         times in (any::<u64>(), any::<u64>()),
         digest in any::<[u8; 32]>(),
+        limits in prop_oneof![Just((0, 0, 0)), (any::<u64>(), any::<u32>(), 0..=CPU_WEIGHT_MAX)],
         mode in prop_oneof![Just(Mode::Proxy), Just(Mode::User), Just(Mode::Desktop)],
     ) -> Ticket {
         let items = items.into_iter()
@@ -70,6 +71,7 @@ prop_compose! {
         Ticket {
             farm, host, key, principal, proven: "local-socket".into(), mode, account, items,
             template: Digest(digest), not_before_ms: times.0, expires_ms: times.1, nonce,
+            limits: KernelLimits { memory: limits.0, pids: limits.1, cpu_weight: limits.2 },
         }
     }
 }
@@ -89,8 +91,9 @@ fn record() -> impl Strategy<Value = ExitRecord> {
         any::<[u32; 3]>(),
         any::<[bool; 2]>(),
         0u8..8,
+        any::<Option<u64>>(),
     )
-        .prop_map(|(kind, n, s, flags, cause)| ExitRecord {
+        .prop_map(|(kind, n, s, flags, cause, out_of_memory)| ExitRecord {
             item: s[0],
             attempt: s[1],
             kind,
@@ -106,6 +109,7 @@ fn record() -> impl Strategy<Value = ExitRecord> {
             produced: [n[8], n[9]],
             cut_by_limit: flags[0],
             cut_by_disk: flags[1],
+            out_of_memory,
         })
 }
 
@@ -181,7 +185,7 @@ proptest! {
         let what = Capabilities {
             containment: text.clone(), modes: vec!["proxy".into(), "user".into()], proxy_account: text.clone(),
             proxy_uid: a.is_multiple_of(2).then_some(b), proxy_problem: text.clone(), uid_min: c, no_new_privs: true,
-            version: "0".into(),
+            version: "0".into(), limits: vec!["memory".into(); (a % 3) as usize],
         };
         let replies = [
             Reply::Started { id: a, shepherd: b, account: text.clone(), uid: c, gid: d, containment: text.clone() },
@@ -408,6 +412,7 @@ fn accounts_that_are_no_names_do_not_decode() {
             not_before_ms: 0,
             expires_ms: 1,
             nonce: [0; 16],
+            limits: KernelLimits::default(),
         };
         let refused = DecodeError::Invalid { field: "account" };
         assert_eq!(

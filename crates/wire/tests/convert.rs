@@ -144,6 +144,7 @@ fn end() -> impl Strategy<Value = End> {
         any::<i32>().prop_map(End::Signal),
         name().prop_map(End::NotStarted),
         limit().prop_map(End::Limit),
+        any::<(u64, u64)>().prop_map(|(peak, limit)| End::OutOfMemory { peak, limit }),
         Just(End::Asked),
         Just(End::Lost),
     ]

@@ -130,6 +130,13 @@ fn from_worker() -> Vec<(&'static str, FromWorker)> {
         ("report_silence", ended(End::Limit(Limit::Silence))),
         ("report_asked", ended(End::Asked)),
         ("report_lost", ended(End::Lost)),
+        (
+            "report_out_of_memory",
+            ended(End::OutOfMemory {
+                peak: 8 << 30,
+                limit: 8 << 30,
+            }),
+        ),
         ("report_closed", gone(GoneCause::Closed)),
         (
             "report_gone_limit",

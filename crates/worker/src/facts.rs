@@ -102,6 +102,7 @@ fn identity_properties(all: &mut Hardware, it: &Capabilities) {
         if it.no_new_privs { "1" } else { "0" },
     );
     all.property("identity.launcher_version", &it.version);
+    all.property("identity.limits", &it.limits.join(","));
 }
 
 /// Answers as whom jobs run beside a launcher: its policy has the last word, the worker's configuration only narrows.

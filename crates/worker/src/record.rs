@@ -17,7 +17,14 @@ pub(crate) fn attempt_end(record: &ExitRecord) -> (Run, AttemptEnd) {
     };
     let cpu = record.user_us.saturating_add(record.system_us);
     let end = AttemptEnd {
-        end: end(record.kind, record.cause),
+        end: match (record.out_of_memory, record.cause) {
+            // What was ended by somebody ended for that reason, whatever else befell it.
+            (Some(limit), EndCause::Itself) => End::OutOfMemory {
+                peak: record.memory_max,
+                limit,
+            },
+            _ => end(record.kind, record.cause),
+        },
         started: Timestamp(i64::try_from(record.started_ms).unwrap_or(i64::MAX)),
         elapsed: Duration::from_millis(record.elapsed_ms),
         cpu: Duration::from_micros(cpu),
@@ -64,6 +71,34 @@ pub(crate) fn not_started(step: Step, errno: i32) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_for_want_of_memory_is_one_of_its_own_unless_somebody_asked() {
+        let mut record = ExitRecord {
+            item: 1,
+            attempt: 2,
+            kind: EndKind::Exited { code: 0 },
+            cause: EndCause::Itself,
+            leftovers: 0,
+            started_ms: 0,
+            ended_ms: 0,
+            elapsed_ms: 0,
+            user_us: 0,
+            system_us: 0,
+            memory_max: 7,
+            kept: [0; 2],
+            produced: [0; 2],
+            cut_by_limit: false,
+            cut_by_disk: false,
+            out_of_memory: Some(8),
+        };
+        let end = End::OutOfMemory { peak: 7, limit: 8 };
+        assert_eq!(attempt_end(&record).1.end, end);
+        record.cause = EndCause::Kill;
+        assert_eq!(attempt_end(&record).1.end, End::Asked);
+        record.cause = EndCause::TimeLimit;
+        assert_eq!(attempt_end(&record).1.end, End::Limit(Limit::ItemTime));
+    }
 
     #[test]
     fn the_cause_decides_what_an_end_means() {

@@ -34,6 +34,9 @@ pub struct HostRow {
     /// `host.*` amounts.
     #[serde(default)]
     pub resources: BTreeMap<String, u64>,
+    /// How much of them is taken, where some is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub used_resources: BTreeMap<String, u64>,
     /// The version of its worker.
     #[serde(default)]
     pub version: String,

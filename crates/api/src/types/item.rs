@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 pub struct EndView {
     /// In words: `exit 1`, `signal 9 (KILL)`, `over its agendatimelimit`.
     pub text: String,
-    /// `done`, `failed` or `interrupted`.
+    /// `done`, `failed`, `out_of_memory` or `interrupted`.
     pub outcome: String,
-    /// `exit`, `signal`, `not_started`, `limit`, `asked` or `lost`.
+    /// `exit`, `signal`, `not_started`, `out_of_memory`, `limit`, `asked` or `lost`.
     pub kind: String,
     /// The exit status, when it exited by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +34,9 @@ pub struct ItemRow {
     /// Retries used.
     #[serde(default)]
     pub retries_used: u32,
+    /// Tries with more memory used, after attempts that ran out of it.
+    #[serde(default)]
+    pub oom_tries_used: u32,
     /// The instance that has or had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<u32>,
@@ -55,7 +58,8 @@ pub struct ItemRow {
     /// Percent, when it tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
-    /// Largest resident size of one of its processes, in bytes.
+    /// The most memory that it had, in bytes: of all its processes together where a control group counts that, else the
+    /// largest resident size of one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
     /// When it is tried again, when it waits for that.
@@ -101,9 +105,13 @@ pub struct AttemptRow {
     /// CPU time of its processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<u64>,
-    /// Largest resident size of one of its processes, in bytes.
+    /// The most memory that it had, in bytes: of all its processes together where a control group counts that, else the
+    /// largest resident size of one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
+    /// The most memory that the kernel let it have, in bytes, when it ended for want of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<u64>,
     /// Bytes printed to stdout, kept or not.
     #[serde(default)]
     pub printed_out: u64,

@@ -154,6 +154,9 @@ pub struct SpecView {
     pub priority: u32,
     /// Number of instances.
     pub cpus: u32,
+    /// What each of them takes of its host: `host.processors=1,host.memory=8192` (MiB).
+    #[serde(default)]
+    pub reservations: String,
     /// Only these hosts; empty: any.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -166,6 +169,9 @@ pub struct SpecView {
     pub retryworkdelay_ms: u64,
     /// Retries of an instance.
     pub retrysubjob: u32,
+    /// Tries of an item that ran out of its memory, with more of it.
+    #[serde(default)]
+    pub retry_oom: u32,
     /// Longest run of an instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timelimit_ms: Option<u64>,

@@ -46,6 +46,10 @@ pub struct SubmitRequest {
     #[schema(minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<i64>,
+    /// What each instance takes of its host (`host.processors=1`): `host.processors=2,host.memory=8192` (MiB; `8G` is the same).
+    #[schema(example = "host.processors=1,host.memory=8G")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reservations: Option<String>,
     /// Only these hosts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
@@ -74,6 +78,9 @@ pub struct SubmitRequest {
     /// Retries of an instance that failed (0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retrysubjob: Option<i64>,
+    /// Tries of an item that ran out of its memory, each with half as much again (3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_oom: Option<i64>,
     /// Longest run of an instance (`none`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timelimit: Option<Quantity>,
@@ -142,6 +149,9 @@ pub struct ModifyRequest {
     /// Number of instances that run at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<i64>,
+    /// What each instance takes of its host; for those that start from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reservations: Option<String>,
     /// Only these hosts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
@@ -157,6 +167,9 @@ pub struct ModifyRequest {
     /// Retries of an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retrysubjob: Option<i64>,
+    /// Tries of an item that ran out of its memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_oom: Option<i64>,
     /// Longest run of an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timelimit: Option<Quantity>,

@@ -99,6 +99,9 @@ pub struct ModifyArgs {
     /// Number of instances
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub cpus: Option<i64>,
+    /// What each instance that starts from now on takes of its host; an empty text: one slot
+    #[arg(long, value_name = "LIST")]
+    pub reservations: Option<String>,
     /// Only these hosts; an empty text: any
     #[arg(long, value_name = "LIST")]
     pub hosts: Option<String>,
@@ -114,6 +117,9 @@ pub struct ModifyArgs {
     /// Retries of an instance
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub retrysubjob: Option<i64>,
+    /// Tries of a frame that ran out of memory, each with half as much again
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub retry_oom: Option<i64>,
     /// Longest run of an instance; none: no limit
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timelimit: Option<String>,

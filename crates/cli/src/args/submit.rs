@@ -162,6 +162,9 @@ pub struct JobFields {
     #[arg(long, help_heading = "Command")]
     pub convert_path: bool,
 
+    /// What each instance takes of its host (default: host.processors=1): host.processors=2,host.memory=8G
+    #[arg(long, value_name = "LIST", help_heading = "Hosts")]
+    pub reservations: Option<String>,
     /// Only on these hosts
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub hosts: Vec<String>,
@@ -193,6 +196,14 @@ pub struct JobFields {
         help_heading = "Retries and limits"
     )]
     pub retrysubjob: Option<i64>,
+    /// Run a frame that ran out of its memory again so many times, each with half as much again (default: 3)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Retries and limits"
+    )]
+    pub retry_oom: Option<i64>,
     /// End an instance that runs longer (default: none)
     #[arg(
         long,

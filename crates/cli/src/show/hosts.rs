@@ -68,10 +68,12 @@ fn runs_as(row: &HostRow) -> String {
     }
 }
 
+/// Says how much memory it has, and before it how much of it is reserved, if some is.
 fn memory(row: &HostRow) -> Option<String> {
-    row.resources
-        .get("host.memory")
-        .map(|mib| time::size(mib.saturating_mul(MIB)))
+    let size = |mib: &u64| time::size(mib.saturating_mul(MIB));
+    let all = row.resources.get("host.memory").map(size)?;
+    let used = row.used_resources.get("host.memory").map(size);
+    Some(used.map_or_else(|| all.clone(), |used| format!("{used}/{all}")))
 }
 
 fn system(row: &HostRow) -> String {
@@ -127,7 +129,10 @@ fn details(row: &HostRow) -> String {
     let resources = row
         .resources
         .iter()
-        .map(|(name, value)| (name, value.to_string()));
+        .map(|(name, value)| match row.used_resources.get(name) {
+            Some(used) => (name, format!("{value}, {used} of them reserved")),
+            None => (name, value.to_string()),
+        });
     let mut all: Vec<_> = properties.chain(resources).collect();
     all.sort();
     let lines = all.iter().map(|(name, value)| {

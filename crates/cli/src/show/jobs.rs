@@ -179,6 +179,9 @@ fn place_facts(facts: &mut Facts, spec: &SpecView) {
             .collect();
         facts.add("env", shown.join(" "));
     }
+    if !matches!(spec.reservations.as_str(), "" | "host.processors=1") {
+        facts.add("reservations", spec.reservations.clone());
+    }
     if !spec.hosts.is_empty() {
         facts.add("hosts", spec.hosts.join(", "));
     }
@@ -204,6 +207,9 @@ fn limit_facts(facts: &mut Facts, spec: &SpecView) {
     }
     if spec.retrysubjob > 0 {
         facts.add("retrysubjob", spec.retrysubjob.to_string());
+    }
+    if spec.reservations.contains("host.memory") {
+        facts.add("retry-oom", spec.retry_oom.to_string());
     }
     let limits = [
         ("timelimit", "an instance", spec.timelimit_ms),

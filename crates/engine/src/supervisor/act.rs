@@ -158,6 +158,7 @@ impl Engine {
 
     fn remove_job(&mut self, t: &mut Turn<'_>, id: JobId, by: Option<&UserName>) {
         self.unready(id);
+        self.grown_jobs.remove(&id);
         let Some(job) = self.jobs.remove(&id) else {
             return;
         };
@@ -521,6 +522,7 @@ impl Engine {
                     new.status = next;
                     if matches!(action, Action::Retry | Action::Requeue) {
                         new.retries_used = 0;
+                        new.ooms = 0;
                     }
                     if in_bulk {
                         if let Some(job) = self.jobs.get_mut(&id) {

@@ -2,10 +2,12 @@
 //! daemons don't.
 
 use super::dispatch::place_of;
+use super::items::Size;
 use super::job::Phase;
 use super::{Engine, Job};
 use std::collections::BTreeMap;
 use tessera_model::msg::LaunchKey;
+use tessera_model::reservation::MEMORY;
 use tessera_model::{InstanceStatus, ItemIndex};
 
 impl Engine {
@@ -27,11 +29,9 @@ impl Engine {
             self.check_job(job, &holders, &mut faults);
         }
         self.check_hosts(&mut faults);
-        let ready = self
-            .jobs
-            .values()
-            .filter(|job| job.next_instance().is_some())
-            .count();
+        let sizes = |job: &&Job| Size::ALL.map(|size| job.next_instance_of(size).is_some());
+        let ready = self.jobs.values();
+        let ready = ready.flat_map(|job| sizes(&job)).filter(|it| *it).count();
         if ready != self.planner.ready_jobs() {
             faults.push(format!(
                 "{} jobs in the planner, {ready} ready",
@@ -52,9 +52,11 @@ impl Engine {
         if !self
             .hosts
             .get(&launch.host)
-            .is_some_and(|host| host.launches.contains(&key))
+            .is_some_and(|host| host.launches.get(&key) == Some(&launch.taken))
         {
-            faults.push(format!("launch {key} not on its host"));
+            faults.push(format!(
+                "launch {key} not on its host, or with something else"
+            ));
         }
         let owned = job
             .instance(key.instance)
@@ -147,26 +149,52 @@ impl Engine {
                 job.derive_status()
             ));
         }
-        let is_ready = job.next_instance().is_some();
-        if is_ready != self.planner.is_ready(job.class, place_of(job)) {
+        for size in Size::ALL {
+            let is_ready = job.next_instance_of(size).is_some();
+            let class = job.class_of(size);
+            let thinks = class.is_some_and(|class| self.planner.is_ready(class, place_of(job)));
+            if is_ready != thinks {
+                faults.push(format!(
+                    "job {id} ready ({size:?}): {is_ready}, the planner thinks otherwise"
+                ));
+            }
+        }
+        let is_known = self.grown_jobs.contains(&id);
+        if job.grown.map(|grown| grown.ooms) != job.items.ooms_max()
+            || job.grown.is_some() != is_known
+        {
             faults.push(format!(
-                "job {id} ready: {is_ready}, the planner thinks otherwise"
+                "job {id}: {:?} for items that ran out of memory {:?} times",
+                job.grown,
+                job.items.ooms_max()
             ));
         }
     }
 
     fn check_hosts(&self, faults: &mut Vec<String>) {
         for host in self.hosts.values() {
-            if self.planner.free_of(host.id) != host.free() {
-                let (name, free) = (&host.facts.name, host.free());
+            let (slots, amounts) = self.planner.free_of(host.id);
+            let name = &host.facts.name;
+            if slots != host.free() {
+                let free = host.free();
                 faults.push(format!(
-                    "{name} has {free} free slots, the planner thinks {}",
-                    self.planner.free_of(host.id)
+                    "{name} has {free} free slots, the planner thinks {slots}"
                 ));
+            }
+            for (resource, amount) in amounts {
+                let free = host.free_of(resource);
+                if free != amount {
+                    faults.push(format!(
+                        "{name} has {free} of {resource} free, the planner thinks {amount}"
+                    ));
+                }
+            }
+            if !self.memories.contains(&(host.total_of(MEMORY), host.id)) {
+                faults.push(format!("the memory of {name} is not known"));
             }
             if let Some(key) = host
                 .launches
-                .iter()
+                .keys()
                 .find(|key| !self.launches.contains_key(key))
             {
                 faults.push(format!(

@@ -5,6 +5,7 @@ use super::io::{Answer, Change, Denied, Effect, SessionId, kind};
 use super::time::Timer;
 use super::{About, Engine, Turn};
 use tessera_model::msg::{FromWorker, ToWorker};
+use tessera_model::reservation::MEMORY;
 use tessera_model::{HostFacts, HostId, HostState, Principal};
 
 impl Engine {
@@ -30,11 +31,12 @@ impl Engine {
             .hosts
             .entry(id)
             .or_insert_with(|| Host::new(id, HostFacts::default(), HostState::Away, t.now.wall));
+        let memory_before = host.total_of(MEMORY);
         host.facts = facts;
         host.state = state;
         host.session = Some(session);
         host.is_synced = false;
-        host.strays.clear();
+        host.given_up.append(&mut host.strays);
         host.refused.clear();
         host.seen = t.now.wall;
         host.last_heard = t.now.elapsed;
@@ -45,6 +47,7 @@ impl Engine {
             Timer::Silent(id),
         );
         self.refresh_host(id);
+        self.note_memory(id, memory_before);
         self.release_badlogins(t, |_| true);
     }
 
@@ -137,7 +140,8 @@ impl Engine {
             t.change(Change::Host(id));
             t.event(kind, About::host(id).by(&by.name), text);
             self.refresh_host(id);
-            let launches = self.hosts.get(&id).map(|host| host.launches.clone());
+            let launches = self.hosts.get(&id);
+            let launches = launches.map(|host| host.launches.keys().copied().collect::<Vec<_>>());
             for key in launches.into_iter().flatten().filter(|_| is_locked) {
                 self.recall(t, key);
                 self.settle(t, key.job);
@@ -161,10 +165,12 @@ impl Engine {
             None => {}
         }
         let (launches, name) = (host.launches.clone(), host.facts.name.clone());
-        for key in launches {
+        let memory = host.total_of(MEMORY);
+        for key in launches.into_keys() {
             self.lose_launch(t, key, "its host was removed");
         }
         self.hosts.remove(&id);
+        self.note_memory(id, memory);
         self.refresh_host(id);
         t.change(Change::Host(id));
         t.event(

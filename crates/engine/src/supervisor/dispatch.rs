@@ -3,7 +3,7 @@
 
 use super::act::bare;
 use super::io::{Change, Effect, StartOrder, kind};
-use super::items::ItemCore;
+use super::items::{ItemCore, Size};
 use super::job::{Launch, Phase};
 use super::plan::{Place, Placement};
 use super::time::Timer;
@@ -11,10 +11,12 @@ use super::{About, Engine, Turn};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_model::host::LIMITS_PROPERTY;
 use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
+use tessera_model::reservation::MEMORY_UNIT;
 use tessera_model::{
-    Attempt, HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobSpec,
-    LaunchNo, WorkStatus,
+    Attempt, HostFacts, HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus,
+    JobId, JobSpec, KernelLimits, LaunchNo, Reservation, Taken, WorkStatus,
 };
 
 /// How long an item that was given ahead may wait behind the current one before it is taken back.
@@ -50,14 +52,26 @@ impl Engine {
         let Placement {
             job: id,
             host: host_id,
+            class,
         } = placement;
-        let next = self.jobs.get(&id).and_then(|job| job.next_instance());
-        let (Some((no, item)), Some(host)) = (next, self.hosts.get_mut(&host_id)) else {
+        let size_of = |job: &super::Job| {
+            let mut sizes = Size::ALL.into_iter();
+            sizes.find(|size| job.class_of(*size) == Some(class))
+        };
+        let next = self.jobs.get(&id).zip(self.hosts.get(&host_id));
+        let next = next.and_then(|(job, host)| {
+            let size = size_of(job)?;
+            let (no, item) = job.next_instance_of(size)?;
+            Some((no, item, Arc::new(self.takes(job, size, host))))
+        });
+        let (Some((no, item, taken)), Some(host)) = (next, self.hosts.get_mut(&host_id)) else {
             // The index said ready and is wrong: mend it rather than ask for ever.
             self.index_job(id);
             self.refresh_host(host_id);
             return;
         };
+        let has = |(name, amount): (&String, &u64)| host.free_of(name) >= *amount;
+        debug_assert!(host.free() >= taken.slots && taken.amounts.iter().all(has));
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -76,6 +90,7 @@ impl Engine {
                 .identity
                 .account_for(job.owner.as_str())
                 .to_owned(),
+            taken: Arc::clone(&taken),
             mode: host.facts.identity.word(),
             phase: Phase::Open,
             current: None,
@@ -89,7 +104,7 @@ impl Engine {
             ahead_since: Duration::ZERO,
             is_watched: false,
         };
-        host.launches.insert(key);
+        host.launches.insert(key, Arc::clone(&taken));
         let host_name = host.facts.name.clone();
         let session = host.session;
         t.event(
@@ -107,6 +122,8 @@ impl Engine {
             account: launch.account.clone(),
             mode: launch.mode,
             spec: Arc::clone(&job.spec),
+            taken,
+            kernel: kernel_limits(&job.spec, &launch.taken, &host.facts),
             limits: limits_of(&job.spec),
             run: Run {
                 item,
@@ -182,6 +199,7 @@ impl Engine {
             !h.is_locked && !matches!(h.state, HostState::Panic(_) | HostState::Down)
         });
         let job = self.jobs.get(&key.job);
+        let taken = Arc::clone(&launch.taken);
         let owns = job.and_then(|job| job.instance(key.instance)).is_some_and(|instance| {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
         });
@@ -194,7 +212,7 @@ impl Engine {
         match phase {
             Phase::Closing => {}
             Phase::Open if owns && may_stay => {
-                match job.and_then(|job| job.next_item(key.instance)) {
+                match job.and_then(|job| job.next_item(key.instance, &taken)) {
                     Some(item) => {
                         if let Some(run) = self.assign(t, key, item) {
                             self.send(t, host_id, ToWorker::Run { key, run });
@@ -224,7 +242,7 @@ impl Engine {
             }
             let job = self.jobs.get(&key.job).filter(|job| !job.is_cmdline());
             let job = job.filter(|job| job.items.ready() > u64::from(job.spec.instances()));
-            let item = job.and_then(|job| job.next_item(key.instance));
+            let item = job.and_then(|job| job.next_item(key.instance, &launch.taken));
             let Some(run) = item.and_then(|item| self.assign(t, key, item)) else {
                 return;
             };
@@ -428,16 +446,27 @@ impl Engine {
 
     /// Tells the planner whether the job is ready.
     pub(super) fn index_job(&mut self, id: JobId) {
+        let job = self.jobs.get(&id);
+        if job.is_some_and(|job| job.grown.map(|grown| grown.ooms) != job.items.ooms_max()) {
+            self.unready(id);
+            self.regrow(id, false);
+        }
         if let Some(job) = self.jobs.get(&id) {
-            let is_ready = job.next_instance().is_some();
-            self.planner.set_ready(job.class, place_of(job), is_ready);
+            for size in Size::ALL {
+                let is_ready = job.next_instance_of(size).is_some();
+                if let Some(class) = job.class_of(size) {
+                    self.planner.set_ready(class, place_of(job), is_ready);
+                }
+            }
         }
     }
 
     /// Takes the job out of the planner's index, before its class or place changes.
     pub(super) fn unready(&mut self, id: JobId) {
         if let Some(job) = self.jobs.get(&id) {
-            self.planner.set_ready(job.class, place_of(job), false);
+            for class in Size::ALL.into_iter().filter_map(|size| job.class_of(size)) {
+                self.planner.set_ready(class, place_of(job), false);
+            }
         }
     }
 
@@ -460,6 +489,19 @@ impl Engine {
 /// Answers where a job stands among the ready ones.
 pub(super) fn place_of(job: &super::Job) -> Place {
     (job.spec.priority, job.order, job.id)
+}
+
+/// What the kernel keeps an instance to: what it took, where its job said so itself.
+/// Nothing for a host that keeps nobody to anything: its launcher may be one that knows no limits.
+fn kernel_limits(spec: &JobSpec, taken: &Taken, host: &HostFacts) -> KernelLimits {
+    if !host.properties.contains_key(LIMITS_PROPERTY) {
+        return KernelLimits::default();
+    }
+    let bytes = |mebibytes: u64| mebibytes.saturating_mul(MEMORY_UNIT);
+    KernelLimits {
+        memory: taken.memory().map(bytes),
+        slots: (spec.reservation != Reservation::default()).then_some(taken.slots),
+    }
 }
 
 fn limits_of(spec: &JobSpec) -> RunLimits {

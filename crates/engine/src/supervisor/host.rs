@@ -1,10 +1,12 @@
 //! Hosts as the engine holds them.
 
 use super::io::SessionId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::LaunchKey;
-use tessera_model::{HostFacts, HostId, HostState, Refusal, Timestamp};
+use tessera_model::reservation::PROCESSORS;
+use tessera_model::{HostFacts, HostId, HostState, Refusal, Taken, Timestamp};
 
 /// A host of the farm.
 #[derive(Debug, Clone)]
@@ -22,9 +24,12 @@ pub struct Host {
     pub(super) session: Option<SessionId>,
     /// Whether its worker has said what it has on this connection.
     pub(super) is_synced: bool,
-    pub(super) launches: BTreeSet<LaunchKey>,
-    /// Launches that its worker has and the farm gave up; they keep their slots, and their jobs off the host, until gone.
-    pub(super) strays: BTreeSet<LaunchKey>,
+    /// Its launches with what each has of it.
+    pub(super) launches: BTreeMap<LaunchKey, Arc<Taken>>,
+    /// Launches that its worker has and the farm gave up; they keep what they took, and their jobs off the host, until gone.
+    pub(super) strays: BTreeMap<LaunchKey, Arc<Taken>>,
+    /// What launches had that the farm gave up while its worker was away, until it says what is left of them.
+    pub(super) given_up: BTreeMap<LaunchKey, Arc<Taken>>,
     pub(super) refused: BTreeMap<String, RefusedAccount>,
     pub(super) last_heard: Duration,
     pub(super) away_since: Duration,
@@ -53,8 +58,9 @@ impl Host {
             seen,
             session: None,
             is_synced: false,
-            launches: BTreeSet::new(),
-            strays: BTreeSet::new(),
+            launches: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             refused: BTreeMap::new(),
             last_heard: Duration::ZERO,
             away_since: Duration::ZERO,
@@ -64,29 +70,80 @@ impl Host {
     /// Says whether something of a job that the farm gave up may still run there.
     #[must_use]
     pub fn has_stray_of(&self, job: tessera_model::JobId) -> bool {
-        self.strays.iter().any(|key| key.job == job)
+        self.strays.keys().any(|key| key.job == job)
     }
 
     /// Answers the slots in use, those of launches that are ending included.
     #[must_use]
     pub fn used(&self) -> u32 {
-        u32::try_from(self.launches.len() + self.strays.len()).unwrap_or(u32::MAX)
+        self.takers()
+            .fold(0, |sum: u32, taken| sum.saturating_add(taken.slots))
+    }
+
+    /// What is taken of it, launch by launch: the truth that all sums are made from, so that nothing is given back twice.
+    fn takers(&self) -> impl Iterator<Item = &Taken> {
+        let all = self.launches.values().chain(self.strays.values());
+        all.map(Arc::as_ref)
+    }
+
+    /// Says whether it can be given work now at all.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == HostState::Up && self.is_synced && !self.is_locked
+    }
+
+    /// Answers how much it has of a resource beside its slots.
+    #[must_use]
+    pub fn total_of(&self, resource: &str) -> u64 {
+        self.facts.resources.get(resource).copied().unwrap_or(0)
+    }
+
+    /// Answers how much of it is taken, by launches that are ending, too.
+    #[must_use]
+    pub fn used_of(&self, resource: &str) -> u64 {
+        self.takers()
+            .filter_map(|taken| taken.amounts.get(resource))
+            .fold(0, |sum: u64, amount| sum.saturating_add(*amount))
+    }
+
+    /// Answers how much of a resource beside its slots is free, whether the host is open or not.
+    #[must_use]
+    pub fn free_of(&self, resource: &str) -> u64 {
+        self.total_of(resource)
+            .saturating_sub(self.used_of(resource))
     }
 
     /// Answers the slots that can be given away now.
     #[must_use]
     pub fn free(&self) -> u32 {
-        let open = self.state == HostState::Up && self.is_synced && !self.is_locked;
-        if open {
+        if self.is_open() {
             self.facts.slots.saturating_sub(self.used())
         } else {
             0
         }
     }
 
+    /// Answers how much it has of a resource, slots among them.
+    #[must_use]
+    pub fn total_of_any(&self, resource: &str) -> u64 {
+        match resource {
+            PROCESSORS => u64::from(self.facts.slots),
+            other => self.total_of(other),
+        }
+    }
+
+    /// Answers how much of a resource is free, slots among them.
+    #[must_use]
+    pub fn free_of_any(&self, resource: &str) -> u64 {
+        match resource {
+            PROCESSORS => u64::from(self.facts.slots.saturating_sub(self.used())),
+            other => self.free_of(other),
+        }
+    }
+
     /// Answers its launches.
     #[must_use]
-    pub fn launches(&self) -> &BTreeSet<LaunchKey> {
+    pub fn launches(&self) -> &BTreeMap<LaunchKey, Arc<Taken>> {
         &self.launches
     }
 

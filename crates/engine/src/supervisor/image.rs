@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
-    HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, Timestamp, UserName, WorkStatus,
+    HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, Taken, Timestamp, UserName,
+    WorkStatus,
 };
 
 /// All that outlives the supervisor's process.
@@ -81,6 +82,8 @@ pub struct LaunchImage {
     pub host: HostId,
     /// The account.
     pub account: String,
+    /// What it has of its host.
+    pub taken: Taken,
     /// `proxy`, `user` or `desktop`.
     pub mode: String,
     /// Whether it takes more items.
@@ -143,6 +146,7 @@ impl Engine {
             key,
             host: launch.host,
             account: launch.account.clone(),
+            taken: (*launch.taken).clone(),
             mode: launch.mode.to_owned(),
             phase: launch.phase,
             current: launch.current,
@@ -227,6 +231,7 @@ impl Engine {
             super::time::Timer::Lost(image.id),
         );
         self.hosts.insert(image.id, host);
+        self.note_memory(image.id, 0);
     }
 
     fn restore_job(&mut self, now: Now, image: JobImage) -> Result<(), BadImage> {
@@ -267,7 +272,7 @@ impl Engine {
         }
         let job = Job {
             id,
-            class: self.planner.class(Demands::of(&spec)),
+            class: self.class_of(Demands::of(&spec)),
             owner: row.owner,
             proof: row.proof,
             submitter: row.submitter,
@@ -282,6 +287,7 @@ impl Engine {
             spec,
             status: row.status,
             bars: Vec::new(),
+            grown: None,
         };
         match self.jobs.insert(id, job) {
             None => Ok(()),
@@ -294,7 +300,8 @@ impl Engine {
         let stray = || BadImage::StrayLaunch(key);
         let host = self.hosts.get_mut(&image.host).ok_or_else(stray)?;
         let job = self.jobs.get_mut(&key.job).ok_or_else(stray)?;
-        host.launches.insert(key);
+        let taken = Arc::new(image.taken);
+        host.launches.insert(key, Arc::clone(&taken));
         let items = job.items.len();
         let runs = image.current.iter().chain(&image.ahead);
         for run in runs.filter(|run| run.item.0 < items) {
@@ -307,6 +314,7 @@ impl Engine {
             key,
             host: image.host,
             account: image.account,
+            taken,
             mode: mode_word(&image.mode),
             phase: image.phase,
             current: image.current,

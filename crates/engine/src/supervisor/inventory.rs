@@ -13,10 +13,10 @@ impl Engine {
     pub(super) fn inventory(&mut self, t: &mut Turn<'_>, id: HostId, has: &[LaunchInventory]) {
         let has: BTreeMap<LaunchKey, &LaunchInventory> =
             has.iter().map(|launch| (launch.key, launch)).collect();
-        let believed = self
+        let believed: BTreeSet<LaunchKey> = self
             .hosts
             .get(&id)
-            .map(|host| host.launches.clone())
+            .map(|host| host.launches.keys().copied().collect())
             .unwrap_or_default();
         for key in &believed {
             match has.get(key) {
@@ -39,8 +39,13 @@ impl Engine {
                 },
             );
         }
+        let strays = strays
+            .into_iter()
+            .map(|key| (key, self.taken_by_stray(id, key)))
+            .collect();
         if let Some(host) = self.hosts.get_mut(&id) {
             host.strays = strays;
+            host.given_up.clear();
             host.is_synced = true;
         }
         self.refresh_host(id);

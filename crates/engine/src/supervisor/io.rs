@@ -131,11 +131,13 @@ pub struct JobPatch {
     pub name: Option<String>,
     pub priority: Option<u32>,
     pub cpus: Option<u32>,
+    pub reservation: Option<tessera_model::Reservation>,
     pub hosts: Option<BTreeSet<String>>,
     pub omithosts: Option<BTreeSet<String>>,
     pub retrywork: Option<u32>,
     pub retrywork_delay: Option<Duration>,
     pub retrysubjob: Option<u32>,
+    pub retry_oom: Option<u32>,
     pub timelimit: Option<Option<Duration>>,
     pub agendatimelimit: Option<Option<Duration>>,
     pub silence_limit: Option<Option<Duration>>,
@@ -387,6 +389,10 @@ pub struct StartOrder {
     pub mode: &'static str,
     /// The job's description.
     pub spec: Arc<JobSpec>,
+    /// What it takes of the host.
+    pub taken: Arc<tessera_model::Taken>,
+    /// What the kernel keeps it to.
+    pub kernel: tessera_model::KernelLimits,
     /// Limits for the worker.
     pub limits: RunLimits,
     /// The first item.

@@ -1,6 +1,7 @@
 //! The items of a job: eight bytes each, with the set of those that may start kept beside them.
 
 use roaring::RoaringBitmap;
+use std::collections::BTreeMap;
 use tessera_model::{Agenda, Attempt, ItemIndex, ItemStatus, JobKind, JobSpec};
 
 /// State of one item.
@@ -10,6 +11,8 @@ pub struct ItemCore {
     pub status: ItemStatus,
     /// Retries that failed attempts have used up.
     pub retries_used: u16,
+    /// Tries with more memory that attempts which ran out of it have used up.
+    pub ooms: u8,
     /// Its newest attempt; 0 before the first.
     pub attempt: Attempt,
 }
@@ -21,28 +24,44 @@ impl ItemCore {
         Self {
             status,
             retries_used: 0,
+            ooms: 0,
             attempt: Attempt(0),
         }
     }
 
-    /// Packs it: bits 0–7 the state's number, 8–23 retries used, 32–63 the attempt. Kept in the store: a promise.
+    /// Packs it: bits 0–7 the state's number, 8–23 retries used, 24–31 tries with more memory, 32–63 the attempt. Kept in the store: a promise.
     #[must_use]
     pub fn pack(self) -> u64 {
         u64::from(self.status as u8)
             | u64::from(self.retries_used) << 8
+            | u64::from(self.ooms) << 24
             | u64::from(self.attempt.0) << 32
     }
 
     /// Unpacks it; `None` when the state's number is unknown.
     #[must_use]
     pub fn unpack(cell: u64) -> Option<Self> {
-        let [status, low, high, _, a, b, c, d] = cell.to_le_bytes();
+        let [status, low, high, ooms, a, b, c, d] = cell.to_le_bytes();
         Some(Self {
             status: ItemStatus::from_number(status)?,
             retries_used: u16::from_le_bytes([low, high]),
+            ooms,
             attempt: Attempt(u32::from_le_bytes([a, b, c, d])),
         })
     }
+}
+
+/// Whether an instance has what its job reserves, or more memory for items that ran out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Size {
+    Plain,
+    Grown,
+}
+
+impl Size {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Grown];
 }
 
 /// All items of a job.
@@ -52,6 +71,10 @@ pub struct Items {
     counts: [u32; ItemStatus::ALL.len()],
     /// Ranks (places in the order of handing out) of pending items that nothing holds.
     ready: RoaringBitmap,
+    /// Those of them that ran out of memory and need more of it; the others are in `ready`.
+    ready_grown: RoaringBitmap,
+    /// How many items that have not ended ran out of memory how often.
+    grown: BTreeMap<u8, u32>,
     /// Items whose older attempt is not yet proven gone.
     held: RoaringBitmap,
     ranks: Ranks,
@@ -88,6 +111,8 @@ impl Items {
             cells,
             counts: [0; 8],
             ready: RoaringBitmap::new(),
+            ready_grown: RoaringBitmap::new(),
+            grown: BTreeMap::new(),
             held: RoaringBitmap::new(),
             ranks,
         };
@@ -97,16 +122,37 @@ impl Items {
 
     fn recount(&mut self) {
         self.counts = [0; 8];
-        let mut ready: Vec<u32> = Vec::new();
+        self.grown.clear();
+        let (mut ready, mut grown) = (Vec::new(), Vec::new());
         for index in 0..self.len() {
             let core = self.get(ItemIndex(index));
             self.counts[core.status as usize] += 1;
+            self.count_grown(core, true);
             if core.status == ItemStatus::Pending && !self.held.contains(index) {
-                ready.push(self.rank(index));
+                let set = if core.ooms > 0 {
+                    &mut grown
+                } else {
+                    &mut ready
+                };
+                set.push(self.rank(index));
             }
         }
-        ready.sort_unstable();
+        for set in [&mut ready, &mut grown] {
+            set.sort_unstable();
+        }
         self.ready = RoaringBitmap::from_sorted_iter(ready).unwrap_or_default();
+        self.ready_grown = RoaringBitmap::from_sorted_iter(grown).unwrap_or_default();
+    }
+
+    fn count_grown(&mut self, core: ItemCore, is_more: bool) {
+        if core.ooms == 0 || core.status.is_ended() {
+            return;
+        }
+        let count = self.grown.entry(core.ooms).or_default();
+        *count = if is_more { *count + 1 } else { *count - 1 };
+        if *count == 0 {
+            self.grown.remove(&core.ooms);
+        }
     }
 
     fn rank(&self, index: u32) -> u32 {
@@ -151,32 +197,40 @@ impl Items {
 
     /// Replaces an item.
     pub fn set(&mut self, item: ItemIndex, core: ItemCore) {
-        let before = self.get(item).status;
-        self.counts[before as usize] -= 1;
+        let before = self.get(item);
+        self.counts[before.status as usize] -= 1;
         self.counts[core.status as usize] += 1;
+        self.count_grown(before, false);
+        self.count_grown(core, true);
         self.cells[item.0 as usize] = core.pack();
-        self.index(item, core.status);
+        self.index(item, core);
     }
 
-    fn index(&mut self, item: ItemIndex, status: ItemStatus) {
+    fn index(&mut self, item: ItemIndex, core: ItemCore) {
         let rank = self.rank(item.0);
-        if status == ItemStatus::Pending && !self.held.contains(item.0) {
-            self.ready.insert(rank);
+        let may_start = core.status == ItemStatus::Pending && !self.held.contains(item.0);
+        let (set, other) = match core.ooms {
+            0 => (&mut self.ready, &mut self.ready_grown),
+            _ => (&mut self.ready_grown, &mut self.ready),
+        };
+        other.remove(rank);
+        if may_start {
+            set.insert(rank);
         } else {
-            self.ready.remove(rank);
+            set.remove(rank);
         }
     }
 
     /// Keeps an item from starting until its older attempt is proven gone.
     pub fn hold(&mut self, item: ItemIndex) {
         self.held.insert(item.0);
-        self.index(item, self.get(item).status);
+        self.index(item, self.get(item));
     }
 
     /// Lets a held item go.
     pub fn release(&mut self, item: ItemIndex) {
         self.held.remove(item.0);
-        self.index(item, self.get(item).status);
+        self.index(item, self.get(item));
     }
 
     /// Says whether an item is held.
@@ -188,19 +242,39 @@ impl Items {
     /// Answers how many items may start now.
     #[must_use]
     pub fn ready(&self) -> u64 {
-        self.ready.len()
+        self.ready.len() + self.ready_grown.len()
     }
 
-    /// Says whether this item may start now.
+    /// Says whether this item may start now in an instance of that size.
     #[must_use]
-    pub fn is_ready(&self, item: ItemIndex) -> bool {
-        self.ready.contains(self.rank(item.0))
+    pub fn is_ready(&self, item: ItemIndex, size: Size) -> bool {
+        self.ready_of(size).contains(self.rank(item.0))
     }
 
-    /// Answers the item to hand out next.
+    /// Answers the item to hand out next to an instance of that size.
     #[must_use]
-    pub fn next_ready(&self) -> Option<ItemIndex> {
-        self.ready.min().map(|rank| ItemIndex(self.at_rank(rank)))
+    pub fn next_ready(&self, size: Size) -> Option<ItemIndex> {
+        let first = self.ready_of(size).min();
+        first.map(|rank| ItemIndex(self.at_rank(rank)))
+    }
+
+    fn ready_of(&self, size: Size) -> &RoaringBitmap {
+        match size {
+            Size::Plain => &self.ready,
+            Size::Grown => &self.ready_grown,
+        }
+    }
+
+    /// Answers how many items that have not ended ran out of memory.
+    #[must_use]
+    pub fn grown(&self) -> u32 {
+        self.grown.values().sum()
+    }
+
+    /// Answers how often, at most, an item that has not ended ran out of memory.
+    #[must_use]
+    pub fn ooms_max(&self) -> Option<u8> {
+        self.grown.last_key_value().map(|(ooms, _)| *ooms)
     }
 
     /// Answers how many items are in a state.
@@ -241,8 +315,16 @@ impl Items {
                 self.counts, fresh.counts
             ));
         }
-        (fresh.ready != self.ready)
-            .then(|| format!("ready {:?}, should be {:?}", self.ready, fresh.ready))
+        for (is, should) in [
+            (&self.ready, &fresh.ready),
+            (&self.ready_grown, &fresh.ready_grown),
+        ] {
+            if is != should {
+                return Some(format!("ready {is:?}, should be {should:?}"));
+            }
+        }
+        (fresh.grown != self.grown)
+            .then(|| format!("grown {:?}, should be {:?}", self.grown, fresh.grown))
     }
 }
 
@@ -270,6 +352,7 @@ mod tests {
             let core = ItemCore {
                 status,
                 retries_used: 65_535,
+                ooms: 255,
                 attempt: Attempt(u32::MAX),
             };
             assert_eq!(ItemCore::unpack(core.pack()), Some(core));

@@ -1,13 +1,13 @@
 //! Jobs, instances and launches as the engine holds them, and what follows from them: a job's state.
 
-use super::items::Items;
+use super::items::{Items, Size};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
     HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobKind, JobSpec, LaunchNo,
-    Timestamp, UserName, WorkStatus,
+    Taken, Timestamp, UserName, WorkStatus,
 };
 
 /// A job.
@@ -41,6 +41,18 @@ pub struct Job {
     /// Hosts that it was migrated away from, until then (monotonic time).
     pub(super) bars: Vec<(HostId, Duration)>,
     pub(super) class: usize,
+    /// What its items ask for that ran out of memory, while it has such.
+    pub(super) grown: Option<Grown>,
+}
+
+/// What the items of a job ask for that ran out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grown {
+    /// How often one of them did.
+    pub ooms: u8,
+    /// The memory that all of them ask for now, in MiB; nothing when the job reserves none.
+    pub memory: Option<u64>,
+    pub(super) class: usize,
 }
 
 /// One of a job's parallel executors.
@@ -67,6 +79,8 @@ pub struct Launch {
     pub host: HostId,
     /// The account that it runs as there.
     pub account: String,
+    /// What it has of its host, until nothing of it is left there.
+    pub taken: Arc<Taken>,
     /// `proxy`, `user` or `desktop`.
     pub mode: &'static str,
     /// Whether it takes more items.
@@ -161,27 +175,57 @@ impl Job {
         matches!(self.spec.kind, JobKind::CmdLine)
     }
 
-    /// Answers the item that this instance would take next.
+    /// Answers the item that this instance would take next with what it has of its host: one that ran out of memory before
+    /// the others where there is enough for it, since not every instance can take those.
     #[must_use]
-    pub fn next_item(&self, instance: InstanceNo) -> Option<ItemIndex> {
+    pub fn next_item(&self, instance: InstanceNo, taken: &Taken) -> Option<ItemIndex> {
+        let grown = self.suits_grown(taken).then_some(Size::Grown);
+        let mut sizes = grown.into_iter().chain([Size::Plain]);
+        sizes.find_map(|size| self.next_of(instance, size))
+    }
+
+    /// Says whether what an instance has of its host is enough for the items that ran out of memory.
+    fn suits_grown(&self, taken: &Taken) -> bool {
+        self.grown
+            .is_some_and(|grown| grown.memory.is_none() || taken.memory() >= grown.memory)
+    }
+
+    fn next_of(&self, instance: InstanceNo, size: Size) -> Option<ItemIndex> {
         if self.is_cmdline() {
             let own = ItemIndex(instance.0);
-            (instance.0 < self.items.len() && self.items.is_ready(own)).then_some(own)
+            (instance.0 < self.items.len() && self.items.is_ready(own, size)).then_some(own)
         } else {
-            self.items.next_ready()
+            self.items.next_ready(size)
         }
     }
 
     /// Answers a pending instance that has something to do.
     #[must_use]
     pub fn next_instance(&self) -> Option<(InstanceNo, ItemIndex)> {
+        Size::ALL
+            .into_iter()
+            .find_map(|size| self.next_instance_of(size))
+    }
+
+    /// Answers a pending instance that has something of that size to do.
+    #[must_use]
+    pub fn next_instance_of(&self, size: Size) -> Option<(InstanceNo, ItemIndex)> {
         if self.items.ready() == 0 {
             return None;
         }
         self.wanted_instances()
             .iter()
             .filter(|instance| instance.status == InstanceStatus::Pending)
-            .find_map(|instance| Some((instance.no, self.next_item(instance.no)?)))
+            .find_map(|instance| Some((instance.no, self.next_of(instance.no, size)?)))
+    }
+
+    /// Answers the class of its items of that size, if it has one.
+    #[must_use]
+    pub(super) fn class_of(&self, size: Size) -> Option<usize> {
+        match size {
+            Size::Plain => Some(self.class),
+            Size::Grown => self.grown.map(|grown| grown.class),
+        }
     }
 
     /// Answers the instances that count: not those that a smaller `cpus` has made surplus.

@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit` and `act`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `dispatch` (placing instances), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `dispatch` (placing instances), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -20,6 +20,7 @@ pub mod items;
 mod job;
 pub mod plan;
 mod report;
+pub mod reserve;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ pub use io::{
     Acted, Answer, AttemptRecord, Change, Denied, Effect, Event, Input, JobPatch, Output,
     SessionId, StartOrder, Submission, Target, kind,
 };
-pub use job::{Instance, Job, Launch, Phase};
+pub use job::{Grown, Instance, Job, Launch, Phase};
 
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,6 +97,10 @@ pub struct Engine {
     dependents: BTreeMap<JobId, BTreeSet<JobId>>,
     /// Jobs with an instance in `badlogin`, and perhaps some that had one.
     badlogins: BTreeSet<JobId>,
+    /// Hosts by their memory in MiB.
+    memories: BTreeSet<(u64, HostId)>,
+    /// Jobs with items that ran out of memory.
+    grown_jobs: BTreeSet<JobId>,
     planner: plan::Planner,
     timers: time::Timers,
 }
@@ -199,6 +204,8 @@ impl Engine {
             by_key: BTreeMap::new(),
             dependents: BTreeMap::new(),
             badlogins: BTreeSet::new(),
+            memories: BTreeSet::new(),
+            grown_jobs: BTreeSet::new(),
             planner: plan::Planner::default(),
             timers: time::Timers::default(),
         }
@@ -335,8 +342,12 @@ impl Engine {
     /// Tells the planner what a host can give away now.
     fn refresh_host(&mut self, host: HostId) {
         match self.hosts.get(&host) {
-            Some(known) => self.planner.set_free(host, &known.facts.name, known.free()),
-            None => self.planner.set_free(host, "", 0),
+            Some(known) => {
+                let free_of = |resource: &str| known.free_of(resource);
+                let (name, slots) = (&known.facts.name, known.free());
+                self.planner.set_free(host, name, slots, free_of);
+            }
+            None => self.planner.set_free(host, "", 0, |_| 0),
         }
     }
 }

@@ -29,7 +29,7 @@ impl Engine {
         if self.launch_on(host, key).is_none() {
             let is_end = matches!(report, Report::Gone { .. } | Report::Refused { .. });
             let strays = self.hosts.get_mut(&host).map(|host| &mut host.strays);
-            if is_end && strays.is_some_and(|strays| strays.remove(&key)) {
+            if is_end && strays.is_some_and(|strays| strays.remove(&key).is_some()) {
                 self.refresh_host(host);
             }
             return;
@@ -97,6 +97,10 @@ impl Engine {
             self.end_current(t, key, host, run, end);
         }
         self.let_go(key.job, run);
+        if matches!(end.end, End::OutOfMemory { .. }) {
+            // What it asks for now decides who takes it next.
+            self.index_job(key.job);
+        }
         self.advance(t, key);
         self.settle(t, key.job);
     }
@@ -209,6 +213,21 @@ impl Engine {
                 text += &format!(", retry {} of {limit}", core.retries_used);
             }
             Outcome::Failed => core.status = ItemStatus::Failed,
+            Outcome::OutOfMemory => {
+                let had = self
+                    .launches
+                    .get(&key)
+                    .and_then(|launch| launch.taken.memory());
+                let (tries, more) = self.after_oom(key.job, core.ooms, had);
+                text += &more;
+                core.status = match tries.filter(|_| !is_retired) {
+                    Some(tries) => {
+                        core.ooms = tries;
+                        ItemStatus::Pending
+                    }
+                    None => ItemStatus::Failed,
+                };
+            }
         }
         if core.status == ItemStatus::Waiting {
             self.timers
@@ -270,6 +289,7 @@ impl Engine {
             if core.status == ItemStatus::Failed {
                 core.status = ItemStatus::Pending;
                 core.retries_used = 0;
+                core.ooms = 0;
                 self.set_item(
                     t,
                     key.job,

@@ -7,8 +7,10 @@ use super::plan::Demands;
 use super::{About, Engine, Turn};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tessera_model::limits::RESOURCES_MAX;
 use tessera_model::{
-    InstanceNo, InstanceStatus, ItemStatus, JobId, LaunchNo, Principal, UserName, WorkStatus,
+    InstanceNo, InstanceStatus, ItemStatus, JobId, LaunchNo, Principal, Reservation, UserName,
+    WorkStatus,
 };
 
 impl Engine {
@@ -22,6 +24,7 @@ impl Engine {
             return Ok(answer);
         }
         let waiting_for = self.unfinished_parents(&submission.spec.waitfor)?;
+        self.bound_resources(&submission.spec.reservation)?;
         let id = JobId(self.next_job);
         self.next_job += 1;
         let is_blocked = submission.is_blocked || !waiting_for.is_empty();
@@ -110,6 +113,20 @@ impl Engine {
         Ok(open)
     }
 
+    /// Each resource that some job reserves costs a little for every host.
+    fn bound_resources(&self, reservation: &Reservation) -> Result<(), Denied> {
+        if self.planner.resources_with(&reservation.amounts) <= RESOURCES_MAX {
+            return Ok(());
+        }
+        let why = format!(
+            "the farm's jobs reserve {RESOURCES_MAX} different resources already; use one of those that hosts report"
+        );
+        Err(Denied::Invalid {
+            field: "reservations",
+            why,
+        })
+    }
+
     fn new_job(
         &mut self,
         t: &Turn<'_>,
@@ -125,7 +142,7 @@ impl Engine {
         } else {
             (ItemStatus::Pending, InstanceStatus::Pending)
         };
-        let class = self.planner.class(Demands::of(&spec));
+        let class = self.class_of(Demands::of(&spec));
         let mut job = Job {
             id,
             owner,
@@ -145,6 +162,7 @@ impl Engine {
             status: WorkStatus::Pending,
             bars: Vec::new(),
             class,
+            grown: None,
         };
         job.status = job.derive_status();
         job
@@ -165,6 +183,9 @@ impl Engine {
                     .into();
             return Err(Denied::Invalid { field: "cpus", why });
         }
+        if let Some(reservation) = &patch.reservation {
+            self.bound_resources(reservation)?;
+        }
         let changed = patched_fields(patch);
         self.unready(id);
         let Some(job) = self.jobs.get_mut(&id) else {
@@ -172,8 +193,13 @@ impl Engine {
         };
         let mut spec = (*job.spec).clone();
         apply_patch(&mut spec, patch);
-        job.class = self.planner.class(Demands::of(&spec));
+        let demands = Demands::of(&spec);
         job.spec = Arc::new(spec);
+        let class = self.class_of(demands);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.class = class;
+        }
+        self.regrow(id, true);
         self.resize(t, id);
         t.change(Change::JobWhole(id));
         t.event(
@@ -243,11 +269,13 @@ fn patched_fields(patch: &JobPatch) -> Vec<&'static str> {
         (patch.name.is_some(), "name"),
         (patch.priority.is_some(), "priority"),
         (patch.cpus.is_some(), "cpus"),
+        (patch.reservation.is_some(), "reservations"),
         (patch.hosts.is_some(), "hosts"),
         (patch.omithosts.is_some(), "omithosts"),
         (patch.retrywork.is_some(), "retrywork"),
         (patch.retrywork_delay.is_some(), "retryworkdelay"),
         (patch.retrysubjob.is_some(), "retrysubjob"),
+        (patch.retry_oom.is_some(), "retry-oom"),
         (patch.timelimit.is_some(), "timelimit"),
         (patch.agendatimelimit.is_some(), "agendatimelimit"),
         (patch.silence_limit.is_some(), "silence-limit"),
@@ -269,11 +297,13 @@ fn apply_patch(spec: &mut tessera_model::JobSpec, patch: &JobPatch) {
     set(&mut spec.name, patch.name.as_ref());
     set(&mut spec.priority, patch.priority.as_ref());
     set(&mut spec.cpus, patch.cpus.as_ref());
+    set(&mut spec.reservation, patch.reservation.as_ref());
     set(&mut spec.hosts, patch.hosts.as_ref());
     set(&mut spec.omithosts, patch.omithosts.as_ref());
     set(&mut spec.retrywork, patch.retrywork.as_ref());
     set(&mut spec.retrywork_delay, patch.retrywork_delay.as_ref());
     set(&mut spec.retrysubjob, patch.retrysubjob.as_ref());
+    set(&mut spec.retry_oom, patch.retry_oom.as_ref());
     set(&mut spec.timelimit, patch.timelimit.as_ref());
     set(&mut spec.agendatimelimit, patch.agendatimelimit.as_ref());
     set(&mut spec.silence_limit, patch.silence_limit.as_ref());

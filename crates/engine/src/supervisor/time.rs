@@ -1,6 +1,7 @@
 //! What is about time: retry delays, lost hosts, silent workers, accounts to try again.
 
 use super::io::{Change, Effect, kind};
+use super::items::Size;
 use super::{About, Engine, OnHostLost, Turn};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -138,7 +139,7 @@ impl Engine {
             return;
         }
         host.state = HostState::Down;
-        let launches: Vec<_> = host.launches.iter().copied().collect();
+        let launches: Vec<_> = host.launches.keys().copied().collect();
         let requeue = self.config.on_host_lost == OnHostLost::Requeue;
         let fate = match (launches.len(), requeue) {
             (0, _) => "it had no work".to_owned(),
@@ -153,6 +154,9 @@ impl Engine {
             format!("{name} was away for {}s: {fate}", timeout.as_secs()),
         );
         if requeue {
+            // They may still be there when the host comes back.
+            let given_up = host.launches.clone();
+            host.given_up.extend(given_up);
             for key in launches {
                 self.lose_launch(t, key, "its host was lost");
             }
@@ -176,7 +180,9 @@ impl Engine {
             return;
         };
         job.bars.retain(|(_, until)| *until > t.now.elapsed);
-        let class = job.class;
-        self.planner.touch_class(class);
+        let classes = Size::ALL.map(|size| job.class_of(size));
+        for class in classes.into_iter().flatten() {
+            self.planner.touch_class(class);
+        }
     }
 }

@@ -1,9 +1,14 @@
 //! Why work waits: for a job the first reason of each kind with the hosts it is about, and what would change it.
 
 use super::dispatch::place_of;
+use super::items::Size;
+use super::plan::Demands;
 use super::{Engine, Host, Job};
 use std::collections::BTreeMap;
-use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemStatus, JobId, WorkStatus};
+use tessera_model::reservation::{MEMORY, PROCESSORS};
+use tessera_model::{
+    HostId, HostState, Identity, InstanceStatus, ItemStatus, JobId, JobSpec, WorkStatus,
+};
 
 /// Jobs named as being ahead, at most.
 const AHEAD_MAX: usize = 3;
@@ -20,6 +25,7 @@ pub enum Kind {
     Suspended,
     WaitsForJobs,
     RetryDelay,
+    OutOfMemory,
     Pause,
     AllItemsTaken,
     Ending,
@@ -34,6 +40,8 @@ pub enum Kind {
     AccountRefused,
     Migrated,
     Full,
+    Reserved,
+    TooSmall,
     BehindJobs,
 }
 
@@ -48,6 +56,7 @@ impl Kind {
             Self::Suspended => "suspended",
             Self::WaitsForJobs => "waits_for_jobs",
             Self::RetryDelay => "retry_delay",
+            Self::OutOfMemory => "out_of_memory",
             Self::Pause => "pause",
             Self::AllItemsTaken => "all_items_taken",
             Self::Ending => "ending",
@@ -62,6 +71,8 @@ impl Kind {
             Self::AccountRefused => "account_refused",
             Self::Migrated => "migrated",
             Self::Full => "full",
+            Self::Reserved => "reserved",
+            Self::TooSmall => "too_small",
             Self::BehindJobs => "behind_jobs",
         }
     }
@@ -112,7 +123,12 @@ impl Engine {
         }
         self.why_items(job, &mut reasons);
         if job.next_instance().is_some() {
-            self.why_hosts(job, &mut reasons);
+            for size in Size::ALL {
+                let waits = job.next_instance_of(size).is_some();
+                if let Some(class) = job.class_of(size).filter(|_| waits) {
+                    self.why_hosts(job, class, &mut reasons);
+                }
+            }
         } else {
             self.why_instances(job, &mut reasons);
         }
@@ -153,6 +169,17 @@ impl Engine {
                 "{waiting} items failed and wait {delay}s before their next try (retryworkdelay)"
             );
             reasons.push(Reason::plain(Kind::RetryDelay, waiting, text, None));
+        }
+        if let Some(grown) = job.grown {
+            let n = job.items.grown();
+            let asks = grown.memory.map_or_else(
+                || "are tried as before: the job reserves no host.memory".to_owned(),
+                |memory| format!("ask for {} now", quantity(MEMORY, memory)),
+            );
+            let text = format!("{n} items ran out of memory and {asks}");
+            let hint = "tessera modify ID --reservations host.memory=… gives all of them more";
+            let hint = Some(hint.replace("ID", &id.to_string()));
+            reasons.push(Reason::plain(Kind::OutOfMemory, n, text, hint));
         }
         let running = job.items.count(ItemStatus::Running);
         if running > 0 {
@@ -240,10 +267,11 @@ impl Engine {
     }
 
     /// There is something to place: say why no host takes it.
-    fn why_hosts(&self, job: &Job, reasons: &mut Vec<Reason>) {
+    fn why_hosts(&self, job: &Job, class: usize, reasons: &mut Vec<Reason>) {
+        let demands = self.planner.demands(class);
         let mut by_kind: BTreeMap<Kind, (Vec<String>, String, Option<String>)> = BTreeMap::new();
-        for host in self.hosts.values() {
-            let (kind, text, hint) = why_host(job, host);
+        for host in self.nearest_first(demands) {
+            let (kind, text, hint) = why_host(job, host, demands);
             by_kind
                 .entry(kind)
                 .or_insert((Vec::new(), text, hint))
@@ -277,6 +305,39 @@ impl Engine {
         }
     }
 
+    /// Answers the hosts, those first that have the most free of what is asked for and lacking: the first of each kind of
+    /// reason is named in it.
+    fn nearest_first(&self, demands: &Demands) -> Vec<&Host> {
+        let mut hosts: Vec<&Host> = self.hosts.values().collect();
+        let lacking = |host: &&Host| {
+            let short = lacks(host, demands, |host, resource| host.free_of_any(resource));
+            short.map_or(0, |short| short.asked - short.has)
+        };
+        hosts.sort_by_cached_key(lacking);
+        hosts
+    }
+
+    /// Answers, for a job that no host of the farm can ever serve as the hosts are, what it asks for and the most that one
+    /// has; nothing when a host would do, or there is none to tell.
+    #[must_use]
+    pub fn too_large(&self, spec: &JobSpec) -> Option<String> {
+        let demands = Demands::of(spec);
+        let admitted = self.hosts.values();
+        let admitted: Vec<&Host> = admitted
+            .filter(|host| demands.admit(&host.facts.name))
+            .collect();
+        let short_of = |host: &&Host| {
+            let short = lacks(host, &demands, |host, resource| host.total_of_any(resource));
+            short.map(|short| (short.asked - short.has, host.facts.name.clone(), short))
+        };
+        let shorts: Option<Vec<_>> = admitted.iter().map(short_of).collect();
+        let nearest = shorts?.into_iter().min_by_key(|(lacking, ..)| *lacking);
+        nearest.map(|(_, name, short)| {
+            let (has, asked) = (short.has(), short.asked());
+            format!("{asked} asked, and the largest host has {has} ({name})")
+        })
+    }
+
     /// Answers why a host is given nothing now, `None` when it would take work.
     #[must_use]
     pub fn why_host_idle(&self, id: HostId) -> Option<(Kind, String)> {
@@ -288,7 +349,7 @@ impl Engine {
 type HostReason = (Kind, String, Option<String>);
 
 /// Answers the first reason that keeps a job off a host.
-fn why_host(job: &Job, host: &Host) -> HostReason {
+fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason {
     let name = &host.facts.name;
     if !job.spec.hosts.is_empty() && !job.spec.hosts.contains(name) {
         let hint = Some(format!("tessera modify {} --hosts …", job.id));
@@ -305,8 +366,26 @@ fn why_host(job: &Job, host: &Host) -> HostReason {
             Some(format!("tessera modify {} --omithosts …", job.id)),
         );
     }
+    if let Some(short) = lacks(host, demands, |host, resource| host.total_of_any(resource)) {
+        let text = format!("{} at all on {name}; {} asked", short.has(), short.asked());
+        let hint = format!(
+            "tessera modify {} --reservations …, or a larger host",
+            job.id
+        );
+        return (Kind::TooSmall, text, Some(hint));
+    }
     if let Some(closed) = why_closed(host) {
         return closed;
+    }
+    if let Some(short) = lacks(host, demands, |host, resource| host.free_of_any(resource)) {
+        let total = quantity(&short.resource, host.total_of_any(&short.resource));
+        let text = format!(
+            "{} free of {total} on {name}; {} asked",
+            short.has(),
+            short.asked()
+        );
+        let hint = "it starts when enough is given back there".to_owned();
+        return (Kind::Reserved, text, Some(hint));
     }
     if let Identity::Desktop(person) = &host.facts.identity
         && !host.facts.identity.admits(job.owner.as_str())
@@ -337,6 +416,50 @@ fn why_host(job: &Job, host: &Host) -> HostReason {
         );
     }
     (Kind::BehindJobs, "would take it in its turn".into(), None)
+}
+
+/// A resource of which a host has less than is asked for.
+struct Short {
+    resource: String,
+    has: u64,
+    asked: u64,
+}
+
+impl Short {
+    fn has(&self) -> String {
+        format!("{}: {}", self.resource, quantity(&self.resource, self.has))
+    }
+
+    fn asked(&self) -> String {
+        quantity(&self.resource, self.asked)
+    }
+}
+
+/// Answers the first resource of which a host has less than is asked for.
+fn lacks(host: &Host, demands: &Demands, has: impl Fn(&Host, &str) -> u64) -> Option<Short> {
+    let slots = (PROCESSORS, u64::from(demands.slots));
+    let amounts = demands.amounts.iter();
+    let amounts = amounts.map(|(name, amount)| (name.as_str(), *amount));
+    let mut all = std::iter::once(slots).chain(amounts);
+    all.find_map(|(resource, asked)| {
+        let has = has(host, resource);
+        (has < asked).then(|| Short {
+            resource: resource.to_owned(),
+            has,
+            asked,
+        })
+    })
+}
+
+/// Prints an amount of a resource: `64 GiB`, `1500 MiB`, `12`.
+#[must_use]
+pub fn quantity(resource: &str, amount: u64) -> String {
+    let is_memory = matches!(resource, MEMORY | "host.swap");
+    match amount {
+        n if !is_memory => n.to_string(),
+        n if n >= 1024 && n.is_multiple_of(1024) => format!("{} GiB", n / 1024),
+        n => format!("{n} MiB"),
+    }
 }
 
 fn why_closed(host: &Host) -> Option<HostReason> {

@@ -693,6 +693,7 @@ pub(crate) fn capabilities_of(
         uid_min: policy.uid_min,
         no_new_privs: policy.no_new_privs,
         version,
+        limits: Vec::new(),
     }
 }
 

@@ -352,6 +352,7 @@ impl World {
             not_before_ms: now_ms() - 1_000,
             expires_ms: now_ms() + 60_000,
             nonce,
+            limits: tessera_ticket::KernelLimits::default(),
         }
     }
 

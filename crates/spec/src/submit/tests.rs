@@ -65,6 +65,7 @@ fn all_that_is_said_arrives() {
         order: text("binary"),
         priority: Some(1),
         cpus: Some(8),
+        reservations: text("host.processors=2,host.memory=8G"),
         hosts: Some(vec!["RND1, rnd2".into(), "rnd3".into()]),
         omithosts: Some(vec!["rnd2".into()]),
         env: Some(vec![
@@ -78,6 +79,7 @@ fn all_that_is_said_arrives() {
         retrywork: Some(3),
         retryworkdelay: text("1m"),
         retrysubjob: Some(-1),
+        retry_oom: Some(-1),
         timelimit: text("2h"),
         agendatimelimit: text("90"),
         silence_limit: text("5m"),
@@ -112,6 +114,8 @@ fn all_that_is_said_arrives() {
         job.hosts.iter().map(String::as_str).collect::<Vec<_>>(),
         ["rnd1", "rnd2", "rnd3"]
     );
+    let reserved = (job.reservation.slots, job.reservation.memory());
+    assert_eq!((reserved, job.retry_oom), ((2, Some(8_192)), 0));
     assert_eq!(job.env.get("A").map(String::as_str), Some("2"));
     assert_eq!(
         (job.umask, job.retrysubjob, job.grace),
@@ -140,6 +144,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         order: text("sideways"),
         priority: Some(0),
         cpus: Some(-1),
+        reservations: text("host.memory=8X"),
         hosts: Some(vec!["no host".into()]),
         omithosts: Some(vec!["-".into()]),
         env: Some(vec![("A=B".into(), "1".into()), ("C".into(), "\0".into())]),
@@ -149,6 +154,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         retrywork: Some(-2),
         retryworkdelay: text("-1"),
         retrysubjob: Some(1_000_000),
+        retry_oom: Some(1_000_000),
         timelimit: text("0"),
         agendatimelimit: text("5 parsecs"),
         silence_limit: text("500d"),
@@ -184,6 +190,8 @@ fn all_errors_come_at_once_each_with_its_field() {
         "priority",
         "progress",
         "range",
+        "reservations",
+        "retry_oom",
         "retrysubjob",
         "retrywork",
         "retryworkdelay",

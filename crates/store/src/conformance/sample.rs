@@ -112,6 +112,7 @@ pub fn attempt(job: u64, item: u32, attempt: u32) -> AttemptRow {
         err_kept: 9,
         leftovers: 10,
         counted: true,
+        memory_limit: Some(11),
     }
 }
 

@@ -673,6 +673,7 @@ pub fn large_numbers(fixture: &dyn Fixture) {
     };
     let measured = AttemptRow {
         peak_memory: u64::MAX,
+        memory_limit: Some(u64::MAX),
         out_printed: LARGEST,
         ..attempt(LARGEST, u32::MAX, u32::MAX)
     };
@@ -697,6 +698,7 @@ pub fn large_numbers(fixture: &dyn Fixture) {
         kept,
         [AttemptRow {
             peak_memory: LARGEST,
+            memory_limit: Some(LARGEST),
             ..measured
         }]
     );

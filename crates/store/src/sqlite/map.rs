@@ -219,7 +219,7 @@ pub(super) fn host(row: &Row<'_>) -> rusqlite::Result<HostRow> {
 
 pub(super) const ATTEMPT_COLUMNS: &str = "job, item, attempt, instance, launch, host, host_name, account, assigned_ms, \
     started_ms, ended_ms, outcome, exit_code, signal, reason, elapsed_ms, cpu_ms, peak_memory, out_printed, out_kept, \
-    err_printed, err_kept, leftovers, counted";
+    err_printed, err_kept, leftovers, counted, memory_limit";
 
 pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
     Ok(AttemptRow {
@@ -247,6 +247,7 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
         err_kept: number(row, 21)?,
         leftovers: row.get(22)?,
         counted: row.get(23)?,
+        memory_limit: number_opt(row, 24)?,
     })
 }
 

@@ -10,7 +10,10 @@ use std::time::Duration;
 /// Marks a database as ours (`PRAGMA application_id`): the letters `Tess`.
 pub(super) const APPLICATION_ID: i32 = 0x5465_7373;
 /// The migrations; the n-th leads to schema n. What was released is never edited.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_first.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_first.sql"),
+    include_str!("../../migrations/0002_memory_limit.sql"),
+];
 
 /// How long a statement waits for another process's lock (a backup, a person with `sqlite3`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

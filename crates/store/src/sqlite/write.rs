@@ -284,7 +284,7 @@ impl<'a> Writer<'a> {
         }
         self.run(
             "INSERT OR IGNORE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+                ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
             params![
                 exact("attempt.job", row.job)?,
                 row.item,
@@ -309,7 +309,8 @@ impl<'a> Writer<'a> {
                 measure(row.err_printed),
                 measure(row.err_kept),
                 row.leftovers,
-                row.counted
+                row.counted,
+                row.memory_limit.map(measure)
             ],
         )
     }

@@ -163,6 +163,8 @@ mod tests {
             account: "mia".into(),
             mode: "user",
             spec: Arc::new(spec),
+            taken: Arc::default(),
+            kernel: tessera_model::KernelLimits::default(),
             limits: RunLimits::default(),
             run: Run {
                 item: tessera_model::ItemIndex(0),

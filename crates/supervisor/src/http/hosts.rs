@@ -76,7 +76,7 @@ pub(crate) async fn detail(
         };
         let launches = host
             .launches()
-            .iter()
+            .keys()
             .filter_map(|key| view.engine.launch(*key));
         let running = launches
             .map(|launch| views::running_row(view.engine, launch))

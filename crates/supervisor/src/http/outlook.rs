@@ -4,7 +4,7 @@
 use super::App;
 use std::collections::BTreeSet;
 use tessera_engine::supervisor::{Engine, Host};
-use tessera_model::{HostState, Identity, JobSpec, UserName};
+use tessera_model::{HostState, Identity, JobSpec, Reservation, UserName};
 
 /// The account that no host becomes.
 const ROOT: &str = "root";
@@ -21,15 +21,19 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
         !hosts.is_empty() || !omithosts.is_empty(),
         owner.as_str() == ROOT,
     );
-    if !is_picky && !is_root {
+    let reserves = spec.reservation != Reservation::default();
+    if !is_picky && !is_root && !reserves {
         return Vec::new();
     }
+    let reserving = reserves.then(|| spec.clone());
     let found = app.core.read(move |view| {
         let mut said_all = Vec::new();
         if is_picky {
             let known = view.engine.hosts().map(|host| host.facts.name.as_str());
             said_all.extend(of_names(known, &hosts, &omithosts));
         }
+        let large = reserving.and_then(|spec| view.engine.too_large(&spec));
+        said_all.extend(large.map(|large| format!("it will wait: {large}")));
         let is_meant = |host: &&Host| is_left(&host.facts.name, &hosts, &omithosts);
         if is_root && nobody_takes(view.engine, is_meant, owner.as_str()) {
             said_all.push(said(&owner));

@@ -1,6 +1,7 @@
 //! The engine's things in the API's words.
 
 use crate::core::View;
+use crate::persist::rows::OUT_OF_MEMORY;
 use tessera_api::types::{
     EndView, HostRow, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary, Reason, RunningRow,
     SpecView,
@@ -137,6 +138,7 @@ pub(crate) fn item_row(job: &Job, item: ItemIndex) -> ItemRow {
         status: core.status.word().to_owned(),
         attempt: core.attempt.0,
         retries_used: u32::from(core.retries_used),
+        oom_tries_used: u32::from(core.ooms),
         ..ItemRow::default()
     }
 }
@@ -174,6 +176,10 @@ pub(crate) fn end_view(row: &AttemptRow) -> EndView {
     let reason = row.reason.as_deref().unwrap_or_default();
     let limit = [Limit::ItemTime, Limit::InstanceTime, Limit::Silence];
     let end = match (row.exit_code, row.signal) {
+        _ if row.outcome == OUT_OF_MEMORY => End::OutOfMemory {
+            peak: row.peak_memory,
+            limit: row.memory_limit.unwrap_or(0),
+        },
         (Some(code), _) => End::Exit(code),
         (None, Some(number)) => End::Signal(number),
         (None, None) => match reason.strip_prefix("not started: ") {
@@ -203,6 +209,7 @@ pub(crate) fn attempt_row(row: &AttemptRow) -> tessera_api::types::AttemptRow {
         elapsed_ms: Some(row.elapsed_ms),
         cpu_ms: Some(row.cpu_ms),
         peak_memory: Some(row.peak_memory),
+        memory_limit: row.memory_limit.filter(|limit| *limit > 0),
         printed_out: row.out_printed,
         printed_err: row.err_printed,
         kept_out: row.out_kept,
@@ -250,6 +257,13 @@ pub(crate) fn host_row(host: &Host) -> HostRow {
         },
         properties: host.facts.properties.clone(),
         resources: host.facts.resources.clone(),
+        used_resources: host
+            .facts
+            .resources
+            .keys()
+            .map(|name| (name.clone(), host.used_of(name)))
+            .filter(|(_, used)| *used > 0)
+            .collect(),
         version: host.facts.version.clone(),
         last_seen_ms: Some(host.seen.0),
     }

@@ -5,7 +5,9 @@ use super::{spec, words};
 use std::collections::BTreeMap;
 use tessera_engine::supervisor::{HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage};
 use tessera_model::msg::{LaunchKey, Run};
-use tessera_model::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo, Timestamp, UserName};
+use tessera_model::{
+    Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo, Taken, Timestamp, UserName,
+};
 use tessera_store::{self as store, JoinTokenRow, Loaded, TokenRow};
 
 /// The name of the row with the number that the next job gets.
@@ -137,6 +139,10 @@ fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {
         key,
         host: HostId(row.host),
         account: row.account.clone(),
+        taken: Taken {
+            slots: detail.slots.max(1),
+            amounts: detail.amounts,
+        },
         mode: row.mode.clone(),
         phase: words::phase(&row.phase).ok_or_else(|| bad("unknown phase"))?,
         current: row.item.zip(row.attempt).map(run),

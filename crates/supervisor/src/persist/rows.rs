@@ -1,6 +1,7 @@
 //! The engine's things as rows.
 
 use super::words;
+use std::collections::BTreeMap;
 use tessera_engine::supervisor::{AttemptRecord, Event, HostImage, JobImage, JobRow, LaunchImage};
 use tessera_model::state::End;
 use tessera_model::{HostState, Outcome, UserName};
@@ -107,6 +108,22 @@ pub(crate) struct LaunchDetail {
     pub(crate) ahead: Vec<(u32, u32)>,
     /// Whether its worker said that it exists.
     pub(crate) is_started: bool,
+    /// Slots that it has of its host.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) slots: u32,
+    /// What else it has of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) amounts: BTreeMap<String, u64>,
+}
+
+/// The slots of a launch whose row says none.
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_one(slots: &u32) -> bool {
+    *slots == 1
 }
 
 /// Makes the row of a launch.
@@ -119,6 +136,8 @@ pub(crate) fn launch_row(launch: &LaunchImage) -> store::LaunchRow {
             .map(|run| (run.item.0, run.attempt.0))
             .collect(),
         is_started: launch.is_started,
+        slots: launch.taken.slots,
+        amounts: launch.taken.amounts.clone(),
     };
     store::LaunchRow {
         job: launch.key.job.0,
@@ -211,11 +230,15 @@ pub(crate) fn journal_row(event: &Event, job_is_there: bool) -> store::JournalRo
     }
 }
 
+/// The outcome of an attempt that ended for want of memory.
+pub(crate) const OUT_OF_MEMORY: &str = "out_of_memory";
+
 /// Answers the word for an outcome.
 pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
         Outcome::Failed => "failed",
+        Outcome::OutOfMemory => OUT_OF_MEMORY,
         Outcome::Interrupted => "interrupted",
     }
 }
@@ -241,6 +264,10 @@ pub(crate) fn attempt_row(record: &AttemptRecord) -> store::AttemptRow {
     match how {
         End::Exit(code) => row.exit_code = Some(*code),
         End::Signal(number) => row.signal = Some(*number),
+        End::OutOfMemory { limit, .. } => {
+            row.memory_limit = Some(*limit);
+            row.reason = Some(how.to_string());
+        }
         End::NotStarted(_) | End::Limit(_) | End::Asked | End::Lost => {
             row.reason = Some(how.to_string());
         }

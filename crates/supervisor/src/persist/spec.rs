@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::JobImage;
-use tessera_model::{Agenda, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order, Split};
+use tessera_model::{
+    Agenda, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order, Reservation, Split,
+};
 
 /// The format of a job without flags, which older programs read as well.
 const FORMAT_PLAIN: i64 = 1;
 /// The format of one with flags: a program that would forget them must not read it.
 const FORMAT_FLAGS: i64 = 2;
+/// The format of one that reserves something: a program that can't keep it to that must not start it.
+const FORMAT_RESERVES: i64 = 3;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,8 @@ struct Spec {
     flags: Vec<String>,
     priority: u32,
     cpus: u32,
+    #[serde(default, skip_serializing_if = "ReservationDoc::is_default")]
+    reservation: ReservationDoc,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     hosts: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -44,6 +50,8 @@ struct Spec {
     retrywork: u32,
     retrywork_delay_ms: u64,
     retrysubjob: u32,
+    #[serde(default = "retry_oom_default")]
+    retry_oom: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timelimit_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +66,48 @@ struct Spec {
     waitfor: Vec<u64>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     notes: String,
+}
+
+/// What each instance takes of its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ReservationDoc {
+    slots: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    takes_free: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    amounts: BTreeMap<String, u64>,
+}
+
+impl Default for ReservationDoc {
+    fn default() -> Self {
+        Self::of(&Reservation::default())
+    }
+}
+
+impl ReservationDoc {
+    fn of(reservation: &Reservation) -> Self {
+        Self {
+            slots: reservation.slots,
+            takes_free: reservation.takes_free,
+            amounts: reservation.amounts.clone(),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn into_model(self) -> Reservation {
+        Reservation {
+            slots: self.slots.max(1),
+            takes_free: self.takes_free,
+            amounts: self.amounts,
+        }
+    }
+}
+
+fn retry_oom_default() -> u32 {
+    tessera_model::limits::RETRY_OOM_DEFAULT
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +137,9 @@ pub(crate) struct Described {
 
 /// Answers the format that a job's document has.
 pub(crate) fn format(spec: &JobSpec) -> i64 {
-    if spec.flags.is_empty() {
+    if spec.reservation != Reservation::default() {
+        FORMAT_RESERVES
+    } else if spec.flags.is_empty() {
         FORMAT_PLAIN
     } else {
         FORMAT_FLAGS
@@ -111,9 +163,9 @@ pub(crate) fn print(job: &JobImage) -> String {
 /// # Errors
 /// What can't be understood, in words.
 pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
-    if !(FORMAT_PLAIN..=FORMAT_FLAGS).contains(&format) {
+    if !(FORMAT_PLAIN..=FORMAT_RESERVES).contains(&format) {
         return Err(format!(
-            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_FLAGS}"
+            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_RESERVES}"
         ));
     }
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -140,11 +192,13 @@ impl Spec {
             flags: spec.flags.iter().map(|it| it.word().to_owned()).collect(),
             priority: spec.priority,
             cpus: spec.cpus,
+            reservation: ReservationDoc::of(&spec.reservation),
             hosts: spec.hosts.clone(),
             omithosts: spec.omithosts.clone(),
             retrywork: spec.retrywork,
             retrywork_delay_ms: ms(spec.retrywork_delay),
             retrysubjob: spec.retrysubjob,
+            retry_oom: spec.retry_oom,
             timelimit_ms: spec.timelimit.map(ms),
             agendatimelimit_ms: spec.agendatimelimit.map(ms),
             silence_limit_ms: spec.silence_limit.map(ms),
@@ -170,11 +224,13 @@ impl Spec {
             flags: flags(&self.flags)?,
             priority: self.priority,
             cpus: self.cpus,
+            reservation: self.reservation.into_model(),
             hosts: self.hosts,
             omithosts: self.omithosts,
             retrywork: self.retrywork,
             retrywork_delay: Duration::from_millis(self.retrywork_delay_ms),
             retrysubjob: self.retrysubjob,
+            retry_oom: self.retry_oom,
             timelimit: self.timelimit_ms.map(Duration::from_millis),
             agendatimelimit: self.agendatimelimit_ms.map(Duration::from_millis),
             silence_limit: self.silence_limit_ms.map(Duration::from_millis),
@@ -269,6 +325,6 @@ mod tests {
         let later = text.replace("convert_path", "fly");
         let read: Spec = serde_json::from_str(&later).expect("is a description");
         assert_eq!(read.into_model(), Err("unknown flag \"fly\"".to_owned()));
-        assert!(super::read("{}", FORMAT_FLAGS + 1).is_err());
+        assert!(super::read("{}", FORMAT_RESERVES + 1).is_err());
     }
 }

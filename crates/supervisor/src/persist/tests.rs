@@ -10,7 +10,7 @@ use tessera_model::msg::{AttemptEnd, FromWorker, GoneCause, Report, ToWorker};
 use tessera_model::state::{End, Limit};
 use tessera_model::{
     Action, Agenda, FrameRun, HostFacts, Identity, ItemIndex, JobKind, JobSpec, Order, Principal,
-    Proof, Refusal, Split, Timestamp,
+    Proof, Refusal, Reservation, Split, Timestamp,
 };
 use tessera_store::memory::MemoryStore;
 use tessera_store::{Batch, Epoch, Store};
@@ -122,11 +122,17 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
         flags: Default::default(),
         priority: 9_999 - cpus,
         cpus,
+        reservation: Reservation {
+            slots: 1,
+            takes_free: retries == 2,
+            amounts: [("host.memory".to_owned(), 1)].into(),
+        },
         hosts: Default::default(),
         omithosts: ["elsewhere".into()].into(),
         retrywork: retries,
         retrywork_delay: Duration::from_secs(u64::from(retries)),
         retrysubjob: 1,
+        retry_oom: 3,
         timelimit: Some(Duration::from_secs(100)),
         agendatimelimit: None,
         silence_limit: Some(Duration::from_millis(1_500)),
@@ -290,11 +296,15 @@ impl World {
                 let Some((host, _, order)) = self.order(order) else {
                     return;
                 };
-                let end = match how % 6 {
+                let end = match how % 7 {
                     0 => End::Exit(3),
                     1 => End::Signal(9),
                     2 => End::Limit(Limit::Silence),
                     3 => End::NotStarted("no such file".into()),
+                    4 => End::OutOfMemory {
+                        peak: 4_096,
+                        limit: 1 << 20,
+                    },
                     _ => End::Exit(0),
                 };
                 let end = AttemptEnd {

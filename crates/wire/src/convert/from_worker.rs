@@ -13,6 +13,9 @@ use tessera_model::host::Refusal;
 use tessera_model::msg::{AttemptEnd, FromWorker, GoneCause, LaunchInventory, Report};
 use tessera_model::state::End;
 
+/// What an end for want of memory is for a reader that knows no such end.
+const SIGKILL: i32 = 9;
+
 /// Groups what a worker says into messages of the protocol.
 pub(crate) fn pack_from_worker(turns: Vec<Vec<FromWorker>>) -> Vec<proto::FromWorkerBatch> {
     pack(turns.into_iter().flatten().map(write), |messages| {
@@ -236,7 +239,12 @@ fn read_report(kind: Option<report::Kind>) -> Result<Option<Report>, ConvertErro
 }
 
 fn write_end(end: AttemptEnd) -> proto::AttemptEnd {
+    let out_of_memory = match end.end {
+        End::OutOfMemory { peak, limit } => Some(proto::OutOfMemory { peak, limit }),
+        _ => None,
+    };
     let kind = match end.end {
+        End::OutOfMemory { .. } => attempt_end::Kind::Signal(SIGKILL),
         End::Exit(status) => attempt_end::Kind::Exit(status),
         End::Signal(number) => attempt_end::Kind::Signal(number),
         End::NotStarted(why) => attempt_end::Kind::NotStarted(text(why)),
@@ -255,12 +263,16 @@ fn write_end(end: AttemptEnd) -> proto::AttemptEnd {
         kept_out: end.kept[0],
         kept_err: end.kept[1],
         leftovers: end.leftovers,
+        out_of_memory,
     }
 }
 
 fn read_end(end: proto::AttemptEnd) -> Result<AttemptEnd, ConvertError> {
     Ok(AttemptEnd {
-        end: read_end_kind(end.kind)?,
+        end: match end.out_of_memory {
+            Some(proto::OutOfMemory { peak, limit }) => End::OutOfMemory { peak, limit },
+            None => read_end_kind(end.kind)?,
+        },
         started: Timestamp(end.started_ms),
         elapsed: Duration::from_nanos(end.elapsed_ns),
         cpu: Duration::from_nanos(end.cpu_ns),

@@ -163,6 +163,7 @@ fn start_of(principal: &str, job: u64, template: Vec<u8>, limits: RunLimits) -> 
         not_before_ms: now - 1_000,
         expires_ms: now + 60_000,
         nonce: [3; 16],
+        limits: tessera_ticket::KernelLimits::default(),
     };
     let (ticket, signature) = (ticket.encode(), vec![0; 64]);
     ToWorker::Start {

@@ -182,6 +182,7 @@ impl State {
             produced: kept,
             cut_by_limit: false,
             cut_by_disk: false,
+            out_of_memory: None,
         };
         let exit = OpenOptions::new().write(true).open(path(SpoolFile::Exit));
         exit.expect("opens")

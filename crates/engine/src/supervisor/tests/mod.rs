@@ -2,6 +2,7 @@
 
 mod orders;
 mod people;
+mod reserve;
 mod workers;
 
 use super::*;
@@ -55,11 +56,13 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         flags: Default::default(),
         priority: 9999,
         cpus: 1,
+        reservation: Default::default(),
         hosts: Default::default(),
         omithosts: Default::default(),
         retrywork: 0,
         retrywork_delay: Duration::ZERO,
         retrysubjob: 0,
+        retry_oom: 3,
         timelimit: None,
         agendatimelimit: None,
         silence_limit: None,
@@ -157,11 +160,25 @@ impl World {
     }
 
     fn connect_as(&mut self, number: u8, slots: u32, identity: Identity) {
+        self.connect_with(number, slots, identity, &[]);
+    }
+
+    fn connect_with(
+        &mut self,
+        number: u8,
+        slots: u32,
+        identity: Identity,
+        resources: &[(&str, u64)],
+    ) {
         self.sessions += 1;
+        let resources = resources.iter();
         let facts = HostFacts {
             name: format!("rnd{number}"),
             slots,
             identity,
+            resources: resources
+                .map(|(name, amount)| ((*name).to_owned(), *amount))
+                .collect(),
             ..HostFacts::default()
         };
         self.step(Input::Connected {

@@ -278,6 +278,7 @@ fn write_record(
         produced: amounts.produced,
         cut_by_limit: amounts.cut_by_limit,
         cut_by_disk: amounts.cut_by_disk,
+        out_of_memory: None,
     };
     // The worker hears of the end in any case; a record that could not be written is its loss alone.
     if exit.write_all(&record.encode()).is_ok() && run.durable {

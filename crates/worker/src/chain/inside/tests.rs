@@ -154,6 +154,7 @@ impl Bench {
             not_before_ms: 0,
             expires_ms: 1,
             nonce: [0; 16],
+            limits: tessera_ticket::KernelLimits::default(),
         };
         let tmp = dir.path().join("tmp");
         fs::create_dir(&tmp).unwrap();

@@ -156,6 +156,7 @@ impl Host {
             not_before_ms: now,
             expires_ms: now + 60_000,
             nonce: [u8::try_from(launch).unwrap(); 16],
+            limits: tessera_ticket::KernelLimits::default(),
         };
         let bytes = ticket.encode();
         StartRequest {

@@ -115,6 +115,7 @@ impl Chain {
             uid_min: 0,
             no_new_privs: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            limits: Vec::new(),
         })
     }
 

@@ -1,0 +1,205 @@
+//! What instances take of hosts, and how items that ran out of memory ask for more of it.
+//!
+//! An instance takes what its job reserves when it is placed and has it until nothing of it is left on its host
+//! (`Host::launches`, `Host::strays`): all sums are made from those, so that nothing is given back twice. Items that ran out
+//! of memory wait in a class of their own with larger demands, so that the others of their job go on where they fit.
+
+use super::items::Size;
+use super::job::Grown;
+use super::plan::Demands;
+use super::{Engine, Host, Job};
+use std::sync::Arc;
+use tessera_model::reservation::MEMORY;
+use tessera_model::{HostId, JobId, Taken};
+
+/// Each try after an attempt that ran out of memory asks for this part more than the one before: a half.
+pub const GROWTH_PART: u64 = 2;
+
+/// Answers what is asked for, in MiB, after an item ran out of memory so often: never more than the largest host has, never
+/// less than the job reserves.
+#[must_use]
+pub fn grown(reserved: u64, ooms: u8, largest: u64) -> u64 {
+    let mut asked = reserved;
+    for _ in 0..ooms {
+        if asked >= largest {
+            break;
+        }
+        asked = asked.saturating_add(asked.div_ceil(GROWTH_PART));
+    }
+    asked.min(largest).max(reserved)
+}
+
+impl Engine {
+    /// Answers the class of these demands; hosts are told of anew when they name a resource that none did before.
+    pub(super) fn class_of(&mut self, demands: Demands) -> usize {
+        let (class, is_new_resource) = self.planner.class(demands);
+        if is_new_resource {
+            let hosts: Vec<HostId> = self.hosts.keys().copied().collect();
+            hosts.into_iter().for_each(|host| self.refresh_host(host));
+        }
+        class
+    }
+
+    /// Notes how much memory a host has, or that it is no more.
+    pub(super) fn note_memory(&mut self, id: HostId, before: u64) {
+        let largest = self.memories.last().map(|(memory, _)| *memory);
+        self.memories.remove(&(before, id));
+        if let Some(host) = self.hosts.get(&id) {
+            self.memories.insert((host.total_of(MEMORY), id));
+        }
+        if self.memories.last().map(|(memory, _)| *memory) != largest {
+            for job in self.grown_jobs.clone() {
+                self.unready(job);
+                self.regrow(job, true);
+                self.index_job(job);
+            }
+        }
+    }
+
+    /// Answers the memory, in MiB, of the largest host that a job may go to by its name.
+    fn largest_for(&self, job: &Job) -> u64 {
+        let (hosts, omitted) = (&job.spec.hosts, &job.spec.omithosts);
+        if hosts.is_empty() && omitted.is_empty() {
+            return self.memories.last().map_or(0, |(memory, _)| *memory);
+        }
+        let memories = self.hosts.values().filter(|host| {
+            let name = &host.facts.name;
+            (hosts.is_empty() || hosts.contains(name)) && !omitted.contains(name)
+        });
+        memories
+            .map(|host| host.total_of(MEMORY))
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Brings what the items of a job ask for that ran out of memory in line with them; `anew` when more than they changed.
+    /// The job must not be in the planner's index of that class when it changes.
+    pub(super) fn regrow(&mut self, id: JobId, anew: bool) {
+        let Some(job) = self.jobs.get(&id) else {
+            self.grown_jobs.remove(&id);
+            return;
+        };
+        let ooms = job.items.ooms_max();
+        if job.grown.map(|grown| grown.ooms) == ooms && !anew {
+            return;
+        }
+        let grown = ooms.map(|ooms| {
+            let largest = self.largest_for(job);
+            let memory = job.spec.reservation.memory();
+            let memory = memory.map(|memory| grown(memory, ooms, largest));
+            (ooms, memory, Demands::grown(&job.spec, memory))
+        });
+        let grown = grown.map(|(ooms, memory, demands)| Grown {
+            ooms,
+            memory,
+            class: self.class_of(demands),
+        });
+        if grown.is_some() {
+            self.grown_jobs.insert(id);
+        } else {
+            self.grown_jobs.remove(&id);
+        }
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.grown = grown;
+        }
+    }
+
+    /// Answers how often an item counts as having run out of memory after it did so on a launch with that much of it (MiB):
+    /// so often that the next try has more. Nothing when no host has more, or the tries are used up.
+    pub(super) fn next_oom(&self, id: JobId, used: u8, had: Option<u64>) -> Option<u8> {
+        let job = self.jobs.get(&id)?;
+        let limit = u8::try_from(job.spec.retry_oom).unwrap_or(u8::MAX);
+        let mut next = used.checked_add(1).filter(|next| *next <= limit)?;
+        let (Some(reserved), Some(had)) = (job.spec.reservation.memory(), had) else {
+            return Some(next);
+        };
+        let largest = self.largest_for(job);
+        while grown(reserved, next, largest) <= had {
+            next = next.checked_add(1).filter(|next| *next <= limit)?;
+        }
+        Some(next)
+    }
+
+    /// Answers what comes after an item ran out of memory: how often it counts as having done so when it is tried again, and
+    /// the words for it.
+    pub(super) fn after_oom(&self, id: JobId, used: u8, had: Option<u64>) -> (Option<u8>, String) {
+        let Some(job) = self.jobs.get(&id) else {
+            return (None, String::new());
+        };
+        let limit = job.spec.retry_oom;
+        let (largest, reserved) = (self.largest_for(job), job.spec.reservation.memory());
+        let next = self.next_oom(id, used, had);
+        let words = match (next, reserved) {
+            (Some(next), Some(reserved)) => {
+                let asked = grown(reserved, next, largest);
+                format!(", try {next} of {limit} with {asked} MiB")
+            }
+            (Some(next), None) => format!(", try {next} of {limit}; no host.memory is reserved"),
+            (None, Some(_)) if had.is_some_and(|had| had >= largest) => {
+                format!(", no host that it may use has more than {largest} MiB")
+            }
+            (None, _) if limit == 0 => ", and it is not tried again (retry-oom)".to_owned(),
+            (None, _) => format!(", all {limit} tries with more memory are used up (retry-oom)"),
+        };
+        (next, words)
+    }
+
+    /// Answers what an instance of that size takes of a host when it is placed there.
+    pub(super) fn takes(&self, job: &Job, size: Size, host: &Host) -> Taken {
+        let reservation = &job.spec.reservation;
+        let mut amounts = reservation.amounts.clone();
+        let grown = job.grown.filter(|_| size == Size::Grown);
+        if let Some(memory) = grown.and_then(|grown| grown.memory) {
+            amounts.insert(MEMORY.to_owned(), memory);
+        }
+        let slots = if reservation.takes_free {
+            reservation.slots.max(host.free())
+        } else {
+            reservation.slots
+        };
+        Taken { slots, amounts }
+    }
+
+    /// Answers what a launch has that its host's worker names and the farm has given up: what is remembered of it; else, as
+    /// after a restart of the supervisor, all that the host has, since nobody knows and it is being ended anyway.
+    pub(super) fn taken_by_stray(
+        &self,
+        host: HostId,
+        key: tessera_model::msg::LaunchKey,
+    ) -> Arc<Taken> {
+        let remembered = self
+            .hosts
+            .get(&host)
+            .and_then(|host| host.given_up.get(&key));
+        if let Some(taken) = remembered {
+            return Arc::clone(taken);
+        }
+        let all = self.hosts.get(&host).map(|host| Taken {
+            slots: host.facts.slots,
+            amounts: host.facts.resources.clone(),
+        });
+        Arc::new(all.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grown;
+
+    #[test]
+    fn each_try_asks_for_half_as_much_again_up_to_the_largest_host() {
+        let asked = |ooms| grown(8_192, ooms, 65_536);
+        let all: Vec<u64> = (0..=7).map(asked).collect();
+        assert_eq!(
+            all,
+            [
+                8_192, 12_288, 18_432, 27_648, 41_472, 62_208, 65_536, 65_536
+            ]
+        );
+        // What rounds down would never grow.
+        assert_eq!(grown(1, 1, 100), 2);
+        // No host has even what is reserved: it stays so.
+        assert_eq!(grown(8_192, 3, 4_096), 8_192);
+        assert_eq!(grown(u64::MAX - 9, 255, u64::MAX), u64::MAX);
+    }
+}

@@ -1,0 +1,76 @@
+//! What an instance takes of its host while it is there, and what it took.
+
+use std::collections::BTreeMap;
+
+/// The resource whose amount is a host's slots.
+pub const PROCESSORS: &str = "host.processors";
+/// The resource that is the host's memory, in MiB.
+pub const MEMORY: &str = "host.memory";
+/// Bytes of one unit of [`MEMORY`].
+pub const MEMORY_UNIT: u64 = 1 << 20;
+
+/// What each instance of a job takes of its host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reservation {
+    /// Slots (`host.processors`), at least 1.
+    pub slots: u32,
+    /// Whether it takes all that are free when it starts (`N+`).
+    pub takes_free: bool,
+    /// Other `host.*` amounts by their names; none is 0. `host.memory` is in MiB.
+    pub amounts: BTreeMap<String, u64>,
+}
+
+impl Default for Reservation {
+    /// Makes that of a job which names none: one slot.
+    fn default() -> Self {
+        Self {
+            slots: 1,
+            takes_free: false,
+            amounts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Reservation {
+    /// Answers the memory that it asks for, in MiB, if it asks for some.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        self.amounts.get(MEMORY).copied()
+    }
+}
+
+/// What an instance has of its host from its start until nothing of it is left there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Slots.
+    pub slots: u32,
+    /// Other amounts, by the names of their resources.
+    pub amounts: BTreeMap<String, u64>,
+}
+
+impl Default for Taken {
+    /// Makes what an instance has of which nothing else is known: one slot.
+    fn default() -> Self {
+        Self {
+            slots: 1,
+            amounts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Taken {
+    /// Answers its memory in MiB, if it was promised some.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        self.amounts.get(MEMORY).copied()
+    }
+}
+
+/// What the kernel keeps an instance to; absent where nothing was reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KernelLimits {
+    /// Memory of all its items together, in bytes.
+    pub memory: Option<u64>,
+    /// Its part of the processors when they are wanted by more than there are: slots.
+    pub slots: Option<u32>,
+}
