@@ -18,6 +18,7 @@ use tessera_identity::chain::{self, read_report, refusal_of_failed, take_templat
 use tessera_identity::tmpdir::Parent;
 use tessera_shepherd::{Setup, clear};
 use tessera_sys::cgroup::{Place, destroy_instance, farm_dir, make_instance};
+use tessera_sys::limits::Groups;
 use tessera_sys::procs;
 use tessera_sys::{
     Errno, Failed, Sys, file, host_name, ids, poll, process, readable, socket, wall_ms,
@@ -156,6 +157,7 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         listener,
         program: program.as_raw_fd(),
         group,
+        groups: Groups::default(),
         report: report_end,
         orphan: how.orphan,
         run_dir: None,

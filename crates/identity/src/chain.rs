@@ -64,6 +64,7 @@ fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
     if let Some(group) = &setup.group {
         cgroup::enter_chain(group.as_fd()).at(Step::Cgroup)?;
     }
+    setup.groups.enter().at(Step::Cgroup)?;
     write_run_record(setup)?;
     ids::become_subreaper().at(Step::Prepare)?;
     let (login, pipe) = start_login(setup)?.unzip();
@@ -92,6 +93,8 @@ fn close_others(setup: &Setup) -> Result<(), Failed> {
             .flatten()
             .map(std::os::fd::AsRawFd::as_raw_fd),
     );
+    let groups = setup.groups.fds();
+    keep.extend(groups.map(std::os::fd::AsRawFd::as_raw_fd));
     keep.extend(setup.tmp.iter().map(|(dir, _)| dir.as_raw_fd()));
     process::close_all_but(3, &mut keep).at(Step::CloseOthers)?;
     let null = file::open(c"/dev/null", libc::O_RDWR).at(Step::Descriptors)?;

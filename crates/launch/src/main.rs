@@ -9,6 +9,7 @@ mod audit;
 mod launcher;
 mod nonces;
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -103,10 +104,17 @@ fn check(state: &str) -> Result<(), String> {
     let config = launcher::Config::load(state.as_ref())?;
     let what = launcher::capabilities_of(&config.rules, sys::wall_ms());
     let groups = cgroup::farm_dir(cgroup::Place::System, &config.farm_text, &config.host_text);
-    let containment = if groups.is_ok_and(|it| it.is_some()) {
+    let groups = groups.ok().flatten();
+    let limits = tessera_sys::limits::available(groups.as_ref().map(AsFd::as_fd)).join(", ");
+    let containment = if groups.is_some() {
         "cgroup"
     } else {
         "session"
+    };
+    let limits = if limits.is_empty() {
+        "none".to_owned()
+    } else {
+        limits
     };
     let proxy = match what.proxy_uid {
         Some(uid) => format!("{} (uid {uid})", what.proxy_account),
@@ -116,7 +124,7 @@ fn check(state: &str) -> Result<(), String> {
         ),
     };
     let text = format!(
-        "containment: {containment}\nmodes: {}\nproxy_account: {proxy}\nuid_min: {}\nno_new_privs: {}\n",
+        "containment: {containment}\nlimits: {limits}\nmodes: {}\nproxy_account: {proxy}\nuid_min: {}\nno_new_privs: {}\n",
         what.modes.join(", "),
         what.uid_min,
         if what.no_new_privs { "yes" } else { "no" },

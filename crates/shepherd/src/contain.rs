@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use tessera_sys::cgroup::{CpuTime, Leaf};
+use tessera_sys::cgroup::{Leaf, Used};
+use tessera_sys::limits::Counted;
 use tessera_sys::procs;
 use tessera_sys::{Errno, Sys, process};
 
@@ -36,6 +37,10 @@ pub(crate) struct Leaves {
     dir: OwnedFd,
     /// Each with the attempt that has it.
     all: Vec<(Leaf, Option<(u32, u32)>)>,
+    /// How many were made.
+    made: usize,
+    /// The instance's group in an older tree that counts memory, if it has one.
+    memory: Option<(OwnedFd, Counted)>,
 }
 
 /// The most rounds of stopping and looking again, until a walk finds nobody new.
@@ -54,7 +59,8 @@ impl Leaves {
         let at = match free {
             Some(at) => at,
             None => {
-                let leaf = Leaf::make(self.dir.as_fd(), self.all.len())?;
+                let leaf = Leaf::make(self.dir.as_fd(), self.made)?;
+                self.made += 1;
                 self.all.push((leaf, None));
                 self.all.len() - 1
             }
@@ -67,7 +73,7 @@ impl Leaves {
         match leaf.enter(who.pid) {
             // A service manager removed the empty leaf at the end of its unit.
             Err(Errno(libc::ENODEV | libc::ENOENT)) => {
-                *leaf = Leaf::make(self.dir.as_fd(), at)?;
+                *leaf = Leaf::make(self.dir.as_fd(), leaf.number())?;
                 leaf.enter(who.pid)
             }
             other => other,
@@ -75,25 +81,43 @@ impl Leaves {
     }
 
     /// Answers what the attempt used when nothing of it is alive; its leaf is free then.
-    fn leave(&mut self, who: Member) -> Option<CpuTime> {
+    fn leave(&mut self, who: Member) -> Option<Used> {
         let name = Some(who.name());
-        let Some((leaf, of)) = self.all.iter_mut().find(|(_, of)| *of == name) else {
-            return Some(CpuTime::default());
+        let Some(at) = self.all.iter().position(|(_, of)| *of == name) else {
+            return Some(Used::default());
         };
-        let is_free = leaf.is_empty() && leaf.freeze(self.dir.as_fd(), false).is_ok();
-        is_free.then(|| {
-            *of = None;
-            leaf.take_used()
-        })
+        let (leaf, of) = self.all.get_mut(at)?;
+        let dir = self.dir.as_fd();
+        if !(leaf.is_empty() && leaf.freeze(dir, false).is_ok()) {
+            return None;
+        }
+        *of = None;
+        let mut used = leaf.take_used(dir);
+        if leaf.is_for_one() {
+            self.all.swap_remove(at).0.remove(dir);
+        }
+        if let Some((group, counted)) = &mut self.memory {
+            used.memory = counted.take(group.as_fd());
+        }
+        Some(used)
     }
 }
 
 impl Containment {
     /// Keeps together below this directory, or by sessions.
-    pub(crate) fn new(group: Option<OwnedFd>) -> Self {
+    pub(crate) fn new(group: Option<OwnedFd>, memory: Option<OwnedFd>) -> Self {
         let leaves = |dir| {
-            let all = Vec::new();
-            Self::Cgroup(Leaves { dir, all })
+            let mut memory = memory.map(|dir| (dir, Counted::default()));
+            if let Some((group, counted)) = &mut memory {
+                // What the chain had while it began is nobody's.
+                counted.take(group.as_fd());
+            }
+            Self::Cgroup(Leaves {
+                dir,
+                all: Vec::new(),
+                made: 0,
+                memory,
+            })
         };
         group.map_or(Self::Session, leaves)
     }
@@ -113,17 +137,12 @@ impl Containment {
 
     /// When nothing of the attempt is alive, clears up and answers what all of it used, nothing where no group counts that.
     /// The main process has been waited for.
-    pub(crate) fn leave(
-        &mut self,
-        who: Member,
-        starter: i32,
-        others: &[Member],
-    ) -> Option<CpuTime> {
+    pub(crate) fn leave(&mut self, who: Member, starter: i32, others: &[Member]) -> Option<Used> {
         match self {
             Self::Cgroup(leaves) => leaves.leave(who),
             Self::Session => session_members(who, starter, others)
                 .is_empty()
-                .then(CpuTime::default),
+                .then(Used::default),
         }
     }
 

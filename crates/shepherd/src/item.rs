@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tessera_ticket::{EndCause, EndKind, ExitRecord, INDEX_RECORDS_MAX, IndexRecord, Stream};
 
 use crate::contain::Member;
-use tessera_sys::cgroup::CpuTime;
+use tessera_sys::cgroup::Used;
 use tessera_sys::process::Ended;
 use tessera_sys::{Errno, Failed, Sys, file, wall_ms};
 
@@ -61,7 +61,7 @@ pub(crate) struct Item {
     pub(crate) ends: Option<[OwnedFd; 2]>,
     pub(crate) ended: Option<Ended>,
     /// What its group counted: also what nobody waited for.
-    pub(crate) used: CpuTime,
+    pub(crate) used: Used,
     /// When the kernel said that the main process had ended.
     pub(crate) ended_at: Option<Instant>,
     pub(crate) ending: Option<Ending>,
@@ -134,7 +134,7 @@ impl Item {
             hold: if wish.next { Hold::Waits } else { Hold::Free },
             ends: Some([out_end, err_end]),
             ended: None,
-            used: CpuTime::default(),
+            used: Used::default(),
             ended_at: None,
             ending: None,
             leftover_grace: wish.leftover_grace,
@@ -240,17 +240,24 @@ impl Item {
             ended_ms: self.started_ms.saturating_add(elapsed_ms),
             elapsed_ms,
             // The group knows nothing of the moment before the main process entered it, nor anything where there is none.
-            user_us: self.ended.map_or(0, |it| it.user_us).max(self.used.user_us),
+            user_us: self
+                .ended
+                .map_or(0, |it| it.user_us)
+                .max(self.used.cpu.user_us),
             system_us: self
                 .ended
                 .map_or(0, |it| it.system_us)
-                .max(self.used.system_us),
-            memory_max: self.ended.map_or(0, |it| it.memory_max),
+                .max(self.used.cpu.system_us),
+            // What a group counts is of all its processes together.
+            memory_max: {
+                let largest = self.ended.map_or(0, |it| it.memory_max);
+                self.used.memory.peak.unwrap_or(0).max(largest)
+            },
             kept: [out.kept, err.kept],
             produced: [out.produced, err.produced],
             cut_by_limit: out.is_cut || err.is_cut,
             cut_by_disk: out.had_gap || err.had_gap,
-            out_of_memory: None,
+            out_of_memory: self.used.memory.out_of,
         }
     }
 }

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use tessera_sys::ids::Identity;
+use tessera_sys::limits::Groups;
 use tessera_ticket::{ItemRange, LaunchKey};
 
 /// How long removing a private directory may take.
@@ -51,6 +52,8 @@ pub struct Setup {
     pub program: RawFd,
     /// The instance's group; `None` where there are none.
     pub group: Option<OwnedFd>,
+    /// Its groups in older trees.
+    pub groups: Groups,
     /// Where success or the failed step is reported, eight bytes.
     pub report: OwnedFd,
     /// How long it waits without a worker and without work.

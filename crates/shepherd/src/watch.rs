@@ -59,7 +59,7 @@ pub(crate) fn run(mut setup: Setup, starter: StarterEnd) -> i32 {
         return 1;
     };
     let _ = file::set_nonblocking(setup.listener.as_fd());
-    let containment = Containment::new(setup.group.take());
+    let containment = Containment::new(setup.group.take(), setup.groups.memory.take());
     let mut watch = Watch {
         setup,
         containment,

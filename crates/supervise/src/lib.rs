@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use daemon::{Daemon, Programs};
 
+use tessera_sys::limits::{self, Trees};
 use tessera_sys::{Errno, Sys, entry, file, poll, process, readable, say};
 use tessera_sys::{cgroup, procs};
 use tessera_ticket::SLOT_MAX;
@@ -298,6 +299,9 @@ fn clear_away(state: &Path) {
         let _ = poll(&mut [entry(-1, 0)], Some(PAUSE));
     }
     cgroup::remove_farm_dir(&farm, &host);
+    if let Ok(name) = cgroup::farm_name(&farm, &host) {
+        limits::remove_farm_dirs(&name);
+    }
 }
 
 /// One round of it; says whether nothing is left.
@@ -310,6 +314,8 @@ fn try_clear(state: &Path, farm: &str, host: &str) -> Sys<bool> {
         for key in cgroup::launches(groups.as_fd()) {
             is_clear &= cgroup::destroy_instance(groups.as_fd(), key)?;
         }
+        let trees = Trees::find(Some(groups.as_fd()), &cgroup::farm_name(farm, host)?);
+        trees.sweep(|_| false);
         return Ok(is_clear);
     }
     for name in file::names(run.as_fd(), 65_536)? {

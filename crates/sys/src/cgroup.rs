@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use tessera_ticket::LaunchKey;
 
+use crate::limits::{self, MemoryUse};
 use crate::{Errno, Sys, file, process};
 
 /// The most entries of one directory that are looked at.
@@ -59,7 +60,8 @@ pub fn remove_farm_dir(farm: &str, host: &str) {
     let _ = remove();
 }
 
-fn farm_name(farm: &str, host: &str) -> Sys<CString> {
+/// Returns the name of the farm's own groups on a host.
+pub fn farm_name(farm: &str, host: &str) -> Sys<CString> {
     let short = |id: &str| id.chars().take(8).collect::<String>();
     file::c_string(&format!("tessera-{}-{}", short(farm), short(host)))
 }
@@ -247,6 +249,7 @@ impl CpuTime {
 /// A leaf and those of its files that each item needs.
 #[derive(Debug)]
 pub struct Leaf {
+    number: usize,
     name: CString,
     procs: OwnedFd,
     events: OwnedFd,
@@ -255,6 +258,17 @@ pub struct Leaf {
     /// What those had used who were in it before.
     used: CpuTime,
     is_frozen: bool,
+    /// Its directory, where memory is counted in it: then no other attempt may use it.
+    counts: Option<OwnedFd>,
+}
+
+/// What all that was in a leaf used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// Of the processors.
+    pub cpu: CpuTime,
+    /// Of the memory.
+    pub memory: MemoryUse,
 }
 
 impl Leaf {
@@ -263,13 +277,20 @@ impl Leaf {
         let name = file::c_string(&format!("item-{number}"))?;
         file::make_dir(instance, &name, 0o755)?;
         let open = |file: &str, flags| file::open_at(instance, &inner(&name, file)?, flags, 0);
+        let dir = file::open_dir(instance, &name)?;
+        let counts = Some(dir).filter(|dir| limits::counts_memory(dir.as_fd()));
+        if let Some(dir) = &counts {
+            limits::end_together(dir.as_fd());
+        }
         Ok(Self {
             procs: open("cgroup.procs", libc::O_WRONLY)?,
             events: open("cgroup.events", libc::O_RDONLY)?,
             cpu: open("cpu.stat", libc::O_RDONLY).ok(),
             used: CpuTime::default(),
+            number,
             name,
             is_frozen: false,
+            counts,
         })
     }
 
@@ -289,8 +310,29 @@ impl Leaf {
         lines.any(|line| line == b"populated 0")
     }
 
+    /// Returns the number that its name has.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Says whether it is for one attempt only.
+    pub fn is_for_one(&self) -> bool {
+        self.counts.is_some()
+    }
+
     /// Takes what was used in it since this was last asked; nothing where that isn't counted, or when somebody has removed it.
-    pub fn take_used(&mut self) -> CpuTime {
+    pub fn take_used(&mut self, instance: BorrowedFd<'_>) -> Used {
+        let cpu = self.take_cpu();
+        let counts = self.counts.as_ref();
+        Used {
+            cpu,
+            memory: counts.map_or_else(MemoryUse::default, |dir| {
+                limits::of_leaf(dir.as_fd(), instance)
+            }),
+        }
+    }
+
+    fn take_cpu(&mut self) -> CpuTime {
         let text = self
             .cpu
             .as_ref()

@@ -8,6 +8,7 @@ pub mod child;
 pub mod directory;
 pub mod file;
 pub mod ids;
+pub mod limits;
 pub mod process;
 pub mod procs;
 pub mod socket;

@@ -121,12 +121,47 @@ fn judge(line: String) -> Finding {
         return Finding::new(Level::Warning, "identity", line)
             .mend("mount cgroup v2: without it what a frame leaves behind is found less surely");
     }
+    if let Some(limits) = line.strip_prefix("limits: ") {
+        return judge_limits(limits);
+    }
     Finding::good("identity", line)
+}
+
+/// Says what the kernel keeps jobs to here and what it can't.
+fn judge_limits(limits: &str) -> Finding {
+    let has = |controller: &&str| limits.split(", ").any(|it| it == *controller);
+    let missing: Vec<&str> = ["memory", "pids", "cpu"]
+        .into_iter()
+        .filter(|it| !has(it))
+        .collect();
+    if missing.is_empty() {
+        let text = format!("jobs are kept to what they reserve of {limits}");
+        return Finding::good("limits", text);
+    }
+    let text = format!(
+        "jobs are not kept to what they reserve of {}: the system has no such controller for us",
+        missing.join(", ")
+    );
+    Finding::new(Level::Warning, "limits", text).mend(
+        "the launcher's unit needs Delegate=yes (tessera worker install writes it) and the kernel cgroup v2 with these controllers",
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_that_can_not_be_kept_are_told() {
+        let all = judge("limits: memory, pids, cpu".into());
+        assert_eq!(all.level, Level::Good);
+        let some = judge("limits: pids".into());
+        assert_eq!(some.level, Level::Warning);
+        assert!(some.text.contains("memory, cpu"), "{}", some.text);
+        let none = judge("limits: none".into());
+        assert!(none.text.contains("memory, pids, cpu"), "{}", none.text);
+        assert!(none.mend.is_some_and(|mend| mend.contains("Delegate=yes")));
+    }
 
     #[test]
     fn the_administrators_group_is_told() {

@@ -8,6 +8,7 @@ use tessera_ticket::{AccountName, LaunchKey, Refusal};
 
 use super::tidy::{read_record, slot_of_record};
 use tessera_identity::account::find_now;
+use tessera_sys::limits::Trees;
 use tessera_sys::{Sys, file, process};
 use tessera_sys::{cgroup, procs};
 
@@ -20,6 +21,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_se
 #[derive(Debug)]
 pub(super) struct Instances {
     groups: Option<OwnedFd>,
+    trees: Trees,
     run_dir: OwnedFd,
     farm: String,
     /// Shepherds that live, by a handle that is readable when they end.
@@ -52,6 +54,7 @@ impl Instances {
     /// accounts of slots that they have as well.
     pub(super) fn find(
         groups: Option<OwnedFd>,
+        trees: Trees,
         run_dir: &OwnedFd,
         farm: &str,
     ) -> Sys<(Self, Vec<(LaunchKey, AccountName)>)> {
@@ -94,7 +97,9 @@ impl Instances {
             live,
             clearing,
             slots,
+            trees,
         };
+        all.trees.sweep(|key| all.has(key));
         Ok((all, accounts))
     }
 
@@ -122,6 +127,11 @@ impl Instances {
         } else {
             "session"
         }
+    }
+
+    /// Returns what instances are kept to, and where.
+    pub(super) fn trees(&self) -> &Trees {
+        &self.trees
     }
 
     /// Returns where groups are made.
@@ -233,7 +243,10 @@ impl Instances {
 
     fn destroy_group(&self, key: LaunchKey) -> Sys<bool> {
         match &self.groups {
-            Some(groups) => cgroup::destroy_instance(groups.as_fd(), key),
+            Some(groups) => {
+                let is_gone = cgroup::destroy_instance(groups.as_fd(), key)?;
+                Ok(is_gone && self.trees.destroy(key)?)
+            }
             None => {
                 let left = procs::marked(&self.farm, key);
                 for &pid in &left {

@@ -28,6 +28,7 @@ use crate::audit::Audit;
 use crate::nonces::Nonces;
 use tessera_identity::tmpdir::Parent;
 use tessera_sys::cgroup::Place;
+use tessera_sys::limits::{Trees, remove_farm_dirs};
 use tessera_sys::procs;
 use tessera_sys::{
     Errno, Sys, entry, file, host_name, poll, process, readable, say, socket, wall_ms,
@@ -105,7 +106,11 @@ pub(crate) fn run(state: &Path, socket_path: Option<&Path>) -> Result<(), String
         launcher.turn().map_err(|e| format!("waiting: {e}"))?;
     }
     // Stays where an instance lives in it.
-    tessera_sys::cgroup::remove_farm_dir(&launcher.config.farm_text, &launcher.config.host_text);
+    let (farm, host) = (&launcher.config.farm_text, &launcher.config.host_text);
+    tessera_sys::cgroup::remove_farm_dir(farm, host);
+    if let Ok(name) = tessera_sys::cgroup::farm_name(farm, host) {
+        remove_farm_dirs(&name);
+    }
     Ok(())
 }
 
@@ -133,6 +138,9 @@ impl Launcher {
         let groups =
             tessera_sys::cgroup::farm_dir(Place::System, &config.farm_text, &config.host_text)
                 .map_err(what("making the farm's control group"))?;
+        let farm_name = tessera_sys::cgroup::farm_name(&config.farm_text, &config.host_text)
+            .map_err(what("the name of the farm's control group"))?;
+        let trees = Trees::find(groups.as_ref().map(OwnedFd::as_fd), &farm_name);
         let path =
             socket_path.map_or_else(|| config.state.join("run/launcher.sock"), Path::to_owned);
         let listener =
@@ -141,8 +149,8 @@ impl Launcher {
         let signals = process::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])
             .map_err(what("signals"))?;
         let boot = procs::boot_id();
-        let (instances, accounts) =
-            Instances::find(groups, &run_dir, &config.farm_text).map_err(what("launcher/run"))?;
+        let (instances, accounts) = Instances::find(groups, trees, &run_dir, &config.farm_text)
+            .map_err(what("launcher/run"))?;
         let mut slots = Slots::default();
         for (key, account) in accounts {
             slots.take_up(account, key);

@@ -460,6 +460,11 @@ impl Launcher {
             .map(|it| cgroup::make_instance(it, key, owner))
             .transpose()
             .map_err(contained)?;
+        let (trees, limits) = (self.instances.trees(), &start.ticket.limits);
+        let borrowed = group.as_ref().map(OwnedFd::as_fd);
+        let shepherd = (rules.shepherd.uid, rules.shepherd.gid);
+        let in_trees = trees.make(key, borrowed, limits, shepherd);
+        let in_trees = in_trees.map_err(contained)?;
         let (report, report_end) = file::pipe().map_err(failed)?;
         let pid = process::fork().map_err(failed)?;
         if pid.is_none() {
@@ -478,6 +483,7 @@ impl Launcher {
                     listener: clone_fd(&start.listener)?,
                     program: self.program.as_raw_fd(),
                     group,
+                    groups: in_trees,
                     report: report_end,
                     orphan: start.orphan,
                     run_dir: Some(clone_fd(&self.run_dir)?),
@@ -641,6 +647,7 @@ impl Launcher {
     fn capabilities(&mut self) -> Capabilities {
         let mut what = capabilities_of(&self.config.rules, wall_ms());
         what.containment = self.instances.word().to_owned();
+        what.limits = self.instances.trees().words();
         let proxy = self
             .config
             .rules

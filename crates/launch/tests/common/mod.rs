@@ -460,6 +460,16 @@ impl World {
         Some(Path::new(mount).join(name))
     }
 
+    /// The farm's directories in trees of version 1.
+    fn old_groups(&self) -> Vec<PathBuf> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let name = self.group().unwrap_or_default();
+        let name = name.file_name().unwrap_or_default();
+        let old = mounts.lines().filter(|it| it.contains(" - cgroup "));
+        let all = old.filter_map(|it| Some(Path::new(it.split(' ').nth(4)?).join(name)));
+        all.filter(|it| it.is_dir()).collect()
+    }
+
     pub fn audit(&self) -> String {
         fs::read_to_string(self.dir.join("launcher/audit.log")).unwrap()
     }
@@ -472,6 +482,12 @@ impl World {
                     return true;
                 };
                 !list.flatten().any(|it| it.file_type().unwrap().is_dir())
+            });
+        }
+        for group in self.old_groups() {
+            wait_until("groups of version 1 are gone", || {
+                let list = fs::read_dir(&group).into_iter().flatten().flatten();
+                !list.into_iter().any(|it| it.file_type().unwrap().is_dir())
             });
         }
         wait_until("shepherds are gone", || {
@@ -506,7 +522,14 @@ impl Drop for World {
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
+            let old = self.old_groups();
             let _ = fs::remove_dir(group);
+            for group in old {
+                for dir in fs::read_dir(&group).into_iter().flatten().flatten() {
+                    let _ = fs::remove_dir(dir.path());
+                }
+                let _ = fs::remove_dir(group);
+            }
         }
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.dir);

@@ -327,4 +327,25 @@ mod tests {
         assert_eq!(read.into_model(), Err("unknown flag \"fly\"".to_owned()));
         assert!(super::read("{}", FORMAT_RESERVES + 1).is_err());
     }
+
+    /// What a program wrote that knew no reservations.
+    const FORMAT_1: &str = r#"{"submitter":"mia","proof":"peer uid 1000","spec":{"name":"render","command":["true"],"umask":18,
+        "priority":5,"cpus":2,"retrywork":1,"retrywork_delay_ms":0,"retrysubjob":0,"grace_ms":30000,"output_limit":1024}}"#;
+
+    #[test]
+    fn a_job_of_an_older_program_takes_one_slot() {
+        let spec = read(FORMAT_1, 1).expect("readable for ever").spec;
+        assert_eq!(spec.reservation, Reservation::default());
+        assert_eq!(spec.retry_oom, tessera_model::limits::RETRY_OOM_DEFAULT);
+        assert_eq!(
+            format(&spec),
+            FORMAT_PLAIN,
+            "older programs read it as well"
+        );
+        let mut reserving = (*spec).clone();
+        reserving.reservation.slots = 2;
+        assert_eq!(format(&reserving), FORMAT_RESERVES);
+        let read = Spec::of(&reserving).into_model();
+        assert_eq!(read, Ok(reserving));
+    }
 }

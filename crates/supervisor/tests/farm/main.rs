@@ -8,6 +8,7 @@ mod events;
 mod jobs;
 mod kept;
 mod logs;
+mod reserve;
 mod strangers;
 mod told;
 mod trouble;

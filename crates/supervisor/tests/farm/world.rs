@@ -7,6 +7,7 @@ use std::time::Duration;
 use tessera_api::Client;
 use tessera_api::client::Fingerprint;
 use tessera_api::types::{JoinReply, JoinRequest, JoinTokenRequest, SubmitRequest, TokenRequest};
+use tessera_model::host::LIMITS_PROPERTY;
 use tessera_model::msg::{
     AttemptEnd, FromWorker, GoneCause, LaunchInventory, LaunchKey, Report, Run, ToWorker,
 };
@@ -29,6 +30,9 @@ pub(crate) struct Farm {
 }
 
 /// Answers options for a folder; nothing outside of it is touched.
+/// What every host has, in MiB.
+pub(crate) const MEMORY: u64 = 65_536;
+
 pub(crate) fn options(dir: &Path) -> Options {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     Options {
@@ -196,6 +200,8 @@ impl Worker {
         let facts = HostFacts {
             name: "claimed-name".into(),
             slots: self.slots,
+            resources: [("host.memory".to_owned(), MEMORY)].into(),
+            properties: [(LIMITS_PROPERTY.to_owned(), "memory,pids,cpu".to_owned())].into(),
             ..HostFacts::default()
         };
         let attached = link.attach(facts, Vec::new()).await?;
