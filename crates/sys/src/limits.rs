@@ -27,14 +27,18 @@ const SHARES_OF_WEIGHT: u64 = 1_024;
 /// A controller that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Controller {
+    /// Of memory.
     Memory,
+    /// Of processes and threads.
     Pids,
+    /// Of the processors' time.
     Cpu,
 }
 
 impl Controller {
     const ALL: [Self; 3] = [Self::Memory, Self::Pids, Self::Cpu];
 
+    /// Returns the kernel's word for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Memory => "memory",
