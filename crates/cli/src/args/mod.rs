@@ -233,6 +233,10 @@ pub enum Command {
     /// Remove the accounts and folders that `tessera up` made as root
     Uninstall(UninstallArgs),
 
+    #[cfg(unix)]
+    /// Make accounts, folders and policy of a service, and start nothing: for packages
+    #[command(hide = true)]
+    SetUpHost,
     /// Print the OpenAPI document
     #[command(hide = true)]
     OpenApi,
@@ -307,7 +311,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Commands that ask no supervisor that could be named: what is said of `--supervisor` does not belong to them.
-const LOCAL: [&str; 9] = [
+const LOCAL: [&str; 10] = [
     "demo",
     "up",
     "supervisor",
@@ -317,6 +321,7 @@ const LOCAL: [&str; 9] = [
     "login",
     "completions",
     "bench",
+    "set-up-host",
 ];
 
 /// Answers the whole command line, with its commands in groups.

@@ -72,6 +72,8 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         Command::Bench(args) => crate::bench::run(&args, context)?,
         #[cfg(unix)]
         Command::Uninstall(args) => local::uninstall(&args, context)?,
+        #[cfg(unix)]
+        Command::SetUpHost => local::install::set_up_host(context)?,
         Command::Doctor(args) => crate::doctor::run(args, context)?,
         Command::Completions { shell } => local::completions(shell, context)?,
         Command::OpenApi => local::open_api(context)?,

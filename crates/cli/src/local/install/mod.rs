@@ -85,6 +85,24 @@ pub(crate) fn supervisor(command: SupervisorCommand, context: &Context) -> Resul
     })
 }
 
+/// Makes accounts, folders, the policy and the group of administrators, and starts nothing: what a package does when it
+/// is installed, by the same steps as `install`.
+pub(crate) fn set_up_host(context: &Context) -> Result<Exit, CliError> {
+    need_root(false)?;
+    let paths = service_paths(None, None)?;
+    finish(context, false, |system| {
+        for daemons in [Daemons::Supervisor, Daemons::Worker] {
+            let paths = paths.clone();
+            let half = Service { paths, daemons };
+            half.make_place(&mut work::Work::new(system, false))?;
+        }
+        if let Some(said) = super::group::make_if_missing(paths.state()) {
+            said.lines().for_each(|line| system.say(line));
+        }
+        Ok(Exit::Done)
+    })
+}
+
 fn install_worker(args: &WorkerInstallArgs, context: &Context) -> Result<Exit, CliError> {
     let half = half(args.mode, &args.place)?;
     if args.mode == InstallMode::Service {

@@ -2,7 +2,7 @@
 
 use super::half::{Half, is_up, wait_steady};
 use super::system::System;
-use super::units::{LAUNCH_UNIT, Paths, SUPERVISOR_UNIT, UNIT_FOLDER, WORKER_UNIT};
+use super::units::{LAUNCH_UNIT, PACKAGE_FOLDER, Paths, SUPERVISOR_UNIT, UNIT_FOLDER, WORKER_UNIT};
 use super::work::Work;
 use crate::Exit;
 use crate::error::CliError;
@@ -151,6 +151,41 @@ impl Service {
         Path::new(UNIT_FOLDER).join(unit)
     }
 
+    /// Answers where a package has a unit.
+    fn packaged(unit: &str) -> PathBuf {
+        Path::new(PACKAGE_FOLDER).join(unit)
+    }
+
+    /// Writes a unit; where a package brings the very same, that one is used, so that the package's next version holds.
+    fn write_unit(work: &mut Work, unit: &str, text: &str) -> Result<(), CliError> {
+        let packaged = work.system.read(&Self::packaged(unit));
+        if packaged.map_err(CliError::failed)?.as_deref() == Some(text) {
+            return work.remove(&Self::path_of(unit));
+        }
+        work.write(&Self::path_of(unit), text, 0o644)
+    }
+
+    /// Says whether a unit is there to be started: written here, or a package's that is enabled.
+    fn has_unit(system: &mut dyn System, unit: &str) -> bool {
+        if system.exists(&Self::path_of(unit)) {
+            return true;
+        }
+        let is_packaged = system.exists(&Self::packaged(unit));
+        let mut is_on = || system.ask(&["systemctl", "is-enabled", unit]);
+        is_packaged && is_on().is_ok_and(|it| it.said == "enabled")
+    }
+
+    /// Makes accounts, folders and the policy.
+    pub(super) fn make_place(&self, work: &mut Work) -> Result<(), CliError> {
+        self.make_accounts(work)?;
+        self.make_folders(work)?;
+        let policy = self.paths.below("launcher/policy");
+        if self.daemons == Daemons::Worker && !work.system.exists(&policy) {
+            work.write(&policy, POLICY, 0o644)?;
+        }
+        Ok(())
+    }
+
     /// Refuses beside daemons that somebody else runs on the same folder.
     fn refuse_second(&self, system: &mut dyn System) -> Result<(), CliError> {
         if self.is_running(system)? {
@@ -221,7 +256,7 @@ impl Half for Service {
 
     fn is_installed(&self, system: &mut dyn System) -> Result<bool, CliError> {
         let units = self.names();
-        Ok(units.iter().all(|unit| system.exists(&Self::path_of(unit))))
+        Ok(units.iter().all(|unit| Self::has_unit(system, unit)))
     }
 
     fn is_running(&self, system: &mut dyn System) -> Result<bool, CliError> {
@@ -237,15 +272,10 @@ impl Half for Service {
     }
 
     fn prepare(&self, work: &mut Work) -> Result<(), CliError> {
-        self.make_accounts(work)?;
-        self.make_folders(work)?;
-        let policy = self.paths.below("launcher/policy");
-        if self.daemons == Daemons::Worker && !work.system.exists(&policy) {
-            work.write(&policy, POLICY, 0o644)?;
-        }
+        self.make_place(work)?;
         self.change_units(work, |work| {
             for (unit, text) in self.units() {
-                work.write(&Self::path_of(unit), &text, 0o644)?;
+                Self::write_unit(work, unit, &text)?;
             }
             Ok(())
         })

@@ -340,6 +340,63 @@ fn a_first_installation_makes_everything_and_starts() {
     assert!(policy.contains("\nmodes = proxy, user\n"));
 }
 
+/// Puts the units of a package there, as `contrib` has them.
+fn add_package(fake: &mut Fake) {
+    for (unit, text) in [
+        (LAUNCH_UNIT, paths().launch_unit()),
+        (WORKER_UNIT, paths().worker_unit()),
+    ] {
+        let path = Path::new("/usr/lib/systemd/system").join(unit);
+        fake.host.files.insert(path, text);
+    }
+}
+
+fn own_units(fake: &Fake) -> Vec<&PathBuf> {
+    let files = fake.host.files.keys();
+    files.filter(|path| path.starts_with("/etc")).collect()
+}
+
+#[test]
+fn units_of_a_package_are_used_and_not_hidden() {
+    let mut fake = Fake::booted();
+    add_package(&mut fake);
+    assert!(!service().is_installed(&mut fake).expect("told"));
+    assert!(switch::install(&service(), &mut fake, false).expect("installed"));
+    assert_eq!(own_units(&fake), Vec::<&PathBuf>::new());
+    assert!(service().is_installed(&mut fake).expect("told"));
+    switch::uninstall(&service(), Running::Refuse, &mut fake, false).expect("removed");
+    assert!(fake.host.active.is_empty() && fake.host.enabled.is_empty());
+    assert!(!service().is_installed(&mut fake).expect("told"));
+    assert_eq!(fake.host.files.len(), 5, "the package's files stay");
+}
+
+#[test]
+fn units_from_before_a_package_give_way_to_it() {
+    let mut fake = Fake::with_service();
+    add_package(&mut fake);
+    switch::install(&service(), &mut fake, false).expect("installed");
+    assert_eq!(own_units(&fake), Vec::<&PathBuf>::new());
+    assert_eq!(fake.host.active.len(), 2);
+}
+
+#[test]
+fn a_package_of_other_paths_is_no_unit_of_ours() {
+    let mut fake = Fake::booted();
+    add_package(&mut fake);
+    let path = Path::new;
+    let own = Service {
+        paths: Paths::new(
+            path("/usr/local/bin/tessera"),
+            path("/usr/local/bin/tessera-launch"),
+            path("/var/lib/tessera"),
+        )
+        .expect("plain"),
+        daemons: Daemons::Worker,
+    };
+    switch::install(&own, &mut fake, false).expect("installed");
+    assert_eq!(own_units(&fake).len(), 2);
+}
+
 #[test]
 fn a_policy_that_is_there_stays() {
     let mut fake = Fake::booted();
@@ -494,6 +551,14 @@ fn whatever_fails_nothing_is_half_installed() {
     };
     fails_everywhere(desktop, |fake| {
         switch::install(&own_desktop(), fake, false).map(drop)
+    });
+    let with_package = || {
+        let mut fake = Fake::with_service();
+        add_package(&mut fake);
+        fake
+    };
+    fails_everywhere(with_package, |fake| {
+        switch::install(&service(), fake, false).map(drop)
     });
 }
 

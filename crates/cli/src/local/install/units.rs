@@ -13,6 +13,8 @@ pub(super) const SUPERVISOR_UNIT: &str = "tessera-supervisor.service";
 pub(super) const AUTOSTART_ENTRY: &str = "tessera-worker.desktop";
 /// Where an administrator's units are; those of packages are elsewhere and give way to them.
 pub(super) const UNIT_FOLDER: &str = "/etc/systemd/system";
+/// Where a package's units are.
+pub(super) const PACKAGE_FOLDER: &str = "/usr/lib/systemd/system";
 
 const LAUNCH: &str = include_str!("../../../../../contrib/systemd/system/tessera-launch.service");
 const WORKER: &str = include_str!("../../../../../contrib/systemd/system/tessera-worker.service");
