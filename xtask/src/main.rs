@@ -11,6 +11,7 @@ mod count;
 mod fuzz;
 mod generate;
 mod mutants;
+mod package;
 mod run;
 mod sim;
 mod tally;
@@ -33,6 +34,7 @@ usage: cargo xtask CHORE [OPTIONS]
   flood [--bytes N] …            a frame that prints without end, as root; options go to tessera-flood as they are
   fuzz [--seconds N] [TARGET…]   lets libFuzzer try every parser of bytes from outside
   windows                        lints and builds for Windows, and runs what was built under Wine
+  package [--test] …             packages for Debian and RPM; --test has a booted systemd live with them, as root
   gen [--check]                  writes (or compares) the files that are made from the code
   mutants [NAME…]                plants each named fault in a copy of the tree; its test must fail
   costs [NAME…]                  what a launch costs, as root: whole, and without each defence that a planted fault takes out
@@ -66,6 +68,7 @@ fn dispatch(mut words: Vec<String>) -> Result<bool> {
         "flood" => chaos::main(&tree, "tessera-flood", &words),
         "fuzz" => fuzz::main(&tree, &words),
         "windows" => no_options(&words).and_then(|()| windows::main(&tree)),
+        "package" => package::main(&tree, &words),
         "gen" => generate::main(&tree, &words),
         "costs" => costs::main(&tree, &words),
         "mutants" => mutants::main(&tree, &words),

@@ -65,6 +65,7 @@ const HOSTS: &[&str] = &[
     "test",
     "apache.org",
     "docs.rs",
+    "www.debian.org",
     "github.com",
     "json-schema.org",
     "keepachangelog.com",
