@@ -4,10 +4,14 @@ use std::error::Error;
 
 const PROTO: &str = "proto/tessera/worker/v1/worker.proto";
 /// Kinds that would make every small message as large as they are, in memory.
-const BOXED: [&str; 3] = [
+const BOXED: [&str; 7] = [
     "FromWorker.kind.hello",
     "FromWorker.kind.report",
     "ToWorker.kind.start",
+    "ToWorker.kind.credential",
+    "ToWorker.kind.reseal",
+    "FromWorker.kind.credential_checked",
+    "FromWorker.kind.resealed",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -20,6 +20,8 @@ use utoipa::OpenApi;
         paths::hosts, paths::host, paths::remove_host, paths::lock_host, paths::unlock_host, paths::host_why,
         paths::events,
         paths::tokens, paths::create_token, paths::revoke_token, paths::create_join_token, paths::join,
+        paths::credentials, paths::seal_offer, paths::register_credential, paths::check_credential,
+        paths::revoke_credential,
         paths::usage, paths::cleanup,
     ),
     components(schemas(types::Event, types::Resync, crate::query::LogStream)),
@@ -28,7 +30,7 @@ use utoipa::OpenApi;
         (name = "farm", description = "The farm itself"),
         (name = "jobs", description = "Jobs, their items and output"),
         (name = "hosts", description = "Hosts"),
-        (name = "access", description = "Tokens, and hosts that join"),
+        (name = "access", description = "Tokens, registered passwords, and hosts that join"),
     )
 )]
 struct Document;
@@ -151,7 +153,7 @@ mod tests {
     fn every_endpoint_is_described_once() {
         let document: serde_json::Value = serde_json::from_str(&generate()).expect("JSON");
         let found = endpoints(&document);
-        assert_eq!(found.len(), 28, "{found:#?}");
+        assert_eq!(found.len(), 33, "{found:#?}");
         for endpoint in &found {
             let (method, path) = endpoint.split_once(' ').expect("two words");
             let operation = &document["paths"][path][method];

@@ -5,10 +5,10 @@ use crate::query::{
     EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
 };
 use crate::types::{
-    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Event, Health, History,
-    HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
-    JoinTokenRequest, ModifyRequest, NewToken, SubmitReply, SubmitRequest, TokenRequest, Tokens,
-    Usage, Why,
+    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
+    CredentialRequest, Credentials, Event, Health, History, HostDetail, HostWhy, Hosts, Info,
+    Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest,
+    NewToken, SealOffer, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -143,6 +143,28 @@ endpoint!(
     /// Revokes a token.
     revoke_token: delete, path = "/tokens/{id}", tag = "access", params(("id" = String, Path, description = "Its id")),
     responses((status = 204), Errors));
+endpoint!(
+    /// Lists the caller's registered passwords, or everybody's for an administrator; never a password.
+    credentials: get, path = "/credentials", tag = "access", responses((status = 200, body = Credentials), Errors));
+endpoint!(
+    /// What a client needs to seal a password: the keys of a pool's workers, signed by the farm's CA.
+    seal_offer: post, path = "/credentials/offer", tag = "access", request_body = CredentialRef,
+    responses((status = 200, body = SealOffer), Errors));
+endpoint!(
+    /// Registers a sealed password.
+    ///
+    /// It is kept as it is; the supervisor can't open it. One worker tries it with one logon, which the answer does not wait
+    /// for: list them to see. Work that waited for it goes on. 409 when it was sealed for a number that is taken meanwhile.
+    register_credential: post, path = "/credentials", tag = "access", request_body = CredentialRequest,
+    responses((status = 201, body = Credential), Errors));
+endpoint!(
+    /// Has a registered password checked with one more logon; 409 when the last try was too short a time ago.
+    check_credential: post, path = "/credentials/check", tag = "access", request_body = CredentialRef,
+    responses((status = 200, body = Credential), Errors));
+endpoint!(
+    /// Revokes a registered password, here and on every worker.
+    revoke_credential: post, path = "/credentials/revoke", tag = "access", request_body = CredentialRef,
+    responses((status = 200, body = Credential), Errors));
 endpoint!(
     /// Makes a join token for one host; needs an administrator.
     create_join_token: post, path = "/join-tokens", tag = "access", request_body = JoinTokenRequest,

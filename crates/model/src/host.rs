@@ -118,6 +118,7 @@ impl Refusal {
             "containment_failed",
             "process_limit",
             "busy",
+            "credential_unavailable",
         ];
         passing.contains(&self.code.as_str())
     }

@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod agenda;
+pub mod credential;
 pub mod host;
 pub mod ids;
 pub mod job;

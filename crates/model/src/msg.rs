@@ -7,6 +7,9 @@
 //!   unacknowledged reports), and the supervisor orders again what is missing;
 //! - a report counts only while its attempt is the item's current one.
 
+use crate::credential::{
+    CredentialChecked, CredentialId, KeyId, PoolKey, PoolKeys, SealedCredential,
+};
 use crate::host::{HostFacts, Refusal};
 use crate::ids::{Attempt, InstanceNo, ItemIndex, JobId, LaunchNo};
 use crate::state::{End, Limit};
@@ -105,6 +108,30 @@ pub enum ToWorker {
     Resume(LaunchKey),
     /// All reports up to this number are durable.
     Ack(u64),
+    /// Have this sealed password ready for launches; checked, it is tried with one logon and
+    /// [`FromWorker::CredentialChecked`] answers.
+    Credential {
+        /// The password, sealed to a key of this worker.
+        credential: Box<SealedCredential>,
+        /// Whether to try it now.
+        is_check: bool,
+    },
+    /// Forget passwords of this account up to this number and close what was opened with them.
+    CredentialRevoked {
+        /// Whose.
+        id: CredentialId,
+        /// The number of the revocation.
+        sequence: u64,
+    },
+    /// Seal a password that you can read for another key as well, if your host lets you.
+    Reseal {
+        /// The password, sealed to a key of this worker.
+        credential: Box<SealedCredential>,
+        /// For whom.
+        to: PoolKey,
+    },
+    /// Nothing is sealed to this older key of yours alone any more: destroy it.
+    RetireKey(KeyId),
 }
 
 /// From a worker.
@@ -141,6 +168,21 @@ pub enum FromWorker {
     },
     /// I am here.
     Heartbeat,
+    /// After the `Hello` of a worker that needs registered passwords, and again when they change: its keys.
+    PoolKeys(PoolKeys),
+    /// What came of a password that was to be checked, or that a launch tried.
+    CredentialChecked(CredentialChecked),
+    /// A password, sealed for another key.
+    Resealed {
+        /// Whose.
+        id: CredentialId,
+        /// Of which registration.
+        sequence: u64,
+        /// To which key.
+        to: KeyId,
+        /// The sealed password, or why it was not done.
+        sealed: Result<Vec<u8>, String>,
+    },
 }
 
 /// A launch as its worker sees it.

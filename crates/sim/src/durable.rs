@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::{
-    AttemptRecord, Change, Engine, HostImage, Image, JobImage, LaunchImage,
+    AttemptRecord, Change, CredentialImage, Engine, HostImage, Image, JobImage, LaunchImage,
 };
+use tessera_model::credential::{CredentialId, PoolKeys};
 use tessera_model::msg::LaunchKey;
 use tessera_model::{HostId, JobId};
 
@@ -15,6 +16,8 @@ pub struct Durable {
     jobs: BTreeMap<JobId, JobImage>,
     launches: BTreeMap<LaunchKey, LaunchImage>,
     hosts: BTreeMap<HostId, HostImage>,
+    credentials: BTreeMap<CredentialId, CredentialImage>,
+    pool_keys: BTreeMap<HostId, PoolKeys>,
     /// Every attempt that was recorded.
     pub attempts: Vec<AttemptRecord>,
 }
@@ -67,6 +70,16 @@ impl Durable {
                 Some(image) => _ = self.hosts.insert(*id, image),
                 None => _ = self.hosts.remove(id),
             },
+            Change::Credential(id) | Change::CredentialSeal(id, _) => {
+                match engine.credential_image(id) {
+                    Some(image) => _ = self.credentials.insert(id.clone(), image),
+                    None => _ = self.credentials.remove(id),
+                }
+            }
+            Change::PoolKeys(host) => match engine.credentials().keys().get(host) {
+                Some(keys) => _ = self.pool_keys.insert(*host, keys.clone()),
+                None => _ = self.pool_keys.remove(host),
+            },
             Change::Attempt(record) => self.attempts.push((**record).clone()),
             Change::Event(event) => {
                 let (Some(id), Some(item), Some(cell)) = (event.job, event.item, event.core) else {
@@ -89,6 +102,8 @@ impl Durable {
             jobs: self.jobs.values().cloned().collect(),
             launches: self.launches.values().cloned().collect(),
             hosts: self.hosts.values().cloned().collect(),
+            credentials: self.credentials.values().cloned().collect(),
+            pool_keys: self.pool_keys.clone().into_iter().collect(),
         }
     }
 

@@ -20,8 +20,8 @@ mod store;
 
 pub use error::{Cause, StoreError};
 pub use rows::{
-    AttemptRow, HostRow, InstanceRow, ItemsRow, JobRow, JobStateRow, JoinTokenRow, JournalRow,
-    LaunchRow, StateCounts, TokenRow,
+    AttemptRow, CredentialRow, CredentialSealRow, HostRow, InstanceRow, ItemsRow, JobRow,
+    JobStateRow, JoinTokenRow, JournalRow, LaunchRow, PoolKeyRow, StateCounts, TokenRow,
 };
 pub use store::{
     Batch, Committed, EndedJob, Epoch, Events, HistoryRow, Loaded, Reader, Store, TableUsage,

@@ -5,8 +5,8 @@
 
 use crate::error::StoreError;
 use crate::rows::{
-    AttemptRow, HostRow, InstanceRow, ItemsRow, JobRow, JoinTokenRow, JournalRow, LaunchRow,
-    TokenRow,
+    AttemptRow, CredentialRow, CredentialSealRow, HostRow, InstanceRow, ItemsRow, JobRow,
+    JoinTokenRow, JournalRow, LaunchRow, PoolKeyRow, TokenRow,
 };
 use crate::store::{
     Batch, Committed, EndedJob, Epoch, Events, HistoryRow, Loaded, Reader, Store, TableUsage,
@@ -191,6 +191,9 @@ struct Tables {
     hosts: BTreeMap<[u8; 16], Arc<HostRow>>,
     tokens: BTreeMap<String, Arc<TokenRow>>,
     join_tokens: BTreeMap<[u8; 32], Arc<JoinTokenRow>>,
+    credentials: BTreeMap<(String, String, String), Arc<CredentialRow>>,
+    credential_seals: BTreeMap<(String, String, String, [u8; 16]), Arc<CredentialSealRow>>,
+    pool_keys: BTreeMap<([u8; 16], u32), Arc<PoolKeyRow>>,
     meta: BTreeMap<String, String>,
 }
 
@@ -208,6 +211,9 @@ impl Tables {
             hosts: rows(&self.hosts),
             tokens: rows(&self.tokens),
             join_tokens: rows(&self.join_tokens),
+            credentials: rows(&self.credentials),
+            credential_seals: rows(&self.credential_seals),
+            pool_keys: rows(&self.pool_keys),
             meta: self.meta.clone(),
         })
     }
@@ -386,6 +392,38 @@ impl Turn {
             }
             Write::JoinTokenRemove(hash) => {
                 self.tables.join_tokens.remove(hash);
+            }
+            Write::Credential(row) => {
+                let key = (row.kind.clone(), row.account.clone(), row.pool.clone());
+                self.tables.credentials.insert(key, Arc::new(row.clone()));
+            }
+            Write::CredentialSeal(row) => {
+                let (kind, account, pool) =
+                    (row.kind.clone(), row.account.clone(), row.pool.clone());
+                let key = (kind, account, pool, row.key);
+                self.tables
+                    .credential_seals
+                    .insert(key, Arc::new(row.clone()));
+            }
+            Write::CredentialSealRemove {
+                kind,
+                account,
+                pool,
+                key,
+            } => {
+                let key = (kind.clone(), account.clone(), pool.clone(), *key);
+                self.tables.credential_seals.remove(&key);
+            }
+            Write::PoolKeys { host, keys } => {
+                self.tables.pool_keys.retain(|(of, _), _| of != host);
+                for row in keys {
+                    let row = PoolKeyRow {
+                        host: *host,
+                        ..row.clone()
+                    };
+                    let place = (row.host, row.place);
+                    self.tables.pool_keys.insert(place, Arc::new(row));
+                }
             }
             Write::Meta { key, value } => {
                 self.tables.meta.insert(key.clone(), value.clone());
@@ -672,6 +710,9 @@ impl Reader for MemoryReader {
             hosts,
             tokens,
             join_tokens,
+            credentials,
+            credential_seals,
+            pool_keys,
             meta,
         } = &disk.tables;
         let counts = [
@@ -684,6 +725,9 @@ impl Reader for MemoryReader {
             ("hosts", hosts.len()),
             ("tokens", tokens.len()),
             ("join_tokens", join_tokens.len()),
+            ("credentials", credentials.len()),
+            ("credential_seals", credential_seals.len()),
+            ("pool_keys", pool_keys.len()),
             ("meta", meta.len()),
         ];
         let tables = counts

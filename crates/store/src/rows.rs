@@ -302,3 +302,72 @@ pub struct JoinTokenRow {
     /// How often it may still be used; 1 when it is made.
     pub uses_left: u32,
 }
+
+/// A registered password, but for what is sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CredentialRow {
+    /// `user` or `proxy`.
+    pub kind: String,
+    /// The account's name.
+    pub account: String,
+    /// The pool of workers.
+    pub pool: String,
+    /// The account's domain.
+    pub domain: String,
+    /// The SID that it was sealed for, or nothing.
+    pub sid: String,
+    /// The SID that the first check found, or nothing.
+    pub sid_found: String,
+    /// Counts registrations and revocations.
+    pub sequence: u64,
+    /// Counts checks.
+    pub checks: u32,
+    /// When it was sealed.
+    pub created_ms: i64,
+    /// When it ends.
+    pub expires_ms: i64,
+    /// Who registered or revoked it.
+    pub by_user: String,
+    /// Whether it is a tombstone.
+    pub is_revoked: bool,
+    /// What the last check found, a word.
+    pub verdict: Option<String>,
+    /// When that was.
+    pub checked_ms: Option<i64>,
+    /// The name of the host that checked.
+    pub checked_host: String,
+    /// What the system said there.
+    pub checked_detail: String,
+}
+
+/// A password, sealed to one key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CredentialSealRow {
+    /// `user` or `proxy`.
+    pub kind: String,
+    /// The account's name.
+    pub account: String,
+    /// The pool of workers.
+    pub pool: String,
+    /// The key's fingerprint.
+    pub key: [u8; 16],
+    /// What is sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// A worker's public key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PoolKeyRow {
+    /// The host's id.
+    pub host: [u8; 16],
+    /// Its place among the host's keys; 0 is the current one.
+    pub place: u32,
+    /// The pool that the worker is of.
+    pub pool: String,
+    /// The key's fingerprint.
+    pub key: [u8; 16],
+    /// The key.
+    pub public: [u8; 32],
+    /// When it was made.
+    pub created_ms: i64,
+}

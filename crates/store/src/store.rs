@@ -2,8 +2,8 @@
 
 use crate::error::StoreError;
 use crate::rows::{
-    AttemptRow, HostRow, InstanceRow, ItemsRow, JobRow, JobStateRow, JoinTokenRow, JournalRow,
-    LaunchRow, TokenRow,
+    AttemptRow, CredentialRow, CredentialSealRow, HostRow, InstanceRow, ItemsRow, JobRow,
+    JobStateRow, JoinTokenRow, JournalRow, LaunchRow, PoolKeyRow, TokenRow,
 };
 use std::collections::BTreeMap;
 
@@ -114,6 +114,28 @@ pub enum Write {
     JoinToken(JoinTokenRow),
     /// Removes a join token, if it is there.
     JoinTokenRemove([u8; 32]),
+    /// Inserts or replaces a registered password, but for what is sealed.
+    Credential(CredentialRow),
+    /// Inserts or replaces what is sealed to a key.
+    CredentialSeal(CredentialSealRow),
+    /// Removes what is sealed to a key, if it is there.
+    CredentialSealRemove {
+        /// `user` or `proxy`.
+        kind: String,
+        /// The account's name.
+        account: String,
+        /// The pool.
+        pool: String,
+        /// The key's fingerprint.
+        key: [u8; 16],
+    },
+    /// Replaces the keys of a host by these, all of which name it.
+    PoolKeys {
+        /// The host.
+        host: [u8; 16],
+        /// Its keys.
+        keys: Vec<PoolKeyRow>,
+    },
     /// Sets a fact of the farm.
     Meta {
         /// Its name.
@@ -157,6 +179,12 @@ pub struct Loaded {
     pub tokens: Vec<TokenRow>,
     /// All join tokens.
     pub join_tokens: Vec<JoinTokenRow>,
+    /// All registered passwords.
+    pub credentials: Vec<CredentialRow>,
+    /// What is sealed, by account and key.
+    pub credential_seals: Vec<CredentialSealRow>,
+    /// The keys of workers, by host and place.
+    pub pool_keys: Vec<PoolKeyRow>,
     /// Facts of the farm.
     pub meta: BTreeMap<String, String>,
 }

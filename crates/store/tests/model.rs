@@ -4,7 +4,8 @@ use proptest::prelude::{Strategy, any, prop, prop_assert_eq, prop_oneof, proptes
 use proptest::strategy::Just;
 use proptest::test_runner::Config;
 use tessera_store::conformance::{
-    attempt, host, instance, job, join_token, journal, launch, token,
+    attempt, credential, credential_seal, host, instance, job, join_token, journal, launch,
+    pool_key, token,
 };
 use tessera_store::memory::MemoryDisk;
 use tessera_store::sqlite::SqliteStore;
@@ -84,6 +85,16 @@ fn a_write() -> impl Strategy<Value = Write> {
         1 => (0u8..4).prop_map(|id| Write::TokenRemove(id.to_string())),
         1 => (0u8..4).prop_map(|n| Write::JoinToken(join_token(n))),
         1 => (0u8..4).prop_map(|n| Write::JoinTokenRemove([n; 32])),
+        1 => (0u8..3).prop_map(|n| Write::Credential(credential(&n.to_string()))),
+        2 => (0u8..3, 0u8..3).prop_map(|(n, key)| {
+            Write::CredentialSeal(credential_seal(&n.to_string(), key))
+        }),
+        1 => (0u8..3, 0u8..3).prop_map(|(n, key)| Write::CredentialSealRemove {
+            kind: "user".into(), account: "mia".into(), pool: n.to_string(), key: [key; 16],
+        }),
+        1 => (0u8..3, 0u32..3).prop_map(|(n, many)| Write::PoolKeys {
+            host: [n; 16], keys: (0..many).map(|place| pool_key(n, place)).collect(),
+        }),
         1 => (0u64..200).prop_map(|before_seq| Write::PruneJournal { before_seq }),
     ]
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tessera_engine::supervisor::{Config as EngineConfig, OnHostLost};
+use tessera_model::credential::CREDENTIAL_DAYS_MAX;
 use tessera_spec::quantity;
 use toml::de::{DeTable, DeValue};
 
@@ -39,7 +40,8 @@ pub struct Config {
     pub cleanup_logs_quota: u64,
     /// `cleanup_journal_days`: days that history is kept.
     pub cleanup_journal_days: u64,
-    /// What the engine is told: `worker_lost_timeout`, `on_host_lost`, `supervisor_migrate_timeout`.
+    /// What the engine is told: `worker_lost_timeout`, `on_host_lost`, `supervisor_migrate_timeout`, `enforce_password`,
+    /// `credential_days`.
     pub engine: EngineConfig,
 }
 
@@ -166,6 +168,16 @@ const KEYS: &[Key] = &[
             OnHostLost::Requeue => quoted("requeue"),
             OnHostLost::Hold => quoted("hold"),
         },
+    ),
+    (
+        "enforce_password",
+        |c, v| put(&mut c.engine.enforce_password, yes_or_no(v)),
+        |c| c.engine.enforce_password.to_string(),
+    ),
+    (
+        "credential_days",
+        |c, v| put(&mut c.engine.credential_days, credential_days(v)),
+        |c| c.engine.credential_days.to_string(),
     ),
     (
         "log_limit",
@@ -323,6 +335,15 @@ fn whole(value: &DeValue<'_>, least: u64, most: u64) -> Result<u64, String> {
     number
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("a whole number from {least} to {most}"))
+}
+
+fn yes_or_no(value: &DeValue<'_>) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "true or false".to_owned())
+}
+
+fn credential_days(value: &DeValue<'_>) -> Result<u32, String> {
+    let most = u64::from(CREDENTIAL_DAYS_MAX);
+    whole(value, 1, most).map(|days| u32::try_from(days).unwrap_or(CREDENTIAL_DAYS_MAX))
 }
 
 fn size(value: &DeValue<'_>) -> Result<u64, String> {

@@ -9,6 +9,7 @@ use tessera_cli::{CliError, Exit, show};
 #[cfg(unix)]
 use tessera_supervisor::Config as SupervisorConfig;
 use tessera_worker::config::{Config as WorkerConfig, ProxyMode};
+use tessera_worker::credential;
 use toml::de::DeTable;
 
 use crate::config::{Daemon, Source, read};
@@ -129,7 +130,14 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
         worker_spool_max,
         worker_spool_durable,
         worker_path_map,
+        credentials:
+            credential::Settings {
+                pool,
+                admitted,
+                key_days,
+            },
     } = config;
+    let admitted: Vec<String> = admitted.iter().map(ToString::to_string).collect();
     let mode = proxy_execution_mode.map(ProxyMode::word);
     vec![
         ("qb_supervisor", some(qb_supervisor)),
@@ -148,6 +156,9 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
             "worker_path_map",
             format!("{:?}", worker_path_map.pairs().collect::<Vec<_>>()),
         ),
+        ("worker_credential_pool", format!("{:?}", pool.as_str())),
+        ("worker_credential_admit", format!("{admitted:?}")),
+        ("worker_credential_key_days", key_days.to_string()),
     ]
 }
 
@@ -197,7 +208,8 @@ mod tests {
     #[test]
     fn what_is_shown_is_what_is_read() {
         let text = "qb_supervisor = \"a:1\"\nworker_name = \"n\"\nproxy_execution_mode = \"user\"\n\
-                    worker_resources = [\"host.gpu=2\"]\nworker_spool_max = \"2 GiB\"\n";
+                    worker_resources = [\"host.gpu=2\"]\nworker_spool_max = \"2 GiB\"\nworker_credential_pool = \"night\"\n\
+                    worker_credential_admit = [\"00112233445566778899aabbccddeeff\"]\n";
         let shown: String = worker(text)
             .expect("is right")
             .iter()

@@ -6,6 +6,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use tessera_model::credential::{
+    AccountKind, CredentialChecked, CredentialId, KeyId, PoolKey, PoolKeys, SealedCredential,
+    Verdict,
+};
 use tessera_model::host::Refusal;
 use tessera_model::msg::{
     AttemptEnd, FromWorker, GoneCause, LaunchInventory, LaunchKey, Report, Run, RunLimits, ToWorker,
@@ -162,7 +166,66 @@ fn from_worker() -> Vec<(&'static str, FromWorker)> {
             },
         ),
         ("heartbeat", FromWorker::Heartbeat),
+        ("pool_keys", FromWorker::PoolKeys(pool_keys())),
+        (
+            "credential_checked",
+            FromWorker::CredentialChecked(CredentialChecked {
+                id: credential(AccountKind::User),
+                sequence: 3,
+                verdict: Verdict::MustChange,
+                sid: SID.into(),
+                detail: "error 1907".into(),
+            }),
+        ),
+        ("resealed", resealed(Ok(vec![1, 2, 3]))),
+        ("resealed_refused", resealed(Err("not admitted".into()))),
     ]
+}
+
+const SID: &str = "S-1-5-21-1-2-3-1001";
+
+fn credential(kind: AccountKind) -> CredentialId {
+    CredentialId {
+        kind,
+        account: "mia".parse().unwrap(),
+        pool: "night".parse().unwrap(),
+    }
+}
+
+fn pool_keys() -> PoolKeys {
+    let key = PoolKey {
+        id: KeyId([7; 16]),
+        public: [8; 32],
+        created: AT,
+    };
+    PoolKeys {
+        pool: "night".parse().unwrap(),
+        keys: vec![key],
+    }
+}
+
+fn sealed() -> Box<SealedCredential> {
+    Box::new(SealedCredential {
+        id: credential(AccountKind::User),
+        domain: "STUDIO".into(),
+        sid: String::new(),
+        sid_found: SID.into(),
+        sequence: 3,
+        check: 2,
+        created: AT,
+        expires: Timestamp(AT.0 + 1),
+        key: KeyId([7; 16]),
+        sealed: vec![9; 40],
+    })
+}
+
+fn resealed(sealed: Result<Vec<u8>, String>) -> FromWorker {
+    FromWorker::Resealed {
+        id: credential(AccountKind::Proxy),
+        sequence: 3,
+        to: KeyId([7; 16]),
+        sealed,
+    }
 }
 
 fn to_worker() -> Vec<(&'static str, ToWorker)> {
@@ -199,6 +262,28 @@ fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("suspend", ToWorker::Suspend(KEY)),
         ("resume", ToWorker::Resume(KEY)),
         ("ack", ToWorker::Ack(300)),
+        (
+            "credential",
+            ToWorker::Credential {
+                credential: sealed(),
+                is_check: true,
+            },
+        ),
+        (
+            "credential_revoked",
+            ToWorker::CredentialRevoked {
+                id: credential(AccountKind::Proxy),
+                sequence: 4,
+            },
+        ),
+        (
+            "reseal",
+            ToWorker::Reseal {
+                credential: sealed(),
+                to: pool_keys().keys[0],
+            },
+        ),
+        ("retire_key", ToWorker::RetireKey(KeyId([7; 16]))),
     ]
 }
 

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tessera_model::credential::{KEYS_OF_POOL_MAX, KeyId, PoolName};
 use tessera_model::limits::SLOTS_MAX;
 use tessera_ticket::PathMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::credential;
 
 /// Bytes of spool that a worker fills by default: 4 GiB.
 pub const SPOOL_MAX_DEFAULT: u64 = 4 << 30;
@@ -21,6 +24,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const PAIRS_MAX: usize = 256;
 /// Two keys are near when so many letters make one into the other.
 const NEAR: usize = 4;
+/// Longest life of a key in days.
+const KEY_DAYS_MAX: u32 = 3_660;
+/// Keys of other workers that one may be told to admit.
+const ADMITTED_MAX: usize = KEYS_OF_POOL_MAX;
 /// The greatest niceness.
 const NICE_MAX: u8 = 19;
 
@@ -30,6 +37,9 @@ const KEYS: &[&str] = &[
     "proxy_nice_value",
     "qb_supervisor",
     "worker_cpus",
+    "worker_credential_admit",
+    "worker_credential_key_days",
+    "worker_credential_pool",
     "worker_description",
     "worker_groups",
     "worker_name",
@@ -65,6 +75,8 @@ pub struct Config {
     pub proxy_nice_value: u8,
     /// Bytes of output that wait in the spool at most.
     pub worker_spool_max: u64,
+    /// What registered passwords need (Windows).
+    pub credentials: credential::Settings,
     /// Whether the record of an ended attempt is synchronised to the disk before it is reported. Without it only a host
     /// that loses power can forget one, and then runs the frame again.
     pub worker_spool_durable: bool,
@@ -158,6 +170,7 @@ impl Default for Config {
             proxy_account: None,
             proxy_nice_value: 0,
             worker_spool_max: SPOOL_MAX_DEFAULT,
+            credentials: credential::Settings::default(),
             worker_spool_durable: false,
             worker_path_map: PathMap::default(),
         }
@@ -233,6 +246,9 @@ impl Config {
             "proxy_account" => self.proxy_account = Some(word(value)?),
             "proxy_nice_value" => self.proxy_nice_value = nice(value)?,
             "worker_spool_max" => self.worker_spool_max = size(value)?,
+            "worker_credential_admit" => self.credentials.admitted = keys(value)?,
+            "worker_credential_key_days" => self.credentials.key_days = key_days(value)?,
+            "worker_credential_pool" => self.credentials.pool = pool(value)?,
             "worker_spool_durable" => {
                 self.worker_spool_durable =
                     value.as_bool().ok_or(Problem::Wanted("true or false"))?;
@@ -294,6 +310,35 @@ fn slots(value: &DeValue<'_>) -> Result<u32, Problem> {
         .ok_or(Problem::Wanted(
             "a number from 0 (one slot per core) to 4096",
         ))
+}
+
+fn pool(value: &DeValue<'_>) -> Result<PoolName, Problem> {
+    let pool = word(value)?.parse();
+    pool.map_err(|_| {
+        Problem::Wanted("the name of a pool: a lower-case letter, then up to 31 of a-z 0-9 _ -")
+    })
+}
+
+fn key_days(value: &DeValue<'_>) -> Result<u32, Problem> {
+    integer(value)
+        .and_then(|it| u32::try_from(it).ok())
+        .filter(|it| *it <= KEY_DAYS_MAX)
+        .ok_or(Problem::Wanted("days from 0 (never) to 3660"))
+}
+
+fn keys(value: &DeValue<'_>) -> Result<Vec<KeyId>, Problem> {
+    let wanted = || {
+        Problem::Wanted("a list of fingerprints of keys, each of 32 hexadecimal digits in quotes")
+    };
+    let words = list(value).map_err(|_| wanted())?;
+    if words.len() > ADMITTED_MAX {
+        return Err(Problem::Wanted("a list of at most 2048 fingerprints"));
+    }
+    let parsed = words.iter().map(|word| {
+        let id = word.parse::<tessera_seal::KeyId>();
+        id.map(|id| KeyId(id.0)).map_err(|_| wanted())
+    });
+    parsed.collect()
 }
 
 fn mode(value: &DeValue<'_>) -> Result<ProxyMode, Problem> {

@@ -141,12 +141,13 @@ impl Connection {
             end,
             ..
         } = attached;
-        let heartbeat = welcome.heartbeat;
+        let (heartbeat, farm) = (welcome.heartbeat, welcome.farm.to_string());
         let (hold, mut given_up) = oneshot::channel();
         let connected = Event::Connected {
             number,
             outgoing,
             heartbeat,
+            farm,
             hold,
         };
         if self.events.send(connected).await.is_err() {

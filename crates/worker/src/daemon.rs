@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain::EndCause;
 use crate::connection::Connection;
+use crate::credential::Vault;
 use crate::error::WorkerError;
 use crate::keeper::{Keeper, ORDERS_MAX, Order};
 use crate::looker::Looker;
@@ -41,6 +42,8 @@ const OUTBOX_MAX: usize = 64 * 1024;
 const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 /// The same trouble is said again after so long.
 const WARN_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked how old this worker's keys for registered passwords are.
+const KEYS_EVERY: Duration = Duration::from_secs(3_600);
 /// A share of the free spool that one stream of one attempt may fill.
 const SPOOL_SHARE: u64 = 4;
 
@@ -54,6 +57,8 @@ pub(crate) enum Event {
         number: u64,
         outgoing: mpsc::Sender<Vec<FromWorker>>,
         heartbeat: Duration,
+        /// The farm's id.
+        farm: String,
         /// Dropped to give the connection up.
         hold: oneshot::Sender<()>,
     },
@@ -66,6 +71,10 @@ pub(crate) enum Event {
     Disconnected { number: u64 },
     /// The host is not what we said it was.
     Facts(Box<HostFacts>),
+    /// The vault has something to say.
+    Tell(Vec<FromWorker>),
+    /// It is time to look how old this worker's keys are.
+    KeysDue,
 }
 
 /// The way to the supervisor.
@@ -104,6 +113,10 @@ struct Daemon<P> {
     outbox: Vec<FromWorker>,
     told: Told,
     recheck: Arc<Notify>,
+    /// Registered passwords, on a host that needs them.
+    vault: Option<Vault>,
+    /// The farm that this worker was last connected to.
+    farm: Option<String>,
     /// When it was last said that the spool fills up.
     warned_at: Option<Instant>,
 }
@@ -112,13 +125,16 @@ struct Daemon<P> {
 pub(crate) async fn run<P: Processes>(
     settings: Settings,
     processes: P,
+    vault: Option<Vault>,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let state = StateDir::open(&settings.state)?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (output, delivery) = Output::start(events.clone());
     let mut daemon = Daemon::new(&settings, processes.clone(), state.spool(), output, events);
-    let looker = Looker::new(settings, processes, &state, Arc::clone(&daemon.recheck));
+    let recheck = Arc::clone(&daemon.recheck);
+    let looker = Looker::new(settings, processes, &state, vault.is_some(), recheck);
+    daemon.guard(vault);
     // Shepherds are taken over first: what is wrong with the launcher, say, may take a while to find out.
     daemon.take_over().await;
     let findings = looker.look().await;
@@ -168,8 +184,70 @@ impl<P: Processes> Daemon<P> {
             outbox: Vec::new(),
             told: Told::default(),
             recheck: Arc::new(Notify::new()),
+            vault: None,
+            farm: None,
             warned_at: None,
         }
+    }
+
+    /// Takes the vault: what launches find goes to the supervisor, and its keys are looked at from time to time.
+    fn guard(&mut self, vault: Option<Vault>) {
+        let Some(vault) = vault else { return };
+        let events = self.events.clone();
+        vault.tell_through(Box::new(move |checked| {
+            // What is lost here the refusal of the launch says, too.
+            let _full = events.try_send(Event::Tell(vec![FromWorker::CredentialChecked(checked)]));
+        }));
+        self.vault = Some(vault);
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(KEYS_EVERY).await;
+                if events.send(Event::KeysDue).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Says this worker's keys; the inventory, after which it is given work, follows them.
+    fn tell_keys(&mut self) {
+        let (Some(vault), Some(farm)) = (&self.vault, &self.farm) else {
+            return;
+        };
+        match vault.keys(farm, os::wall()) {
+            Ok(keys) => {
+                for key in &keys.keys {
+                    tracing::info!(pool = %keys.pool, fingerprint = %key.id, "this worker's key for registered passwords");
+                }
+                self.tell(vec![FromWorker::PoolKeys(keys)]);
+            }
+            Err(error) => {
+                tracing::error!(%error, "this worker's keys for registered passwords can't be used; it is given no work that needs one");
+            }
+        }
+    }
+
+    fn tell(&mut self, messages: Vec<FromWorker>) {
+        if self.link.is_some() {
+            self.outbox.extend(messages);
+        }
+    }
+
+    /// Has the vault do what the supervisor asks; what takes time on a thread of its own.
+    fn ask_vault(&mut self, message: ToWorker, is_quick: bool) {
+        let Some(vault) = self.vault.clone() else {
+            return;
+        };
+        if is_quick {
+            let said = vault.take(message);
+            return self.tell(said);
+        }
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            let said = tokio::task::spawn_blocking(move || vault.take(message)).await;
+            let _ends_too = events.send(Event::Tell(said.unwrap_or_default())).await;
+        });
     }
 
     fn now(&self) -> Now {
@@ -272,6 +350,7 @@ impl<P: Processes> Daemon<P> {
                 number,
                 outgoing,
                 heartbeat,
+                farm,
                 hold: _hold,
             } => {
                 self.outbox.clear();
@@ -283,12 +362,17 @@ impl<P: Processes> Daemon<P> {
                     last_said,
                     _hold,
                 });
+                self.farm = Some(farm);
+                self.tell_keys();
                 self.input(Input::Connected);
             }
             Event::Said { number, messages } => {
                 if self.is_current(number) {
                     for message in messages {
-                        self.input(Input::Said(Box::new(message)));
+                        match Vault::is_for(&message) {
+                            Some(is_quick) => self.ask_vault(message, is_quick),
+                            None => self.input(Input::Said(Box::new(message))),
+                        }
                     }
                 }
             }
@@ -301,9 +385,12 @@ impl<P: Processes> Daemon<P> {
                 if self.link.is_some() {
                     // As on a new connection everything follows that the supervisor must know.
                     self.outbox.push(FromWorker::Hello(*facts));
+                    self.tell_keys();
                     self.input(Input::Connected);
                 }
             }
+            Event::Tell(messages) => self.tell(messages),
+            Event::KeysDue => self.tell_keys(),
         }
     }
 

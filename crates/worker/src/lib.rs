@@ -10,6 +10,7 @@
 
 pub mod chain;
 pub mod config;
+pub mod credential;
 
 mod connection;
 mod daemon;
@@ -48,7 +49,7 @@ pub async fn run(options: Options) -> Result<(), WorkerError> {
     let chain = Chain::new(settings.chain_mode.clone());
     let stop = CancellationToken::new();
     let signals = os::cancel_on_signals(stop.clone())?;
-    let result = daemon::run(settings, chain, stop).await;
+    let result = daemon::run(settings, chain, None, stop).await;
     signals.abort();
     result
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tessera_model::HostFacts;
+use tessera_model::credential::NEEDS_CREDENTIAL;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, sleep, timeout};
 
@@ -24,6 +25,8 @@ pub(crate) struct Looker<P> {
     processes: P,
     spool: Spool,
     identity: PathBuf,
+    /// Whether this host needs registered passwords to become an account.
+    needs_credential: bool,
     /// Asks for a look.
     recheck: Arc<Notify>,
     /// The supervisor's clock minus ours, in milliseconds, at the last welcome.
@@ -35,6 +38,7 @@ impl<P: Processes> Looker<P> {
         settings: Settings,
         processes: P,
         state: &StateDir,
+        needs_credential: bool,
         recheck: Arc<Notify>,
     ) -> Self {
         Self {
@@ -43,6 +47,7 @@ impl<P: Processes> Looker<P> {
             processes,
             spool: state.spool(),
             identity: state.identity().to_owned(),
+            needs_credential,
             recheck,
             clock_offset_ms: Arc::default(),
         }
@@ -78,7 +83,12 @@ impl<P: Processes> Looker<P> {
                 "this host can take work"
             ),
         }
-        facts(&self.settings, &self.hardware, findings)
+        let mut facts = facts(&self.settings, &self.hardware, findings);
+        if self.needs_credential {
+            let (name, yes) = (NEEDS_CREDENTIAL.to_owned(), "1".to_owned());
+            facts.properties.insert(name, yes);
+        }
+        facts
     }
 
     /// Looks from time to time, often while something is wrong, and when somebody asks; tells what has changed.

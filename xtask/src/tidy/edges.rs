@@ -12,7 +12,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("spec", &["model"]),
     ("engine", &["model"]),
     ("wire", &["model"]),
-    ("api", &["model", "spec"]),
+    ("seal", &[]),
+    ("api", &["model", "seal", "spec"]),
     ("sys", &["ticket"]),
     ("shepherd", &["sys", "ticket"]),
     ("identity", &["shepherd", "sys", "ticket"]),
@@ -30,8 +31,11 @@ const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     ("windows", &[]),
-    ("cli", &["api", "model", "spec"]),
-    ("worker", &["engine", "model", "ticket", "windows", "wire"]),
+    ("cli", &["api", "model", "seal", "spec"]),
+    (
+        "worker",
+        &["engine", "model", "seal", "ticket", "windows", "wire"],
+    ),
     (
         "supervisor",
         &["api", "engine", "model", "spec", "store", "ticket", "wire"],

@@ -8,10 +8,10 @@ use crate::query::{
     self, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
 };
 use crate::types::{
-    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Health, History,
-    HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
-    JoinTokenRequest, ModifyRequest, NewToken, SubmitReply, SubmitRequest, TokenRequest, Tokens,
-    Usage, Why,
+    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
+    Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs,
+    JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, SubmitReply,
+    SubmitRequest, TokenRequest, Tokens, Usage, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -165,6 +165,21 @@ impl Client {
         let mut below = "/tokens/".to_owned();
         query::push_encoded(&mut below, id);
         self.transport.send(Method::DELETE, &path(&below)).await
+    }
+
+    #[doc = concat!("Answers the caller's registered passwords, or everybody's for an administrator.", errors!())]
+    pub async fn credentials(&self) -> Answer<Credentials> {
+        self.get("/credentials").await
+    }
+
+    #[doc = concat!("Has a registered password checked once more; answers what is known so far.", errors!())]
+    pub async fn check_credential(&self, of: &CredentialRef) -> Answer<Credential> {
+        self.post("/credentials/check", of).await
+    }
+
+    #[doc = concat!("Revokes a registered password, here and on every worker.", errors!())]
+    pub async fn revoke_credential(&self, of: &CredentialRef) -> Answer<Credential> {
+        self.post("/credentials/revoke", of).await
     }
 
     #[doc = concat!("Makes a join token for one host.", errors!())]

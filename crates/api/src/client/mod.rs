@@ -8,6 +8,7 @@
 mod calls;
 mod events;
 mod log;
+mod seal;
 mod sse;
 mod tls;
 mod transport;
@@ -15,6 +16,7 @@ mod transport;
 pub use crate::frames::{ATTEMPT_HEADER, COMPLETE_HEADER, OFFSET_HEADER, SIZE_HEADER};
 pub use events::{EventStream, Streamed};
 pub use log::{LogFollower, LogPart};
+pub use seal::{BadOffer, SignedKey, from_hex, key_statement};
 pub use tls::{BadFingerprint, Fingerprint};
 
 use crate::error::ApiError;
@@ -136,6 +138,7 @@ impl Client {
         let endpoint = Endpoint::Tls {
             address: address.into(),
             config: tls::config(ca, None),
+            ca,
         };
         Self::over(endpoint, token, TimeLimits::default())
     }
@@ -153,6 +156,7 @@ impl Client {
             Endpoint::Tls {
                 address: address.into(),
                 config,
+                ca,
             },
             token,
             TimeLimits::default(),

@@ -1,6 +1,6 @@
 //! Connections to the supervisor and calls over them.
 
-use super::{ANSWER_BYTES_MAX, ClientError, TimeLimits};
+use super::{ANSWER_BYTES_MAX, ClientError, Fingerprint, TimeLimits};
 use crate::error::{ApiError, ErrorCode};
 use bytes::{Bytes, BytesMut};
 use http::header::{
@@ -37,7 +37,19 @@ pub(super) enum Endpoint {
     Tls {
         address: String,
         config: Arc<rustls::ClientConfig>,
+        /// The fingerprint of the CA that is insisted on.
+        ca: Fingerprint,
     },
+}
+
+impl Endpoint {
+    /// Answers the fingerprint of the CA that is insisted on.
+    pub(super) fn pinned(&self) -> Option<Fingerprint> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tls { ca, .. } => Some(*ca),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -295,7 +307,9 @@ impl Transport {
                     self.start(unix(path).await.map_err(|e| self.unreachable(e))?)
                         .await
                 }
-                Endpoint::Tls { address, config } => {
+                Endpoint::Tls {
+                    address, config, ..
+                } => {
                     let stream = tls(address, config)
                         .await
                         .map_err(|e| self.unreachable(e))?;

@@ -1,6 +1,7 @@
 //! What requests and answers are made of.
 
 mod action;
+mod credential;
 mod event;
 mod farm;
 mod host;
@@ -12,6 +13,9 @@ mod upkeep;
 mod why;
 
 pub use action::{ActionReply, ActionRequest, Changed, TargetResult};
+pub use credential::{
+    Credential, CredentialRef, CredentialRequest, Credentials, SealKey, SealOffer, SealedPassword,
+};
 pub use event::{Event, HELLO_KIND, History, PASSING_KINDS, RESYNC_KIND, Resync};
 pub use farm::{
     Caller, Health, Info, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token,

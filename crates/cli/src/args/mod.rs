@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and the help for it. `--help` is the reference.
 
 mod actions;
+mod credential;
 mod farm;
 #[cfg(unix)]
 mod here;
@@ -11,6 +12,7 @@ mod local;
 mod submit;
 
 pub use actions::{ActionArgs, ModifyArgs};
+pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
     CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, LoginArgs,
     TokenCommand, WhyArgs,
@@ -209,6 +211,9 @@ pub enum Command {
     /// Tokens for people and programs elsewhere
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Passwords that Windows workers need to become people
+    #[command(subcommand)]
+    Credential(CredentialCommand),
     /// Remove old jobs, logs and history now, or say what would go
     Cleanup(CleanupArgs),
     /// Remember a farm elsewhere, and your token for it
@@ -301,6 +306,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "whoami",
             "login",
             "token",
+            "credential",
             "cleanup",
             "doctor",
             "config",

@@ -7,6 +7,7 @@ pub(crate) mod group;
 #[cfg(unix)]
 pub(crate) mod install;
 mod login;
+pub(crate) mod pins;
 mod place;
 #[cfg(unix)]
 pub(crate) mod processes;

@@ -2,6 +2,7 @@
 
 mod act;
 mod context;
+mod credential;
 mod explain;
 mod farm;
 mod list;
@@ -105,6 +106,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Unlock(args) => farm::change_hosts(farm::HostChange::Unlock, args, context).await,
         Command::JoinString(args) => farm::join_string(args, context).await,
         Command::Token(args) => farm::token(args, context).await,
+        Command::Credential(args) => credential::credential(args, context).await,
         Command::Cleanup(args) => farm::cleanup(args, context).await,
         Command::Login(args) => local::login(args, context).await,
         Command::Whoami => farm::whoami(context).await,

@@ -1,5 +1,6 @@
 //! What people see: data of the API in, text out. Everything here is a pure function of the data and the [`Look`].
 
+mod credential;
 mod explain;
 mod farm;
 mod hosts;
@@ -9,6 +10,7 @@ mod jobs;
 mod tests;
 mod why;
 
+pub use credential::{credential, credentials, new_keys, seal_keys, sealed_for};
 pub use explain::explained;
 pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, tokens};
 pub use hosts::{host, hosts};

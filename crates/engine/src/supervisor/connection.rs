@@ -64,6 +64,10 @@ impl Engine {
         host.state = HostState::Away;
         host.away_since = t.now.elapsed;
         host.seen = t.now.wall;
+        self.resealing_lost(id);
+        let Some(host) = self.hosts.get(&id) else {
+            return;
+        };
         let text = format!(
             "the worker of {} is not connected; its work goes on there",
             host.facts.name
@@ -116,6 +120,14 @@ impl Engine {
                     launch.progress = Some(percent.min(100));
                 }
             }
+            FromWorker::PoolKeys(keys) => self.pool_keys(t, id, keys),
+            FromWorker::CredentialChecked(checked) => self.credential_checked(t, id, checked),
+            FromWorker::Resealed {
+                id: credential,
+                sequence,
+                to,
+                sealed,
+            } => self.resealed(t, id, (credential, sequence, to), sealed),
             FromWorker::Heartbeat => {}
         }
     }
@@ -172,6 +184,8 @@ impl Engine {
         self.hosts.remove(&id);
         self.note_memory(id, memory);
         self.refresh_host(id);
+        self.forget_keys(t, id);
+        self.credentials_lost(t, id);
         t.change(Change::Host(id));
         t.event(
             kind::HOST_REMOVED,

@@ -2,13 +2,15 @@
 //! which every state of a job changes.
 
 use super::act::bare;
+use super::credential::Gate;
 use super::io::{Change, Effect, StartOrder, kind};
 use super::items::{ItemCore, Size};
 use super::job::{Launch, Phase};
 use super::plan::{Place, Placement};
 use super::time::Timer;
 use super::{About, Engine, Turn};
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::host::LIMITS_PROPERTY;
@@ -25,8 +27,9 @@ const AHEAD_PATIENCE: Duration = Duration::from_millis(500);
 impl Engine {
     /// Places what can be placed.
     pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
+        let wanted = RefCell::new(BTreeSet::new());
         loop {
-            let (jobs, hosts) = (&self.jobs, &self.hosts);
+            let (jobs, hosts, credentials) = (&self.jobs, &self.hosts, &self.credentials);
             let fits = |job: JobId, host: HostId| match (jobs.get(&job), hosts.get(&host)) {
                 (Some(job), Some(host)) => {
                     let account = host.facts.identity.account_for(job.owner.as_str());
@@ -38,13 +41,24 @@ impl Engine {
                         && !is_barred
                         && !host.refuses(account)
                         && !host.has_stray_of(job.id)
+                        && match credentials.gate(host, &job.owner, t.now) {
+                            Gate::Open => true,
+                            Gate::Wait(id) => {
+                                wanted.borrow_mut().insert(id);
+                                false
+                            }
+                            Gate::Shut(_) => false,
+                        }
                 }
                 _ => false,
             };
             let Some(placement) = self.planner.next(fits) else {
-                return;
+                break;
             };
             self.place(t, placement);
+        }
+        for id in wanted.into_inner() {
+            self.start_check(t, &id);
         }
     }
 
@@ -143,6 +157,7 @@ impl Engine {
         );
         let run = self.assign(t, key, item);
         debug_assert_eq!(run, Some(order.run));
+        self.send_credential(t, host_id, &order.owner);
         if let Some(session) = session {
             t.effect(Effect::Start {
                 host: host_id,
@@ -419,6 +434,7 @@ impl Engine {
         for no in idle {
             self.set_instance(t, id, no, InstanceStatus::Complete);
         }
+        self.bar_job(t, id);
         self.refresh_job(t, id);
     }
 

@@ -24,7 +24,11 @@ impl Engine {
         );
         let owned = self.owns_instance(key);
         let losses = if owned { self.count_loss(key) } else { 0 };
-        if refusal.is_passing() {
+        if super::credential::is_about_password(&refusal.code) {
+            if owned {
+                self.credential_refused(t, key, &refusal, losses);
+            }
+        } else if refusal.is_passing() {
             if owned {
                 let pause = loss_pause(losses).max(Duration::from_secs(1));
                 self.pause_instance(t, key, pause, &refusal.text);
@@ -80,13 +84,16 @@ impl Engine {
 
     /// Says whether a host that the job may use has not refused its account (it may be full or away now).
     pub(super) fn some_host_for(&self, job: &super::Job) -> bool {
-        self.hosts.values().any(|host| {
-            let account = host.facts.identity.account_for(job.owner.as_str());
-            matches!(host.state, HostState::Up | HostState::Away)
-                && self.planner.admits(job.class, &host.facts.name)
-                && host.facts.identity.admits(job.owner.as_str())
-                && !host.refuses(account)
-        })
+        self.hosts.values().any(|host| self.may_use(job, host))
+    }
+
+    /// Says whether a job may use a host that has not refused its account (it may be full or away now).
+    pub(super) fn may_use(&self, job: &super::Job, host: &super::Host) -> bool {
+        let account = host.facts.identity.account_for(job.owner.as_str());
+        matches!(host.state, HostState::Up | HostState::Away)
+            && self.planner.admits(job.class, &host.facts.name)
+            && host.facts.identity.admits(job.owner.as_str())
+            && !host.refuses(account)
     }
 
     /// Lets work in `badlogin` go whose account a host may become now.
@@ -105,7 +112,10 @@ impl Engine {
         };
         let waiting: Vec<JobId> = self.badlogins.iter().copied().filter(may_run).collect();
         for id in waiting {
-            let Some(job) = self.jobs.get(&id).filter(|job| self.some_host_for(job)) else {
+            let may_start = |job: &&super::Job| {
+                self.some_host_for(job) && self.credential_bar(job, t.now).is_none()
+            };
+            let Some(job) = self.jobs.get(&id).filter(may_start) else {
                 continue;
             };
             let waiting: Vec<_> = job

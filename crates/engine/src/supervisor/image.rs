@@ -1,14 +1,16 @@
 //! The farm as the store keeps it: plain values out of the engine, and an engine out of them.
 
+use super::credential::{Credential, CredentialRecord};
 use super::host::Host;
 use super::items::Items;
 use super::job::{Instance, Job, Launch, Phase};
 use super::plan::Demands;
 use super::{Config, Engine};
 use crate::Now;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_model::credential::{CredentialId, KeyId, PoolKeys};
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
     HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, Taken, Timestamp, UserName,
@@ -26,6 +28,19 @@ pub struct Image {
     pub launches: Vec<LaunchImage>,
     /// All hosts.
     pub hosts: Vec<HostImage>,
+    /// All registered passwords.
+    pub credentials: Vec<CredentialImage>,
+    /// The keys of hosts that have any.
+    pub pool_keys: Vec<(HostId, PoolKeys)>,
+}
+
+/// A registered password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialImage {
+    /// What is known of it.
+    pub record: CredentialRecord,
+    /// What is sealed, by key.
+    pub sealed: BTreeMap<KeyId, Vec<u8>>,
 }
 
 /// A job with all it has.
@@ -169,6 +184,15 @@ impl Engine {
         })
     }
 
+    /// Answers what the store keeps of a registered password.
+    #[must_use]
+    pub fn credential_image(&self, id: &CredentialId) -> Option<CredentialImage> {
+        self.credentials.get(id).map(|it| CredentialImage {
+            record: it.record.clone(),
+            sealed: it.sealed.clone(),
+        })
+    }
+
     /// Answers all that the store would keep now.
     #[must_use]
     pub fn image(&self) -> Image {
@@ -188,6 +212,18 @@ impl Engine {
                 .hosts
                 .keys()
                 .filter_map(|id| self.host_image(*id))
+                .collect(),
+            credentials: self
+                .credentials
+                .all
+                .keys()
+                .filter_map(|id| self.credential_image(id))
+                .collect(),
+            pool_keys: self
+                .credentials
+                .keys()
+                .iter()
+                .map(|(host, keys)| (*host, keys.clone()))
                 .collect(),
         }
     }
@@ -210,6 +246,13 @@ impl Engine {
             engine.restore_launch(launch)?;
         }
         engine.restore_items();
+        for CredentialImage { record, sealed } in image.credentials {
+            let id = record.id.clone();
+            let credential = Credential::new(record, sealed);
+            engine.credentials.all.insert(id.clone(), credential);
+            engine.watch_expiry(now, &id);
+        }
+        engine.credentials.keys = image.pool_keys.into_iter().collect();
         let jobs: Vec<_> = engine.jobs.keys().copied().collect();
         for id in jobs {
             engine.rederive(id);

@@ -57,6 +57,7 @@ impl Engine {
             self.advance(t, key);
             self.settle(t, key.job);
         }
+        self.credentials_synced(t, id);
     }
 
     fn reconcile(&mut self, t: &mut Turn<'_>, id: HostId, has: &LaunchInventory) {

@@ -1,9 +1,10 @@
 //! What goes into the supervisor's engine and what comes out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::action::Refused;
+use tessera_model::credential::{CredentialId, KeyId};
 use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run, RunLimits, ToWorker};
 use tessera_model::{
     Action, Attempt, HostFacts, HostId, InstanceNo, ItemIndex, JobId, JobSpec, Principal,
@@ -54,6 +55,13 @@ pub enum Input {
         /// Also one that is connected: it is sent away, and what it had is put back.
         is_forced: bool,
     },
+    /// A client wants something with a registered password.
+    Credential {
+        /// Who.
+        by: Principal,
+        /// What.
+        wish: CredentialWish,
+    },
     /// A worker's `Hello` came over a connection whose certificate names this host.
     Connected {
         /// Which.
@@ -86,6 +94,36 @@ pub enum Input {
     },
     /// Time has passed; due when [`super::Engine::next_deadline`] says.
     Tick,
+}
+
+/// What is wanted with a registered password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialWish {
+    /// Keep it, in place of an older one, and have it checked once.
+    Register(Box<Registration>),
+    /// Have it checked again.
+    Check(CredentialId),
+    /// Forget it, here and on every worker.
+    Revoke(CredentialId),
+}
+
+/// A password, sealed by a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Whose.
+    pub id: CredentialId,
+    /// The account's domain; empty for accounts of the hosts themselves.
+    pub domain: String,
+    /// The account's SID, if the client knows it; else empty.
+    pub sid: String,
+    /// One more than that of the last registration or revocation.
+    pub sequence: u64,
+    /// When it was sealed.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The sealed password for each key.
+    pub sealed: BTreeMap<KeyId, Vec<u8>>,
 }
 
 /// A validated job with who asked for it.
@@ -226,6 +264,35 @@ pub enum Denied {
         /// Why.
         why: String,
     },
+    /// No password is registered.
+    #[error("no password is registered for {0}")]
+    NoCredential(CredentialId),
+    /// It was sealed for a number that is taken.
+    #[error(
+        "the password for {id} was sealed for another number than {next}: somebody registered or revoked it meanwhile"
+    )]
+    CredentialMoved {
+        /// Whose.
+        id: CredentialId,
+        /// The number to seal for.
+        next: u64,
+    },
+    /// It can't be checked now.
+    #[error("the password for {id} can't be checked now: {why}")]
+    CredentialBusy {
+        /// Whose.
+        id: CredentialId,
+        /// Why.
+        why: String,
+    },
+    /// Without a good password nobody may submit (`enforce_password`).
+    #[error("{owner} has no good registered password: {why}")]
+    NoPassword {
+        /// Whose job it would be.
+        owner: UserName,
+        /// What is wrong.
+        why: String,
+    },
     /// The same key with another job.
     #[error("key {key:?} was used by {owner} for another submission (job {job})")]
     KeyReused {
@@ -256,6 +323,12 @@ pub enum Change {
     Launch(LaunchKey),
     /// A host is new or changed, or is gone when the engine has it no more.
     Host(HostId),
+    /// A registered password is new or changed, but for what is sealed.
+    Credential(CredentialId),
+    /// What is sealed to a key is new, or is gone when the engine has it no more.
+    CredentialSeal(CredentialId, KeyId),
+    /// The keys of a host changed, or are gone when the engine has them no more.
+    PoolKeys(HostId),
     /// An attempt is over: a row of history.
     Attempt(Box<AttemptRecord>),
     /// Something to read in `hist`, to follow as an event, and, when it has a `core`, to replay at start.
@@ -310,6 +383,9 @@ pub mod kind {
     pub const HOST_LOCKED: &str = "host.locked";
     pub const HOST_UNLOCKED: &str = "host.unlocked";
     pub const HOST_REMOVED: &str = "host.removed";
+    pub const CREDENTIAL_REGISTERED: &str = "credential.registered";
+    pub const CREDENTIAL_CHECKED: &str = "credential.checked";
+    pub const CREDENTIAL_REVOKED: &str = "credential.revoked";
 }
 
 /// One attempt, over.

@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit` and `act`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `dispatch` (placing instances), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `register` and `reseal` (registered passwords), `dispatch` (placing instances), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -10,6 +10,7 @@
 mod act;
 mod check;
 mod connection;
+pub mod credential;
 mod dispatch;
 mod host;
 mod identity;
@@ -19,7 +20,9 @@ mod io;
 pub mod items;
 mod job;
 pub mod plan;
+mod register;
 mod report;
+mod reseal;
 pub mod reserve;
 mod submit;
 #[cfg(test)]
@@ -27,11 +30,14 @@ mod tests;
 mod time;
 pub mod why;
 
+pub use credential::{Credential, CredentialRecord, Credentials, Found, Gate};
 pub use host::{Host, RefusedAccount};
-pub use image::{BadImage, HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage};
+pub use image::{
+    BadImage, CredentialImage, HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage,
+};
 pub use io::{
-    Acted, Answer, AttemptRecord, Change, Denied, Effect, Event, Input, JobPatch, Output,
-    SessionId, StartOrder, Submission, Target, kind,
+    Acted, Answer, AttemptRecord, Change, CredentialWish, Denied, Effect, Event, Input, JobPatch,
+    Output, Registration, SessionId, StartOrder, Submission, Target, kind,
 };
 pub use job::{Grown, Instance, Job, Launch, Phase};
 
@@ -39,7 +45,7 @@ use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, ToWorker};
-use tessera_model::{HostId, JobId, UserName};
+use tessera_model::{HostId, JobId, Timestamp, UserName};
 
 /// What an administrator may set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +60,10 @@ pub struct Config {
     pub identity_recheck: Duration,
     /// How long a migrated job keeps off the host that it left (`supervisor_migrate_timeout`).
     pub migrate_timeout: Duration,
+    /// Whether people without a good registered password may not submit on a farm that needs one (`enforce_password`).
+    pub enforce_password: bool,
+    /// Days that a registered password is good for at most (`credential_days`).
+    pub credential_days: u32,
 }
 
 impl Config {
@@ -71,6 +81,8 @@ impl Default for Config {
             heartbeat_timeout: Duration::from_secs(40),
             identity_recheck: Duration::from_secs(60),
             migrate_timeout: Duration::from_secs(1200),
+            enforce_password: false,
+            credential_days: 90,
         }
     }
 }
@@ -97,12 +109,15 @@ pub struct Engine {
     dependents: BTreeMap<JobId, BTreeSet<JobId>>,
     /// Jobs with an instance in `badlogin`, and perhaps some that had one.
     badlogins: BTreeSet<JobId>,
+    credentials: Credentials,
     /// Hosts by their memory in MiB.
     memories: BTreeSet<(u64, HostId)>,
     /// Jobs with items that ran out of memory.
     grown_jobs: BTreeSet<JobId>,
     planner: plan::Planner,
     timers: time::Timers,
+    /// When the last input came.
+    now: Now,
 }
 
 /// The time and the output of one input.
@@ -204,15 +219,21 @@ impl Engine {
             by_key: BTreeMap::new(),
             dependents: BTreeMap::new(),
             badlogins: BTreeSet::new(),
+            credentials: Credentials::default(),
             memories: BTreeSet::new(),
             grown_jobs: BTreeSet::new(),
             planner: plan::Planner::default(),
             timers: time::Timers::default(),
+            now: Now {
+                wall: Timestamp(0),
+                elapsed: Duration::ZERO,
+            },
         }
     }
 
     /// Takes one input; memory has changed when it returns.
     pub fn handle(&mut self, now: Now, input: Input) -> Output {
+        self.now = now;
         let mut out = Output::default();
         let mut turn = Turn { now, out: &mut out };
         let t = &mut turn;
@@ -234,6 +255,7 @@ impl Engine {
                 host,
                 is_forced,
             } => Some(self.remove_host(t, &by, host, is_forced)),
+            Input::Credential { by, wish } => Some(self.credential_wish(t, &by, wish)),
             Input::Clean { jobs } => {
                 jobs.into_iter().for_each(|job| self.clean(t, job));
                 Some(Ok(Answer::Done))

@@ -23,6 +23,7 @@ impl Engine {
         if let Some(answer) = self.known_key(&owner, &submission)? {
             return Ok(answer);
         }
+        self.check_password(t, &owner)?;
         let waiting_for = self.unfinished_parents(&submission.spec.waitfor)?;
         self.bound_resources(&submission.spec.reservation)?;
         let id = JobId(self.next_job);
@@ -44,6 +45,7 @@ impl Engine {
             n => format!("submitted \"{name}\" for {owner}, {n} items"),
         };
         t.event(kind::JOB_SUBMITTED, About::job(id).by(&submitter), text);
+        self.bar_job(t, id);
         self.refresh_job(t, id);
         Ok(Answer::Submitted {
             job: id,

@@ -5,6 +5,7 @@ use super::items::Size;
 use super::{About, Engine, OnHostLost, Turn};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tessera_model::credential::CredentialId;
 use tessera_model::msg::LaunchKey;
 use tessera_model::{HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId};
 
@@ -25,6 +26,8 @@ pub(super) enum Timer {
     Bar(JobId),
     /// An item that was given ahead may have waited for long.
     Ahead(LaunchKey),
+    /// A registered password may be over, may be checked again, or its check takes too long.
+    Credential(CredentialId),
 }
 
 /// Timers, by when they are due.
@@ -60,6 +63,7 @@ impl Engine {
                 Timer::Recheck(host, account) => self.recheck(t, host, &account),
                 Timer::Bar(job) => self.bar_over(t, job),
                 Timer::Ahead(key) => self.ahead_over(t, key),
+                Timer::Credential(id) => self.credential_due(t, &id),
             }
         }
     }
@@ -162,6 +166,7 @@ impl Engine {
             }
         }
         self.refresh_host(id);
+        self.credentials_lost(t, id);
     }
 
     fn recheck(&mut self, t: &mut Turn<'_>, id: HostId, account: &str) {

@@ -1,5 +1,6 @@
 //! Why work waits: for a job the first reason of each kind with the hosts it is about, and what would change it.
 
+use super::credential::Gate;
 use super::dispatch::place_of;
 use super::items::Size;
 use super::plan::Demands;
@@ -38,6 +39,7 @@ pub enum Kind {
     HostAway,
     OtherDesktop,
     AccountRefused,
+    CredentialCheck,
     Migrated,
     Full,
     Reserved,
@@ -69,6 +71,7 @@ impl Kind {
             Self::HostAway => "host_away",
             Self::OtherDesktop => "other_desktop",
             Self::AccountRefused => "account_refused",
+            Self::CredentialCheck => "credential_check",
             Self::Migrated => "migrated",
             Self::Full => "full",
             Self::Reserved => "reserved",
@@ -229,8 +232,12 @@ impl Engine {
                 InstanceStatus::Badlogin(refusal) => {
                     let n = job.instances_in(WorkStatus::Badlogin);
                     let text = format!("no host would run it as {}: {}", job.owner, refusal.text);
-                    let hint = "fix the account or the host's policy; it is tried again by itself"
-                        .to_owned();
+                    let hint = if refusal.code.starts_with("credential_") {
+                        "a good registered password lets it go by itself"
+                    } else {
+                        "fix the account or the host's policy; it is tried again by itself"
+                    };
+                    let hint = hint.to_owned();
                     let count = u32::try_from(n).unwrap_or(u32::MAX);
                     reasons.push(Reason::plain(Kind::AccountRefused, count, text, Some(hint)));
                     break;
@@ -271,7 +278,9 @@ impl Engine {
         let demands = self.planner.demands(class);
         let mut by_kind: BTreeMap<Kind, (Vec<String>, String, Option<String>)> = BTreeMap::new();
         for host in self.nearest_first(demands) {
-            let (kind, text, hint) = why_host(job, host, demands);
+            let (kind, text, hint) = self
+                .why_password(job, host)
+                .unwrap_or_else(|| why_host(job, host, demands));
             by_kind
                 .entry(kind)
                 .or_insert((Vec::new(), text, hint))
@@ -336,6 +345,21 @@ impl Engine {
             let (has, asked) = (short.has(), short.asked());
             format!("{asked} asked, and the largest host has {has} ({name})")
         })
+    }
+
+    /// Answers what of a registered password keeps a job off a host that would take it otherwise.
+    fn why_password(&self, job: &Job, host: &Host) -> Option<HostReason> {
+        if !self.may_use(job, host) || why_closed(host).is_some() {
+            return None;
+        }
+        match self.credentials.gate(host, &job.owner, self.now) {
+            Gate::Open => None,
+            Gate::Wait(id) => {
+                let text = format!("the registered password for {id} is being checked first");
+                Some((Kind::CredentialCheck, text, None))
+            }
+            Gate::Shut(refusal) => Some((Kind::AccountRefused, refusal.text, None)),
+        }
     }
 
     /// Answers why a host is given nothing now, `None` when it would take work.

@@ -371,6 +371,11 @@ impl Worker {
             ToWorker::Suspend(key) => self.with(key, |launch| launch.suspend(now, e)),
             ToWorker::Resume(key) => self.with(key, |launch| launch.resume(now, e)),
             ToWorker::Ack(seq) => self.acknowledged(e, seq),
+            // The vault's, which the daemon asks itself: no launch depends on the order of these.
+            ToWorker::Credential { .. }
+            | ToWorker::CredentialRevoked { .. }
+            | ToWorker::Reseal { .. }
+            | ToWorker::RetireKey(_) => {}
         }
     }
 

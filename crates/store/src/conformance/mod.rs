@@ -1,15 +1,20 @@
 //! What every backend must do. A backend gives a [`Fixture`] and lists [`conformance_tests!`](crate::conformance_tests)
 //! in a test file; the cases open a store, close it, open it again and say with an assertion what is wrong.
 
+mod credentials;
 mod journal;
 mod sample;
 mod state;
 
+pub use credentials::registered_passwords_come_back;
 pub use journal::{
     events_are_told_or_refused, history_is_read_in_pages, jobs_that_ended_are_listed,
     numbers_have_no_gaps, pruning_keeps_what_is_needed,
 };
-pub use sample::{attempt, host, instance, job, join_token, journal, launch, token};
+pub use sample::{
+    attempt, credential, credential_seal, host, instance, job, join_token, journal, launch,
+    pool_key, token,
+};
 pub use state::{
     a_bad_batch_leaves_nothing, a_key_is_used_once, a_new_store_is_empty,
     a_removed_job_leaves_nothing, a_stale_epoch_is_refused, a_use_brings_no_token_back,
@@ -136,6 +141,7 @@ macro_rules! conformance_tests {
             numbers_have_no_gaps
             pruning_keeps_what_is_needed
             readers_see_what_is_committed
+            registered_passwords_come_back
             the_same_batch_again_changes_nothing
         );
     };

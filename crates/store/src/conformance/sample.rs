@@ -1,8 +1,8 @@
 //! Rows with something in every column.
 
 use crate::{
-    AttemptRow, HostRow, InstanceRow, JobRow, JoinTokenRow, JournalRow, LaunchRow, StateCounts,
-    TokenRow,
+    AttemptRow, CredentialRow, CredentialSealRow, HostRow, InstanceRow, JobRow, JoinTokenRow,
+    JournalRow, LaunchRow, PoolKeyRow, StateCounts, TokenRow,
 };
 
 /// A job with every column filled; its key is `key-ID`.
@@ -157,5 +157,53 @@ pub fn join_token(n: u8) -> JoinTokenRow {
         created_ms: 1,
         expires_ms: 2,
         uses_left: 1,
+    }
+}
+
+/// A registered password of `mia` in a pool.
+#[must_use]
+pub fn credential(pool: &str) -> CredentialRow {
+    CredentialRow {
+        kind: "user".into(),
+        account: "mia".into(),
+        pool: pool.into(),
+        domain: "STUDIO".into(),
+        sid: "S-1-1".into(),
+        sid_found: "S-1-1".into(),
+        sequence: 3,
+        checks: 4,
+        created_ms: 1,
+        expires_ms: 2,
+        by_user: "root".into(),
+        is_revoked: false,
+        verdict: Some("valid".into()),
+        checked_ms: Some(5),
+        checked_host: "rnd042".into(),
+        checked_detail: "fine".into(),
+    }
+}
+
+/// What is sealed to key `n` of it.
+#[must_use]
+pub fn credential_seal(pool: &str, n: u8) -> CredentialSealRow {
+    CredentialSealRow {
+        kind: "user".into(),
+        account: "mia".into(),
+        pool: pool.into(),
+        key: [n; 16],
+        sealed: vec![n; 40],
+    }
+}
+
+/// A key of host `n`.
+#[must_use]
+pub fn pool_key(n: u8, place: u32) -> PoolKeyRow {
+    PoolKeyRow {
+        host: [n; 16],
+        place,
+        pool: "night".into(),
+        key: [n + 1; 16],
+        public: [n + 2; 32],
+        created_ms: 6,
     }
 }

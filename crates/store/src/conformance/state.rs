@@ -123,6 +123,7 @@ fn one_of_each() -> (Vec<Write>, Loaded) {
         tokens: vec![token("a", 1), bare_token],
         join_tokens: vec![join_token(4)],
         meta: [("farm".to_owned(), "a name".to_owned())].into(),
+        ..Loaded::default()
     };
     (writes, loaded)
 }
@@ -212,6 +213,7 @@ pub fn every_write_comes_back(fixture: &dyn Fixture) {
         join_tokens: vec![],
         meta: [("farm".to_owned(), "another".to_owned())].into(),
         last_seq: 1,
+        ..Loaded::default()
     };
     assert_eq!(session.load(), expected);
     assert_eq!(session.again(fixture).load(), expected);

@@ -47,6 +47,27 @@ pub(super) fn all(db: &mut Connection) -> Result<Loaded, Failure> {
             "sha256",
             map::join_token,
         )?,
+        credentials: table(
+            &tx,
+            map::CREDENTIAL_COLUMNS,
+            "credentials",
+            "kind, account, pool",
+            map::credential,
+        )?,
+        credential_seals: table(
+            &tx,
+            map::CREDENTIAL_SEAL_COLUMNS,
+            "credential_seals",
+            "kind, account, pool, key",
+            map::credential_seal,
+        )?,
+        pool_keys: table(
+            &tx,
+            map::POOL_KEY_COLUMNS,
+            "pool_keys",
+            "host, place",
+            map::pool_key,
+        )?,
         meta: meta(&tx)?,
     };
     tx.commit()?;

@@ -3,8 +3,8 @@
 use crate::cells::BadCells;
 use crate::error::StoreError;
 use crate::rows::{
-    AttemptRow, HostRow, InstanceRow, JobRow, JoinTokenRow, JournalRow, LaunchRow, StateCounts,
-    TokenRow,
+    AttemptRow, CredentialRow, CredentialSealRow, HostRow, InstanceRow, JobRow, JoinTokenRow,
+    JournalRow, LaunchRow, PoolKeyRow, StateCounts, TokenRow,
 };
 use crate::store::HistoryRow;
 use rusqlite::{ErrorCode, Row, ffi, types};
@@ -296,5 +296,54 @@ pub(super) fn join_token(row: &Row<'_>) -> rusqlite::Result<JoinTokenRow> {
         created_ms: row.get(2)?,
         expires_ms: row.get(3)?,
         uses_left: row.get(4)?,
+    })
+}
+
+pub(super) const CREDENTIAL_COLUMNS: &str = "kind, account, pool, domain, sid, sid_found, sequence, checks, created_ms, \
+     expires_ms, by_user, is_revoked, verdict, checked_ms, checked_host, checked_detail";
+
+pub(super) fn credential(row: &Row<'_>) -> rusqlite::Result<CredentialRow> {
+    Ok(CredentialRow {
+        kind: row.get(0)?,
+        account: row.get(1)?,
+        pool: row.get(2)?,
+        domain: row.get(3)?,
+        sid: row.get(4)?,
+        sid_found: row.get(5)?,
+        sequence: number(row, 6)?,
+        checks: row.get(7)?,
+        created_ms: row.get(8)?,
+        expires_ms: row.get(9)?,
+        by_user: row.get(10)?,
+        is_revoked: row.get(11)?,
+        verdict: row.get(12)?,
+        checked_ms: row.get(13)?,
+        checked_host: row.get(14)?,
+        checked_detail: row.get(15)?,
+    })
+}
+
+pub(super) const CREDENTIAL_SEAL_COLUMNS: &str = "kind, account, pool, key, sealed";
+
+pub(super) fn credential_seal(row: &Row<'_>) -> rusqlite::Result<CredentialSealRow> {
+    Ok(CredentialSealRow {
+        kind: row.get(0)?,
+        account: row.get(1)?,
+        pool: row.get(2)?,
+        key: row.get(3)?,
+        sealed: row.get(4)?,
+    })
+}
+
+pub(super) const POOL_KEY_COLUMNS: &str = "host, place, pool, key, public, created_ms";
+
+pub(super) fn pool_key(row: &Row<'_>) -> rusqlite::Result<PoolKeyRow> {
+    Ok(PoolKeyRow {
+        host: row.get(0)?,
+        place: row.get(1)?,
+        pool: row.get(2)?,
+        key: row.get(3)?,
+        public: row.get(4)?,
+        created_ms: row.get(5)?,
     })
 }

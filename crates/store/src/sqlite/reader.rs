@@ -21,6 +21,9 @@ const TABLES: &[&str] = &[
     "hosts",
     "tokens",
     "join_tokens",
+    "credentials",
+    "credential_seals",
+    "pool_keys",
     "meta",
 ];
 

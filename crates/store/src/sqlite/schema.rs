@@ -13,6 +13,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5465_7373;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_first.sql"),
     include_str!("../../migrations/0002_memory_limit.sql"),
+    include_str!("../../migrations/0003_credentials.sql"),
 ];
 
 /// How long a statement waits for another process's lock (a backup, a person with `sqlite3`).

@@ -4,8 +4,8 @@ use super::items::{Pending, Tails};
 use super::map::{Failure, exact, measure};
 use crate::error::StoreError;
 use crate::rows::{
-    AttemptRow, HostRow, InstanceRow, JobRow, JobStateRow, JoinTokenRow, JournalRow, LaunchRow,
-    TokenRow,
+    AttemptRow, CredentialRow, CredentialSealRow, HostRow, InstanceRow, JobRow, JobStateRow,
+    JoinTokenRow, JournalRow, LaunchRow, PoolKeyRow, TokenRow,
 };
 use crate::store::Write;
 use rusqlite::{Connection, ToSql, params};
@@ -73,6 +73,13 @@ impl<'a> Writer<'a> {
             Write::TokenRemove(id) => self.run("DELETE FROM tokens WHERE id = ?1", params![id]),
             Write::JoinToken(row) => self.join_token(row),
             Write::JoinTokenRemove(hash) => self.run("DELETE FROM join_tokens WHERE sha256 = ?1", params![hash]),
+            Write::Credential(row) => self.credential(row),
+            Write::CredentialSeal(row) => self.credential_seal(row),
+            Write::CredentialSealRemove { kind, account, pool, key } => self.run(
+                "DELETE FROM credential_seals WHERE kind = ?1 AND account = ?2 AND pool = ?3 AND key = ?4",
+                params![kind, account, pool, key],
+            ),
+            Write::PoolKeys { host, keys } => self.pool_keys(host, keys),
             Write::Meta { key, value } => self.run(
                 "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 params![key, value],
@@ -368,6 +375,56 @@ impl<'a> Writer<'a> {
                 row.uses_left
             ],
         )
+    }
+
+    fn credential(&mut self, row: &CredentialRow) -> Result<(), Failure> {
+        self.run(
+            "INSERT OR REPLACE INTO credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+                ?15, ?16)",
+            params![
+                row.kind,
+                row.account,
+                row.pool,
+                row.domain,
+                row.sid,
+                row.sid_found,
+                exact("credential.sequence", row.sequence)?,
+                row.checks,
+                row.created_ms,
+                row.expires_ms,
+                row.by_user,
+                row.is_revoked,
+                row.verdict,
+                row.checked_ms,
+                row.checked_host,
+                row.checked_detail
+            ],
+        )
+    }
+
+    fn credential_seal(&mut self, row: &CredentialSealRow) -> Result<(), Failure> {
+        self.run(
+            "INSERT OR REPLACE INTO credential_seals VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![row.kind, row.account, row.pool, row.key, row.sealed],
+        )
+    }
+
+    fn pool_keys(&mut self, host: &[u8; 16], keys: &[PoolKeyRow]) -> Result<(), Failure> {
+        self.run("DELETE FROM pool_keys WHERE host = ?1", params![host])?;
+        for row in keys {
+            self.run(
+                "INSERT OR REPLACE INTO pool_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    host,
+                    row.place,
+                    row.pool,
+                    row.key,
+                    row.public,
+                    row.created_ms
+                ],
+            )?;
+        }
+        Ok(())
     }
 
     fn prune(&mut self, before_seq: u64) {

@@ -281,6 +281,9 @@ fn passing_of(input: &Input) -> Option<Passing> {
         FromWorker::Hello(_)
         | FromWorker::Inventory(_)
         | FromWorker::Report { .. }
+        | FromWorker::PoolKeys(_)
+        | FromWorker::CredentialChecked(_)
+        | FromWorker::Resealed { .. }
         | FromWorker::Heartbeat => None,
     }
 }

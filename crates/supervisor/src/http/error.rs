@@ -85,6 +85,15 @@ pub(crate) fn api_error(denied: &Denied) -> ApiError {
         Denied::Invalid { field, why } => {
             ApiError::invalid(vec![FieldError::new(*field, why.clone())])
         }
+        Denied::NoCredential(_) => {
+            ApiError::new(ErrorCode::NotFound, message).hint("tessera credential register")
+        }
+        Denied::CredentialMoved { .. } | Denied::CredentialBusy { .. } => {
+            ApiError::new(ErrorCode::WrongState, message)
+        }
+        Denied::NoPassword { .. } => ApiError::new(ErrorCode::WrongState, message).hint(
+            "tessera credential register; this farm takes no jobs without (enforce_password)",
+        ),
         Denied::KeyReused { .. } => {
             ApiError::new(ErrorCode::KeyReused, message).hint("choose another key")
         }

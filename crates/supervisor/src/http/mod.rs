@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 pub(crate) mod auth;
+mod credentials;
 mod door;
 mod error;
 mod events;
@@ -123,6 +124,13 @@ fn without_query() -> Router<App> {
         .route("/hosts/{host}/why", get(hosts::why))
         .route("/tokens", get(access::tokens).post(access::create_token))
         .route("/tokens/{id}", delete(access::revoke_token))
+        .route(
+            "/credentials",
+            get(credentials::list).post(credentials::register),
+        )
+        .route("/credentials/offer", post(credentials::offer))
+        .route("/credentials/check", post(credentials::check))
+        .route("/credentials/revoke", post(credentials::revoke))
         .route("/join-tokens", post(access::create_join_token))
         .route_layer(axum::middleware::from_fn(extract::no_query))
 }

@@ -1,7 +1,7 @@
 //! Rows as the engine's picture.
 
 use super::rows::{self, Enrolment, HOST_ENROLLED, LaunchDetail};
-use super::{spec, words};
+use super::{credential, spec, words};
 use std::collections::BTreeMap;
 use tessera_engine::supervisor::{HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage};
 use tessera_model::msg::{LaunchKey, Run};
@@ -82,6 +82,8 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
         jobs,
         launches,
         hosts,
+        credentials: credential::images(loaded.credentials, loaded.credential_seals)?,
+        pool_keys: credential::keys_of(loaded.pool_keys)?,
     };
     Ok(Picture {
         image,

@@ -4,6 +4,7 @@
 //! is read from the engine when the transaction is written, so that many changes of a thing in a turn cost one row.
 //! **Invariant:** in a batch a job's segments come after the journal rows, so that a fold has the last word.
 
+mod credential;
 pub(crate) mod load;
 pub(crate) mod rows;
 mod spec;
@@ -14,6 +15,7 @@ mod words;
 use rows::Enrolment;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_engine::supervisor::{AttemptRecord, Change, Engine, Event};
+use tessera_model::credential::{CredentialId, KeyId};
 use tessera_model::msg::LaunchKey;
 use tessera_model::{HostId, InstanceNo, JobId};
 use tessera_store::{SEGMENT_ITEMS, Write};
@@ -31,6 +33,9 @@ pub(crate) struct Changed {
     instances: BTreeSet<(JobId, InstanceNo)>,
     launches: BTreeSet<LaunchKey>,
     hosts: BTreeSet<HostId>,
+    credentials: BTreeSet<CredentialId>,
+    seals: BTreeSet<(CredentialId, KeyId)>,
+    pool_keys: BTreeSet<HostId>,
     attempts: Vec<AttemptRecord>,
     /// Lines of history, in the order in which they get their numbers.
     pub(crate) events: Vec<Event>,
@@ -48,6 +53,9 @@ impl Changed {
                 Change::Instance(id, no) => _ = self.instances.insert((id, no)),
                 Change::Launch(key) => _ = self.launches.insert(key),
                 Change::Host(id) => _ = self.hosts.insert(id),
+                Change::Credential(id) => _ = self.credentials.insert(id),
+                Change::CredentialSeal(id, key) => _ = self.seals.insert((id, key)),
+                Change::PoolKeys(host) => _ = self.pool_keys.insert(host),
                 Change::Attempt(record) => self.attempts.push(*record),
                 Change::Event(event) => self.events.push(*event),
             }
@@ -107,6 +115,7 @@ impl Ledger {
         self.removals(engine, changed, &mut out);
         let fresh = self.job_rows(engine, changed, &mut out);
         self.small_rows(engine, changed, &mut out);
+        passwords(engine, changed, &mut out);
         let is_there = |id: JobId| engine.job(id).is_some();
         let kept = changed
             .attempts
@@ -295,6 +304,23 @@ impl Ledger {
             self.fold_job(engine, id, out);
         }
     }
+}
+
+/// Writes registered passwords, what is sealed, and the keys of workers.
+fn passwords(engine: &Engine, changed: &Changed, out: &mut Vec<Write>) {
+    let known = changed
+        .credentials
+        .iter()
+        .filter_map(|id| engine.credentials().get(id));
+    out.extend(known.map(|it| Write::Credential(credential::row(&it.record))));
+    let seals = changed.seals.iter();
+    out.extend(seals.map(|(id, key)| credential::seal(engine, id, *key)));
+    out.extend(
+        changed
+            .pool_keys
+            .iter()
+            .map(|host| credential::keys(engine, *host)),
+    );
 }
 
 fn fold(engine: &Engine, id: JobId, segment: u32, out: &mut Vec<Write>) {

@@ -510,3 +510,92 @@ fn the_number_of_a_removed_job_is_not_given_again() {
     world.commit();
     assert_eq!((world.stored().next_job, world.stored().jobs.len()), (2, 0));
 }
+
+/// Registered, checked, sealed for a new key, revoked: after each the store has what the engine has.
+#[test]
+fn registered_passwords_come_back() {
+    use tessera_engine::supervisor::{CredentialWish, Registration};
+    use tessera_model::credential::{
+        AccountKind, CredentialChecked, CredentialId, KeyId, NEEDS_CREDENTIAL, PoolKey, PoolKeys,
+        Verdict,
+    };
+    let mut world = World::new();
+    let facts = HostFacts {
+        name: "win1".into(),
+        slots: 1,
+        properties: [(NEEDS_CREDENTIAL.to_owned(), "1".to_owned())].into(),
+        ..HostFacts::default()
+    };
+    world.feed(Input::Connected {
+        host: HostId([1; 16]),
+        session: 1,
+        facts: Box::new(facts),
+    });
+    let key = |number: u8| PoolKey {
+        id: KeyId([number; 16]),
+        public: [number; 32],
+        created: Timestamp(4),
+    };
+    let id = CredentialId {
+        kind: AccountKind::User,
+        account: "mia".parse().expect("a name"),
+        pool: "night".parse().expect("a pool"),
+    };
+    let keys = |numbers: &[u8]| {
+        FromWorker::PoolKeys(PoolKeys {
+            pool: "night".parse().expect("a pool"),
+            keys: numbers.iter().map(|number| key(*number)).collect(),
+        })
+    };
+    let said = |what| Input::Said {
+        host: HostId([1; 16]),
+        session: 1,
+        what: Box::new(what),
+    };
+    let created = world.now.wall;
+    let registration = Registration {
+        id: id.clone(),
+        domain: "STUDIO".into(),
+        sid: "S-1-1".into(),
+        sequence: 1,
+        created,
+        expires: created.plus_ms(86_400_000),
+        sealed: [(KeyId([1; 16]), vec![7; 99])].into(),
+    };
+    let wish = |wish| Input::Credential { by: admin(), wish };
+    let inputs = [
+        said(keys(&[1])),
+        said(FromWorker::Inventory(Vec::new())),
+        wish(CredentialWish::Register(Box::new(registration))),
+        said(FromWorker::CredentialChecked(CredentialChecked {
+            id: id.clone(),
+            sequence: 1,
+            verdict: Verdict::Valid,
+            sid: "S-1-1".into(),
+            detail: "fine".into(),
+        })),
+        said(keys(&[2, 1])),
+        said(FromWorker::Resealed {
+            id: id.clone(),
+            sequence: 1,
+            to: KeyId([2; 16]),
+            sealed: Ok(vec![8; 99]),
+        }),
+        said(keys(&[2])),
+        wish(CredentialWish::Revoke(id)),
+    ];
+    for (number, input) in inputs.into_iter().enumerate() {
+        world.feed(input);
+        world.commit();
+        assert_eq!(world.stored(), world.expected(), "after {number}");
+    }
+    let kept = &world.stored().credentials[0];
+    assert_eq!(
+        (
+            kept.record.sequence,
+            kept.record.is_revoked,
+            kept.sealed.len()
+        ),
+        (2, true, 0)
+    );
+}

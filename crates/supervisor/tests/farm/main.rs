@@ -4,6 +4,7 @@
 
 mod attacks;
 mod cleanup;
+mod credentials;
 mod events;
 mod jobs;
 mod kept;

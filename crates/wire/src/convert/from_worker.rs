@@ -1,5 +1,6 @@
 //! What a worker says.
 
+use super::credential;
 use super::parts::{
     at_most, key, limit, nanos, read_key, read_limit, read_name, read_run, read_text, run, text,
 };
@@ -92,6 +93,18 @@ pub(super) fn write(message: FromWorker) -> proto::FromWorker {
             percent: percent.into(),
         }),
         FromWorker::Heartbeat => Kind::Heartbeat(proto::Empty {}),
+        FromWorker::PoolKeys(keys) => Kind::PoolKeys(credential::write_keys(&keys)),
+        FromWorker::CredentialChecked(checked) => {
+            Kind::CredentialChecked(Box::new(credential::write_checked(checked)))
+        }
+        FromWorker::Resealed {
+            id,
+            sequence,
+            to,
+            sealed,
+        } => Kind::Resealed(Box::new(credential::write_resealed(
+            &id, sequence, to, sealed,
+        ))),
     };
     proto::FromWorker { kind: Some(kind) }
 }
@@ -130,6 +143,11 @@ fn read(message: proto::FromWorker) -> Result<Option<FromWorker>, ConvertError> 
             percent: read_percent(progress.percent)?,
         },
         Kind::Heartbeat(proto::Empty {}) => FromWorker::Heartbeat,
+        Kind::PoolKeys(keys) => FromWorker::PoolKeys(credential::read_keys(keys)?),
+        Kind::CredentialChecked(checked) => {
+            FromWorker::CredentialChecked(credential::read_checked(*checked)?)
+        }
+        Kind::Resealed(resealed) => credential::read_resealed(*resealed)?,
     }))
 }
 

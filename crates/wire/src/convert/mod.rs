@@ -3,6 +3,7 @@
 //! What a newer peer says that this program does not know is ignored and counted ([`Decoded::ignored`]); what is malformed
 //! is an error that names the field. Nothing that comes from outside panics or is trusted in size.
 
+mod credential;
 mod error;
 mod facts;
 mod from_worker;

@@ -1,5 +1,6 @@
 //! What the supervisor says.
 
+use super::credential;
 use super::parts::{at_most, key, nanos, read_key, read_run, run};
 use super::{
     AttachRefused, BATCH_MESSAGES_MAX, ConvertError, Decoded, TEMPLATE_BYTES_MAX, TICKET_BYTES_MAX,
@@ -101,6 +102,26 @@ pub(super) fn write(message: ToWorker) -> proto::ToWorker {
         ToWorker::Suspend(k) => Kind::Suspend(key(k).unwrap_or_default()),
         ToWorker::Resume(k) => Kind::Resume(key(k).unwrap_or_default()),
         ToWorker::Ack(seq) => Kind::Ack(proto::Ack { seq }),
+        ToWorker::Credential {
+            credential,
+            is_check,
+        } => Kind::Credential(Box::new(proto::Credential {
+            credential: Some(credential::write_sealed(*credential)),
+            is_check,
+        })),
+        ToWorker::CredentialRevoked { id, sequence } => {
+            Kind::CredentialRevoked(proto::CredentialRevoked {
+                id: Some(credential::write_id(&id)),
+                sequence,
+            })
+        }
+        ToWorker::Reseal { credential, to } => Kind::Reseal(Box::new(proto::Reseal {
+            credential: Some(credential::write_sealed(*credential)),
+            to: Some(credential::write_key(&to)),
+        })),
+        ToWorker::RetireKey(key) => Kind::RetireKey(proto::RetireKey {
+            key: credential::write_key_id(key),
+        }),
     };
     proto::ToWorker { kind: Some(kind) }
 }
@@ -129,6 +150,19 @@ fn read(message: proto::ToWorker) -> Result<Option<ToWorker>, ConvertError> {
         Kind::Suspend(key) => ToWorker::Suspend(read_key(Some(key), "suspend")?),
         Kind::Resume(key) => ToWorker::Resume(read_key(Some(key), "resume")?),
         Kind::Ack(ack) => ToWorker::Ack(ack.seq),
+        Kind::Credential(order) => ToWorker::Credential {
+            credential: Box::new(credential::read_sealed(order.credential)?),
+            is_check: order.is_check,
+        },
+        Kind::CredentialRevoked(order) => ToWorker::CredentialRevoked {
+            id: credential::read_id(order.id)?,
+            sequence: order.sequence,
+        },
+        Kind::Reseal(order) => ToWorker::Reseal {
+            credential: Box::new(credential::read_sealed(order.credential)?),
+            to: credential::read_key(order.to)?,
+        },
+        Kind::RetireKey(order) => ToWorker::RetireKey(credential::read_key_id(&order.key)?),
     }))
 }
 

@@ -9,7 +9,7 @@ use crate::base64;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _,
-    SanType, SerialNumber,
+    SanType, SerialNumber, SigningKey as _,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -222,6 +222,16 @@ impl FarmCa {
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ServerAuth);
         Ok(params)
+    }
+
+    /// Signs a statement with the CA's key (ECDSA P-256 over SHA-256, DER), for clients that have the CA's certificate.
+    /// **Invariant:** what is signed begins with a word for its use, which no certificate does.
+    ///
+    /// # Errors
+    /// When the key can't sign.
+    pub fn sign_statement(&self, statement: &[u8]) -> Result<Vec<u8>, PkiError> {
+        let signed = self.issuer.key().sign(statement);
+        signed.map_err(make("signature"))
     }
 
     /// Signs a worker's request. Of the request only the public key counts, and only if its holder signed the request;

@@ -193,7 +193,7 @@ impl Bench {
             ..self.settings()
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(daemon::run(settings, chain, stop.clone()));
+        let task = tokio::spawn(daemon::run(settings, chain, None, stop.clone()));
         self.worker = Some((stop, task));
     }
 

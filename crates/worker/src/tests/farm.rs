@@ -124,6 +124,11 @@ impl Farm {
         identity.save(dir).expect("saves");
     }
 
+    /// Answers the farm's id.
+    pub(super) fn id(&self) -> String {
+        self.ca.farm_id().to_string()
+    }
+
     pub(super) fn set(&self, change: impl FnOnce(&mut State)) {
         self.shop.change(change);
     }
@@ -289,6 +294,9 @@ fn heard(state: &mut State, messages: Vec<FromWorker>) -> Vec<ToWorker> {
             }
             FromWorker::ItemStarted { .. }
             | FromWorker::Progress { .. }
+            | FromWorker::PoolKeys(_)
+            | FromWorker::CredentialChecked(_)
+            | FromWorker::Resealed { .. }
             | FromWorker::Heartbeat => {}
         }
         state.said.push(message);

@@ -1,5 +1,6 @@
 //! The whole worker, with real files and real connections, on a host without processes.
 
+mod credentials;
 mod desktop;
 mod farm;
 mod host;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain;
 use crate::config::Config;
+use crate::credential::Vault;
 use crate::daemon;
 use crate::error::WorkerError;
 use crate::options::Settings;
@@ -31,6 +33,7 @@ struct Bench {
     host: Host,
     state: TempDir,
     config: Config,
+    vault: Option<Vault>,
     worker: Option<(CancellationToken, JoinHandle<Result<(), WorkerError>>)>,
 }
 
@@ -50,6 +53,7 @@ impl Bench {
             host: Host::default(),
             state: tempfile::tempdir().expect("a temporary directory"),
             config: Config::default(),
+            vault: None,
             worker: None,
         }
     }
@@ -74,6 +78,7 @@ impl Bench {
         let task = tokio::spawn(daemon::run(
             self.settings(),
             self.host.clone(),
+            self.vault.clone(),
             stop.clone(),
         ));
         self.worker = Some((stop, task));

@@ -1,5 +1,6 @@
 //! What the engine decides, one situation at a time. What holds over all situations is the simulator's to find.
 
+mod credentials;
 mod orders;
 mod people;
 mod reserve;
