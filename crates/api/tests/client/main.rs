@@ -2,6 +2,7 @@
 
 mod calls;
 mod errors;
+mod seal;
 mod server;
 mod streams;
 mod tls;
