@@ -68,7 +68,9 @@ fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
     write_run_record(setup)?;
     ids::become_subreaper().at(Step::Prepare)?;
     let (login, pipe) = start_login(setup)?.unzip();
-    let starter = start_starter(setup, pipe)?;
+    let starter = start_starter(setup, pipe.as_ref())?;
+    // The starter alone reads it, so that a writer notices when it has heard enough.
+    drop(pipe);
     let result = drop_privileges(setup).and_then(|()| {
         let group = setup.group.as_ref().map(OwnedFd::as_fd);
         login.map_or(Ok(()), |it| login::settle(&it, &starter, group))
@@ -120,7 +122,7 @@ fn write_run_record(setup: &Setup) -> Result<(), Failed> {
 
 /// Forks the starter, which becomes the user and executes this program anew; returns when it has. It gets the pipe that its
 /// login shell's environment comes from, if there is to be one.
-fn start_starter(setup: &Setup, login: Option<OwnedFd>) -> Result<StarterEnd, Failed> {
+fn start_starter(setup: &Setup, login: Option<&OwnedFd>) -> Result<StarterEnd, Failed> {
     let (orders, orders_end) = socket::pair().at(Step::Prepare)?;
     let (shake, shake_end) = socket::pair().at(Step::Prepare)?;
     socket::ask_for_sender(shake.as_fd()).at(Step::Prepare)?;
@@ -128,7 +130,7 @@ fn start_starter(setup: &Setup, login: Option<OwnedFd>) -> Result<StarterEnd, Fa
     let paths = file::memory_file(c"paths", &setup.paths).at(Step::Prepare)?;
     let key = setup.key.to_string();
     let given = [&orders_end, &template, &shake_end, &paths];
-    let fds = given.into_iter().chain(&login).map(OwnedFd::as_raw_fd);
+    let fds = given.into_iter().chain(login).map(OwnedFd::as_raw_fd);
     let words = ["starter", &key]
         .into_iter()
         .chain(login.is_some().then_some("login"));
