@@ -13,16 +13,17 @@ use std::time::{Duration, Instant};
 use tessera_ticket::launcher::{Capabilities, FRAME_MAX, Reply, Request};
 use tessera_ticket::{LaunchKey, Mode, PATH_MAP_BYTES_MAX, PathMap, Refusal, Step, Ticket};
 
-use tessera_identity::account::{Account, base_env, find_own};
+use tessera_identity::account::{Account, absolute_or, base_env};
 use tessera_identity::chain::{self, read_report, refusal_of_failed, take_template};
 use tessera_identity::tmpdir::Parent;
 use tessera_shepherd::{Setup, clear};
 use tessera_sys::cgroup::{Place, destroy_instance, farm_dir, make_instance};
+use tessera_sys::ids::Identity;
 use tessera_sys::limits::Groups;
-use tessera_sys::procs;
 use tessera_sys::{
     Errno, Failed, Sys, file, host_name, ids, poll, process, readable, socket, wall_ms,
 };
+use tessera_sys::{directory, procs};
 
 /// How long the shepherd may take to report.
 const REPORT_TIME: Duration = Duration::from_secs(15);
@@ -96,6 +97,24 @@ fn own_uid() -> Result<u32, Refusal> {
     }
 }
 
+/// Looks up the account of the desktop: the person's own, whatever the policies of others say.
+fn own_account(uid: u32) -> Result<Account, Refusal> {
+    let found = directory::by_uid(uid)
+        .map_err(|Errno(errno)| Refusal::DirectoryUnavailable { errno })?
+        .ok_or(Refusal::NoSuchAccount)?;
+    Ok(Account {
+        identity: Identity {
+            uid: found.uid,
+            gid: found.gid,
+            groups: Vec::new(),
+        },
+        home: absolute_or(&found.home, "/"),
+        shell: absolute_or(&found.shell, "/bin/sh"),
+        stripped: Vec::new(),
+        name: found.name,
+    })
+}
+
 /// What a start brings along besides its ticket.
 struct How<'a> {
     orphan: Duration,
@@ -114,7 +133,7 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         });
     }
     ticket.check_times(wall_ms())?;
-    let account = find_own(uid)?.of_desktop();
+    let account = own_account(uid)?;
     if !ticket.account.is_empty() && ticket.account != account.name {
         return Err(Refusal::AccountNotAllowed);
     }

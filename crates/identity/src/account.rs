@@ -86,18 +86,6 @@ pub fn find_now(name: &AccountName) -> Result<Found, Refusal> {
     decode(&encode(find(name)))
 }
 
-/// Looks up the account that this process runs as.
-///
-/// # Errors
-/// When there is none, or the directory can't say.
-pub fn find_own(uid: u32) -> Result<Found, Refusal> {
-    let found = directory::by_uid(uid);
-    found
-        .map_err(|errno| Refusal::DirectoryUnavailable { errno: errno.0 })?
-        .map(Found::of)
-        .ok_or(Refusal::NoSuchAccount)
-}
-
 /// Looks up everything about an account. Absent is `None`, trouble is an errno.
 fn find(name: &AccountName) -> Sys<Option<Found>> {
     let c_name = file::c_string(name.as_str())?;
@@ -300,7 +288,8 @@ fn check_state(found: &Found, is_proxy: bool, wall_ms: u64) -> Result<(), Refusa
     Ok(())
 }
 
-fn absolute_or(path: &str, other: &str) -> String {
+/// Returns a path of the user directory if it is absolute, else another.
+pub fn absolute_or(path: &str, other: &str) -> String {
     if path.starts_with('/') {
         path.to_owned()
     } else {
@@ -309,6 +298,17 @@ fn absolute_or(path: &str, other: &str) -> String {
 }
 
 impl Account {
+    /// Says who it is, and which groups were taken away.
+    pub fn in_words(&self) -> String {
+        let Identity { uid, gid, groups } = &self.identity;
+        let groups: Vec<String> = groups.iter().map(u32::to_string).collect();
+        let mut said = format!("uid {uid}, gid {gid}, groups {}", groups.join(" "));
+        if !self.stripped.is_empty() {
+            said += &format!(", without {}", self.stripped.join(" "));
+        }
+        said
+    }
+
     /// Says whether somebody can log in to the account, so that its shell can be asked for its environment.
     pub fn has_login_shell(&self) -> bool {
         !is_closed(&self.shell)
@@ -364,21 +364,6 @@ impl Found {
             uid: self.uid,
             gid: self.gid,
             groups,
-        }
-    }
-
-    /// Returns the account of a desktop: the person's own, whatever the policies of others say.
-    pub fn of_desktop(self) -> Account {
-        Account {
-            identity: Identity {
-                uid: self.uid,
-                gid: self.gid,
-                groups: Vec::new(),
-            },
-            home: absolute_or(&self.home, "/"),
-            shell: absolute_or(&self.shell, "/bin/sh"),
-            stripped: Vec::new(),
-            name: self.name,
         }
     }
 }

@@ -26,8 +26,8 @@ usage:
       serve the worker of this host (as root)
   tessera-launch supervise --state DIR [--tessera PATH] [--listen ADDR] [--slots N] [--ephemeral] [-- ARG...]
       run supervisor, launcher and worker under their accounts (as root)
-  tessera-launch check --state DIR
-      say what this host can do and what stands against it (as root)
+  tessera-launch check --state DIR [--as ACCOUNT]
+      say what this host can do and what stands against it, or whether jobs can run as an account (as root)
   tessera-launch --version | --help
 
 Started by other parts of the farm, not by hand: starter, login, login-print, desktop-shepherd, desktop-capabilities, desktop-gone.
@@ -45,8 +45,11 @@ fn main() -> ExitCode {
         ["login"] => exit(login::run()),
         ["login-print"] => exit(login::print()),
         ["launcher", rest @ ..] => report(launcher_command(rest)),
-        ["supervise", rest @ ..] => report(supervise_command(rest)),
+        ["supervise", rest @ ..] => {
+            report(supervise::Options::parse(rest).and_then(|it| supervise::run(&it)))
+        }
         ["check", "--state", state] => report(check(state)),
+        ["check", "--state", state, "--as", name] => report(check_as(state, name)),
         ["desktop-shepherd" | "desktop-capabilities"] => report(desktop::serve(None)),
         ["desktop-shepherd", "--tmp", tmp] => report(desktop::serve(Some(tmp))),
         ["desktop-gone", key] => report(desktop::gone(key, None)),
@@ -72,26 +75,6 @@ fn launcher_command(args: &[&str]) -> Result<(), String> {
     }
     let state = state.ok_or("`--state DIR` is missing")?;
     launcher::run(state.as_ref(), socket.as_deref())
-}
-
-fn supervise_command(args: &[&str]) -> Result<(), String> {
-    let mut options = supervise::Options::default();
-    let mut rest = args.iter();
-    while let Some(word) = rest.next() {
-        match *word {
-            "--state" => options.state = value(word, rest.next())?.into(),
-            "--tessera" => options.tessera = Some(value(word, rest.next())?.into()),
-            "--listen" => options.listen = Some(value(word, rest.next())?),
-            "--slots" => options.slots = Some(value(word, rest.next())?),
-            "--ephemeral" => options.ephemeral = true,
-            "--" => options.extra = rest.by_ref().map(|it| (*it).to_owned()).collect(),
-            other => return Err(format!("unknown option `{other}`")),
-        }
-    }
-    if options.state.as_os_str().is_empty() {
-        return Err("`--state DIR` is missing".into());
-    }
-    supervise::run(&options)
 }
 
 fn value(word: &str, next: Option<&&str>) -> Result<String, String> {
@@ -130,6 +113,20 @@ fn check(state: &str) -> Result<(), String> {
         if what.no_new_privs { "yes" } else { "no" },
     );
     sys::file::write_all(1, text.as_bytes()).map_err(|e| e.to_string())
+}
+
+/// Prints what becomes of a job that is to run as an account, by the launcher's own rules; nothing is started.
+fn check_as(state: &str, name: &str) -> Result<(), String> {
+    let config = launcher::Config::load(state.as_ref())?;
+    let rules = config
+        .rules
+        .as_ref()
+        .map_err(tessera_ticket::Refusal::reason_and_hint)?;
+    let text = match rules.verdict(name, sys::wall_ms()) {
+        Ok(account) => format!("yes: {}", account.in_words()),
+        Err(refusal) => format!("no: {}: {}", refusal.code(), refusal.reason_and_hint()),
+    };
+    sys::file::write_all(1, format!("{text}\n").as_bytes()).map_err(|e| e.to_string())
 }
 
 fn report(result: Result<(), String>) -> ExitCode {

@@ -229,6 +229,52 @@ fn l21_texts_of_a_ticket_are_neither_paths_nor_lines() {
 }
 
 #[test]
+fn the_launcher_says_what_it_would_do_without_doing_it() {
+    if !can_run() {
+        return;
+    }
+    let world = World::prepare("modes = user, proxy");
+    let (alice, eve) = (User::new("tsa", &[]), User::new("tse", &[]));
+    world.set_policy(&format!("deny_users = {}", eve.name));
+    let says = |name: &str| {
+        let mut program = std::process::Command::new(&world.program);
+        let output = program
+            .args(["check", "--state"])
+            .arg(&world.dir)
+            .args(["--as", name]);
+        let output = output.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let wanted = format!(
+        "yes: uid {}, gid {}, groups {}",
+        alice.uid, alice.gid, alice.gid
+    );
+    assert_eq!(says(&alice.name).trim(), wanted);
+    assert!(says(&world.proxy.name).starts_with("yes: uid "));
+    for (name, code) in [
+        ("root", "root_refused"),
+        ("0", "name_invalid"),
+        ("nobody", "reserved_account"),
+        ("tsnobodyhere", "no_such_account"),
+        (eve.name.as_str(), "account_denied"),
+        (world.worker.name.as_str(), "reserved_account"),
+    ] {
+        assert!(
+            says(name).starts_with(&format!("no: {code}: ")),
+            "{}",
+            says(name)
+        );
+    }
+    world.set_policy("modes = proxy");
+    assert!(says(&alice.name).starts_with("no: mode_not_allowed: "));
+}
+
+#[test]
 fn l09_the_hosts_policy_has_the_last_word() {
     if !can_run() {
         return;

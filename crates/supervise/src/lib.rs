@@ -42,6 +42,36 @@ pub struct Options {
     pub extra: Vec<String>,
 }
 
+impl Options {
+    /// Reads the words of a command line.
+    ///
+    /// # Errors
+    /// A sentence that names the word.
+    pub fn parse(words: &[&str]) -> Result<Self, String> {
+        let mut options = Self::default();
+        let mut rest = words.iter();
+        while let Some(word) = rest.next() {
+            let mut value = || {
+                let next = rest.next().map(|it| (*it).to_owned());
+                next.ok_or(format!("`{word}` needs a value"))
+            };
+            match *word {
+                "--state" => options.state = value()?.into(),
+                "--tessera" => options.tessera = Some(value()?.into()),
+                "--listen" => options.listen = Some(value()?),
+                "--slots" => options.slots = Some(value()?),
+                "--ephemeral" => options.ephemeral = true,
+                "--" => options.extra = rest.by_ref().map(|it| (*it).to_owned()).collect(),
+                other => return Err(format!("unknown option `{other}`")),
+            }
+        }
+        if options.state.as_os_str().is_empty() {
+            return Err("`--state DIR` is missing".into());
+        }
+        Ok(options)
+    }
+}
+
 /// The running farm: its daemons in the order of their start.
 struct Farm {
     signals: OwnedFd,

@@ -26,8 +26,8 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_317;
-const SYSTEM: usize = 1_567;
+const LAUNCHER: usize = 3_354;
+const SYSTEM: usize = 1_904;
 
 /// Counts, and objects where a figure has grown.
 pub(super) fn check(
@@ -47,7 +47,8 @@ pub(super) fn check(
 }
 
 fn is_of(file: &str, bound: &Bound) -> bool {
-    file.ends_with(".rs") && bound.folders.iter().any(|it| file.starts_with(it))
+    let is_code = file.ends_with(".rs") && !file.ends_with("/tests.rs");
+    is_code && bound.folders.iter().any(|it| file.starts_with(it))
 }
 
 fn judge(bound: &Bound, lines: usize) -> Option<Fault> {
@@ -88,5 +89,6 @@ mod tests {
         assert!(is_of("crates/identity/src/user.rs", bound));
         assert!(!is_of("crates/shepherd/src/watch.rs", bound));
         assert!(!is_of("crates/launch/tests/life.rs", bound));
+        assert!(!is_of("crates/launch/src/x/tests.rs", bound));
     }
 }

@@ -98,10 +98,20 @@ fn launcher(place: &Place) -> Vec<Finding> {
 
 /// Asks the launcher what it can do on this host: lines of `name: value`.
 pub(super) fn check(place: &Place) -> Result<Vec<String>, String> {
+    ask(place, &[])
+}
+
+/// Asks the launcher's own rules whether jobs can run as an account: `yes: …` or `no: CODE: …`.
+pub(super) fn verdict(place: &Place, account: &str) -> Result<String, String> {
+    ask(place, &["--as", account]).map(|lines| lines.join(" "))
+}
+
+fn ask(place: &Place, more: &[&str]) -> Result<Vec<String>, String> {
     let launch = programs::launch(place.launch.as_deref()).map_err(|error| error.to_string())?;
     let output = Command::new(launch)
         .args(["check", "--state"])
         .arg(&place.state)
+        .args(more)
         .stdin(Stdio::null())
         .output();
     let output = output.map_err(|error| error.to_string())?;

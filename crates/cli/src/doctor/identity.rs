@@ -39,7 +39,21 @@ pub(super) fn look(account: &str, place: &Place) -> Vec<Finding> {
     findings.extend(policy::judge_state(&found, is_proxy, today));
     findings.push(home(&user, is_proxy));
     findings.push(launcher(place));
+    findings.extend(is_root().then(|| verdict(host::verdict(place, account))));
     findings
+}
+
+/// Tells what the launcher's own rules say, which have the last word: what is above explains them, and is written once more.
+fn verdict(said: Result<String, String>) -> Finding {
+    match said {
+        Ok(said) => match said.strip_prefix("yes: ") {
+            Some(who) => Finding::good("verdict", format!("the launcher takes it: {who}")),
+            None => Finding::bad("verdict", said.trim_start_matches("no: ").to_owned())
+                .mend("the checks above say how; if none is bad, the launcher and this program differ: use one release of both"),
+        },
+        Err(said) => Finding::bad("verdict", format!("the launcher can't say: {said}"))
+            .mend("mend what it names; nothing runs here until then"),
+    }
 }
 
 /// Asks the directory of users; what stands against that is one finding.
@@ -229,6 +243,28 @@ mod tests {
             );
             assert!(findings[0].mend.is_some());
         }
+    }
+
+    #[test]
+    fn the_launchers_word_is_the_last() {
+        let good = verdict(Ok("yes: uid 1001, gid 1001, groups 1001".into()));
+        assert_eq!((good.level, good.what), (Level::Good, "verdict"));
+        assert!(
+            good.text
+                .ends_with("takes it: uid 1001, gid 1001, groups 1001"),
+            "{}",
+            good.text
+        );
+        let bad = verdict(Ok(
+            "no: account_locked: the account is locked; unlock it".into()
+        ));
+        assert_eq!(bad.level, Level::Bad);
+        assert!(
+            bad.text.starts_with("account_locked: ") && bad.mend.is_some(),
+            "{}",
+            bad.text
+        );
+        assert_eq!(verdict(Err("policy: line 3".into())).level, Level::Bad);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The host's policy on who may run, as root reads it, and what it says of an account: the launcher's rules in the
-//! launcher's order, each with its mend. The launcher's own word at the start of a job is the last.
+//! launcher's order, each with its mend. The launcher's own word, which root is told beside them, is the last.
 
 use super::Finding;
 use std::collections::BTreeMap;

@@ -5,9 +5,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use tessera_ticket::{Refusal, VerifyingKey};
+use tessera_ticket::{AccountName, Mode, Refusal, VerifyingKey};
 
-use tessera_identity::account::{Found, find_now};
+use tessera_identity::account::{Account, Found, find_now, judge};
 use tessera_identity::paths::{open_trusted_dir, read_trusted};
 use tessera_identity::policy::{POLICY_MAX, Policy};
 use tessera_identity::tmpdir::Parent;
@@ -135,6 +135,22 @@ impl Rules {
             proxy,
             tmp: Rc::new(tmp),
         })
+    }
+}
+
+impl Rules {
+    /// Says what becomes of an account, without starting anything: in mode *proxy* if it is the proxy account, else in mode
+    /// *user*.
+    pub(crate) fn verdict(&self, name: &str, wall_ms: u64) -> Result<Account, Refusal> {
+        let name: AccountName = name.parse().map_err(|_| Refusal::NameInvalid)?;
+        let proxy = self.policy.proxy_account.as_ref();
+        let is_proxy = proxy.is_some_and(|it| it.is(&name));
+        let mode = if is_proxy { Mode::Proxy } else { Mode::User };
+        if !self.policy.allows(mode) {
+            return Err(Refusal::ModeNotAllowed { mode: mode.name() });
+        }
+        let found = find_now(&name)?;
+        judge(&found, &name, mode, &self.policy, &self.daemons, wall_ms)
     }
 }
 
