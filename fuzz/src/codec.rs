@@ -2,6 +2,7 @@
 
 use tessera_api::frames::{Decoder, LogPiece};
 use tessera_ticket::launcher::{Reply, Request};
+use tessera_ticket::pipe::{Answer, Ask};
 use tessera_ticket::shepherd::{Chain, Command, Event};
 use tessera_ticket::{
     CommandError, ExitRecord, IndexRecord, PathMap, SigningKey, Template, Ticket, TicketError,
@@ -86,7 +87,7 @@ macro_rules! reads_back {
 
 /// Frames on the launcher's socket.
 pub fn launcher(bytes: &[u8]) {
-    reads_back!(bytes, Request, Reply);
+    reads_back!(bytes, Request, Reply, Ask, Answer);
 }
 
 /// Frames on a shepherd's socket, the words between it and its starter, and the records in the spool.

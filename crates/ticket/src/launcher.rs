@@ -11,7 +11,7 @@ pub const FRAME_MAX: usize = TICKET_BYTES_MAX + 1_024;
 /// launcher's).
 pub const START_FDS: usize = 2;
 /// The most bytes of a text in a reply.
-const TEXT_MAX: usize = 2_048;
+pub(crate) const TEXT_MAX: usize = 2_048;
 /// The greatest niceness.
 pub const NICE_MAX: u8 = 19;
 const VERSION: u8 = 2;
@@ -271,7 +271,7 @@ impl Reply {
 }
 
 impl Capabilities {
-    fn write(&self, out: &mut Writer) {
+    pub(crate) fn write(&self, out: &mut Writer) {
         out.text(&self.containment);
         out.count(self.modes.len());
         for mode in &self.modes {
@@ -293,7 +293,7 @@ impl Capabilities {
         }
     }
 
-    fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let containment = input.text("containment", TEXT_MAX)?;
         let mut modes = Vec::new();
         for _ in 0..input.count("modes", 8)? {
@@ -323,7 +323,7 @@ impl Capabilities {
 }
 
 /// Cuts a text to the bound, at a character.
-fn cut(text: &str) -> &str {
+pub(crate) fn cut(text: &str) -> &str {
     let mut end = text.len().min(TEXT_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;

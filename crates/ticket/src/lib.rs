@@ -11,6 +11,7 @@ mod frames;
 pub mod launcher;
 mod names;
 mod paths;
+pub mod pipe;
 mod record;
 mod refusal;
 pub mod shepherd;

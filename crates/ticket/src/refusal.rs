@@ -87,6 +87,24 @@ pub enum Refusal {
     LoginEnvironment { errno: i32 },
     /// The launcher's own state can't be written.
     StateUnwritable { errno: i32 },
+    /// The account is the system's own, a service's or the launcher's (Windows).
+    ServiceAccount,
+    /// The account has an administrator's rights (Windows).
+    AdministratorRefused { group: String },
+    /// A logon gave another account than the one that was asked for (Windows).
+    IdentityMismatch,
+    /// Nobody has registered the account's password for this host (Windows).
+    PasswordMissing,
+    /// The registered password is not the account's (Windows).
+    PasswordWrong,
+    /// The account's password has expired, or must be changed before a logon (Windows).
+    PasswordExpired,
+    /// The account is disabled (Windows).
+    AccountDisabled,
+    /// The account may not log on as a batch job here (Windows).
+    NoBatchRight,
+    /// The system refused the logon for another reason (Windows).
+    LogonRefused { code: u32 },
     /// Each account of a slot is in use, or being cleared up.
     NoFreeAccount,
     /// Too much at once.
@@ -129,6 +147,15 @@ impl Refusal {
             Self::ProcessLimit => "process_limit",
             Self::LoginEnvironment { .. } => "login_environment_failed",
             Self::StateUnwritable { .. } => "state_unwritable",
+            Self::ServiceAccount => "service_account",
+            Self::AdministratorRefused { .. } => "administrator_refused",
+            Self::IdentityMismatch => "identity_mismatch",
+            Self::PasswordMissing => "password_missing",
+            Self::PasswordWrong => "password_wrong",
+            Self::PasswordExpired => "password_expired",
+            Self::AccountDisabled => "account_disabled",
+            Self::NoBatchRight => "no_batch_right",
+            Self::LogonRefused { .. } => "logon_refused",
             // Passes by itself, as the other does; the sentence tells them apart.
             Self::NoFreeAccount | Self::Busy => "busy",
         }
@@ -152,7 +179,16 @@ impl Refusal {
             | "nologin_shell"
             | "login_environment_failed"
             | "mode_not_allowed"
-            | "proxy_mismatch" => RefusalClass::Identity,
+            | "proxy_mismatch"
+            | "service_account"
+            | "administrator_refused"
+            | "identity_mismatch"
+            | "password_missing"
+            | "password_wrong"
+            | "password_expired"
+            | "account_disabled"
+            | "no_batch_right"
+            | "logon_refused" => RefusalClass::Identity,
             "ticket_malformed"
             | "ticket_expired"
             | "ticket_times"
@@ -251,6 +287,25 @@ impl Refusal {
             Self::StateUnwritable { errno } => {
                 format!("the launcher can't write its state (errno {errno})")
             }
+            Self::ServiceAccount => {
+                "it is an account of the system or of a service, and jobs never run as those".into()
+            }
+            Self::AdministratorRefused { group } => {
+                format!("it has an administrator's rights (by {group}), and jobs never have those")
+            }
+            Self::IdentityMismatch => {
+                "the logon gave another account than this one, or none that can be looked at".into()
+            }
+            Self::PasswordMissing => "no password of it is registered for this host".into(),
+            Self::PasswordWrong => "its registered password is not the right one".into(),
+            Self::PasswordExpired => "its password has expired or must be changed".into(),
+            Self::AccountDisabled => "the account is disabled".into(),
+            Self::NoBatchRight => {
+                "it has no right to log on as a batch job on this host (SeBatchLogonRight)".into()
+            }
+            Self::LogonRefused { code } => {
+                format!("the system refused the logon (error {code})")
+            }
             Self::NoFreeAccount => {
                 "each account of a slot is in use, or what its last job left is being removed"
                     .into()
@@ -264,9 +319,11 @@ impl Refusal {
         match self {
             Self::NameInvalid => "submit with the name of an existing account",
             Self::NoSuchAccount => "create the account on this host, or submit in proxy mode",
-            Self::RootRefused | Self::ReservedAccount { .. } | Self::PrimaryGroupRoot => {
-                "submit as an ordinary user, or in proxy mode"
-            }
+            Self::RootRefused
+            | Self::ReservedAccount { .. }
+            | Self::PrimaryGroupRoot
+            | Self::ServiceAccount
+            | Self::AdministratorRefused { .. } => "submit as an ordinary user, or in proxy mode",
             Self::NameAmbiguous { .. } => "give each name a uid of its own",
             Self::UidBelowMin { .. } => "use an ordinary account, or lower uid_min in the policy",
             Self::AccountDenied | Self::AccountNotAllowed | Self::GroupDenied { .. } => {
@@ -310,6 +367,18 @@ impl Refusal {
                 "mend what the account's login shell reads (.profile and such); `login_environment = no` in the policy does without"
             }
             Self::StateUnwritable { .. } => "make room in the state directory",
+            Self::IdentityMismatch => {
+                "see in the host's security log as whom the launcher logged on; nothing was started"
+            }
+            Self::PasswordMissing | Self::PasswordWrong => {
+                "register the account's password; the job goes on by itself then"
+            }
+            Self::PasswordExpired => "change the account's password, then register the new one",
+            Self::AccountDisabled => "enable the account, or submit in proxy mode",
+            Self::NoBatchRight => {
+                "give the account the right \"Log on as a batch job\" on this host (secpol.msc, or by group policy)"
+            }
+            Self::LogonRefused { .. } => "look the error up with: net helpmsg NUMBER",
             Self::NoFreeAccount => {
                 "it is tried again; twice as many such accounts as slots make that rare"
             }
@@ -362,6 +431,19 @@ mod tests {
             RefusalClass::Identity
         );
         assert_eq!(Refusal::class_of("never heard"), RefusalClass::Passing);
+        for refusal in [
+            Refusal::ServiceAccount,
+            Refusal::IdentityMismatch,
+            Refusal::PasswordMissing,
+            Refusal::PasswordWrong,
+            Refusal::PasswordExpired,
+            Refusal::AccountDisabled,
+            Refusal::NoBatchRight,
+            Refusal::LogonRefused { code: 5 },
+        ] {
+            let class = Refusal::class_of(refusal.code());
+            assert_eq!(class, RefusalClass::Identity, "{refusal:?}");
+        }
         assert_eq!(
             Refusal::class_of(Refusal::DirectoryUnavailable { errno: 5 }.code()),
             RefusalClass::Passing

@@ -75,4 +75,20 @@ steps! {
     ProcessLimit = 24, "process_limit";
     /// Asking the user's login shell for its environment; an errno below 0 is the shell's own status.
     Login = 25, "login_environment";
+    /// Logging the account on (Windows, as all that follow).
+    Logon = 40, "logon";
+    /// Taking privileges out of the token.
+    Privileges = 41, "privileges";
+    /// Loading the account's profile.
+    Profile = 42, "profile";
+    /// Having the account's variables.
+    Environment = 43, "environment";
+    /// Making a window station and a desktop.
+    WindowStation = 44, "window_station";
+    /// Mapping drives.
+    Drives = 45, "drives";
+    /// Making the job object.
+    JobObject = 46, "job_object";
+    /// Making the private directory.
+    PrivateDirectory = 47, "private_directory";
 }
