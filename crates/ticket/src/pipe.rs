@@ -31,6 +31,9 @@ pub enum Ask {
         template: Vec<u8>,
         /// 0 to [`NICE_MAX`]; more is less.
         nice: u8,
+        /// The worker's handle of a token of the account, when it has logged it on with a registered password; else 0. The launcher
+        /// judges it as any other.
+        token: u64,
     },
     /// Run an item of the instance.
     Run {
@@ -154,12 +157,14 @@ impl Ask {
                 signature,
                 template,
                 nice,
+                token,
             } => {
                 out.u8(2);
                 out.var(ticket);
                 out.raw(signature);
                 out.var(template);
                 out.u8(*nice);
+                out.u64(*token);
             }
             Self::Run { item, attempt } => of_attempt(&mut out, 3, *item, *attempt),
             Self::Kill { item, attempt } => of_attempt(&mut out, 4, *item, *attempt),
@@ -195,6 +200,7 @@ impl Ask {
                     nice if nice <= NICE_MAX => nice,
                     _ => return Err(DecodeError::Invalid { field: "nice" }),
                 },
+                token: input.u64("token")?,
             },
             3..=7 => {
                 let (item, attempt) = (input.u32("item")?, input.u32("attempt")?);
@@ -339,6 +345,7 @@ mod tests {
                 signature: [3; 64],
                 template: vec![4; 5],
                 nice: 19,
+                token: 6,
             },
             Ask::Run { item, attempt },
             Ask::Kill { item, attempt },
@@ -440,6 +447,7 @@ mod tests {
             signature: [0; 64],
             template: vec![0; TEMPLATE_BYTES_MAX],
             nice: 0,
+            token: 0,
         };
         assert!(head(&start.encode()).is_some());
     }

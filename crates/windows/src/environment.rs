@@ -71,6 +71,19 @@ pub fn block(variables: &[(String, String)]) -> Result<Vec<u16>, EnvironmentErro
     Ok(block)
 }
 
+/// Answers the variables of a block, as [`block`] makes it and the system does; what is no text is shown with marks in its place.
+/// The system's own that begin with `=` (a directory for each drive) are left out.
+pub fn split(block: &[u16]) -> Vec<(String, String)> {
+    let texts = block.split(|it| *it == 0).take_while(|it| !it.is_empty());
+    texts
+        .filter_map(|text| {
+            let text = String::from_utf16_lossy(text);
+            let (name, value) = text.split_once('=')?;
+            (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
 fn check(name: &str, value: &str) -> Result<(), EnvironmentError> {
     let name = name.to_owned();
     if name.is_empty() || name.contains(['=', '\0']) {
@@ -104,6 +117,17 @@ mod tests {
         let all = [("b", "1"), ("Path", "x"), ("A", "é"), ("PATH", "y")];
         assert_eq!(said(&all).expect("a block"), "A=é\0b=1\0PATH=y\0\0");
         assert_eq!(said(&[]).expect("a block"), "\0\0");
+    }
+
+    #[test]
+    fn a_block_is_taken_apart_up_to_its_end() {
+        let text = "=C:=C:\\x\0A=1\0b=x=y\0\0c=never\0";
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(split(&units), [pair("A", "1"), pair("b", "x=y")]);
+        let made = block(&split(&units)).expect("a block");
+        assert_eq!(split(&made), split(&units));
+        assert_eq!(split(&[]), []);
     }
 
     #[test]

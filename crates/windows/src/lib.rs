@@ -10,13 +10,17 @@
 
 pub mod command_line;
 pub mod environment;
+pub mod logon;
+pub mod program;
 pub mod search;
+mod sid;
 
 #[cfg(windows)]
 mod sys;
 
+pub use sid::{Sid, SidError};
 #[cfg(windows)]
-pub use sys::{Account, Started, Tree, Used, account, end_process, machine, start};
+pub use sys::*;
 
 use std::path::PathBuf;
 
@@ -44,6 +48,48 @@ pub struct Start {
     pub directory: PathBuf,
     /// How far it stands back behind others.
     pub priority: Priority,
+}
+
+/// An account or a group that was looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it is known by.
+    pub sid: Sid,
+    /// What kind it is of (`SID_NAME_USE`): 1 is a user.
+    pub kind: i32,
+}
+
+/// A service to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSpec {
+    /// What it is known by.
+    pub name: String,
+    /// What people see.
+    pub title: String,
+    /// One sentence on what it is for.
+    pub description: String,
+    /// Its command line: the program in quotes, whatever its path.
+    pub command: String,
+    /// The account that it runs as; `None` for LocalSystem.
+    pub account: Option<String>,
+    /// The privileges that it keeps.
+    pub privileges: Vec<String>,
+    /// Services that are started before it.
+    pub needs: Vec<String>,
+}
+
+/// How a service stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It does not run.
+    Stopped,
+    /// It runs.
+    Running {
+        /// Its process.
+        process: u32,
+    },
+    /// It is starting or stopping.
+    Between,
 }
 
 /// How far a program stands back behind others.

@@ -31,7 +31,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     ("windows", &[]),
-    ("cli", &["api", "model", "seal", "spec"]),
+    ("winlaunch", &["ticket", "windows"]),
+    ("cli", &["api", "model", "seal", "spec", "windows"]),
     (
         "worker",
         &["engine", "model", "seal", "ticket", "windows", "wire"],
@@ -40,7 +41,10 @@ const DIRECTION: &[(&str, &[&str])] = &[
         "supervisor",
         &["api", "engine", "model", "spec", "store", "ticket", "wire"],
     ),
-    ("tessera", &["api", "cli", "supervisor", "wire", "worker"]),
+    (
+        "tessera",
+        &["api", "cli", "supervisor", "windows", "wire", "worker"],
+    ),
     ("sim", &["engine", "model"]),
     ("testkit", &["api", "model", "spec"]),
     ("xtask", &["model"]),
@@ -64,6 +68,7 @@ const APART: &[(&[&str], &[&str], &str)] = &[
             "desktop",
             "launch",
             "windows",
+            "winlaunch",
         ],
         &[
             "tokio", "hyper", "tonic", "axum", "rusqlite", "rustls", "mio",

@@ -3,27 +3,27 @@
 
 use std::fs::File;
 use std::io::{self, PipeReader};
-use std::os::windows::ffi::OsStrExt as _;
 use std::os::windows::io::{AsHandle, AsRawHandle as _, BorrowedHandle, OwnedHandle};
-use std::path::Path;
 use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Foundation::{
-    DUPLICATE_SAME_ACCESS, DuplicateHandle, FILETIME, HANDLE, WAIT_OBJECT_0,
+    DUPLICATE_SAME_ACCESS, DuplicateHandle, FILETIME, GetHandleInformation, HANDLE, WAIT_OBJECT_0,
 };
 use windows_sys::Win32::System::Threading::{
-    BELOW_NORMAL_PRIORITY_CLASS, CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW,
-    CREATE_UNICODE_ENVIRONMENT, CreateProcessW, DeleteProcThreadAttributeList,
-    EXTENDED_STARTUPINFO_PRESENT, GetCurrentProcess, GetProcessTimes, IDLE_PRIORITY_CLASS,
+    BELOW_NORMAL_PRIORITY_CLASS, CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED,
+    CREATE_UNICODE_ENVIRONMENT, CreateProcessAsUserW, CreateProcessW,
+    DeleteProcThreadAttributeList, EXTENDED_STARTUPINFO_PRESENT, GetCurrentProcess,
+    GetExitCodeProcess, GetProcessTimes, IDLE_PRIORITY_CLASS, INFINITE,
     InitializeProcThreadAttributeList, LPPROC_THREAD_ATTRIBUTE_LIST, NORMAL_PRIORITY_CLASS,
     OpenProcess, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, PROC_THREAD_ATTRIBUTE_JOB_LIST,
     PROCESS_INFORMATION, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE,
-    STARTF_USESTDHANDLES, STARTUPINFOEXW, STARTUPINFOW, TerminateProcess,
+    ResumeThread, STARTF_USESTDHANDLES, STARTUPINFOEXW, STARTUPINFOW, TerminateProcess,
     UpdateProcThreadAttribute, WaitForSingleObject,
 };
 
+use super::token::Token;
 use super::tree::{Tree, new_job};
-use super::{check, owned, size_of_u32};
+use super::{check, owned, size_of_u32, units, wide};
 use crate::{Priority, Start};
 
 /// How many attributes a start has.
@@ -42,12 +42,45 @@ pub struct Started {
     pub err: PipeReader,
 }
 
+/// As whom, and where, a program is started.
+#[derive(Debug, Clone, Copy)]
+pub struct As<'a> {
+    /// The account's token.
+    pub token: &'a Token,
+    /// The window station and desktop, from [`super::Station::path`].
+    pub desktop: &'a str,
+}
+
 /// Starts a program: in a job object from its first moment, with three handles (standard input is empty), without a console
 /// window.
 ///
 /// # Errors
 /// When a part of it can't be made, or the program not be started.
 pub fn start(what: &Start) -> io::Result<Started> {
+    let (started, thread) = begin(what, None)?;
+    resume(&thread)?;
+    Ok(started)
+}
+
+/// Starts a program as another account, as [`start`] does. Its file and its directory are opened as that account. `before` is
+/// called before its first instruction; when that fails, the program has never run.
+///
+/// # Errors
+/// As [`start`]; when this process may not do so; as `before`.
+pub fn start_as(
+    what: &Start,
+    who: As<'_>,
+    before: impl FnOnce(&Started) -> io::Result<()>,
+) -> io::Result<Started> {
+    let (started, thread) = who.token.impersonate(|| begin(what, Some(who)))??;
+    // What fails here drops the job object, and the program with it.
+    before(&started)?;
+    resume(&thread)?;
+    Ok(started)
+}
+
+/// Starts a program that stands still before its first instruction; answers its first thread, too.
+fn begin(what: &Start, who: Option<As<'_>>) -> io::Result<(Started, OwnedHandle)> {
     let job = new_job()?;
     let (out, out_end) = io::pipe()?;
     let (err, err_end) = io::pipe()?;
@@ -57,15 +90,23 @@ pub fn start(what: &Start) -> io::Result<Started> {
         out: inheritable(out_end.as_handle())?,
         err: inheritable(err_end.as_handle())?,
     };
-    let (process, id) = create(what, &job, &streams)?;
-    let born = born(process.as_handle())?;
+    let made = create(what, who, &job, &streams)?;
+    let born = born(made.process.as_handle())?;
     let tree = Tree {
         job,
-        process,
-        id,
+        process: made.process,
+        id: made.id,
         born,
     };
-    Ok(Started { tree, out, err })
+    Ok((Started { tree, out, err }, made.thread))
+}
+
+fn resume(thread: &OwnedHandle) -> io::Result<()> {
+    // SAFETY: the thread is open.
+    if unsafe { ResumeThread(thread.as_raw_handle()) } == u32::MAX {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Handles that the child inherits, and nobody else does. Those that they were made from close when the child has them: else
@@ -96,13 +137,26 @@ fn inheritable(handle: BorrowedHandle<'_>) -> io::Result<OwnedHandle> {
     owned(made)
 }
 
-fn create(what: &Start, job: &OwnedHandle, streams: &Streams) -> io::Result<(OwnedHandle, u32)> {
+/// What a call has made.
+struct Made {
+    process: OwnedHandle,
+    thread: OwnedHandle,
+    id: u32,
+}
+
+fn create(
+    what: &Start,
+    who: Option<As<'_>>,
+    job: &OwnedHandle,
+    streams: &Streams,
+) -> io::Result<Made> {
     let handles = [&streams.input, &streams.out, &streams.err].map(|it| it.as_raw_handle());
     let jobs = [job.as_raw_handle()];
     let mut attributes = Attributes::new()?;
     attributes.set(PROC_THREAD_ATTRIBUTE_HANDLE_LIST, &handles)?;
     attributes.set(PROC_THREAD_ATTRIBUTE_JOB_LIST, &jobs)?;
     let [input, out, err] = handles;
+    let mut desktop = who.map(|it| units(it.desktop)).transpose()?;
     let startup = STARTUPINFOEXW {
         StartupInfo: STARTUPINFOW {
             cb: size_of_u32::<STARTUPINFOEXW>(),
@@ -110,6 +164,7 @@ fn create(what: &Start, job: &OwnedHandle, streams: &Streams) -> io::Result<(Own
             hStdInput: input,
             hStdOutput: out,
             hStdError: err,
+            lpDesktop: desktop.as_mut().map_or(null_mut(), |it| it.as_mut_ptr()),
             ..STARTUPINFOW::default()
         },
         lpAttributeList: attributes.list(),
@@ -118,26 +173,48 @@ fn create(what: &Start, job: &OwnedHandle, streams: &Streams) -> io::Result<(Own
     // The call may write to it.
     let mut command_line = what.command_line.clone();
     let mut made = PROCESS_INFORMATION::default();
+    let startup = (&raw const startup).cast();
+    let (flags, environment) = (flags(what.priority), what.environment.as_ptr().cast());
     // SAFETY: all texts end with a zero, the environment with two; `startup` begins with its size and holds the attributes,
-    // which with the handles that they name live through the call.
+    // which with the handles that they name live through the call; so does the token.
     check(unsafe {
-        CreateProcessW(
-            program.as_ptr(),
-            command_line.as_mut_ptr(),
-            null(),
-            null(),
-            1,
-            flags(what.priority),
-            what.environment.as_ptr().cast(),
-            directory.as_ptr(),
-            (&raw const startup).cast(),
-            &raw mut made,
-        )
+        let line = command_line.as_mut_ptr();
+        let (program, directory) = (program.as_ptr(), directory.as_ptr());
+        let made = &raw mut made;
+        match who {
+            None => CreateProcessW(
+                program,
+                line,
+                null(),
+                null(),
+                1,
+                flags,
+                environment,
+                directory,
+                startup,
+                made,
+            ),
+            Some(who) => CreateProcessAsUserW(
+                who.token.raw(),
+                program,
+                line,
+                null(),
+                null(),
+                1,
+                flags,
+                environment,
+                directory,
+                startup,
+                made,
+            ),
+        }
     })?;
-    let process = owned(made.hProcess);
-    // The first thread's handle is of no use.
-    drop(owned(made.hThread));
-    Ok((process?, made.dwProcessId))
+    let (process, thread) = (owned(made.hProcess), owned(made.hThread));
+    Ok(Made {
+        process: process?,
+        thread: thread?,
+        id: made.dwProcessId,
+    })
 }
 
 fn flags(priority: Priority) -> u32 {
@@ -149,13 +226,9 @@ fn flags(priority: Priority) -> u32 {
     priority
         | CREATE_NEW_PROCESS_GROUP
         | CREATE_NO_WINDOW
+        | CREATE_SUSPENDED
         | CREATE_UNICODE_ENVIRONMENT
         | EXTENDED_STARTUPINFO_PRESENT
-}
-
-/// A path with its closing zero.
-fn wide(path: &Path) -> Vec<u16> {
-    path.as_os_str().encode_wide().chain([0]).collect()
 }
 
 /// The list of attributes of a start.
@@ -219,6 +292,38 @@ fn born(process: BorrowedHandle<'_>) -> io::Result<u64> {
     check(unsafe { GetProcessTimes(process.as_raw_handle(), created, ended, kernel, user) })?;
     Ok(u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime))
 }
+
+/// Takes a handle that the launcher has put into this process' table; it is this process' from then on.
+///
+/// # Errors
+/// When there is none of that number.
+pub fn take_handle(number: u64) -> io::Result<OwnedHandle> {
+    let number = usize::try_from(number).map_err(|_| io::ErrorKind::InvalidData)?;
+    let handle: HANDLE = std::ptr::with_exposed_provenance_mut(number);
+    let mut flags = 0;
+    // SAFETY: any number may be asked about.
+    check(unsafe { GetHandleInformation(handle, &raw mut flags) })?;
+    owned(handle)
+}
+
+/// Blocks until a process has ended; answers its exit code.
+///
+/// # Errors
+/// When the handle is no process', or not good for that.
+pub fn wait_for(process: BorrowedHandle<'_>) -> io::Result<u32> {
+    // SAFETY: the handle is open.
+    let waited = unsafe { WaitForSingleObject(process.as_raw_handle(), INFINITE) };
+    if waited != WAIT_OBJECT_0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut code = 0;
+    // SAFETY: the process is open, and `code` lives through the call.
+    check(unsafe { GetExitCodeProcess(process.as_raw_handle(), &raw mut code) })?;
+    Ok(code)
+}
+
+/// Rights on a process for who waits for it and asks how it ended.
+pub const WAIT_RIGHTS: u32 = PROCESS_QUERY_LIMITED_INFORMATION | PROCESS_SYNCHRONIZE;
 
 /// Ends a process by its number and birth; that it is gone, or the number another's, is what is wanted, too. Says whether
 /// it is gone now.

@@ -2,10 +2,10 @@
 #![expect(unsafe_code, reason = "calls of the system")]
 
 use std::io;
-use std::os::windows::io::{AsRawHandle as _, OwnedHandle};
+use std::os::windows::io::{AsHandle as _, AsRawHandle as _, BorrowedHandle, OwnedHandle};
 use std::ptr::{null, null_mut};
 
-use windows_sys::Win32::Foundation::{HANDLE, WAIT_OBJECT_0};
+use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::System::JobObjects::{
     CreateJobObjectW, IsProcessInJob, JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION,
     JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_BASIC_ACCOUNTING_INFORMATION,
@@ -16,11 +16,11 @@ use windows_sys::Win32::System::JobObjects::{
 };
 use windows_sys::Win32::System::SystemInformation::GetSystemDirectoryW;
 use windows_sys::Win32::System::Threading::{
-    GetExitCodeProcess, INFINITE, OpenProcess, PROCESS_NAME_WIN32, PROCESS_QUERY_INFORMATION,
-    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SUSPEND_RESUME, QueryFullProcessImageNameW,
-    WaitForSingleObject,
+    OpenProcess, PROCESS_NAME_WIN32, PROCESS_QUERY_INFORMATION, PROCESS_QUERY_LIMITED_INFORMATION,
+    PROCESS_SUSPEND_RESUME, QueryFullProcessImageNameW,
 };
 
+use super::process::wait_for;
 use super::{check, owned, size_of_u32};
 
 /// What a process that was ended says, where no other word is possible.
@@ -98,15 +98,12 @@ impl Tree {
     /// # Errors
     /// When the system does not say.
     pub fn wait(&self) -> io::Result<u32> {
-        // SAFETY: the process is open.
-        let waited = unsafe { WaitForSingleObject(self.process.as_raw_handle(), INFINITE) };
-        if waited != WAIT_OBJECT_0 {
-            return Err(io::Error::last_os_error());
-        }
-        let mut code = 0;
-        // SAFETY: the process is open, and `code` lives through the call.
-        check(unsafe { GetExitCodeProcess(self.process.as_raw_handle(), &raw mut code) })?;
-        Ok(code)
+        wait_for(self.process.as_handle())
+    }
+
+    /// Answers the main process.
+    pub fn process(&self) -> BorrowedHandle<'_> {
+        self.process.as_handle()
     }
 
     /// Ends all processes now.

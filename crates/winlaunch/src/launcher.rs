@@ -1,0 +1,553 @@
+//! The launcher: what it is asked on a connection, from a ticket's signature to the end of its instance.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tessera_ticket::launcher::Capabilities;
+use tessera_ticket::pipe::{Answer, Ask, HEAD, head, length};
+use tessera_ticket::{
+    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, SLOT_MAX, Template, Ticket,
+    TicketError,
+};
+
+use crate::audit::Audit;
+use crate::config::{Config, Rules};
+use crate::instance::{Instance, noted};
+use crate::name::{Authority, Name};
+use crate::nonces::Nonces;
+use crate::os::Os;
+use crate::session::{Session, Wanted};
+
+/// The most instances at once.
+const INSTANCES_MAX: usize = SLOT_MAX as usize;
+/// Where processes are noted, below the launcher's directory.
+const LAUNCHES: &str = "launches";
+
+type Shared<O> = Arc<Mutex<Instance<O>>>;
+
+/// The launcher of a host.
+pub struct Launcher<O: Os> {
+    os: Arc<O>,
+    config: Config,
+    nonces: Mutex<Nonces>,
+    audit: Mutex<Audit>,
+    /// Held by the one that logs on or off.
+    logons: Mutex<()>,
+    alive: Mutex<BTreeMap<LaunchKey, Alive<O>>>,
+    slots: Mutex<BTreeSet<u32>>,
+}
+
+/// What a start is for, when its ticket has been checked.
+struct Checked {
+    ticket: Ticket,
+    template: Template,
+    rules: Rules,
+    name: Name,
+}
+
+/// A launch that has begun, and the number of the account that is its own.
+struct Alive<O: Os> {
+    slot: Option<u32>,
+    /// Not there yet while it is logged on.
+    instance: Option<Shared<O>>,
+}
+
+/// The instance of a connection.
+struct Own<O: Os> {
+    key: LaunchKey,
+    instance: Shared<O>,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unwritable(error: &io::Error) -> Refusal {
+    let errno = error.raw_os_error().unwrap_or(0);
+    Refusal::StateUnwritable { errno }
+}
+
+impl<O: Os> Launcher<O> {
+    /// Opens what is kept, and ends what an earlier launcher has left.
+    ///
+    /// # Errors
+    /// A sentence on what can't be used.
+    pub fn new(os: Arc<O>, config: Config) -> Result<Self, String> {
+        let dir = &config.dir;
+        let failed = |what: &str| {
+            let what = format!("{}: {what}", dir.display());
+            move |error: io::Error| format!("{what}: {error}")
+        };
+        std::fs::create_dir_all(dir.join(LAUNCHES)).map_err(failed("launches"))?;
+        let nonces = Nonces::open(dir, os.wall_ms()).map_err(failed("nonces"))?;
+        let audit = Audit::open(dir).map_err(failed("audit.log"))?;
+        let launcher = Self {
+            nonces: Mutex::new(nonces),
+            audit: Mutex::new(audit),
+            logons: Mutex::new(()),
+            alive: Mutex::default(),
+            slots: Mutex::default(),
+            os,
+            config,
+        };
+        launcher.end_left().map_err(|error| error.to_string())?;
+        Ok(launcher)
+    }
+
+    /// Ends what is noted and still alive; what does not end stays noted.
+    fn end_left(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.config.dir.join(LAUNCHES))? {
+            self.end_noted(&entry?.path())?;
+        }
+        Ok(())
+    }
+
+    /// Says whether nothing of what is noted there is alive any more.
+    fn end_noted(&self, path: &std::path::Path) -> io::Result<bool> {
+        let all = match noted(path) {
+            Ok(all) => all,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let mut is_gone = true;
+        for (pid, born) in all {
+            is_gone &= self.os.end_process(pid, born);
+        }
+        if is_gone {
+            std::fs::remove_file(path)?;
+        }
+        Ok(is_gone)
+    }
+
+    fn notes(&self, key: LaunchKey) -> PathBuf {
+        self.config.dir.join(LAUNCHES).join(key.to_string())
+    }
+
+    /// Answers a connection until it closes; then its instance is ended.
+    pub fn converse(&self, stream: &mut (impl Read + Write), peer: &O::Peer) {
+        let mut own = None;
+        // Whatever goes wrong with the connection is its end.
+        while let Ok(Some(ask)) = hear(stream) {
+            let answer = self.answer(ask, &mut own, peer);
+            if tell(stream, &answer).is_err() {
+                break;
+            }
+        }
+        if let Some(own) = own {
+            self.end(&own);
+        }
+    }
+
+    fn answer(&self, ask: Ask, own: &mut Option<Own<O>>, peer: &O::Peer) -> Answer {
+        match ask {
+            Ask::Capabilities => Answer::Capabilities(self.capabilities()),
+            Ask::Start {
+                ticket,
+                signature,
+                template,
+                nice,
+                token,
+            } => {
+                if own.is_some() {
+                    return self.refused(&Refusal::Busy, None);
+                }
+                let checked = match self.check(&ticket, &signature, &template) {
+                    Ok(checked) => checked,
+                    Err((refusal, ticket)) => return self.refused(&refusal, ticket.as_deref()),
+                };
+                let key = checked.ticket.key;
+                let named = checked.ticket.clone();
+                match self.start(checked, nice, token, peer) {
+                    Ok(instance) => {
+                        let account = lock(&instance).account();
+                        *own = Some(Own { key, instance });
+                        Answer::Started { account }
+                    }
+                    Err(refusal) => {
+                        self.remove(key);
+                        self.refused(&refusal, Some(&named))
+                    }
+                }
+            }
+            Ask::Gone { key } => match self.gone(key) {
+                Ok(()) => Answer::Done,
+                Err(refusal) => self.refused(&refusal, None),
+            },
+            Ask::Run { .. }
+            | Ask::Kill { .. }
+            | Ask::Suspend { .. }
+            | Ask::Look { .. }
+            | Ask::Forget { .. } => match own {
+                Some(own) => self.of_instance(&ask, &own.instance, peer),
+                None => self.refused(&Refusal::Busy, None),
+            },
+        }
+    }
+
+    fn of_instance(&self, ask: &Ask, instance: &Shared<O>, peer: &O::Peer) -> Answer {
+        let mut instance = lock(instance);
+        let done = |result: io::Result<()>| match result {
+            Ok(()) => Answer::Done,
+            Err(error) => self.refused(&unwritable(&error), None),
+        };
+        match *ask {
+            Ask::Run { item, attempt } => match instance.run(item, attempt, peer) {
+                Ok(begun) => Answer::Running {
+                    pid: begun.pid,
+                    born: begun.born,
+                    process: begun.given.process,
+                    out: begun.given.out,
+                    err: begun.given.err,
+                },
+                Err(failed) => Answer::NotStarted {
+                    step: failed.step,
+                    errno: failed.errno,
+                },
+            },
+            Ask::Kill { item, attempt } => done(instance.kill(item, attempt)),
+            Ask::Suspend { item, attempt, is } => done(instance.suspend(item, attempt, is)),
+            Ask::Look { item, attempt } => {
+                let (alive, used) = instance.look(item, attempt);
+                Answer::State {
+                    alive,
+                    user_us: used.user_us,
+                    system_us: used.system_us,
+                    memory_max: used.memory_max,
+                }
+            }
+            Ask::Forget { item, attempt } => {
+                instance.forget(item, attempt);
+                Answer::Done
+            }
+            // The caller has answered these.
+            Ask::Capabilities | Ask::Start { .. } | Ask::Gone { .. } => Answer::Done,
+        }
+    }
+
+    /// Checks everything about a start that needs no account; a slot that it takes is given back when it is refused.
+    fn check(
+        &self,
+        ticket: &[u8],
+        signature: &[u8; 64],
+        template: &[u8],
+    ) -> Result<Checked, (Refusal, Option<Box<Ticket>>)> {
+        let rules = self.config.rules().map_err(|it| (it, None))?;
+        let ticket = Ticket::verify(ticket, signature, &rules.keys);
+        let ticket = ticket.map_err(|error| (refusal_of(&error), None))?;
+        match self.check_ticket(&ticket, template, &rules) {
+            Ok((template, name)) => Ok(Checked {
+                ticket,
+                template,
+                rules,
+                name,
+            }),
+            Err(refusal) => Err((refusal, Some(Box::new(ticket)))),
+        }
+    }
+
+    fn check_ticket(
+        &self,
+        ticket: &Ticket,
+        template: &[u8],
+        rules: &Rules,
+    ) -> Result<(Template, Name), Refusal> {
+        if ticket.farm != self.config.farm {
+            return Err(Refusal::TicketNotForThisFarm);
+        }
+        if ticket.host != self.config.host {
+            return Err(Refusal::TicketNotForThisHost);
+        }
+        let now = self.os.wall_ms();
+        ticket.check_times(now)?;
+        lock(&self.nonces).check(ticket)?;
+        let policy = &rules.policy;
+        if !policy.allows(ticket.mode) {
+            let mode = ticket.mode.name();
+            return Err(Refusal::ModeNotAllowed { mode });
+        }
+        let template = ticket.check_template(template)?;
+        let name_of = |account: &AccountName, authority: &Authority| Name {
+            authority: authority.clone(),
+            account: account.to_string(),
+        };
+        let (name, slot) = match (ticket.mode, &policy.proxy) {
+            (Mode::Proxy, Some(proxy)) if proxy.to_string() == ticket.account => match proxy {
+                ProxyAccount::One(one) => (name_of(one, &policy.proxy_domain), None),
+                // Last of all, so that nothing is taken for what is refused.
+                ProxyAccount::PerSlot { .. } => {
+                    let (slot, account) = self.take_slot(proxy).ok_or(Refusal::NoFreeAccount)?;
+                    (name_of(&account, &policy.proxy_domain), Some(slot))
+                }
+            },
+            (Mode::Proxy, proxy) => {
+                let proxy = proxy.as_ref();
+                let proxy = proxy.map_or_else(|| "not set".to_owned(), ToString::to_string);
+                return Err(Refusal::ProxyMismatch { proxy });
+            }
+            (Mode::User | Mode::Desktop, _) => {
+                let account = ticket.account.parse::<AccountName>();
+                let account = account.map_err(|_| Refusal::NameInvalid)?;
+                (name_of(&account, &policy.domain), None)
+            }
+        };
+        // From here on the ticket is used up, whatever comes of it.
+        let taken = self.take(ticket, now, slot);
+        if let Err(refusal) = taken {
+            self.give_back(slot);
+            return Err(refusal);
+        }
+        Ok((template, name))
+    }
+
+    /// Uses a ticket up: its nonce is durable, and nothing of its launch is alive.
+    fn take(&self, ticket: &Ticket, now: u64, slot: Option<u32>) -> Result<(), Refusal> {
+        let mut alive = lock(&self.alive);
+        if alive.contains_key(&ticket.key) || alive.len() >= INSTANCES_MAX {
+            return Err(Refusal::Busy);
+        }
+        lock(&self.nonces).take(ticket, now)?;
+        let instance = None;
+        alive.insert(ticket.key, Alive { slot, instance });
+        Ok(())
+    }
+
+    fn take_slot(&self, proxy: &ProxyAccount) -> Option<(u32, AccountName)> {
+        let mut slots = lock(&self.slots);
+        let free = (1..=SLOT_MAX).find(|it| !slots.contains(it))?;
+        let account = proxy.of_slot(free)?;
+        slots.insert(free);
+        Some((free, account))
+    }
+
+    fn give_back(&self, slot: Option<u32>) {
+        if let Some(slot) = slot {
+            lock(&self.slots).remove(&slot);
+        }
+    }
+
+    /// Forgets a launch that is over, and gives back its account.
+    fn remove(&self, key: LaunchKey) {
+        let was = lock(&self.alive).remove(&key);
+        self.give_back(was.and_then(|it| it.slot));
+    }
+
+    /// Logs the account on. What is to happen is on record before.
+    fn start(
+        &self,
+        checked: Checked,
+        nice: u8,
+        token: u64,
+        peer: &O::Peer,
+    ) -> Result<Shared<O>, Refusal> {
+        let Checked {
+            ticket,
+            template,
+            rules,
+            name,
+        } = checked;
+        let key = ticket.key;
+        let digest = ticket.template.to_string();
+        let fields = [
+            ("launch", key.to_string()),
+            ("principal", ticket.principal.clone()),
+            ("proven", ticket.proven.clone()),
+            ("mode", ticket.mode.name().to_owned()),
+            ("account", name.asked(&self.os.host())),
+            ("template", digest),
+        ];
+        let fields = fields
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let noted = lock(&self.audit).add(self.os.wall_ms(), "start", &fields);
+        noted.map_err(|error| unwritable(&error))?;
+        let wanted = Wanted {
+            name,
+            mode: ticket.mode,
+            token,
+            private: self.config.tmp(&rules.policy).join(key.to_string()),
+            station: format!("tessera-{key}"),
+            policy: &rules.policy,
+        };
+        let session = Session::begin(&self.os, peer, &wanted, &self.logons)?;
+        let notes = self.notes(key);
+        let instance = Instance::new(&self.os, session, ticket, template, nice, notes);
+        let instance = Arc::new(Mutex::new(instance));
+        if let Some(alive) = lock(&self.alive).get_mut(&key) {
+            alive.instance = Some(Arc::clone(&instance));
+        }
+        Ok(instance)
+    }
+
+    /// Ends an instance; what does not end stays known, and is not vouched for.
+    fn end(&self, own: &Own<O>) {
+        let (is_over, problems) = lock(&own.instance).end(&self.logons);
+        if is_over {
+            self.remove(own.key);
+        }
+        let now = self.os.wall_ms();
+        let said = problems.join("; ");
+        let fields = [
+            ("launch", &*own.key.to_string()),
+            ("problems", said.as_str()),
+        ];
+        // It has ended, whether or not that can be written.
+        let _ = lock(&self.audit).add(now, "end", &fields);
+    }
+
+    /// Returns when nothing of a launch is alive, and none of it starts again.
+    fn gone(&self, key: LaunchKey) -> Result<(), Refusal> {
+        lock(&self.nonces).bar(key, self.os.wall_ms())?;
+        let known = lock(&self.alive).get(&key).map(|it| it.instance.clone());
+        match known {
+            Some(Some(instance)) => {
+                let (is_over, _) = lock(&instance).end(&self.logons);
+                if !is_over {
+                    return Err(Refusal::Busy);
+                }
+                self.remove(key);
+            }
+            // It is being logged on. Nothing can be said of it before that is over.
+            Some(None) => return Err(Refusal::Busy),
+            None => {}
+        }
+        match self.end_noted(&self.notes(key)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::Busy),
+            Err(error) => Err(unwritable(&error)),
+        }
+    }
+
+    /// Ends everything; for the end of the launcher.
+    pub fn end_all(&self) {
+        let alive = lock(&self.alive);
+        let all: Vec<Shared<O>> = alive
+            .values()
+            .filter_map(|it| it.instance.clone())
+            .collect();
+        drop(alive);
+        for instance in all {
+            let _ = lock(&instance).end(&self.logons);
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal, ticket: Option<&Ticket>) -> Answer {
+        let what = ticket.map_or_else(
+            || "an instance".to_owned(),
+            |it| format!("{}.{}", it.key.job, it.key.instance),
+        );
+        let account = ticket.map_or("unknown", |it| it.account.as_str());
+        let principal = ticket.map_or("", |it| it.principal.as_str());
+        let text = refusal.sentence(&self.os.host(), &what, account);
+        let fields = [
+            ("launch", what.as_str()),
+            ("principal", principal),
+            ("account", account),
+            ("code", refusal.code()),
+            ("text", &text),
+        ];
+        // It is refused, whether or not that can be written.
+        let _ = lock(&self.audit).add(self.os.wall_ms(), "refused", &fields);
+        Answer::Refused {
+            code: refusal.code().to_owned(),
+            text,
+            hint: refusal.hint().to_owned(),
+        }
+    }
+
+    /// Says what this host can do.
+    pub fn capabilities(&self) -> Capabilities {
+        capabilities_of(&*self.os, &self.config)
+    }
+}
+
+/// Says what a host with these rules can do.
+pub fn capabilities_of<O: Os>(os: &O, config: &Config) -> Capabilities {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let rules = match config.rules() {
+        Ok(rules) => rules,
+        Err(refusal) => {
+            return Capabilities {
+                proxy_problem: refusal.reason_and_hint(),
+                version,
+                ..Capabilities::default()
+            };
+        }
+    };
+    let policy = &rules.policy;
+    let problem = match &policy.proxy {
+        None => "not set".to_owned(),
+        // Made when it is needed.
+        Some(ProxyAccount::PerSlot { .. }) => String::new(),
+        Some(ProxyAccount::One(account)) => {
+            let name = Name {
+                authority: policy.proxy_domain.clone(),
+                account: account.to_string(),
+            };
+            problem_of(os, &name)
+        }
+    };
+    let proxy = policy.proxy.as_ref();
+    Capabilities {
+        containment: "job".to_owned(),
+        modes: policy.modes.iter().map(|it| it.name().to_owned()).collect(),
+        proxy_account: proxy.map(ToString::to_string).unwrap_or_default(),
+        proxy_uid: None,
+        proxy_problem: problem,
+        uid_min: 0,
+        no_new_privs: true,
+        version,
+    }
+}
+
+fn problem_of<O: Os>(os: &O, name: &Name) -> String {
+    let judged = os.look_up(name).map_err(crate::judge::refusal_of);
+    let judged = judged.and_then(|sid| {
+        let own = os.own().map_err(|_| Refusal::IdentityMismatch)?;
+        crate::judge::never(&sid, &[], &own)
+    });
+    judged
+        .err()
+        .map_or_else(String::new, |it| it.code().to_owned())
+}
+
+/// Reads a question; `None` at the end of the connection.
+fn hear(stream: &mut impl Read) -> io::Result<Option<Ask>> {
+    let mut bytes = [0; HEAD];
+    match stream.read_exact(&mut bytes) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let len = length(bytes).ok_or(io::ErrorKind::InvalidData)?;
+    // Grows as bytes arrive, so that a length alone takes no memory.
+    let mut message = Vec::new();
+    stream.take(len as u64).read_to_end(&mut message)?;
+    if message.len() < len {
+        return Ok(None);
+    }
+    let ask = Ask::decode(&message);
+    ask.map(Some)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn tell(stream: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    let message = answer.encode();
+    let head = head(&message).ok_or(io::ErrorKind::InvalidData)?;
+    stream.write_all(&[&head[..], &message].concat())
+}
+
+fn refusal_of(error: &TicketError) -> Refusal {
+    match error {
+        TicketError::Signature => Refusal::TicketSignature,
+        TicketError::Malformed(
+            DecodeError::Invalid { field: "account" }
+            | DecodeError::TooLong {
+                field: "account", ..
+            },
+        ) => Refusal::NameInvalid,
+        TicketError::Malformed(error) => Refusal::TicketMalformed {
+            reason: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,135 @@
+//! Being the launcher: the pipe, who may speak on it, and a thread for each connection.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tessera_windows::{Listener, Peer, Sid, enable_privileges, look_up, protect};
+
+use crate::config::{Config, POLICY};
+use crate::launcher::Launcher;
+use crate::os::Os;
+use crate::policy::DEFAULT_POLICY;
+
+/// The pipe's usual name.
+pub const PIPE: &str = r"\\.\pipe\tessera-launch";
+/// What the launcher must be able to do.
+pub const PRIVILEGES: [&str; 6] = [
+    "SeAssignPrimaryTokenPrivilege",
+    "SeIncreaseQuotaPrivilege",
+    "SeTcbPrivilege",
+    "SeImpersonatePrivilege",
+    "SeBackupPrivilege",
+    "SeRestorePrivilege",
+];
+/// The most connections at once: one for each instance, and some that only ask.
+const CONNECTIONS_MAX: usize = 4_096 + 64;
+/// Only the system and administrators.
+const OURS: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
+
+/// How a launcher is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The state's directory.
+    pub state: std::path::PathBuf,
+    /// The pipe's name.
+    pub pipe: String,
+}
+
+/// Makes the launcher's directory private, and writes a policy where there is none.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn prepare(state: &Path) -> Result<(), String> {
+    let dir = state.join("launcher");
+    let failed = |error: io::Error| format!("{}: {error}", dir.display());
+    std::fs::create_dir_all(&dir).map_err(failed)?;
+    protect(&dir, OURS).map_err(failed)?;
+    let policy = dir.join(POLICY);
+    if !policy.exists() {
+        let text = DEFAULT_POLICY.replace('\n', "\r\n");
+        std::fs::write(&policy, text).map_err(|error| format!("{}: {error}", policy.display()))?;
+    }
+    Ok(())
+}
+
+/// Opens what a launcher needs; nobody can connect before.
+///
+/// # Errors
+/// A sentence on what is missing.
+pub fn open<O: Os<Peer = Peer>>(
+    os: O,
+    options: &Options,
+) -> Result<(Arc<Launcher<O>>, Listener, Sid), String> {
+    prepare(&options.state)?;
+    let config = Config::load(&options.state)?;
+    let rules = config.rules().map_err(|it| it.reason_and_hint())?;
+    let account = &rules.policy.worker_account;
+    let worker = look_up(account).map_err(|error| {
+        format!("the account of the worker service, {account}, is not known here ({error:?})")
+    })?;
+    let launcher = Arc::new(Launcher::new(Arc::new(os), config)?);
+    let list = format!("D:P(A;;GA;;;SY)(A;;GRGW;;;{})", worker.sid);
+    let listener = Listener::bind(&options.pipe, &list)
+        .map_err(|error| format!("{}: {error}; is another launcher running?", options.pipe))?;
+    Ok((launcher, listener, worker.sid))
+}
+
+/// Switches on what the launcher must be able to do.
+///
+/// # Errors
+/// A sentence that names the privilege.
+pub fn prepare_privileges() -> Result<(), String> {
+    enable_privileges(&PRIVILEGES).map_err(|error| format!("this is not the system: {error}"))
+}
+
+/// Takes connections until the process ends. What is not the worker's is closed at once.
+pub fn serve<O: Os<Peer = Peer>>(
+    launcher: &Arc<Launcher<O>>,
+    mut listener: Listener,
+    worker: &Sid,
+) {
+    let count = Arc::new(AtomicUsize::new(0));
+    loop {
+        let mut connection = match listener.accept() {
+            Ok(connection) => connection,
+            Err(error) => {
+                say(&format!("a connection could not be taken: {error}"));
+                // A name that is lost can't be had again here; the service manager starts another launcher.
+                return;
+            }
+        };
+        let peer = match Peer::of(&connection).and_then(|it| Ok((it.account()?, it))) {
+            Ok((account, peer)) if account == *worker => peer,
+            Ok((account, _)) => {
+                say(&format!("a process of {account} is not listened to"));
+                continue;
+            }
+            Err(error) => {
+                say(&format!("who connects can't be said: {error}"));
+                continue;
+            }
+        };
+        if count.load(Ordering::Relaxed) >= CONNECTIONS_MAX {
+            say("too many connections at once");
+            continue;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        let (launcher, ended) = (Arc::clone(launcher), Arc::clone(&count));
+        let thread = std::thread::Builder::new().name("connection".into());
+        let begun = thread.spawn(move || {
+            launcher.converse(&mut connection, &peer);
+            ended.fetch_sub(1, Ordering::Relaxed);
+        });
+        if let Err(error) = begun {
+            count.fetch_sub(1, Ordering::Relaxed);
+            say(&format!("no thread for a connection: {error}"));
+        }
+    }
+}
+
+/// Says something to whoever reads this process' complaints.
+pub fn say(text: &str) {
+    eprintln!("tessera-winlaunch: {text}");
+}

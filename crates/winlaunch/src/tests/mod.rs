@@ -1,0 +1,5 @@
+//! The launcher with a system that is made up: every step made to fail, every refusal, and whole conversations.
+
+mod fake;
+mod order;
+mod talk;
