@@ -26,7 +26,14 @@ const NEEDED: &[(&str, &str)] = &[
 const DEBIAN: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 /// What is linted and built: all that runs on Windows.
-const PACKAGES: &[&str] = &["--package", "tessera", "--package", "tessera-windows"];
+const PACKAGES: &[&str] = &[
+    "--package",
+    "tessera",
+    "--package",
+    "tessera-windows",
+    "--package",
+    "tessera-winlaunch",
+];
 
 /// Who compiles for Windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +163,8 @@ impl Chore<'_> {
     fn tests(&self) -> Result<Tally> {
         let own = self
             .cargo(TEST_MINUTES, "test")
-            .words(["--package", "tessera-windows"]);
+            .words(["--package", "tessera-windows"])
+            .words(["--package", "tessera-winlaunch"]);
         let mut tally = own.words(["--lib", "--tests"]).go()?.counted();
         if !is_root() {
             println!("skipped: a farm of two systems needs root");

@@ -50,6 +50,8 @@ pub struct WorkerOptions {
     pub config: Option<PathBuf>,
     /// Whether to end when standard input closes: a parent holds it open.
     pub ends_with_parent: bool,
+    /// Whether the service manager of Windows has started it.
+    pub as_service: bool,
 }
 
 /// How a host gets its join token.

@@ -19,6 +19,8 @@ mod run;
 pub mod show;
 
 pub use error::CliError;
+#[cfg(windows)]
+pub use local::install::prepare_state;
 pub use run::Outcome;
 pub use tessera_api::Exit;
 

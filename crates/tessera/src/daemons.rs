@@ -10,9 +10,9 @@ use tessera_cli::daemon::{WorkerMode, WorkerOptions};
 use tracing_subscriber::EnvFilter;
 
 /// The variable that says how much the daemons log.
-const LOG_VARIABLE: &str = "TESSERA_LOG";
+pub(crate) const LOG_VARIABLE: &str = "TESSERA_LOG";
 /// How much they log otherwise.
-const LOG_DEFAULT: &str = "info";
+pub(crate) const LOG_DEFAULT: &str = "info";
 #[cfg(unix)]
 /// Threads for the sockets of the supervisor; its core has its own.
 const SUPERVISOR_THREADS: usize = 2;
@@ -58,6 +58,15 @@ pub(crate) fn worker(options: WorkerOptions) -> Result<(), CliError> {
     if matches!(options.mode, WorkerMode::Service) {
         refuse_root("worker")?;
     }
+    #[cfg(windows)]
+    let as_service = options.as_service;
+    #[cfg(windows)]
+    if as_service {
+        crate::service::begin_log(&options.state)?;
+    } else {
+        begin(options.ends_with_parent);
+    }
+    #[cfg(unix)]
     begin(options.ends_with_parent);
     let mode = match options.mode {
         WorkerMode::Desktop => tessera_worker::Mode::Desktop,
@@ -74,6 +83,10 @@ pub(crate) fn worker(options: WorkerOptions) -> Result<(), CliError> {
         launch_binary: options.launch,
         config: options.config,
     };
+    #[cfg(windows)]
+    if as_service {
+        return crate::service::worker(options);
+    }
     let is_service = matches!(options.mode, tessera_worker::Mode::Service { .. });
     let run = async {
         tessera_worker::run(options).await.map_err(|error| {
@@ -104,7 +117,7 @@ fn begin(ends_with_parent: bool) {
 }
 
 /// Makes the error of a daemon that can't run, with what caused it.
-fn failure(daemon: &str, error: &dyn Error) -> CliError {
+pub(crate) fn failure(daemon: &str, error: &dyn Error) -> CliError {
     let mut made = CliError::failed(format!("the {daemon} can't run: {error}"));
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -7,6 +7,8 @@ mod daemons;
 mod explain;
 mod join;
 mod leash;
+#[cfg(windows)]
+mod service;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! A farm of two systems: supervisor and worker of Linux, and beside them a desktop worker of Windows, which runs under Wine.
+//! A farm of two systems: supervisor and worker of Linux, and beside them a worker of Windows, which runs under Wine: on a desktop,
+//! or as a service beside its launcher.
 //!
 //! `cargo xtask windows` builds what is needed, says where it is in the variables below, and runs these tests, as root. What they
 //! show is that the program's own parts fit together; whether Windows does what Wine does is another question: see
@@ -26,6 +27,7 @@ const HOST: &str = "winhost";
 struct World {
     // In this order: the worker goes first.
     worker: Worker,
+    launcher: Option<Launcher>,
     farm: Farm,
 }
 
@@ -48,7 +50,33 @@ impl World {
         let joined = wine(&program("tessera.exe")?, &words).output()?;
         ensure!(joined.status.success(), "join: {}", said_by(&joined));
         let worker = Worker::start(&farm)?;
-        Ok(Self { worker, farm })
+        let launcher = None;
+        Ok(Self {
+            worker,
+            launcher,
+            farm,
+        })
+    }
+
+    /// Starts a farm whose Windows host is a service: a worker, and beside it a launcher that becomes nobody but itself.
+    fn start_service() -> Result<Self> {
+        let farm = Farm::start(&folder(PROGRAMS)?, 1)?;
+        let said = farm.json(&["join-string"])?;
+        let string = said["join_string"].as_str().context("a string")?;
+        let state = state_of(&farm);
+        let words = ["join", "--name", HOST, "--state", &state, string];
+        let joined = wine(&program("tessera.exe")?, &words).output()?;
+        ensure!(joined.status.success(), "join: {}", said_by(&joined));
+        // Wine knows no accounts of services: it is the one that runs these tests.
+        let policy = farm.folder().join("winhost/launcher/policy");
+        std::fs::write(policy, format!("worker_account = {}\r\n", account()?))?;
+        let launcher = Some(Launcher::start(&farm)?);
+        let worker = Worker::start_in(&farm, Some(&pipe_of(&farm)))?;
+        Ok(Self {
+            worker,
+            launcher,
+            farm,
+        })
     }
 
     /// Submits a command for the Windows host; answers the job's number.
@@ -81,7 +109,12 @@ impl World {
     /// What the farm and the host say of a job, for who reads why a test failed.
     fn told(&self, job: &str) -> String {
         let told = |word| self.farm.tessera(&[word, job]).unwrap_or_default();
-        format!("{}{}{}", told("hist"), told("why"), self.worker.log())
+        let launcher = self
+            .launcher
+            .as_ref()
+            .map_or_else(String::new, Launcher::log);
+        let (hist, why, worker) = (told("hist"), told("why"), self.worker.log());
+        format!("{hist}{why}{worker}{launcher}")
     }
 
     fn state(&self, job: &str) -> Result<String> {
@@ -109,6 +142,67 @@ impl World {
     }
 }
 
+/// A launcher under Wine.
+struct Launcher {
+    child: Child,
+    log: PathBuf,
+    mark: String,
+}
+
+impl Launcher {
+    /// Starts it and waits until it can be asked.
+    fn start(farm: &Farm) -> Result<Self> {
+        let log = farm.folder().join("winlaunch.log");
+        let out = std::fs::File::create(&log)?;
+        let words = ["--state", &state_of(farm), "--pipe", &pipe_of(farm)];
+        let child = wine(&program("examples/as_itself.exe")?, &words)
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .context("wine")?;
+        let mark = mark_of(farm);
+        Ok(Self { child, log, mark })
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it without a warning.
+    fn kill(&mut self) -> Result<()> {
+        let is_it =
+            |it: &Process| it.command.contains("as_itself.exe") && it.command.contains(&self.mark);
+        for it in processes::all().into_iter().filter(is_it) {
+            let pid = nix::unistd::Pid::from_raw(it.pid);
+            // One of them may have ended with the other.
+            _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+        wait::until("the end of the launcher", LONG, || {
+            Ok(self.child.try_wait()?)
+        })
+        .map(|_| ())
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        if self.kill().is_err() {
+            _ = self.child.kill();
+            _ = self.child.wait();
+        }
+    }
+}
+
+fn pipe_of(farm: &Farm) -> String {
+    format!(r"\\.\pipe\tessera-{}", mark_of(farm))
+}
+
+/// The account that Wine's programs run as.
+fn account() -> Result<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?;
+    Ok(user.context("an account")?.name)
+}
+
 /// A worker under Wine.
 struct Worker {
     child: Child,
@@ -118,23 +212,24 @@ struct Worker {
 }
 
 impl Worker {
-    /// Starts it and waits until the farm says that it is up.
+    /// Starts it on a desktop and waits until the farm says that it is up.
     fn start(farm: &Farm) -> Result<Self> {
+        Self::start_in(farm, None)
+    }
+
+    /// Starts it beside a launcher, or on a desktop.
+    fn start_in(farm: &Farm, pipe: Option<&str>) -> Result<Self> {
         let log = farm.folder().join("winhost.log");
         let out = std::fs::File::create(&log)?;
         let tessera = windows_path(&program("tessera.exe")?);
         let state = state_of(farm);
-        let words = [
-            &tessera,
-            "worker",
-            "--desktop",
-            "--slots",
-            "2",
-            "--name",
-            HOST,
-            "--state",
-            &state,
+        let mut words = vec![
+            &tessera, "worker", "--slots", "2", "--name", HOST, "--state", &state,
         ];
+        words.extend(match pipe {
+            Some(pipe) => ["--launcher-socket", pipe].as_slice(),
+            None => &["--desktop"],
+        });
         // Under Wine everybody is an administrator; this worker is to be none.
         let child = wine(&program("examples/ordinary.exe")?, &words)
             .stdout(out.try_clone()?)
@@ -413,5 +508,159 @@ fn an_administrators_desktop_runs_no_jobs() -> Result<()> {
     let said = said_by(&output);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("an administrator's rights"), "{said}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "cargo xtask windows runs it"]
+fn a_service_has_its_launcher_run_frames_and_their_output_arrives() -> Result<()> {
+    let world = World::start_service()?;
+    let probe = windows_path(&program("examples/probe.exe")?);
+    let words = [
+        "--range",
+        "1-3",
+        "--",
+        &probe,
+        "args",
+        "QB_FRAME_NUMBER",
+        "a b",
+    ];
+    let job = world.submit(&words)?;
+    assert_eq!(world.end_of(&job)?, "complete", "{}", world.told(&job));
+    for frame in 1..=3 {
+        let said = world.farm.tessera(&["log", &format!("{job}:{frame}")])?;
+        let lines: Vec<&str> = said.lines().map(|it| it.trim_end_matches('\r')).collect();
+        assert_eq!(lines, [format!("\"{frame}\""), "\"a b\"".to_owned()]);
+    }
+    let audit = world.farm.folder().join("winhost/launcher/audit.log");
+    let audit = std::fs::read_to_string(audit)?;
+    assert!(audit.contains("\"event\":\"start\""), "{audit}");
+    assert!(audit.contains("tessera-job1"), "{audit}");
+    // A job has its private directory, which goes with it.
+    let job = world.submit(&["--", &probe, "env"])?;
+    assert_eq!(world.end_of(&job)?, "complete", "{}", world.told(&job));
+    let said = world.farm.tessera(&["log", &job])?;
+    let own = said
+        .lines()
+        .find_map(|it| it.trim_end().strip_prefix("TMP="));
+    let own = own.with_context(|| said.clone())?.to_owned();
+    let own = PathBuf::from(own.trim_start_matches("Z:").replace('\\', "/"));
+    assert!(own.starts_with(world.farm.folder()), "{}", own.display());
+    wait::until("the directory goes", LONG, || {
+        Ok((!own.exists()).then_some(()))
+    })
+}
+
+#[test]
+#[ignore = "cargo xtask windows runs it"]
+fn w03_a_killed_launcher_takes_its_trees_with_it_and_the_next_runs_the_frame_again() -> Result<()> {
+    let mut world = World::start_service()?;
+    let probe = windows_path(&program("examples/probe.exe")?);
+    let file = world.farm.folder().join("tree");
+    let job = world.submit(&["--", &probe, "tree", "2", &windows_path(&file)])?;
+    world.wait_for_tree(&job, &file)?;
+    world.launcher = None;
+    wait_until_gone(&windows_path(&file))?;
+    std::fs::remove_file(&file)?;
+    world.launcher = Some(Launcher::start(&world.farm)?);
+    world.wait_for_tree(&job, &file)?;
+    // Nobody's fault, so no retry is used up: `--retrywork 0` was given.
+    assert_eq!(world.state(&job)?, "running");
+    world.farm.tessera(&["kill", &job])?;
+    assert_eq!(world.end_of(&job)?, "killed", "{}", world.told(&job));
+    wait_until_gone(&windows_path(&file))
+}
+
+/// Runs the installed program of Windows; answers what it said.
+fn installed(words: &[&str]) -> Result<(bool, String)> {
+    let program = Path::new(r"C:\Program Files\Tessera\tessera.exe");
+    let output = wine(program, words).output()?;
+    Ok((output.status.success(), said_by(&output)))
+}
+
+#[test]
+#[ignore = "cargo xtask windows runs it"]
+fn the_services_are_made_started_stopped_and_removed() -> Result<()> {
+    let prefix = PathBuf::from(std::env::var_os("WINEPREFIX").context("WINEPREFIX")?);
+    let drive = prefix.join("drive_c");
+    let folder = drive.join("Program Files/Tessera");
+    std::fs::create_dir_all(&folder)?;
+    for name in ["tessera.exe", "tessera-winlaunch.exe"] {
+        // Not over one that runs.
+        _ = std::fs::remove_file(folder.join(name));
+        std::fs::copy(program(name)?, folder.join(name))?;
+    }
+    let name = format!("Tessera test {}", std::process::id());
+    let (state, inside) = (format!(r"C:\{name}"), drive.join(&name));
+    // Wine's Windows ends with its last program.
+    let keep = drive.join(format!("keep {}", std::process::id()));
+    let mut kept = wine(
+        &program("examples/probe.exe")?,
+        &["tree", "0", &windows_path(&keep)],
+    )
+    .spawn()?;
+    let result = services(&state, &inside);
+    // What failed in the middle must not be there for the next.
+    let removed = installed(&[
+        "worker",
+        "uninstall",
+        "--mode",
+        "service",
+        "--now",
+        "--state",
+        &state,
+    ]);
+    kept.kill()?;
+    kept.wait()?;
+    result?;
+    removed?;
+    std::fs::remove_dir_all(inside)?;
+    Ok(())
+}
+
+fn services(state: &str, inside: &Path) -> Result<()> {
+    let (is_good, said) = installed(&["worker", "install", "--mode", "service", "--state", state])?;
+    ensure!(is_good && said.contains("has joined no farm"), "{said}");
+    std::fs::write(
+        inside.join("worker/worker.toml"),
+        "qb_supervisor = \"127.0.0.1:9\"\n",
+    )?;
+    let standing = |word: &str| -> Result<bool> {
+        let (_, said) = installed(&["worker", "status", "--json", "--state", state])?;
+        Ok(said.replace([' ', '\n', '\r'], "").contains(word))
+    };
+    ensure!(
+        standing("\"installed\":true,\"running\":false")?,
+        "installed, not running"
+    );
+    let net = |words: &[&str]| -> Result<String> {
+        let output = wine(Path::new("net"), words).output()?;
+        ensure!(output.status.success(), "{}", said_by(&output));
+        Ok(said_by(&output))
+    };
+    net(&["start", "TesseraWorker"])?;
+    let log = inside.join("worker/worker.log");
+    wait::until("a service that says what is wrong", LONG, || {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        Ok(said.contains("has not joined a farm").then_some(()))
+    })?;
+    net(&["stop", "TesseraWorker"])?;
+    // The launcher is not the system under Wine, says so, and ends.
+    ensure!(
+        net(&["start", "TesseraLaunch"]).is_err() || !standing("\"running\":true")?,
+        "it runs"
+    );
+    let log = inside.join("launcher/launcher.log");
+    wait::until("a launcher that says what is wrong", LONG, || {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        Ok(said.contains("this is not the system").then_some(()))
+    })?;
+    let (is_good, said) =
+        installed(&["worker", "uninstall", "--mode", "service", "--state", state])?;
+    ensure!(is_good, "{said}");
+    ensure!(
+        standing("\"mode\":\"service\",\"installed\":false")?,
+        "still installed"
+    );
     Ok(())
 }

@@ -59,7 +59,8 @@ impl Config {
     pub fn rules(&self) -> Result<Rules, Refusal> {
         let read = || -> Result<Rules, String> {
             let text = read(&self.dir, POLICY, POLICY_MAX)?;
-            let text = text.ok_or("policy: is not there; tessera worker install writes one")?;
+            let text =
+                text.ok_or("policy: is not there; the launcher writes one when it starts")?;
             let policy = Policy::parse(&text).map_err(|what| format!("policy: {what}"))?;
             let keys = keys(&self.dir)?;
             Ok(Rules { policy, keys })

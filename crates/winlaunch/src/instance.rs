@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tessera_ticket::{Step, Template, Ticket};
-use tessera_windows::program::Command;
+use tessera_ticket::{PathMap, Step, Template, Ticket};
+use tessera_windows::program::{Command, ProgramError};
 
 use crate::os::{Given, Os, StartError, Tree as _, Used};
 use crate::session::Session;
@@ -27,6 +27,7 @@ pub struct Instance<O: Os> {
     ticket: Ticket,
     template: Template,
     nice: u8,
+    paths: PathMap,
     /// Where its processes are noted.
     notes: PathBuf,
     attempts: Vec<(u32, u32, O::Tree)>,
@@ -61,6 +62,7 @@ impl<O: Os> Instance<O> {
         ticket: Ticket,
         template: Template,
         nice: u8,
+        paths: PathMap,
         notes: PathBuf,
     ) -> Self {
         Self {
@@ -69,6 +71,7 @@ impl<O: Os> Instance<O> {
             ticket,
             template,
             nice,
+            paths,
             notes,
             attempts: Vec::new(),
             is_over: false,
@@ -96,7 +99,7 @@ impl<O: Os> Instance<O> {
             .os
             .start(parts.token, parts.station, &command, &note, peer);
         let (tree, given) = begun.map_err(|error| match error {
-            StartError::Program(error) => failed(Step::Exec, error.code()),
+            StartError::Program(error) => failed(step_of(&error), error.code()),
             StartError::Note(error) => failed(Step::Prepare, error.raw_os_error().unwrap_or(0)),
             StartError::System(error) => failed(Step::Exec, error.raw_os_error().unwrap_or(0)),
         })?;
@@ -111,7 +114,8 @@ impl<O: Os> Instance<O> {
         if !self.ticket.allows(item) {
             return Err(failed(Step::NotAllowed));
         }
-        let argv = self.template.argv_of(item).filter(|it| !it.is_empty());
+        let argv = self.template.argv_of(item, &self.paths);
+        let argv = argv.ok().filter(|it| !it.is_empty());
         let argv = argv.ok_or(failed(Step::Command))?;
         let parts = self.session.parts().ok_or(failed(Step::StarterLost))?;
         let mut env = Variables(parts.variables.to_vec());
@@ -135,7 +139,7 @@ impl<O: Os> Instance<O> {
         let directory = if self.template.cwd.is_empty() {
             env.get(HOME).unwrap_or(r"C:\").to_owned()
         } else {
-            self.template.cwd.clone()
+            self.template.cwd_here(&self.paths)
         };
         Ok(Command {
             argv,
@@ -215,6 +219,15 @@ impl<O: Os> Instance<O> {
     /// Answers as whom it runs.
     pub fn account(&self) -> String {
         self.session.name().asked(&self.os.host())
+    }
+}
+
+/// Answers at which step a command was none.
+fn step_of(error: &ProgramError) -> Step {
+    match error {
+        ProgramError::Directory { .. } => Step::Directory,
+        ProgramError::Search(_) => Step::Exec,
+        ProgramError::Arguments(_) | ProgramError::Variables(_) => Step::Command,
     }
 }
 

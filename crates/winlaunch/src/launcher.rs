@@ -372,7 +372,7 @@ impl<O: Os> Launcher<O> {
         };
         let session = Session::begin(&self.os, peer, &wanted, &self.logons)?;
         let notes = self.notes(key);
-        let instance = Instance::new(&self.os, session, ticket, template, nice, notes);
+        let instance = Instance::new(&self.os, session, ticket, template, nice, rules.policy.paths, notes);
         let instance = Arc::new(Mutex::new(instance));
         if let Some(alive) = lock(&self.alive).get_mut(&key) {
             alive.instance = Some(Arc::clone(&instance));
@@ -498,6 +498,7 @@ pub fn capabilities_of<O: Os>(os: &O, config: &Config) -> Capabilities {
         uid_min: 0,
         no_new_privs: true,
         version,
+        limits: Vec::new(),
     }
 }
 

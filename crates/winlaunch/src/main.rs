@@ -84,6 +84,7 @@ usage:
     }
 
     fn service(options: Options) -> Result<(), String> {
+        serve::say_in(&options.state);
         let body = move |stop: Receiver<()>| match begin(&options) {
             Ok(launcher) => {
                 // Also when nobody can tell any more.

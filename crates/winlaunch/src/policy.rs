@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tessera_ticket::{Mode, ProxyAccount};
+use tessera_ticket::{Mode, PathMap, ProxyAccount};
 
 use crate::name::{Authority, Name};
 
@@ -32,6 +32,8 @@ allow_users =
 deny_users =
 allow_groups =
 deny_groups =
+# How paths of other systems are called here, as /mnt/show => P:\show, with a comma between two.
+path_map =
 # Drives that each logon has, as X: = \\server\share, with a comma between two.
 worker_drive_map =
 # The account of the worker service.
@@ -102,6 +104,8 @@ pub struct Policy {
     pub allow_groups: Vec<Name>,
     /// As above.
     pub deny_groups: Vec<Name>,
+    /// How paths of other systems are called here.
+    pub paths: PathMap,
     /// Drives.
     pub drives: Vec<Drive>,
     /// Whom the launcher listens to.
@@ -174,6 +178,7 @@ impl Fields {
             deny_users: self.names("deny_users", &domain)?,
             allow_groups: self.names("allow_groups", &domain)?,
             deny_groups: self.names("deny_groups", &domain)?,
+            paths: self.paths()?,
             drives: self.drives()?,
             worker_account: self.get("worker_account").1.to_owned(),
             tmp_dir: self.tmp_dir()?,
@@ -283,6 +288,14 @@ impl Fields {
                 .ok_or_else(wrong)
         };
         all.iter().map(one).collect()
+    }
+
+    fn paths(&self) -> Result<PathMap, String> {
+        let (line, all) = self.list("path_map", NAMES_MAX)?;
+        let wrong = |what: &dyn std::fmt::Display| format!("line {line}: `path_map`: {what}");
+        let pairs: Result<Vec<_>, _> = all.iter().map(|it| PathMap::parse_line(it)).collect();
+        let pairs = pairs.map_err(|error| wrong(&error))?;
+        PathMap::new(pairs).map_err(|error| wrong(&error))
     }
 
     fn drives(&self) -> Result<Vec<Drive>, String> {

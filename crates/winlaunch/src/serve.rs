@@ -1,11 +1,11 @@
 //! Being the launcher: the pipe, who may speak on it, and a thread for each connection.
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use tessera_windows::{Listener, Peer, Sid, enable_privileges, look_up, protect};
+use tessera_windows::{Listener, Peer, Sid, enable_privileges, look_up, protect, service_sid};
 
 use crate::config::{Config, POLICY};
 use crate::launcher::Launcher;
@@ -28,11 +28,15 @@ const CONNECTIONS_MAX: usize = 4_096 + 64;
 /// Only the system and administrators.
 const OURS: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
 
+/// At this size the log begins anew.
+const LOG_BYTES_MAX: u64 = 1 << 20;
+static LOG: OnceLock<PathBuf> = OnceLock::new();
+
 /// How a launcher is started.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The state's directory.
-    pub state: std::path::PathBuf,
+    pub state: PathBuf,
     /// The pipe's name.
     pub pipe: String,
 }
@@ -66,14 +70,28 @@ pub fn open<O: Os<Peer = Peer>>(
     let config = Config::load(&options.state)?;
     let rules = config.rules().map_err(|it| it.reason_and_hint())?;
     let account = &rules.policy.worker_account;
-    let worker = look_up(account).map_err(|error| {
-        format!("the account of the worker service, {account}, is not known here ({error:?})")
-    })?;
+    let worker = worker_sid(account)?;
     let launcher = Arc::new(Launcher::new(Arc::new(os), config)?);
-    let list = format!("D:P(A;;GA;;;SY)(A;;GRGW;;;{})", worker.sid);
+    let list = format!("D:P(A;;GA;;;SY)(A;;GRGW;;;{worker})");
     let listener = Listener::bind(&options.pipe, &list)
         .map_err(|error| format!("{}: {error}; is another launcher running?", options.pipe))?;
-    Ok((launcher, listener, worker.sid))
+    Ok((launcher, listener, worker))
+}
+
+/// Answers whom the launcher listens to. The account of a service is known by its name alone.
+fn worker_sid(account: &str) -> Result<Sid, String> {
+    let unknown = |why: String| {
+        format!("the account of the worker service, {account}, is not known here ({why})")
+    };
+    match account.split_once('\\') {
+        Some((domain, service)) if domain.eq_ignore_ascii_case("NT SERVICE") => {
+            service_sid(service).map_err(|error| unknown(error.to_string()))
+        }
+        Some(_) | None => {
+            let found = look_up(account).map_err(|error| unknown(format!("{error:?}")))?;
+            Ok(found.sid)
+        }
+    }
 }
 
 /// Switches on what the launcher must be able to do.
@@ -129,7 +147,24 @@ pub fn serve<O: Os<Peer = Peer>>(
     }
 }
 
+/// Has what is said written to `launcher.log` beside the policy, too: nobody sees what a service prints.
+pub fn say_in(state: &Path) {
+    // The first one counts.
+    let _ = LOG.set(state.join("launcher").join("launcher.log"));
+}
+
 /// Says something to whoever reads this process' complaints.
 pub fn say(text: &str) {
     eprintln!("tessera-winlaunch: {text}");
+    let Some(path) = LOG.get() else { return };
+    let is_full = path.metadata().is_ok_and(|it| it.len() > LOG_BYTES_MAX);
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true);
+    let opened = if is_full {
+        options.write(true).truncate(true).open(path)
+    } else {
+        options.append(true).open(path)
+    };
+    // What can't be written can't be complained of either.
+    let _ = opened.and_then(|mut file| writeln!(file, "{text}"));
 }

@@ -23,9 +23,13 @@ pub enum WorkerError {
         )
     )]
     DesktopAsRoot,
-    /// This system has no worker as a service.
-    #[error("a worker runs in a user's session on Windows, not as a service; give --desktop")]
-    NoService,
+    /// The system itself would talk to the network.
+    #[cfg(windows)]
+    #[error(
+        "the worker runs as LocalSystem, which nothing that talks to the network should; tessera worker install --mode service \
+         gives it an account of its own"
+    )]
+    ServiceAsSystem,
     /// This process' account has no name.
     #[error("uid {uid} has no account on this host, so its jobs would have no owner; create one")]
     NoAccount {

@@ -45,10 +45,39 @@ use tokio_util::sync::CancellationToken;
 /// When the state directory can't be used, another worker uses it, the configuration has a mistake, or root would run a
 /// desktop worker. A supervisor, launcher or certificate that is not there is no error: it is waited for, and said.
 pub async fn run(options: Options) -> Result<(), WorkerError> {
+    run_with(options, os::cancel_on_signals).await
+}
+
+/// Runs it as [`run`] does, until something comes through a channel, or its other end is gone: what a service manager says.
+///
+/// # Errors
+/// As [`run`].
+#[cfg(windows)]
+pub async fn run_until(
+    options: Options,
+    stopped: std::sync::mpsc::Receiver<()>,
+) -> Result<(), WorkerError> {
+    run_with(options, |stop| {
+        let wait = move || {
+            // Also when nobody can tell any more.
+            let _ = stopped.recv();
+            stop.cancel();
+        };
+        let begun = std::thread::Builder::new().name("stop".into()).spawn(wait);
+        begun.map_err(WorkerError::Signals)?;
+        Ok(tokio::spawn(async {}))
+    })
+    .await
+}
+
+async fn run_with(
+    options: Options,
+    listen: impl FnOnce(CancellationToken) -> Result<tokio::task::JoinHandle<()>, WorkerError>,
+) -> Result<(), WorkerError> {
     let settings = options.resolve()?;
     let chain = Chain::new(settings.chain_mode.clone());
     let stop = CancellationToken::new();
-    let signals = os::cancel_on_signals(stop.clone())?;
+    let signals = listen(stop.clone())?;
     let result = daemon::run(settings, chain, None, stop).await;
     signals.abort();
     result

@@ -12,6 +12,7 @@ pub struct WorkerPlace {
     /// The farm's folder of the desktop worker (default: the XDG state folder)
     #[arg(long, value_name = "DIR")]
     pub desktop_state: Option<PathBuf>,
+    #[cfg(unix)]
     /// As root: whose desktop is meant (default: who is behind sudo)
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -40,6 +41,7 @@ pub enum WorkerCommand {
     Status(WorkerStatusArgs),
     /// Stop the worker, and have it started no more
     Uninstall(WorkerUninstallArgs),
+    #[cfg(unix)]
     /// Do a part of a switch as the person whose desktop it is
     #[command(hide = true)]
     Part(PartArgs),
@@ -139,6 +141,7 @@ pub struct WorkerUninstallArgs {
     pub dry_run: bool,
 }
 
+#[cfg(unix)]
 /// A part of a switch that is done as the person whose desktop it is.
 #[derive(Debug, Args)]
 pub struct PartArgs {
@@ -152,6 +155,7 @@ pub struct PartArgs {
     pub launch: Option<PathBuf>,
 }
 
+#[cfg(unix)]
 /// The parts of a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "named for what they do")]
@@ -170,6 +174,7 @@ pub enum WorkerPart {
     Remove,
 }
 
+#[cfg(unix)]
 /// What to do with the supervisor of this host.
 #[derive(Debug, Subcommand)]
 pub enum SupervisorCommand {
@@ -197,6 +202,7 @@ Examples:
     },
 }
 
+#[cfg(unix)]
 /// Where a supervisor of this host is, or is to be.
 #[derive(Debug, Clone, Args)]
 pub struct SupervisorPlace {

@@ -2,7 +2,6 @@
 
 #[cfg(unix)]
 use super::here::DoctorCommand;
-#[cfg(unix)]
 use super::install::WorkerCommand;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -12,7 +11,6 @@ use std::path::PathBuf;
 #[command(args_conflicts_with_subcommands = true)]
 pub struct WorkerArgs {
     /// Something else than to run it.
-    #[cfg(unix)]
     #[command(subcommand)]
     pub command: Option<WorkerCommand>,
     /// Everything of the farm on this host goes there (default: /var/lib/tessera, or the XDG state
@@ -43,6 +41,10 @@ pub struct WorkerArgs {
     /// End when standard input closes
     #[arg(long, hide = true)]
     pub ends_with_parent: bool,
+    /// Be the service that the service manager has started
+    #[cfg(windows)]
+    #[arg(long, hide = true)]
+    pub as_service: bool,
 }
 
 /// How to enrol this host.

@@ -5,7 +5,6 @@ mod credential;
 mod farm;
 #[cfg(unix)]
 mod here;
-#[cfg(unix)]
 mod install;
 mod jobs;
 mod local;
@@ -22,11 +21,12 @@ pub use here::{
     BenchCommand, BenchLocalArgs, DemoArgs, DoctorCommand, FolderCommand, Renderer, SupervisorArgs,
     UninstallArgs, UpArgs,
 };
-#[cfg(unix)]
 pub use install::{
-    InstallMode, PartArgs, SupervisorCommand, SupervisorPlace, WorkerCommand, WorkerInstallArgs,
-    WorkerPart, WorkerPlace, WorkerSetModeArgs, WorkerStatusArgs, WorkerUninstallArgs,
+    InstallMode, WorkerCommand, WorkerInstallArgs, WorkerPlace, WorkerSetModeArgs,
+    WorkerStatusArgs, WorkerUninstallArgs,
 };
+#[cfg(unix)]
+pub use install::{PartArgs, SupervisorCommand, SupervisorPlace, WorkerPart};
 pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
 pub use local::{ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, WorkerArgs};
 pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};

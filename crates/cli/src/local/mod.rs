@@ -6,6 +6,11 @@ pub(crate) mod farm;
 pub(crate) mod group;
 #[cfg(unix)]
 pub(crate) mod install;
+#[cfg(windows)]
+#[path = "install_windows/mod.rs"]
+pub(crate) mod install;
+#[cfg(all(test, unix))]
+mod install_windows;
 mod login;
 pub(crate) mod pins;
 mod place;
@@ -75,6 +80,10 @@ pub(crate) fn worker(args: WorkerArgs) -> WorkerOptions {
         launcher_socket: args.launcher_socket,
         config: args.config,
         ends_with_parent: args.ends_with_parent,
+        #[cfg(windows)]
+        as_service: args.as_service,
+        #[cfg(not(windows))]
+        as_service: false,
     }
 }
 

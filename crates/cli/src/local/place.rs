@@ -68,15 +68,25 @@ mod system {
         user_state().unwrap_or_else(system_state)
     }
 
-    /// Refuses: workers run in a user's session here.
+    /// Refuses who can't make a host a service's.
     pub(crate) fn may_enrol_service() -> Result<(), CliError> {
+        if is_administrator() {
+            return Ok(());
+        }
         Err(
-            CliError::usage("a worker runs in a user's session on Windows, not as a service")
-                .hint("give --desktop: jobs run as you, while you are logged in"),
+            CliError::usage("only an administrator can enrol a host as a service")
+                .hint("open the terminal by \"Run as administrator\", or give --desktop for a worker that runs jobs as you"),
         )
+    }
+
+    /// Says whether the caller has an administrator's rights right now.
+    pub(crate) fn is_administrator() -> bool {
+        tessera_windows::account().is_ok_and(|it| it.is_elevated)
     }
 }
 
+#[cfg(windows)]
+pub(crate) use system::is_administrator;
 #[cfg(unix)]
 pub(crate) use system::is_root;
 pub(crate) use system::{default_state, may_enrol_service, system_state, user_state};

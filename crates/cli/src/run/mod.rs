@@ -17,9 +17,10 @@ pub(crate) use list::items;
 pub(crate) use watch::{Ended, Watch};
 
 use crate::Exit;
-use crate::args::{Command, ConfigCommand};
 #[cfg(unix)]
-use crate::args::{SupervisorArgs, WorkerArgs};
+use crate::args::SupervisorArgs;
+use crate::args::WorkerArgs;
+use crate::args::{Command, ConfigCommand};
 #[cfg(unix)]
 use crate::daemon::SupervisorOptions;
 use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, WorkerOptions};
@@ -50,7 +51,6 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
             command: Some(command),
             ..
         }) => local::install::supervisor(command, context)?,
-        #[cfg(unix)]
         Command::Worker(WorkerArgs {
             command: Some(command),
             ..

@@ -65,6 +65,8 @@ pub(crate) async fn join(options: JoinOptions) -> Result<(), CliError> {
         .complete(&reply.certificate_pem, &reply.ca_pem, ticket.ca)
         .map_err(|error| CliError::new(Exit::Denied, error.to_string()))?;
     if options.mode == WorkerMode::Service {
+        #[cfg(windows)]
+        tessera_cli::prepare_state(&options.state).map_err(CliError::failed)?;
         write_launcher(&options.state, &reply)?;
     }
     write_worker(&options, &identity, &ticket.address)?;

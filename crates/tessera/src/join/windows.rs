@@ -30,9 +30,9 @@ pub(super) fn make_dir(path: &Path, _mode: u32) -> Result<(), CliError> {
     fs::create_dir_all(path).map_err(|error| file_error(path, &error))
 }
 
-/// Says what to run next for a service; the command line refuses it before.
-pub(super) fn service_next(_at: &Path, _state: &str) -> String {
-    String::new()
+/// Says what to run next for a service; `state` is what says where it is.
+pub(super) fn service_next(_at: &Path, state: &str) -> String {
+    format!("next, as an administrator: tessera worker install --mode service{state}\n")
 }
 
 /// Answers the name that the host gives itself.

@@ -17,12 +17,12 @@ pub use accounts::{
     disable_account, grant_batch, logon_batch, logon_managed, logon_s4u, look_up, name_of,
     renew_account,
 };
-pub use acl::protect;
+pub use acl::{owner_of, protect};
 pub use drives::{map_drive, unmap_drive};
 pub use host::{Account, account, machine};
 pub use pipe::{Listener, Peer, connect};
 pub use process::{As, Started, WAIT_RIGHTS, end_process, start, start_as, take_handle, wait_for};
-pub use profile::{Profile, chance, variables};
+pub use profile::{Profile, chance, service_sid, variables};
 pub use service::{
     Body, delete_service, install_service, serve, service_state, start_service, stop_service,
 };

@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Security::Cryptography::{
-    BCRYPT_USE_SYSTEM_PREFERRED_RNG, BCryptGenRandom,
+    BCRYPT_SHA1_ALG_HANDLE, BCRYPT_USE_SYSTEM_PREFERRED_RNG, BCryptGenRandom, BCryptHash,
 };
 use windows_sys::Win32::System::Environment::{CreateEnvironmentBlock, DestroyEnvironmentBlock};
 use windows_sys::Win32::System::GroupPolicy::PI_NOUI;
@@ -15,7 +15,11 @@ use windows_sys::Win32::UI::Shell::{LoadUserProfileW, PROFILEINFOW, UnloadUserPr
 
 use super::token::Token;
 use super::{check, size_of_u32, units};
+use crate::Sid;
 use crate::environment::{UNITS_MAX, split};
+
+/// What SIDs of services begin with.
+const SERVICES: u32 = 80;
 
 /// A profile that is loaded: the account's part of the registry. It has to be given back with its token.
 #[derive(Debug)]
@@ -90,6 +94,42 @@ unsafe fn copy(block: *const u16) -> io::Result<Vec<u16>> {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
     }
+}
+
+/// Answers the SID that a service of this name has, whether or not there is one.
+///
+/// # Errors
+/// When the system computes no SHA-1.
+pub fn service_sid(name: &str) -> io::Result<Sid> {
+    let text: Vec<u8> = name
+        .to_uppercase()
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let mut sum = [0_u8; 20];
+    let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
+    // SAFETY: the algorithm is one of the system's own handles; both buffers are as long as is said.
+    let status = unsafe {
+        let (input, size) = (text.as_ptr().cast_mut(), len(&text));
+        let (output, room) = (sum.as_mut_ptr(), len(&sum));
+        BCryptHash(
+            BCRYPT_SHA1_ALG_HANDLE,
+            null_mut(),
+            0,
+            input,
+            size,
+            output,
+            room,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::other(format!("no SHA-1 (status {status:#x})")));
+    }
+    let (words, _) = sum.as_chunks::<4>();
+    let parts = words.iter().map(|it| u32::from_le_bytes(*it));
+    Ok(Sid::nt(
+        &std::iter::once(SERVICES).chain(parts).collect::<Vec<_>>(),
+    ))
 }
 
 /// Answers random bytes.

@@ -6,8 +6,9 @@ use std::ptr::{null, null_mut};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 
 use windows_sys::Win32::Foundation::{
-    ERROR_CALL_NOT_IMPLEMENTED, ERROR_SERVICE_ALREADY_RUNNING, ERROR_SERVICE_DOES_NOT_EXIST,
-    ERROR_SERVICE_MARKED_FOR_DELETE, ERROR_SERVICE_NOT_ACTIVE, NO_ERROR,
+    ERROR_CALL_NOT_IMPLEMENTED, ERROR_INVALID_LEVEL, ERROR_SERVICE_ALREADY_RUNNING,
+    ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_MARKED_FOR_DELETE, ERROR_SERVICE_NOT_ACTIVE,
+    NO_ERROR,
 };
 use windows_sys::Win32::System::Services::{
     ChangeServiceConfig2W, CloseServiceHandle, ControlService, CreateServiceW, DeleteService,
@@ -232,15 +233,25 @@ pub fn install_service(spec: &ServiceSpec) -> io::Result<Vec<String>> {
 
 fn extras(service: &Handle, spec: &ServiceSpec) -> io::Result<Vec<String>> {
     let mut missing = Vec::new();
+    let mut set = |level, what: &str, done: io::Result<()>| match done {
+        // Windows has had all of them since Vista; Wine does not know each.
+        Err(error) if error.raw_os_error() == Some(ERROR_INVALID_LEVEL.cast_signed()) => {
+            missing.push(format!("{what} (level {level})"));
+            Ok(())
+        }
+        other => other,
+    };
     let mut text = units(&spec.description)?;
     let description = SERVICE_DESCRIPTIONW {
         lpDescription: text.as_mut_ptr(),
     };
-    set(service, SERVICE_CONFIG_DESCRIPTION, &description)?;
+    let level = SERVICE_CONFIG_DESCRIPTION;
+    set(level, "descriptions", change(service, level, &description))?;
     let sid = SERVICE_SID_INFO {
         dwServiceSidType: SID_IN_TOKEN,
     };
-    set(service, SERVICE_CONFIG_SERVICE_SID_INFO, &sid)?;
+    let level = SERVICE_CONFIG_SERVICE_SID_INFO;
+    set(level, "SIDs of services", change(service, level, &sid))?;
     let mut privileges: Vec<u16> = Vec::new();
     for name in &spec.privileges {
         privileges.extend(units(name)?);
@@ -252,7 +263,12 @@ fn extras(service: &Handle, spec: &ServiceSpec) -> io::Result<Vec<String>> {
     let required = SERVICE_REQUIRED_PRIVILEGES_INFOW {
         pmszRequiredPrivileges: privileges.as_mut_ptr(),
     };
-    set(service, SERVICE_CONFIG_REQUIRED_PRIVILEGES_INFO, &required)?;
+    let level = SERVICE_CONFIG_REQUIRED_PRIVILEGES_INFO;
+    set(
+        level,
+        "lists of privileges",
+        change(service, level, &required),
+    )?;
     let mut actions = RESTART_MS.map(|delay| SC_ACTION {
         Type: SC_ACTION_RESTART,
         Delay: delay,
@@ -264,18 +280,21 @@ fn extras(service: &Handle, spec: &ServiceSpec) -> io::Result<Vec<String>> {
         cActions: u32::try_from(actions.len()).unwrap_or(0),
         lpsaActions: actions.as_mut_ptr(),
     };
-    set(service, SERVICE_CONFIG_FAILURE_ACTIONS, &failure)?;
+    let level = SERVICE_CONFIG_FAILURE_ACTIONS;
+    set(
+        level,
+        "restarts after a failure",
+        change(service, level, &failure),
+    )?;
     let delayed = SERVICE_DELAYED_AUTO_START_INFO {
         fDelayedAutostart: 1,
     };
-    // It starts all the same, only earlier.
-    if let Err(error) = set(service, SERVICE_CONFIG_DELAYED_AUTO_START_INFO, &delayed) {
-        missing.push(format!("a delayed start: {error}"));
-    }
+    let level = SERVICE_CONFIG_DELAYED_AUTO_START_INFO;
+    set(level, "delayed starts", change(service, level, &delayed))?;
     Ok(missing)
 }
 
-fn set<T>(service: &Handle, level: u32, info: &T) -> io::Result<()> {
+fn change<T>(service: &Handle, level: u32, info: &T) -> io::Result<()> {
     let info = std::ptr::from_ref(info).cast();
     // SAFETY: callers pass the structure of the level; all that it points to lives through the call.
     check(unsafe { ChangeServiceConfig2W(service.0, level, info) })

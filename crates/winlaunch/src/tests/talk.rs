@@ -52,6 +52,7 @@ fn template_of(program: &str) -> Template {
         slots: 1,
         agenda: None,
         limits: Vec::new(),
+        convert_path: false,
     }
 }
 

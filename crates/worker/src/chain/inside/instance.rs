@@ -44,8 +44,8 @@ pub(crate) struct Instance<S: System> {
     pub(crate) nice: u8,
     /// How paths of other systems are called here.
     pub(crate) paths: PathMap,
-    /// The private directory, removed with all that is in it at the end.
-    pub(crate) tmp: PathBuf,
+    /// The private directory, removed with all that is in it at the end, if there is one of this worker's.
+    pub(crate) tmp: Option<PathBuf>,
     /// Where it is noted who the main processes are.
     pub(crate) processes: PathBuf,
 }
@@ -105,6 +105,7 @@ impl<S: System> Instance<S> {
             self.template.cwd_here(&self.paths)
         };
         Ok(Program {
+            run: (run.item, run.attempt),
             argv,
             env: env.0,
             cwd,
@@ -156,7 +157,9 @@ impl<S: System> Running<S> {
                 Some(news) = heard.recv() => self.hear(news),
                 () = until(deadline) => {}
             }
-            self.look().await;
+            if !self.look().await {
+                return self.abandon(heard).await;
+            }
             if self.is_closing && self.attempts.is_empty() {
                 self.clear();
                 self.say(ShepherdEvent::Closing);
@@ -263,14 +266,17 @@ impl<S: System> Running<S> {
         }
     }
 
-    /// Finishes what is over and begins what waited for it.
-    async fn look(&mut self) {
+    /// Finishes what is over and begins what waited for it; says whether the instance goes on.
+    async fn look(&mut self) -> bool {
         let now = Instant::now();
         let over: Vec<u64> = self
             .attempts
             .iter_mut()
             .filter_map(|it| it.look(now).then_some(it.id))
             .collect();
+        if !over.is_empty() && self.is_lost().await {
+            return false;
+        }
         let over: Vec<_> = self
             .attempts
             .extract_if(.., |it| over.contains(&it.id))
@@ -281,10 +287,17 @@ impl<S: System> Running<S> {
         }
         while self.attempts.is_empty() && !self.is_suspended {
             let Some((run, files)) = self.held.pop_front() else {
-                return;
+                return true;
             };
             self.begin(run, files).await;
         }
+        true
+    }
+
+    async fn is_lost(&self) -> bool {
+        let system = self.what.system.clone();
+        let asked = tokio::task::spawn_blocking(move || system.is_lost()).await;
+        asked.unwrap_or(false)
     }
 
     fn refuse(&self, run: &RunItem, files: Files, step: Step) {
@@ -320,10 +333,11 @@ impl<S: System> Running<S> {
     }
 
     fn clear(&self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.what.tmp)
+        let Some(tmp) = &self.what.tmp else { return };
+        if let Err(error) = std::fs::remove_dir_all(tmp)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.what.tmp.display(), %error, "a private directory could not be removed");
+            tracing::warn!(path = %tmp.display(), %error, "a private directory could not be removed");
         }
     }
 }

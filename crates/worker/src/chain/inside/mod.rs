@@ -26,6 +26,8 @@ pub(crate) struct Failed {
 /// What to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
+    /// The item and the attempt that it is of.
+    pub(crate) run: (u32, u32),
     /// The program and its arguments; there is at least the program.
     pub(crate) argv: Vec<String>,
     /// All variables that it sees.
@@ -58,6 +60,11 @@ pub(crate) trait System: Clone + Send + Sync + 'static {
 
     /// Starts a program, all of whose children stay with it. May block for a moment.
     fn start(&self, program: &Program) -> Result<Begun<Self::Tree>, Failed>;
+
+    /// Says whether whoever holds the processes is gone, and they with it: then their ends are nobody's fault, and are not told.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// All processes of an attempt. Dropping it ends them.

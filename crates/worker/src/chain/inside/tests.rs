@@ -170,7 +170,7 @@ impl Bench {
             home: dir.path().to_string_lossy().into_owned(),
             nice: 0,
             paths: PathMap::new([("P:".to_owned(), "/mnt/p".to_owned())]).unwrap(),
-            tmp,
+            tmp: Some(tmp),
             processes: dir.path().join("processes"),
         }
         .begin(watch::channel(()).0);

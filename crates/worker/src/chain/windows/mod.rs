@@ -1,6 +1,9 @@
-//! A user's desktop on Windows: instances live in the worker, their processes in job objects that die with it.
+//! Windows. On a user's desktop instances live in the worker, their processes in job objects that die with it. As a service they
+//! live in the worker as well, and their processes in job objects of the launcher, which is asked over a pipe.
 
 mod base;
+mod link;
+mod remote;
 mod system;
 
 use std::collections::BTreeMap;
@@ -9,10 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tessera_ticket::launcher::Capabilities;
-use tessera_ticket::{Mode as TicketMode, PathMap, Refusal, Step};
+use tessera_ticket::pipe::{Answer, Ask};
+use tessera_ticket::{Mode as TicketMode, PathMap, Refusal, Step, Ticket};
+use tessera_windows::{Sid, Token};
 use tokio::sync::{mpsc, watch};
 
-use super::inside::{Handle, Instance, Order};
+use super::inside::{Handle, Instance, Order, System};
 use super::owner::{refused, ticket_of_owner};
 use super::{
     ChainError, EndCause, LaunchKey, RunItem, ShepherdEvent, ShepherdState, StartError,
@@ -22,6 +27,8 @@ use crate::config::Config;
 use crate::error::WorkerError;
 use crate::options::{self, Options};
 use crate::os;
+use link::{Link, PIPE};
+use remote::Remote;
 use system::Jobs;
 
 /// How long what is left of a launch may take to end.
@@ -33,15 +40,25 @@ const PROCESSES_BYTES_MAX: u64 = 1 << 20;
 
 /// How instances are started on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mode {
-    /// The user whose jobs alone run here, in small letters.
-    user: String,
-    /// Where instances have their private directories.
-    tmp: PathBuf,
-    /// 0 to 19; more is less.
-    nice: u8,
-    /// How paths of other systems are called here.
-    paths: PathMap,
+pub enum Mode {
+    /// Through the privileged launcher beside the worker.
+    Service {
+        /// Its pipe.
+        pipe: String,
+        /// 0 to 19; more is less.
+        nice: u8,
+    },
+    /// As the worker's own user.
+    Desktop {
+        /// The user whose jobs alone run here, in small letters.
+        user: String,
+        /// Where instances have their private directories.
+        tmp: PathBuf,
+        /// 0 to 19; more is less.
+        nice: u8,
+        /// How paths of other systems are called here.
+        paths: PathMap,
+    },
 }
 
 impl Mode {
@@ -49,9 +66,15 @@ impl Mode {
     pub(crate) fn of(options: &Options, config: &Config) -> Result<Self, WorkerError> {
         let nice = config.proxy_nice_value;
         match &options.mode {
-            options::Mode::Service { .. } => Err(WorkerError::NoService),
+            options::Mode::Service { .. } if is_system() => Err(WorkerError::ServiceAsSystem),
+            options::Mode::Service { launcher_socket } => {
+                let named = launcher_socket.as_ref();
+                let pipe = named.map_or_else(|| PIPE.into(), |it| it.to_string_lossy());
+                let pipe = pipe.into_owned();
+                Ok(Self::Service { pipe, nice })
+            }
             options::Mode::Desktop if os::is_privileged() => Err(WorkerError::DesktopAsRoot),
-            options::Mode::Desktop => Ok(Self {
+            options::Mode::Desktop => Ok(Self::Desktop {
                 user: os::own_account()?,
                 tmp: options.state.join("worker").join("tmp"),
                 nice,
@@ -61,9 +84,13 @@ impl Mode {
     }
 
     /// Says what it means that capabilities can't be had, and what to do.
-    #[expect(clippy::unused_self, reason = "as on other systems")]
     pub(crate) fn no_answer(&self, cause: &str) -> String {
-        format!("nothing can be started ({cause})")
+        match self {
+            Self::Service { .. } => format!(
+                "the launcher does not answer ({cause}); see whether the service TesseraLaunch runs, and its launcher.log"
+            ),
+            Self::Desktop { .. } => format!("nothing can be started ({cause})"),
+        }
     }
 }
 
@@ -103,29 +130,52 @@ impl Chain {
     /// Says what this host can do.
     ///
     /// # Errors
-    /// None; as on other systems.
-    #[expect(clippy::unused_async, reason = "as on other systems")]
+    /// When the launcher of a service does not say.
     pub async fn capabilities(&self) -> Result<Capabilities, ChainError> {
-        Ok(Capabilities {
-            containment: "job".to_owned(),
-            modes: vec!["desktop".to_owned()],
-            proxy_account: String::new(),
-            proxy_uid: None,
-            proxy_problem: String::new(),
-            uid_min: 0,
-            no_new_privs: false,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            limits: Vec::new(),
-        })
+        let pipe = match &*self.mode {
+            Mode::Service { pipe, .. } => pipe.clone(),
+            Mode::Desktop { .. } => {
+                return Ok(Capabilities {
+                    containment: "job".to_owned(),
+                    modes: vec!["desktop".to_owned()],
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    ..Capabilities::default()
+                });
+            }
+        };
+        match ask_once(pipe, Ask::Capabilities).await? {
+            Answer::Capabilities(what) => Ok(what),
+            _ => Err(NONSENSE),
+        }
     }
 
     /// Starts an instance; its items start when they are run.
     ///
     /// # Errors
-    /// `Refused` when the ticket is not for this desktop or for another template.
-    #[expect(clippy::unused_async, reason = "as on other systems")]
+    /// `Refused` when the ticket is not for this desktop or for another template, or the launcher refuses; `Unavailable` when
+    /// that does not answer.
     pub async fn start(&self, req: StartRequest) -> Result<(Started, Shepherd), StartError> {
-        let ticket = ticket_of_owner(&req, &self.mode.user)?;
+        match &*self.mode {
+            Mode::Service { pipe, nice } => self.start_remote(req, pipe.clone(), *nice).await,
+            Mode::Desktop {
+                user,
+                tmp,
+                nice,
+                paths,
+            } => self.start_here(req, user, tmp, *nice, paths),
+        }
+    }
+
+    /// Starts an instance as this user.
+    fn start_here(
+        &self,
+        req: StartRequest,
+        user: &str,
+        tmp: &Path,
+        nice: u8,
+        paths: &PathMap,
+    ) -> Result<(Started, Shepherd), StartError> {
+        let ticket = ticket_of_owner(&req, user)?;
         let refuse = |refusal: Refusal| {
             let text = refusal.sentence(&host(), "an instance", "of this desktop");
             refused(&refusal, text)
@@ -136,7 +186,7 @@ impl Chain {
         }
         ticket.check_times(os::wall_ms()).map_err(refuse)?;
         let template = ticket.check_template(&req.template).map_err(refuse)?;
-        let tmp = self.mode.tmp.join(req.key.to_string());
+        let tmp = tmp.join(req.key.to_string());
         os::dirs().create(&tmp).map_err(|error| {
             let errno = error.raw_os_error().unwrap_or(0);
             refuse(Refusal::StateUnwritable { errno })
@@ -146,26 +196,86 @@ impl Chain {
             template,
             env: base::environment(&tmp, &ticket.farm),
             home: base::home(),
-            nice: self.mode.nice,
-            paths: self.mode.paths.clone(),
-            tmp,
+            nice,
+            paths: paths.clone(),
+            tmp: Some(tmp),
             processes: req.dir.join(PROCESSES),
             ticket,
         };
-        let started = Started {
-            account: self.mode.user.clone(),
-            uid: 0,
-            containment: "job".to_owned(),
-            shepherd_pid: std::process::id(),
-        };
+        let started = self.started(user.to_owned());
         Ok((started, self.begin(req.key, req.dir, instance)?))
     }
 
-    fn begin(
+    /// Has the launcher log the account on. It judges the ticket; here it is only read.
+    async fn start_remote(
+        &self,
+        req: StartRequest,
+        pipe: String,
+        nice: u8,
+    ) -> Result<(Started, Shepherd), StartError> {
+        let unreadable = |reason: String| {
+            let refusal = Refusal::TicketMalformed { reason };
+            let text = refusal.sentence(&host(), "an instance", "unknown");
+            refused(&refusal, text)
+        };
+        let ticket = Ticket::decode(&req.ticket).map_err(|it| unreadable(it.to_string()))?;
+        let template = ticket.check_template(&req.template);
+        let template = template.map_err(|it| refused(&it, it.reason_and_hint()))?;
+        let ask = Ask::Start {
+            ticket: req.ticket,
+            signature: req.signature,
+            template: req.template,
+            nice,
+            token: 0,
+        };
+        let talk = move || {
+            let link = Link::open(&pipe)?;
+            let answer = link.ask(&ask)?;
+            Ok((link, answer))
+        };
+        let asked = tokio::task::spawn_blocking(talk).await;
+        let asked = asked.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let (link, answer) = asked
+            .map_err(ChainError::io("the launcher could not be asked"))
+            .map_err(StartError::Unavailable)?;
+        let account = match answer {
+            Answer::Started { account } => account,
+            Answer::Refused { code, text, hint } => {
+                return Err(StartError::Refused { code, text, hint });
+            }
+            _ => return Err(StartError::Unavailable(NONSENSE)),
+        };
+        let instance = Instance {
+            system: Remote::new(link),
+            template,
+            // The launcher has its own.
+            env: Vec::new(),
+            home: String::new(),
+            nice,
+            paths: PathMap::default(),
+            tmp: None,
+            processes: req.dir.join(PROCESSES),
+            ticket,
+        };
+        let started = self.started(account);
+        Ok((started, self.begin(req.key, req.dir, instance)?))
+    }
+
+    #[expect(clippy::unused_self, reason = "of an instance of this chain")]
+    fn started(&self, account: String) -> Started {
+        Started {
+            account,
+            uid: 0,
+            containment: "job".to_owned(),
+            shepherd_pid: std::process::id(),
+        }
+    }
+
+    fn begin<S: System>(
         &self,
         key: LaunchKey,
         dir: PathBuf,
-        instance: Instance<Jobs>,
+        instance: Instance<S>,
     ) -> Result<Shepherd, StartError> {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         if alive.contains_key(&key) {
@@ -218,6 +328,17 @@ impl Chain {
             let is_gone = async { while gone.changed().await.is_ok() {} };
             timeout(is_gone).await?;
         }
+        if let Mode::Service { pipe, .. } = &*self.mode {
+            let gone = Ask::Gone { key: wire_key(key) };
+            return match ask_once(pipe.clone(), gone).await? {
+                Answer::Done => {
+                    self.forget(key, dir);
+                    Ok(())
+                }
+                Answer::Refused { text, .. } => Err(ChainError::Refused { text }),
+                _ => Err(NONSENSE),
+            };
+        }
         let path = dir.join(PROCESSES);
         let ended =
             tokio::task::spawn_blocking(move || system::end_all(&path, PROCESSES_BYTES_MAX));
@@ -236,6 +357,19 @@ impl Chain {
         alive.remove(&key);
         let _missing_is_fine = std::fs::remove_file(dir.join(PROCESSES));
     }
+}
+
+/// What makes no sense of a launcher.
+const NONSENSE: ChainError = ChainError::Nonsense {
+    what: "the launcher",
+};
+
+/// Asks the launcher something on a connection of its own.
+async fn ask_once(pipe: String, ask: Ask) -> Result<Answer, ChainError> {
+    let talk = move || Link::open(&pipe)?.ask(&ask);
+    let asked = timeout(tokio::task::spawn_blocking(talk)).await?;
+    let asked = asked.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    asked.map_err(ChainError::io("the launcher could not be asked"))
 }
 
 async fn timeout<T>(what: impl Future<Output = T>) -> Result<T, ChainError> {
@@ -309,6 +443,20 @@ impl Shepherd {
         let told = self.orders.send(order).await;
         told.map_err(|_| ChainError::NotThere { launch })
     }
+}
+
+fn wire_key(key: LaunchKey) -> tessera_ticket::LaunchKey {
+    tessera_ticket::LaunchKey {
+        job: key.job.0,
+        instance: key.instance.0,
+        launch: key.launch.0,
+    }
+}
+
+/// Says whether this process is the system itself. Who can't be asked about counts as such.
+fn is_system() -> bool {
+    let own = Token::own().and_then(|it| it.user());
+    own.map_or(true, |it| it == Sid::system())
 }
 
 fn host() -> String {

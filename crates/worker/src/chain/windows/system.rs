@@ -1,23 +1,15 @@
 //! Programs in job objects.
 
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tessera_ticket::{EndKind, Step};
-use tessera_windows::{Priority, Start, Tree as JobTree, command_line, environment, search, start};
+use tessera_windows::program::{Command, ProgramError};
+use tessera_windows::{Start, Tree as JobTree, start};
 
 use super::failed;
 use crate::chain::inside::{Begun, Failed, Program, System, Tree, Used};
 use crate::os;
-
-/// What the system says of a directory that is none (`ERROR_DIRECTORY`).
-const NO_DIRECTORY: i32 = 267;
-/// What it says of a program that is not there (`ERROR_FILE_NOT_FOUND`).
-const NO_FILE: i32 = 2;
-/// What it says of something that can't be run so (`ERROR_NOT_SUPPORTED`).
-const NOT_SUPPORTED: i32 = 50;
-/// What it says of something that is too long (`ERROR_FILENAME_EXCED_RANGE`).
-const TOO_LONG: i32 = 206;
 
 /// The system.
 #[derive(Debug, Clone, Copy)]
@@ -38,38 +30,21 @@ impl System for Jobs {
 
 /// Answers what to start.
 fn request(program: &Program) -> Result<Start, Failed> {
-    let step = |step, errno| Failed { step, errno };
-    let directory = PathBuf::from(&program.cwd);
-    if !directory.is_absolute() || !directory.is_dir() {
-        return Err(step(Step::Directory, NO_DIRECTORY));
-    }
-    let name = program.argv.first().map_or("", String::as_str);
-    let path = program
-        .env
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("PATH"))
-        .map_or("", |(_, value)| value.as_str());
-    let file = search::find(name, &directory, path, Path::is_file).map_err(|error| {
-        tracing::warn!(%error, "a program can't be run");
-        match error {
-            search::SearchError::NotFound { .. } => step(Step::Exec, NO_FILE),
-            search::SearchError::Batch { .. } => step(Step::Exec, NOT_SUPPORTED),
-        }
-    })?;
-    let command_line = command_line::of(&program.argv).map_err(|error| {
+    let command = Command {
+        argv: program.argv.clone(),
+        env: program.env.clone(),
+        directory: program.cwd.clone(),
+        nice: program.nice,
+    };
+    command.resolve().map_err(|error| {
         tracing::warn!(%error, "a command can't be run");
-        step(Step::Command, TOO_LONG)
-    })?;
-    let environment = environment::block(&program.env).map_err(|error| {
-        tracing::warn!(%error, "variables can't be handed on");
-        step(Step::Command, TOO_LONG)
-    })?;
-    Ok(Start {
-        program: file,
-        command_line,
-        environment,
-        directory,
-        priority: Priority::of_nice(program.nice),
+        let step = match &error {
+            ProgramError::Directory { .. } => Step::Directory,
+            ProgramError::Search(_) => Step::Exec,
+            ProgramError::Arguments(_) | ProgramError::Variables(_) => Step::Command,
+        };
+        let errno = error.code();
+        Failed { step, errno }
     })
 }
 
