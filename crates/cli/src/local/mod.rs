@@ -24,6 +24,8 @@ mod uninstall;
 mod up;
 
 pub(crate) use login::login;
+#[cfg(windows)]
+pub(crate) use place::is_administrator;
 #[cfg(unix)]
 pub(crate) use place::is_root;
 pub(crate) use place::{default_state, system_state, user_state};

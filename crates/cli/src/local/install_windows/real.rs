@@ -2,7 +2,7 @@
 
 use super::host::{Host, Service, State};
 use super::steps::WORKER;
-use crate::local::place::is_administrator;
+use crate::local::is_administrator;
 use crate::run::Context;
 use std::io;
 use std::path::{Path, PathBuf};
