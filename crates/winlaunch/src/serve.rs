@@ -72,7 +72,8 @@ pub fn open<O: Os<Peer = Peer>>(
     let account = &rules.policy.worker_account;
     let worker = worker_sid(account)?;
     let launcher = Arc::new(Launcher::new(Arc::new(os), config)?);
-    let list = format!("D:P(A;;GA;;;SY)(A;;GRGW;;;{worker})");
+    // The owner is what the worker knows the launcher by.
+    let list = format!("O:SYD:P(A;;GA;;;SY)(A;;GRGW;;;{worker})");
     let listener = Listener::bind(&options.pipe, &list)
         .map_err(|error| format!("{}: {error}; is another launcher running?", options.pipe))?;
     Ok((launcher, listener, worker))
