@@ -372,7 +372,15 @@ impl<O: Os> Launcher<O> {
         };
         let session = Session::begin(&self.os, peer, &wanted, &self.logons)?;
         let notes = self.notes(key);
-        let instance = Instance::new(&self.os, session, ticket, template, nice, rules.policy.paths, notes);
+        let instance = Instance::new(
+            &self.os,
+            session,
+            ticket,
+            template,
+            nice,
+            rules.policy.paths,
+            notes,
+        );
         let instance = Arc::new(Mutex::new(instance));
         if let Some(alive) = lock(&self.alive).get_mut(&key) {
             alive.instance = Some(Arc::clone(&instance));

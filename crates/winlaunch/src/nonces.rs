@@ -278,6 +278,7 @@ mod tests {
             not_before_ms: 0,
             expires_ms,
             nonce: [nonce; 16],
+            limits: tessera_ticket::KernelLimits::default(),
         }
     }
 

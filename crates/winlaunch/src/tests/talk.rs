@@ -133,6 +133,7 @@ fn ticket(launch: u32, mode: Mode, account: &str) -> Ticket {
         not_before_ms: NOW,
         expires_ms: NOW + 60_000,
         nonce: [u8::try_from(launch).expect("small"); 16],
+        limits: tessera_ticket::KernelLimits::default(),
     }
 }
 
