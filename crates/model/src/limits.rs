@@ -49,4 +49,4 @@ pub const RESOURCE_NAME_BYTES_MAX: usize = 64;
 /// Default number of tries with more memory, of an item that ran out of it.
 pub const RETRY_OOM_DEFAULT: u32 = 3;
 /// Largest number of them.
-pub const RETRY_OOM_MAX: u32 = 20;
+pub const RETRY_OOM_MAX: u32 = 15;

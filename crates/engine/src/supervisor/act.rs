@@ -522,7 +522,7 @@ impl Engine {
                     new.status = next;
                     if matches!(action, Action::Retry | Action::Requeue) {
                         new.retries_used = 0;
-                        new.ooms = 0;
+                        (new.ooms, new.growth) = (0, 0);
                     }
                     if in_bulk {
                         if let Some(job) = self.jobs.get_mut(&id) {

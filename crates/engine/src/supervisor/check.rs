@@ -160,13 +160,13 @@ impl Engine {
             }
         }
         let is_known = self.grown_jobs.contains(&id);
-        if job.grown.map(|grown| grown.ooms) != job.items.ooms_max()
+        if job.grown.map(|grown| grown.growth) != job.items.growth_max()
             || job.grown.is_some() != is_known
         {
             faults.push(format!(
                 "job {id}: {:?} for items that ran out of memory {:?} times",
                 job.grown,
-                job.items.ooms_max()
+                job.items.growth_max()
             ));
         }
     }

@@ -463,7 +463,7 @@ impl Engine {
     /// Tells the planner whether the job is ready.
     pub(super) fn index_job(&mut self, id: JobId) {
         let job = self.jobs.get(&id);
-        if job.is_some_and(|job| job.grown.map(|grown| grown.ooms) != job.items.ooms_max()) {
+        if job.is_some_and(|job| job.grown.map(|grown| grown.growth) != job.items.growth_max()) {
             self.unready(id);
             self.regrow(id, false);
         }

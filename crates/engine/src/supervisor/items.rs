@@ -4,6 +4,9 @@ use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 use tessera_model::{Agenda, Attempt, ItemIndex, ItemStatus, JobKind, JobSpec};
 
+/// The greatest number of half a byte.
+pub const NIBBLE_MAX: u8 = 15;
+
 /// State of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ItemCore {
@@ -11,8 +14,11 @@ pub struct ItemCore {
     pub status: ItemStatus,
     /// Retries that failed attempts have used up.
     pub retries_used: u16,
-    /// Tries with more memory that attempts which ran out of it have used up.
+    /// Tries with more memory that attempts which ran out of it have used up; at most [`NIBBLE_MAX`].
     pub ooms: u8,
+    /// How often half as much again is added to the memory that its job reserves: more often than it was tried when it ran out
+    /// in an instance that had more already. At most [`NIBBLE_MAX`].
+    pub growth: u8,
     /// Its newest attempt; 0 before the first.
     pub attempt: Attempt,
 }
@@ -25,27 +31,31 @@ impl ItemCore {
             status,
             retries_used: 0,
             ooms: 0,
+            growth: 0,
             attempt: Attempt(0),
         }
     }
 
-    /// Packs it: bits 0–7 the state's number, 8–23 retries used, 24–31 tries with more memory, 32–63 the attempt. Kept in the store: a promise.
+    /// Packs it: bits 0–7 the state's number, 8–23 retries used, 24–27 tries with more memory,
+    /// 28–31 how much more, 32–63 the attempt. Kept in the store: a promise.
     #[must_use]
     pub fn pack(self) -> u64 {
         u64::from(self.status as u8)
             | u64::from(self.retries_used) << 8
-            | u64::from(self.ooms) << 24
+            | u64::from(self.ooms.min(NIBBLE_MAX)) << 24
+            | u64::from(self.growth.min(NIBBLE_MAX)) << 28
             | u64::from(self.attempt.0) << 32
     }
 
     /// Unpacks it; `None` when the state's number is unknown.
     #[must_use]
     pub fn unpack(cell: u64) -> Option<Self> {
-        let [status, low, high, ooms, a, b, c, d] = cell.to_le_bytes();
+        let [status, low, high, nibbles, a, b, c, d] = cell.to_le_bytes();
         Some(Self {
             status: ItemStatus::from_number(status)?,
             retries_used: u16::from_le_bytes([low, high]),
-            ooms,
+            ooms: nibbles & NIBBLE_MAX,
+            growth: nibbles >> 4,
             attempt: Attempt(u32::from_le_bytes([a, b, c, d])),
         })
     }
@@ -71,9 +81,9 @@ pub struct Items {
     counts: [u32; ItemStatus::ALL.len()],
     /// Ranks (places in the order of handing out) of pending items that nothing holds.
     ready: RoaringBitmap,
-    /// Those of them that ran out of memory and need more of it; the others are in `ready`.
+    /// Those of them that need more memory than their job reserves; the others are in `ready`.
     ready_grown: RoaringBitmap,
-    /// How many items that have not ended ran out of memory how often.
+    /// How many items that have not ended have which growth.
     grown: BTreeMap<u8, u32>,
     /// Items whose older attempt is not yet proven gone.
     held: RoaringBitmap,
@@ -129,7 +139,7 @@ impl Items {
             self.counts[core.status as usize] += 1;
             self.count_grown(core, true);
             if core.status == ItemStatus::Pending && !self.held.contains(index) {
-                let set = if core.ooms > 0 {
+                let set = if core.growth > 0 {
                     &mut grown
                 } else {
                     &mut ready
@@ -145,13 +155,13 @@ impl Items {
     }
 
     fn count_grown(&mut self, core: ItemCore, is_more: bool) {
-        if core.ooms == 0 || core.status.is_ended() {
+        if core.growth == 0 || core.status.is_ended() {
             return;
         }
-        let count = self.grown.entry(core.ooms).or_default();
+        let count = self.grown.entry(core.growth).or_default();
         *count = if is_more { *count + 1 } else { *count - 1 };
         if *count == 0 {
-            self.grown.remove(&core.ooms);
+            self.grown.remove(&core.growth);
         }
     }
 
@@ -209,7 +219,7 @@ impl Items {
     fn index(&mut self, item: ItemIndex, core: ItemCore) {
         let rank = self.rank(item.0);
         let may_start = core.status == ItemStatus::Pending && !self.held.contains(item.0);
-        let (set, other) = match core.ooms {
+        let (set, other) = match core.growth {
             0 => (&mut self.ready, &mut self.ready_grown),
             _ => (&mut self.ready_grown, &mut self.ready),
         };
@@ -265,16 +275,16 @@ impl Items {
         }
     }
 
-    /// Answers how many items that have not ended ran out of memory.
+    /// Answers how many items that have not ended ran out of the memory that their job reserves.
     #[must_use]
     pub fn grown(&self) -> u32 {
         self.grown.values().sum()
     }
 
-    /// Answers how often, at most, an item that has not ended ran out of memory.
+    /// Answers the greatest growth of an item that has not ended.
     #[must_use]
-    pub fn ooms_max(&self) -> Option<u8> {
-        self.grown.last_key_value().map(|(ooms, _)| *ooms)
+    pub fn growth_max(&self) -> Option<u8> {
+        self.grown.last_key_value().map(|(growth, _)| *growth)
     }
 
     /// Answers how many items are in a state.
@@ -352,7 +362,8 @@ mod tests {
             let core = ItemCore {
                 status,
                 retries_used: 65_535,
-                ooms: 255,
+                ooms: 15,
+                growth: 14,
                 attempt: Attempt(u32::MAX),
             };
             assert_eq!(ItemCore::unpack(core.pack()), Some(core));

@@ -48,8 +48,8 @@ pub struct Job {
 /// What the items of a job ask for that ran out of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grown {
-    /// How often one of them did.
-    pub ooms: u8,
+    /// The greatest growth of one of them.
+    pub growth: u8,
     /// The memory that all of them ask for now, in MiB; nothing when the job reserves none.
     pub memory: Option<u64>,
     pub(super) class: usize,

@@ -218,11 +218,11 @@ impl Engine {
                     .launches
                     .get(&key)
                     .and_then(|launch| launch.taken.memory());
-                let (tries, more) = self.after_oom(key.job, core.ooms, had);
+                let (tries, more) = self.after_oom(key.job, core, had);
                 text += &more;
                 core.status = match tries.filter(|_| !is_retired) {
-                    Some(tries) => {
-                        core.ooms = tries;
+                    Some((tries, growth)) => {
+                        (core.ooms, core.growth) = (tries, growth);
                         ItemStatus::Pending
                     }
                     None => ItemStatus::Failed,
@@ -289,7 +289,7 @@ impl Engine {
             if core.status == ItemStatus::Failed {
                 core.status = ItemStatus::Pending;
                 core.retries_used = 0;
-                core.ooms = 0;
+                (core.ooms, core.growth) = (0, 0);
                 self.set_item(
                     t,
                     key.job,

@@ -4,7 +4,7 @@
 //! (`Host::launches`, `Host::strays`): all sums are made from those, so that nothing is given back twice. Items that ran out
 //! of memory wait in a class of their own with larger demands, so that the others of their job go on where they fit.
 
-use super::items::Size;
+use super::items::{ItemCore, NIBBLE_MAX, Size};
 use super::job::Grown;
 use super::plan::Demands;
 use super::{Engine, Host, Job};
@@ -15,12 +15,12 @@ use tessera_model::{HostId, JobId, Taken};
 /// Each try after an attempt that ran out of memory asks for this part more than the one before: a half.
 pub const GROWTH_PART: u64 = 2;
 
-/// Answers what is asked for, in MiB, after an item ran out of memory so often: never more than the largest host has, never
+/// Answers what is asked for, in MiB, with that growth: never more than the largest host has, never
 /// less than the job reserves.
 #[must_use]
-pub fn grown(reserved: u64, ooms: u8, largest: u64) -> u64 {
+pub fn grown(reserved: u64, growth: u8, largest: u64) -> u64 {
     let mut asked = reserved;
-    for _ in 0..ooms {
+    for _ in 0..growth {
         if asked >= largest {
             break;
         }
@@ -79,18 +79,18 @@ impl Engine {
             self.grown_jobs.remove(&id);
             return;
         };
-        let ooms = job.items.ooms_max();
-        if job.grown.map(|grown| grown.ooms) == ooms && !anew {
+        let growth = job.items.growth_max();
+        if job.grown.map(|grown| grown.growth) == growth && !anew {
             return;
         }
-        let grown = ooms.map(|ooms| {
+        let grown = growth.map(|growth| {
             let largest = self.largest_for(job);
             let memory = job.spec.reservation.memory();
-            let memory = memory.map(|memory| grown(memory, ooms, largest));
-            (ooms, memory, Demands::grown(&job.spec, memory))
+            let memory = memory.map(|memory| grown(memory, growth, largest));
+            (growth, memory, Demands::grown(&job.spec, memory))
         });
-        let grown = grown.map(|(ooms, memory, demands)| Grown {
-            ooms,
+        let grown = grown.map(|(growth, memory, demands)| Grown {
+            growth,
             memory,
             class: self.class_of(demands),
         });
@@ -104,37 +104,43 @@ impl Engine {
         }
     }
 
-    /// Answers how often an item counts as having run out of memory after it did so on a launch with that much of it (MiB):
-    /// so often that the next try has more. Nothing when no host has more, or the tries are used up.
-    pub(super) fn next_oom(&self, id: JobId, used: u8, had: Option<u64>) -> Option<u8> {
-        let job = self.jobs.get(&id)?;
-        let limit = u8::try_from(job.spec.retry_oom).unwrap_or(u8::MAX);
-        let mut next = used.checked_add(1).filter(|next| *next <= limit)?;
+    /// Answers tries used and growth of an item that ran out of memory on a launch with that much of it (MiB): the next try has
+    /// more. Nothing when no host has more, or the tries are used up.
+    fn next_oom(&self, job: &Job, core: ItemCore, had: Option<u64>) -> Option<(u8, u8)> {
+        let tries = core.ooms.checked_add(1)?;
+        if u32::from(tries) > job.spec.retry_oom || tries > NIBBLE_MAX {
+            return None;
+        }
         let (Some(reserved), Some(had)) = (job.spec.reservation.memory(), had) else {
-            return Some(next);
+            return Some((tries, core.growth));
         };
         let largest = self.largest_for(job);
-        while grown(reserved, next, largest) <= had {
-            next = next.checked_add(1).filter(|next| *next <= limit)?;
-        }
-        Some(next)
+        let mut growths = core.growth + 1..=NIBBLE_MAX;
+        let growth = growths.find(|growth| grown(reserved, *growth, largest) > had)?;
+        Some((tries, growth))
     }
 
-    /// Answers what comes after an item ran out of memory: how often it counts as having done so when it is tried again, and
-    /// the words for it.
-    pub(super) fn after_oom(&self, id: JobId, used: u8, had: Option<u64>) -> (Option<u8>, String) {
+    /// Answers what comes after an item ran out of memory: tries used and growth when it is tried again, and the words for it.
+    pub(super) fn after_oom(
+        &self,
+        id: JobId,
+        core: ItemCore,
+        had: Option<u64>,
+    ) -> (Option<(u8, u8)>, String) {
         let Some(job) = self.jobs.get(&id) else {
             return (None, String::new());
         };
         let limit = job.spec.retry_oom;
         let (largest, reserved) = (self.largest_for(job), job.spec.reservation.memory());
-        let next = self.next_oom(id, used, had);
+        let next = self.next_oom(job, core, had);
         let words = match (next, reserved) {
-            (Some(next), Some(reserved)) => {
-                let asked = grown(reserved, next, largest);
-                format!(", try {next} of {limit} with {asked} MiB")
+            (Some((tries, growth)), Some(reserved)) => {
+                let asked = grown(reserved, growth, largest);
+                format!(", try {tries} of {limit} with {asked} MiB")
             }
-            (Some(next), None) => format!(", try {next} of {limit}; no host.memory is reserved"),
+            (Some((tries, _)), None) => {
+                format!(", try {tries} of {limit}; no host.memory is reserved")
+            }
             (None, Some(_)) if had.is_some_and(|had| had >= largest) => {
                 format!(", no host that it may use has more than {largest} MiB")
             }
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn each_try_asks_for_half_as_much_again_up_to_the_largest_host() {
-        let asked = |ooms| grown(8_192, ooms, 65_536);
+        let asked = |growth| grown(8_192, growth, 65_536);
         let all: Vec<u64> = (0..=7).map(asked).collect();
         assert_eq!(
             all,

@@ -391,7 +391,8 @@ fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason {
         );
     }
     if let Some(short) = lacks(host, demands, |host, resource| host.total_of_any(resource)) {
-        let text = format!("{} at all on {name}; {} asked", short.has(), short.asked());
+        let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
+        let text = format!("{resource} of {name} is {has} in all; {asked} asked");
         let hint = format!(
             "tessera modify {} --reservations …, or a larger host",
             job.id
@@ -403,11 +404,8 @@ fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason {
     }
     if let Some(short) = lacks(host, demands, |host, resource| host.free_of_any(resource)) {
         let total = quantity(&short.resource, host.total_of_any(&short.resource));
-        let text = format!(
-            "{} free of {total} on {name}; {} asked",
-            short.has(),
-            short.asked()
-        );
+        let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
+        let text = format!("{has} of {total} of {resource} free on {name}; {asked} asked");
         let hint = "it starts when enough is given back there".to_owned();
         return (Kind::Reserved, text, Some(hint));
     }
@@ -452,6 +450,10 @@ struct Short {
 impl Short {
     fn has(&self) -> String {
         format!("{}: {}", self.resource, quantity(&self.resource, self.has))
+    }
+
+    fn amount(&self) -> String {
+        quantity(&self.resource, self.has)
     }
 
     fn asked(&self) -> String {

@@ -55,7 +55,7 @@ fn a_host_is_given_what_it_has_and_no_more() {
     assert!(w.said.is_empty(), "{:?}", w.said);
     assert_eq!(used(&w, 1), (4, 48));
     let why = words(&w, job);
-    let text = "reserved: host.memory: 16 MiB free of 64 MiB on rnd1; 24 MiB asked";
+    let text = "reserved: 16 MiB of 64 MiB of host.memory free on rnd1; 24 MiB asked";
     assert!(why.contains(&text.to_owned()), "{why:?}");
     // Slots without memory are for those who need none.
     w.submit(reserving(1, 1, 0));
@@ -130,7 +130,7 @@ fn what_no_host_reports_waits_and_why_says_so() {
     let job = w.submit(asks.clone());
     assert!(w.said.is_empty());
     let why = words(&w, job);
-    assert_eq!(why, ["too_small: host.gpus: 0 at all on rnd1; 1 asked"]);
+    assert_eq!(why, ["too_small: host.gpus of rnd1 is 0 in all; 1 asked"]);
     let large = w.engine.too_large(&asks).expect("too large");
     assert_eq!(
         large,
@@ -302,7 +302,7 @@ fn a_grown_item_waits_for_a_host_that_is_large_enough_and_says_so() {
         [
             "out_of_memory: 1 items ran out of memory and ask for 24 MiB now",
             "full: all 2 slots are in use",
-            "too_small: host.memory: 16 MiB at all on rnd2; 24 MiB asked",
+            "too_small: host.memory of rnd2 is 16 MiB in all; 24 MiB asked",
         ]
     );
     w.end(busy[0], End::Exit(0));
@@ -388,4 +388,45 @@ fn a_larger_host_raises_what_is_asked_for() {
     assert_eq!(asked(&w), Some(50));
     host_with(&mut w, 2, 1, 100);
     assert_eq!(asked(&w), Some(60));
+}
+
+#[test]
+fn what_a_larger_instance_had_is_not_asked_for_again_and_uses_up_one_try() {
+    let mut w = World::new();
+    host_with(&mut w, 1, 1, 1_000);
+    let job = w.submit(JobSpec {
+        cpus: 1,
+        retry_oom: 2,
+        ..reserving(2, 1, 100)
+    });
+    let next = |w: &mut World, order: (u8, LaunchKey, Run), had: u64| {
+        w.end(order, out_of_memory(had));
+        w.said.clear();
+        w.gone(1, order.1);
+    };
+    let core = |w: &World, item| {
+        w.engine
+            .job(job)
+            .expect("there")
+            .items()
+            .get(ItemIndex(item))
+    };
+    let first = w.order();
+    let second = || Target::Items(job, vec![ItemIndex(1)]);
+    w.act(Action::Block, second()).expect("allowed");
+    next(&mut w, first, 100);
+    assert_eq!(used(&w, 1).1, 150);
+    let grown = w.engine.launches().next().expect("one").key;
+    w.act(Action::Unblock, second()).expect("allowed");
+    // The instance that the first item grew takes the other, too.
+    let attempt = core(&w, 0).attempt;
+    let item = ItemIndex(0);
+    w.said.clear();
+    w.end((1, grown, Run { item, attempt }), End::Exit(0));
+    let other = w.order();
+    assert_eq!((other.1, other.2.item), (grown, ItemIndex(1)));
+    next(&mut w, other, 150);
+    let after = core(&w, 1);
+    assert_eq!((after.ooms, after.growth), (1, 2));
+    assert_eq!(used(&w, 1).1, 225);
 }
