@@ -10,6 +10,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "an action that failed for one item left the derived state of the job behind",
     ),
     (
+        5,
+        "an item that ran out of memory asked for what only a host had that was too small for its job otherwise",
+    ),
+    (
         24,
         "a host that was removed and came back was given an item that it still ran",
     ),

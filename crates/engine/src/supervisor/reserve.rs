@@ -56,20 +56,23 @@ impl Engine {
         }
     }
 
-    /// Answers the memory, in MiB, of the largest host that a job may go to by its name.
+    /// Answers the memory, in MiB, of the largest host that a job may go to by its name and that has all else that it reserves.
     fn largest_for(&self, job: &Job) -> u64 {
-        let (hosts, omitted) = (&job.spec.hosts, &job.spec.omithosts);
-        if hosts.is_empty() && omitted.is_empty() {
+        let mut demands = Demands::of(&job.spec);
+        demands.amounts.remove(MEMORY);
+        let is_plain = demands.hosts.is_empty() && demands.omithosts.is_empty();
+        if is_plain && demands.slots == 1 && demands.amounts.is_empty() {
             return self.memories.last().map_or(0, |(memory, _)| *memory);
         }
-        let memories = self.hosts.values().filter(|host| {
-            let name = &host.facts.name;
-            (hosts.is_empty() || hosts.contains(name)) && !omitted.contains(name)
-        });
-        memories
-            .map(|host| host.total_of(MEMORY))
-            .max()
-            .unwrap_or(0)
+        let suits = |host: &&Host| {
+            let mut amounts = demands.amounts.iter();
+            demands.admit(&host.facts.name)
+                && host.facts.slots >= demands.slots
+                && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
+        };
+        let memories = self.hosts.values().filter(suits);
+        let memories = memories.map(|host| host.total_of(MEMORY));
+        memories.max().unwrap_or(0)
     }
 
     /// Brings what the items of a job ask for that ran out of memory in line with them; `anew` when more than they changed.

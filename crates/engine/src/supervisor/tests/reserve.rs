@@ -430,3 +430,15 @@ fn what_a_larger_instance_had_is_not_asked_for_again_and_uses_up_one_try() {
     assert_eq!((after.ooms, after.growth), (1, 2));
     assert_eq!(used(&w, 1).1, 225);
 }
+
+#[test]
+fn no_more_is_asked_for_than_a_host_has_that_has_all_else() {
+    let mut w = World::new();
+    host_with(&mut w, 1, 1, 1_000);
+    host_with(&mut w, 2, 4, 50);
+    let job = w.submit(reserving(1, 2, 40));
+    let first = w.order();
+    w.end(first, out_of_memory(40));
+    let asked = w.engine.job(job).and_then(|job| job.grown?.memory);
+    assert_eq!(asked, Some(50), "the larger host has one slot only");
+}
