@@ -233,7 +233,11 @@ fn released_schemas_are_brought_up_to_date() {
     ];
     let released = [
         (1, FIRST.to_owned(), DATA.to_owned()),
-        (3, third.concat(), include_str!("golden/0003.sql").to_owned()),
+        (
+            3,
+            third.concat(),
+            include_str!("golden/0003.sql").to_owned(),
+        ),
     ];
     for (number, schema, data) in released {
         let place = Sqlite::new();
