@@ -19,18 +19,24 @@ units_of_package() {
     done
 }
 
+# Prints the option that names each person's service manager which starts a desktop worker of this package.
+managers() {
+    systemctl list-units --plain --no-legend 'user@*.service' 2>/dev/null | while read -r unit _; do
+        uid=${unit#user@}
+        manager="--machine=${uid%.service}@.host"
+        [ -z "$(units_of_package --user "$manager")" ] || echo "$manager"
+    done
+}
+
 # Restarts what runs of an older version; what it renders goes on and is taken over.
 restart_daemons() {
     is_booted || return 0
     systemctl daemon-reload || true
     ours=$(units_of_package)
     [ -z "$ours" ] || restart $ours || echo "tessera: not everything could be restarted; see: systemctl status $ours" >&2
-    systemctl list-units --plain --no-legend 'user@*.service' 2>/dev/null | while read -r manager _; do
-        uid=${manager#user@}
-        uid=${uid%.service}
-        [ -z "$(units_of_package --user "--machine=$uid@.host")" ] ||
-            timeout 60 systemctl --user "--machine=$uid@.host" try-restart tessera-worker.service </dev/null ||
-            echo "tessera: the desktop worker of uid $uid is still the old one until its next login" >&2
+    for manager in $(managers); do
+        timeout 60 systemctl --user "$manager" try-restart tessera-worker.service </dev/null ||
+            echo "tessera: a desktop worker is still the old one until its person's next login ($manager)" >&2
     done
 }
 
@@ -49,6 +55,9 @@ stop_daemons() {
     if is_booted; then
         ours=$(units_of_package)
         [ -z "$ours" ] || systemctl stop $ours || true
+        for manager in $(managers); do
+            timeout 60 systemctl --user "$manager" stop tessera-worker.service </dev/null || true
+        done
     fi
     if [ -n "$ours" ] && command -v systemctl >/dev/null 2>&1; then
         systemctl --quiet disable $ours >/dev/null 2>&1 || true

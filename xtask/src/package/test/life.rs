@@ -154,7 +154,7 @@ fn installs(kind: Kind, container: &Container) -> Result<()> {
                   700 tessera:tessera worker";
     ensure!(modes == wanted, "{modes}");
     let left = container
-        .ask("find /etc/systemd -name 'tessera-*'; pgrep -l tessera")?
+        .ask("find /etc/systemd -name 'tessera-*'; pgrep -l -r D,R,S,T tessera")?
         .out;
     ensure!(left.is_empty(), "it starts or enables something:\n{left}");
     Ok(())
@@ -268,12 +268,17 @@ fn restarts(_: Kind, container: &Container) -> Result<()> {
     farm::wait_for_host(container, "user")
 }
 
-/// The person's own service manager runs as if they were logged in.
-fn changes_mode(kind: Kind, container: &Container) -> Result<()> {
+/// Has the person's own service manager run, as if they were logged in; answers the command that speaks to it.
+fn person_manager(container: &Container) -> Result<String> {
     container.run(&format!("loginctl enable-linger {PERSON}"))?;
     let manager = format!("systemctl --user --machine={PERSON}@.host");
     let is_up = format!("{manager} is-system-running | grep -E 'running|degraded'");
     container.wait_until("the person's service manager is up", &is_up)?;
+    Ok(manager)
+}
+
+fn changes_mode(kind: Kind, container: &Container) -> Result<()> {
+    let manager = person_manager(container)?;
     let string = container.run("tessera join-string | grep -o 'tessera-join:[^ ]*' | head -n 1")?;
     container.run_as(
         PERSON,
@@ -333,12 +338,17 @@ fn no_daemons(container: &Container) -> Result<()> {
     Ok(())
 }
 
+/// The desktop's worker runs, too: a removal stops whatever has lost its program.
 fn removes_idle(kind: Kind, container: &Container) -> Result<()> {
+    let manager = person_manager(container)?;
+    container.run(&format!("{manager} start tessera-worker.service"))?;
+    farm::wait_for_host(container, "desktop")?;
     let said = container.run(kind.remove())?;
     ensure!(!said.contains("jobs go on"), "{said}");
     no_daemons(container)?;
-    let left = container.ask("pgrep -l tessera")?.out;
+    let left = container.ask("pgrep -l -r D,R,S,T tessera")?.out;
     ensure!(left.is_empty(), "{left}");
+    container.run(&format!("loginctl disable-linger {PERSON}"))?;
     container.run("[ -s /var/lib/tessera/worker/cert.pem ] && getent passwd tessera")?;
     Ok(())
 }
@@ -375,7 +385,7 @@ fn leaves_nothing(container: &Container) -> Result<()> {
     }
     let left = container.run(
         "find / -xdev -name '*tessera*' -newer /srv/passwd ! -path '/srv/*' ! -path '/proc/*'; \
-         dpkg --list tessera 2>/dev/null | grep '^[a-z]i'; pgrep -l tessera || true",
+         dpkg --list tessera 2>/dev/null | grep '^[a-z]i'; pgrep -l -r D,R,S,T tessera || true",
     )?;
     ensure!(left.is_empty(), "{left}");
     Ok(())
@@ -409,5 +419,8 @@ fn removes_unbooted(kind: Kind, container: &Container) -> Result<()> {
     container.run(kind.remove())?;
     container.run("[ -s /var/lib/tessera/worker/cert.pem ] && getent passwd tessera")?;
     container.run("pkill -x tessera; pkill -x tessera-launch; true")?;
-    container.wait_until("they have ended", "! pgrep -x 'tessera|tessera-launch'")
+    container.wait_until(
+        "they have ended",
+        "! pgrep -x -r D,R,S,T 'tessera|tessera-launch'",
+    )
 }
