@@ -589,6 +589,7 @@ async fn a_password_is_typed_twice_and_not_shown() {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
+        let script = child.id().expect("runs");
         let (mut stdin, mut stdout) = (
             child.stdin.take().expect("piped"),
             child.stdout.take().expect("piped"),
@@ -596,6 +597,7 @@ async fn a_password_is_typed_twice_and_not_shown() {
         let mut all = String::new();
         for (prompt, answer) in ["Password: ", "Again: "].into_iter().zip(typed) {
             until_said(&mut stdout, &mut all, prompt).await;
+            eventually("a hidden prompt", async || is_hidden(script)).await;
             stdin
                 .write_all(format!("{answer}\n").as_bytes())
                 .await
@@ -612,6 +614,24 @@ async fn a_password_is_typed_twice_and_not_shown() {
         "the second was not even sent"
     );
     farm.stop().await;
+}
+
+/// Says whether the terminal that `script` made shows nothing of what is typed: it is hidden just after the prompt.
+fn is_hidden(script: u32) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children"));
+    let children = children.unwrap_or_default();
+    let terminal = children
+        .split(' ')
+        .find_map(|child| std::fs::read_link(format!("/proc/{child}/fd/0")).ok());
+    let Some(terminal) = terminal else {
+        return false;
+    };
+    let asked = std::process::Command::new("stty")
+        .arg("-F")
+        .arg(terminal)
+        .arg("-a")
+        .output();
+    asked.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains(" -echo "))
 }
 
 async fn until_said(from: &mut tokio::process::ChildStdout, all: &mut String, what: &str) {
