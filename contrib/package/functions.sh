@@ -68,7 +68,9 @@ stop_daemons() {
 processes() {
     uids=$(for account in $accounts; do getent passwd "$account" | cut -d: -f3; done)
     for process in /proc/[0-9]*; do
-        case $(readlink "$process/exe" 2>/dev/null) in
+        # What has ended and was not waited for has none.
+        program=$(readlink "$process/exe" 2>/dev/null) || continue
+        case $program in
             /usr/bin/tessera | /usr/bin/tessera-launch | "/usr/bin/tessera (deleted)" | "/usr/bin/tessera-launch (deleted)")
                 echo "${process#/proc/}"
                 continue
