@@ -7,10 +7,11 @@ use tessera_api::query::{
     EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
 };
 use tessera_api::types::{
-    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Health, History,
-    HostDetail, HostWhy, Hosts, Info, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
-    JoinToken, JoinTokenRequest, ModifyRequest, NewToken, SubmitReply, SubmitRequest, TokenRequest,
-    Tokens, Usage, Why,
+    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
+    CredentialRequest, Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, Items,
+    JobDetail, JobSummary, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
+    ModifyRequest, NewToken, SealOffer, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage,
+    Why,
 };
 
 fn json<T: serde::Serialize>(value: T) -> String {
@@ -44,6 +45,11 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["hosts", _, "why"]) => json(HostWhy::default()),
         ("GET", ["tokens"]) => json(Tokens::default()),
         ("POST", ["tokens"]) => json(NewToken::default()),
+        ("GET", ["credentials"]) => json(Credentials::default()),
+        ("POST", ["credentials", "offer"]) => json(SealOffer::default()),
+        ("POST", ["credentials"] | ["credentials", "check" | "revoke"]) => {
+            json(Credential::default())
+        }
         ("POST", ["join-tokens"]) => json(JoinToken::default()),
         ("POST", ["join"]) => json(JoinReply::default()),
         ("GET", ["usage"]) => json(Usage::default()),
@@ -146,6 +152,15 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
         .expect(ok);
     client.tokens().await.expect(ok);
     client.revoke_token("x").await.expect(ok);
+    let whose = CredentialRef::default();
+    client.credentials().await.expect(ok);
+    client.seal_offer(&whose).await.expect(ok);
+    client
+        .register_credential(&CredentialRequest::default())
+        .await
+        .expect(ok);
+    client.check_credential(&whose).await.expect(ok);
+    client.revoke_credential(&whose).await.expect(ok);
     client
         .create_join_token(&JoinTokenRequest::default())
         .await

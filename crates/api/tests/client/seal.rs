@@ -17,7 +17,9 @@ struct Ca {
 impl Ca {
     fn new() -> Self {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
-        let made = CertificateParams::default().self_signed(&key).expect("a certificate");
+        let made = CertificateParams::default()
+            .self_signed(&key)
+            .expect("a certificate");
         let (pem, print) = (made.pem(), Fingerprint::of(made.der()));
         Self { key, pem, print }
     }
@@ -63,10 +65,18 @@ fn what_is_sealed_for_a_signed_key_opens_with_it() {
     let (ca, private) = (Ca::new(), PrivateKey::make().expect("random"));
     let offer = offer(&ca, &private);
     let keys = offer.signed_keys(Some(ca.print)).expect("signed");
-    assert_eq!(offer.signed_keys(None), Ok(keys.clone()), "over the local socket there is no pin");
+    assert_eq!(
+        offer.signed_keys(None),
+        Ok(keys.clone()),
+        "over the local socket there is no pin"
+    );
     let secret = || Secret::password("correct horse".to_owned()).expect("a password");
     let sealed = offer.seal(&secret(), &keys, "STUDIO", 500).expect("sealed");
-    assert_eq!(sealed.expires_ms - sealed.created_ms, 90 * 24 * 3_600 * 1_000, "at most what the farm says");
+    assert_eq!(
+        sealed.expires_ms - sealed.created_ms,
+        90 * 24 * 3_600 * 1_000,
+        "at most what the farm says"
+    );
     let bound = Bound {
         farm: FARM.into(),
         pool: POOL.into(),
@@ -80,7 +90,12 @@ fn what_is_sealed_for_a_signed_key_opens_with_it() {
         expires_ms: sealed.expires_ms,
     };
     let bytes = tessera_api::client::from_hex(&sealed.sealed[0].sealed).expect("digits");
-    assert!(private.open(&bytes, &bound).expect("opens").is_same(&secret()));
+    assert!(
+        private
+            .open(&bytes, &bound)
+            .expect("opens")
+            .is_same(&secret())
+    );
     assert!(!format!("{sealed:?}").contains("correct horse"));
 }
 
@@ -89,7 +104,10 @@ fn c03_a_key_that_the_ca_did_not_sign_is_not_sealed_for() {
     let (ca, private) = (Ca::new(), PrivateKey::make().expect("random"));
     let good = offer(&ca, &private);
     let is_unsigned = |offer: &SealOffer| {
-        matches!(offer.signed_keys(Some(ca.print)), Err(BadOffer::NotSigned { .. }))
+        matches!(
+            offer.signed_keys(Some(ca.print)),
+            Err(BadOffer::NotSigned { .. })
+        )
     };
     let rogue = PrivateKey::make().expect("random");
     let with = |change: &dyn Fn(&mut SealOffer)| {
@@ -97,7 +115,10 @@ fn c03_a_key_that_the_ca_did_not_sign_is_not_sealed_for() {
         change(&mut other);
         other
     };
-    assert!(is_unsigned(&with(&|it| it.keys.push(key("win2", rogue.public())))), "no signature");
+    assert!(
+        is_unsigned(&with(&|it| it.keys.push(key("win2", rogue.public())))),
+        "no signature"
+    );
     let swapped = with(&|it| {
         it.keys[0].public = hex(&rogue.public().0);
         it.keys[0].id = rogue.public().id(FARM, POOL).to_string();
@@ -112,15 +133,26 @@ fn c03_a_key_that_the_ca_did_not_sign_is_not_sealed_for() {
     let other = Ca::new();
     let whole = offer(&other, &rogue);
     let refused = whole.signed_keys(Some(ca.print));
-    assert_eq!(refused, Err(BadOffer::WrongCa { pinned: ca.print }), "all of it another farm's");
+    assert_eq!(
+        refused,
+        Err(BadOffer::WrongCa { pinned: ca.print }),
+        "all of it another farm's"
+    );
 }
 
 #[test]
 fn a_name_that_is_not_the_fingerprint_is_refused_though_it_is_signed() {
     let (ca, private) = (Ca::new(), PrivateKey::make().expect("random"));
     let mut offer = offer(&ca, &private);
-    offer.keys[0].id = PrivateKey::make().expect("random").public().id(FARM, POOL).to_string();
+    offer.keys[0].id = PrivateKey::make()
+        .expect("random")
+        .public()
+        .id(FARM, POOL)
+        .to_string();
     ca.sign(POOL, &mut offer.keys[0]);
     let refused = offer.signed_keys(Some(ca.print));
-    assert!(matches!(refused, Err(BadOffer::WrongId { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(BadOffer::WrongId { .. })),
+        "{refused:?}"
+    );
 }
