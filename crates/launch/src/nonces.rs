@@ -188,6 +188,10 @@ impl Nonces {
             self.by_expiry.remove(&(before, record.nonce));
         }
         self.by_expiry.insert((record.expires_ms, record.nonce));
+        if record.job == 0 {
+            // A nonce alone, as a file that was written anew has it: jobs count from 1.
+            return;
+        }
         let last = self
             .launches
             .entry((record.job, record.instance))
@@ -387,6 +391,25 @@ mod tests {
             Err(Refusal::TicketSuperseded { last: 4 })
         );
         assert_eq!(nonces.check(&ticket(8, 5, 500_000)), Ok(()));
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn restarts_forget_nothing_and_refuse_nothing_new() {
+        let (path, dir) = open();
+        let mut nonces = Nonces::open(dir.as_fd()).unwrap();
+        nonces.add(&ticket(1, 1, 9_000));
+        nonces.flush().unwrap();
+        for _ in 0..4 {
+            let nonces = Nonces::open(dir.as_fd()).unwrap();
+            assert_eq!(
+                nonces.check(&ticket(1, 2, 9_000)),
+                Err(Refusal::TicketReplayed)
+            );
+            // One that ends earlier than what was seen is as good as any.
+            assert_eq!(nonces.check(&ticket(2, 2, 8_000)), Ok(()));
+            assert_eq!(nonces.launches.len(), 1);
+        }
         std::fs::remove_dir_all(path).unwrap();
     }
 
