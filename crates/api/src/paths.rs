@@ -8,7 +8,7 @@ use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
     CredentialRequest, Credentials, Event, Health, History, HostDetail, HostWhy, Hosts, Info,
     Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest,
-    NewToken, SealOffer, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
+    NewToken, SealOffer, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -114,6 +114,14 @@ endpoint!(
 endpoint!(
     /// Locks a host: it finishes what it has and is given nothing.
     lock_host: post, path = "/hosts/{host}/lock", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    responses((status = 204), Errors));
+endpoint!(
+    /// Locks a host for as long as somebody is active there.
+    ///
+    /// Its worker looks how long nobody has touched it; what it can't see counts as active unless its own configuration says
+    /// otherwise. Unlocking takes it back.
+    lock_host_while_active: post, path = "/hosts/{host}/lock-while-active", tag = "hosts",
+        params(("host" = String, Path, description = "Its name or id")), request_body = WhileActive,
     responses((status = 204), Errors));
 endpoint!(
     /// Unlocks a host.

@@ -104,3 +104,25 @@ pub enum ConfigQuestion {
     /// Where the value of a key of this host comes from; every key when none is named.
     Explain(Option<String>),
 }
+
+/// Whom this desktop lets in, and what about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesktopOptions {
+    /// What is to be done.
+    pub what: DesktopChange,
+    /// The folder of the farm.
+    pub state: PathBuf,
+    /// Whether the answer is JSON.
+    pub json: bool,
+}
+
+/// What is to be done about whom a desktop lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DesktopChange {
+    /// Let these in, too.
+    Allow(Vec<String>),
+    /// Let these in no more.
+    Deny(Vec<String>),
+    /// Say who is let in.
+    List,
+}

@@ -50,11 +50,11 @@ fn stdin() -> BorrowedFd<'static> {
     file::standing(0)
 }
 
-/// Serves one request of the worker's.
+/// Serves one request of the worker's. Jobs see the variables of this process that `pass` names, too, with commas between.
 ///
 /// # Errors
 /// A sentence that says why it could not even answer.
-pub fn serve(tmp: Option<&str>) -> Result<(), String> {
+pub fn serve(tmp: Option<&str>, pass: &str) -> Result<(), String> {
     let mut buffer = vec![0; FRAME_MAX];
     let packet = socket::receive_waiting(stdin(), &mut buffer)
         .map_err(|e| format!("standard input is not the worker's socket: {e}"))?;
@@ -68,7 +68,12 @@ pub fn serve(tmp: Option<&str>) -> Result<(), String> {
             ..
         } => {
             let orphan = Duration::from_secs(orphan_seconds.into());
-            let how = How { orphan, nice, tmp };
+            let how = How {
+                orphan,
+                nice,
+                tmp,
+                pass,
+            };
             start(id, &ticket, &how, packet.fds).unwrap_or_else(|refusal| {
                 let text = refusal.sentence(&host_name(), "an instance", "of this desktop");
                 let (code, hint) = (refusal.code().to_owned(), refusal.hint().to_owned());
@@ -121,6 +126,8 @@ struct How<'a> {
     nice: u8,
     /// Where private directories are made.
     tmp: Option<&'a str>,
+    /// Names of variables beside the usual ones, with commas between.
+    pass: &'a str,
 }
 
 fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Reply, Refusal> {
@@ -169,7 +176,7 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         paths: paths.encode(),
         login: false,
         user: None,
-        env: environment(&account, &farm, tmp_path),
+        env: environment(&account, &farm, tmp_path, how.pass),
         no_new_privs: true,
         shepherd: None,
         worker_uid: uid,
@@ -265,12 +272,13 @@ fn wait_for_report(report: &OwnedFd) -> Result<(), Failed> {
     read_report(&bytes[..len.unwrap_or(0)])
 }
 
-fn environment(account: &Account, farm: &str, tmp: Option<&str>) -> Vec<CString> {
+fn environment(account: &Account, farm: &str, tmp: Option<&str>, pass: &str) -> Vec<CString> {
     let mut env = base_env(account, PATH, tmp);
     env.retain(|it| !it.to_bytes().starts_with(b"LANG="));
-    let own = PASSED_ON
-        .iter()
-        .filter_map(|name| Some((*name, std::env::var(name).ok()?)));
+    let names = PASSED_ON
+        .into_iter()
+        .chain(pass.split(',').filter(|it| !it.is_empty()));
+    let own = names.filter_map(|name| Some((name, std::env::var(name).ok()?)));
     env.extend(own.filter_map(|(name, value)| file::c_string(&format!("{name}={value}")).ok()));
     env.extend(file::c_string(&format!("TESSERA_FARM={farm}")));
     env

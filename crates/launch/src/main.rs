@@ -50,8 +50,11 @@ fn main() -> ExitCode {
         }
         ["check", "--state", state] => report(check(state)),
         ["check", "--state", state, "--as", name] => report(check_as(state, name)),
-        ["desktop-shepherd" | "desktop-capabilities"] => report(desktop::serve(None)),
-        ["desktop-shepherd", "--tmp", tmp] => report(desktop::serve(Some(tmp))),
+        ["desktop-shepherd" | "desktop-capabilities"] => report(desktop::serve(None, "")),
+        ["desktop-shepherd", "--tmp", tmp] => report(desktop::serve(Some(tmp), "")),
+        ["desktop-shepherd", "--tmp", tmp, "--pass", names] => {
+            report(desktop::serve(Some(tmp), names))
+        }
         ["desktop-gone", key] => report(desktop::gone(key, None)),
         ["desktop-gone", key, "--tmp", tmp] => report(desktop::gone(key, Some(tmp))),
         ["--version" | "-V"] => print(&format!("tessera-launch {}\n", env!("CARGO_PKG_VERSION"))),

@@ -1,5 +1,6 @@
 //! Hosts: what they are, offer and refuse.
 
+use crate::desk::{Consent, Presence};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -45,10 +46,25 @@ pub struct HostFacts {
     pub resources: BTreeMap<String, u64>,
     /// Who jobs can run as there.
     pub identity: Identity,
+    /// Whose jobs a desktop runs beside its own person's; says nothing of other hosts.
+    pub allows: Consent,
+    /// What is known of the person there, on a host that takes no new work while somebody is active.
+    pub presence: Option<Presence>,
     /// Why the worker can't do its job, if it can't.
     pub panic: Option<String>,
     /// The version of the worker program.
     pub version: String,
+}
+
+impl HostFacts {
+    /// Says whether jobs of this owner run there at all: a desktop runs its own person's, and those of whom that lets in.
+    #[must_use]
+    pub fn admits(&self, owner: &str) -> bool {
+        match &self.identity {
+            Identity::Proxy(_) | Identity::User => true,
+            Identity::Desktop(person) => self.allows.admits(person, owner),
+        }
+    }
 }
 
 /// Who jobs run as on a host.
@@ -70,15 +86,6 @@ impl Identity {
         match self {
             Self::Proxy(proxy) | Self::Desktop(proxy) => proxy,
             Self::User => account,
-        }
-    }
-
-    /// Says whether jobs of this owner run there at all: a desktop runs its own person's only.
-    #[must_use]
-    pub fn admits(&self, owner: &str) -> bool {
-        match self {
-            Self::Proxy(_) | Self::User => true,
-            Self::Desktop(person) => person == owner,
         }
     }
 
@@ -119,6 +126,9 @@ impl Refusal {
             "process_limit",
             "busy",
             "credential_unavailable",
+            // The owner of a desktop has just thought better of it: the host says so of itself, and is not asked again.
+            "submitter_not_allowed",
+            "owner_active",
         ];
         passing.contains(&self.code.as_str())
     }

@@ -8,6 +8,7 @@
 pub mod action;
 pub mod agenda;
 pub mod credential;
+pub mod desk;
 pub mod host;
 pub mod ids;
 pub mod job;
@@ -21,6 +22,7 @@ pub mod time;
 
 pub use action::{Action, Refused, Rule};
 pub use agenda::{Agenda, FrameRun, Order, Split};
+pub use desk::{Consent, Presence, Running, WhileActive};
 pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobFlag, JobKind, JobSpec, Principal, Proof};

@@ -10,6 +10,7 @@
 use crate::credential::{
     CredentialChecked, CredentialId, KeyId, PoolKey, PoolKeys, SealedCredential,
 };
+use crate::desk::WhileActive;
 use crate::host::{HostFacts, Refusal};
 use crate::ids::{Attempt, InstanceNo, ItemIndex, JobId, LaunchNo};
 use crate::state::{End, Limit};
@@ -132,6 +133,8 @@ pub enum ToWorker {
     },
     /// Nothing is sealed to this older key of yours alone any more: destroy it.
     RetireKey(KeyId),
+    /// Take no new work while somebody is active at the host, or do again; said on every new connection.
+    LockWhileActive(Option<WhileActive>),
 }
 
 /// From a worker.
@@ -183,6 +186,8 @@ pub enum FromWorker {
         /// The sealed password, or why it was not done.
         sealed: Result<Vec<u8>, String>,
     },
+    /// Something that may be lost: for how long nobody has touched a host that is closed while somebody is active.
+    Idle(Duration),
 }
 
 /// A launch as its worker sees it.

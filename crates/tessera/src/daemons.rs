@@ -1,6 +1,6 @@
 //! Runs the daemons: turns what the command line said into their own options.
 
-use crate::leash;
+use crate::{desktop, leash};
 use std::error::Error;
 use std::io::IsTerminal as _;
 use tessera_cli::CliError;
@@ -57,6 +57,9 @@ pub(crate) fn worker(options: WorkerOptions) -> Result<(), CliError> {
     #[cfg(unix)]
     if matches!(options.mode, WorkerMode::Service) {
         refuse_root("worker")?;
+    }
+    if matches!(options.mode, WorkerMode::Desktop) && !options.ends_with_parent {
+        desktop::ask_once(&options.state, options.config.as_deref())?;
     }
     #[cfg(windows)]
     let as_service = options.as_service;

@@ -136,8 +136,15 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
                 admitted,
                 key_days,
             },
+        desktop_allowed_submitters,
+        desktop_environment,
+        desktop_lock_while_active,
+        desktop_idle_after,
+        desktop_idle_running,
+        desktop_idle_unknown,
     } = config;
     let admitted: Vec<String> = admitted.iter().map(ToString::to_string).collect();
+    let allowed = desktop_allowed_submitters.map(|it| it.names());
     let mode = proxy_execution_mode.map(ProxyMode::word);
     vec![
         ("qb_supervisor", some(qb_supervisor)),
@@ -159,6 +166,24 @@ fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
         ("worker_credential_pool", format!("{:?}", pool.as_str())),
         ("worker_credential_admit", format!("{admitted:?}")),
         ("worker_credential_key_days", key_days.to_string()),
+        ("desktop_allowed_submitters", some(allowed)),
+        ("desktop_environment", format!("{desktop_environment:?}")),
+        (
+            "desktop_lock_while_active",
+            desktop_lock_while_active.to_string(),
+        ),
+        (
+            "desktop_idle_seconds",
+            desktop_idle_after.as_secs().to_string(),
+        ),
+        (
+            "desktop_idle_running",
+            format!("{:?}", desktop_idle_running.word()),
+        ),
+        (
+            "desktop_idle_unknown",
+            format!("{:?}", desktop_idle_unknown.word()),
+        ),
     ]
 }
 

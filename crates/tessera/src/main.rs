@@ -4,6 +4,7 @@
 
 mod config;
 mod daemons;
+mod desktop;
 mod explain;
 mod join;
 mod leash;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Outcome::Worker(options) => daemons::worker(options),
         Outcome::Join(options) => in_runtime(join::join(options)),
         Outcome::Config(options) => config::answer(&options),
+        Outcome::Desktop(options) => desktop::answer(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,6 +37,8 @@ pub enum Refusal {
     AccountNotForSlots { reason: String },
     /// The policy has a list of allowed accounts or groups and this is not on it.
     AccountNotAllowed,
+    /// The person at a desktop did not let the owner of the job in.
+    SubmitterNotAllowed,
     /// A group of the account is denied.
     GroupDenied { group: String },
     /// The primary group is group 0.
@@ -123,6 +125,7 @@ impl Refusal {
             Self::UidBelowMin { .. } => "uid_below_min",
             Self::AccountDenied | Self::AccountNotForSlots { .. } => "account_denied",
             Self::AccountNotAllowed => "account_not_allowed",
+            Self::SubmitterNotAllowed => "submitter_not_allowed",
             Self::GroupDenied { .. } => "group_denied",
             Self::PrimaryGroupRoot => "primary_group_root",
             Self::AccountLocked => "account_locked",
@@ -237,6 +240,9 @@ impl Refusal {
                 format!("accounts of slots are nobody's own, and {reason}")
             }
             Self::AccountNotAllowed => "the host's policy does not list it as allowed".into(),
+            Self::SubmitterNotAllowed => {
+                "the person at this desktop did not let the owner of the job in".into()
+            }
             Self::GroupDenied { group } => format!("it is in group {group}, which the host denies"),
             Self::PrimaryGroupRoot => "its primary group is root (gid 0)".into(),
             Self::AccountLocked => "the account is locked".into(),
@@ -329,6 +335,7 @@ impl Refusal {
             Self::AccountDenied | Self::AccountNotAllowed | Self::GroupDenied { .. } => {
                 "ask the host's administrator to change the launcher's policy file"
             }
+            Self::SubmitterNotAllowed => "that person can: tessera desktop allow NAME",
             Self::AccountNotForSlots { .. } => {
                 "give it the shell /usr/sbin/nologin and the home /nonexistent, or name others in proxy_account"
             }

@@ -11,7 +11,8 @@ use tessera_model::msg::{
 };
 use tessera_model::state::{End, Limit};
 use tessera_model::{
-    Attempt, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Timestamp,
+    Attempt, Consent, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Presence,
+    Running, Timestamp, WhileActive,
 };
 use tessera_wire::convert::{
     CHUNK_BYTES_MAX, ConvertError, Decoded, LogAck, LogChunk, LogKey, LogStream, MESSAGE_BYTES_MAX,
@@ -101,6 +102,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         key().prop_map(ToWorker::Suspend),
         key().prop_map(ToWorker::Resume),
         any::<u64>().prop_map(ToWorker::Ack),
+        option::of(rule()).prop_map(ToWorker::LockWhileActive),
     ]
 }
 
@@ -110,6 +112,25 @@ fn identity() -> impl Strategy<Value = Identity> {
         Just(Identity::User),
         name().prop_map(Identity::Desktop),
     ]
+}
+
+fn rule() -> impl Strategy<Value = WhileActive> {
+    let running = prop::sample::select(Running::ALL.to_vec());
+    (nanos(), running).prop_map(|(idle_after, running)| WhileActive {
+        idle_after,
+        running,
+    })
+}
+
+fn presence() -> impl Strategy<Value = Presence> {
+    (rule(), any::<bool>(), name(), option::of(name())).prop_map(
+        |(rule, is_closed, who, unknown)| Presence {
+            rule,
+            is_closed,
+            who,
+            unknown,
+        },
+    )
 }
 
 fn facts() -> impl Strategy<Value = HostFacts> {
@@ -124,9 +145,23 @@ fn facts() -> impl Strategy<Value = HostFacts> {
         identity(),
         option::of(name()),
         name(),
+        (
+            vec(name(), 0..4).prop_map(Consent::of),
+            option::of(presence()),
+        ),
     )
         .prop_map(
-            |(name, slots, (properties, resources), identity, panic, version)| HostFacts {
+            |(
+                name,
+                slots,
+                (properties, resources),
+                identity,
+                panic,
+                version,
+                (allows, presence),
+            )| HostFacts {
+                allows,
+                presence,
                 name,
                 slots,
                 properties,
@@ -230,6 +265,7 @@ fn from_worker() -> impl Strategy<Value = FromWorker> {
             percent
         }),
         Just(FromWorker::Heartbeat),
+        nanos().prop_map(FromWorker::Idle),
     ]
 }
 

@@ -16,7 +16,8 @@ use tessera_model::msg::{
 };
 use tessera_model::state::{End, Limit};
 use tessera_model::{
-    Attempt, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Timestamp,
+    Attempt, Consent, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Presence,
+    Running, Timestamp, WhileActive,
 };
 use tessera_wire::convert::{
     LogAck, LogChunk, LogKey, LogStream, decode_ack, decode_chunk, decode_from_worker,
@@ -42,8 +43,29 @@ fn facts(identity: Identity) -> HostFacts {
         properties: [("host.os".into(), "linux".into())].into(),
         resources: [("host.memory".into(), 64_000)].into(),
         identity,
+        allows: Consent::default(),
+        presence: None,
         panic: Some("clock".into()),
         version: "0.1.0".into(),
+    }
+}
+
+const RULE: WhileActive = WhileActive {
+    idle_after: Duration::from_secs(600),
+    running: Running::Suspend,
+};
+
+/// A desktop whose owner lets another in and works at it.
+fn open_desktop() -> HostFacts {
+    HostFacts {
+        allows: Consent::of(["bob".to_owned()]),
+        presence: Some(Presence {
+            rule: RULE,
+            is_closed: true,
+            who: "mia".into(),
+            unknown: Some("no loginctl".into()),
+        }),
+        ..facts(Identity::Desktop("mia".into()))
     }
 }
 
@@ -179,6 +201,11 @@ fn from_worker() -> Vec<(&'static str, FromWorker)> {
         ),
         ("resealed", resealed(Ok(vec![1, 2, 3]))),
         ("resealed_refused", resealed(Err("not admitted".into()))),
+        ("hello_open_desktop", FromWorker::Hello(open_desktop())),
+        (
+            "idle",
+            FromWorker::Idle(Duration::from_nanos(12_000_000_001)),
+        ),
     ]
 }
 
@@ -284,6 +311,8 @@ fn to_worker() -> Vec<(&'static str, ToWorker)> {
             },
         ),
         ("retire_key", ToWorker::RetireKey(KeyId([7; 16]))),
+        ("lock_while_active", ToWorker::LockWhileActive(Some(RULE))),
+        ("lock_no_more", ToWorker::LockWhileActive(None)),
     ]
 }
 

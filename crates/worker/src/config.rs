@@ -5,9 +5,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tessera_model::credential::{KEYS_OF_POOL_MAX, KeyId, PoolName};
+use tessera_model::desk::{ALLOWED_MAX, IDLE_AFTER_DEFAULT};
 use tessera_model::limits::SLOTS_MAX;
+use tessera_model::{Consent, Running, WhileActive};
 use tessera_ticket::PathMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -31,7 +34,18 @@ const ADMITTED_MAX: usize = KEYS_OF_POOL_MAX;
 /// The greatest niceness.
 const NICE_MAX: u8 = 19;
 
+/// Variables of a desktop's own session that jobs may be given.
+const VARIABLES_MAX: usize = 64;
+/// Bytes of a name.
+const NAME_BYTES_MAX: usize = 256;
+
 const KEYS: &[&str] = &[
+    "desktop_allowed_submitters",
+    "desktop_environment",
+    "desktop_idle_running",
+    "desktop_idle_seconds",
+    "desktop_idle_unknown",
+    "desktop_lock_while_active",
     "proxy_account",
     "proxy_execution_mode",
     "proxy_nice_value",
@@ -82,6 +96,39 @@ pub struct Config {
     pub worker_spool_durable: bool,
     /// How paths of other systems are called here, in order (desktop mode; in service mode the launcher's policy says it).
     pub worker_path_map: PathMap,
+    /// Whose jobs a desktop runs beside its own person's; nobody's when it was never said.
+    pub desktop_allowed_submitters: Option<Consent>,
+    /// Variables of the desktop's session that its jobs see, too.
+    pub desktop_environment: Vec<String>,
+    /// Whether the host takes no new work while somebody is active there.
+    pub desktop_lock_while_active: bool,
+    /// For how long nobody must have touched it before it takes work.
+    pub desktop_idle_after: Duration,
+    /// What becomes of what runs when somebody comes.
+    pub desktop_idle_running: Running,
+    /// Whether somebody counts as active where that can't be known.
+    pub desktop_idle_unknown: Unknown,
+}
+
+/// What counts when it can't be known whether somebody is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unknown {
+    /// Somebody is.
+    #[default]
+    Active,
+    /// Nobody is.
+    Idle,
+}
+
+impl Unknown {
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// As whom a service worker runs jobs.
@@ -173,6 +220,12 @@ impl Default for Config {
             credentials: credential::Settings::default(),
             worker_spool_durable: false,
             worker_path_map: PathMap::default(),
+            desktop_allowed_submitters: None,
+            desktop_environment: Vec::new(),
+            desktop_lock_while_active: false,
+            desktop_idle_after: IDLE_AFTER_DEFAULT,
+            desktop_idle_running: Running::default(),
+            desktop_idle_unknown: Unknown::default(),
         }
     }
 }
@@ -249,13 +302,33 @@ impl Config {
             "worker_credential_admit" => self.credentials.admitted = keys(value)?,
             "worker_credential_key_days" => self.credentials.key_days = key_days(value)?,
             "worker_credential_pool" => self.credentials.pool = pool(value)?,
-            "worker_spool_durable" => {
-                self.worker_spool_durable =
-                    value.as_bool().ok_or(Problem::Wanted("true or false"))?;
+            "worker_spool_durable" => self.worker_spool_durable = yes_or_no(value)?,
+            "desktop_allowed_submitters" => {
+                self.desktop_allowed_submitters = Some(consent(value)?);
             }
+            "desktop_environment" => self.desktop_environment = variables(value)?,
+            "desktop_lock_while_active" => self.desktop_lock_while_active = yes_or_no(value)?,
+            "desktop_idle_seconds" => self.desktop_idle_after = idle_after(value)?,
+            "desktop_idle_running" => self.desktop_idle_running = running(value)?,
+            "desktop_idle_unknown" => self.desktop_idle_unknown = unknown(value)?,
             _ => return Err(Problem::Unknown),
         }
         Ok(())
+    }
+
+    /// Answers whose jobs a desktop runs beside its own person's.
+    #[must_use]
+    pub fn consent(&self) -> Consent {
+        self.desktop_allowed_submitters.clone().unwrap_or_default()
+    }
+
+    /// Answers the rule by which this host locks itself, if it does.
+    #[must_use]
+    pub fn while_active(&self) -> Option<WhileActive> {
+        self.desktop_lock_while_active.then_some(WhileActive {
+            idle_after: self.desktop_idle_after,
+            running: self.desktop_idle_running,
+        })
     }
 }
 
@@ -346,6 +419,61 @@ fn mode(value: &DeValue<'_>) -> Result<ProxyMode, Problem> {
         Some("proxy") => Ok(ProxyMode::Proxy),
         Some("user") => Ok(ProxyMode::User),
         _ => Err(Problem::Wanted("\"proxy\" or \"user\"")),
+    }
+}
+
+fn yes_or_no(value: &DeValue<'_>) -> Result<bool, Problem> {
+    value.as_bool().ok_or(Problem::Wanted("true or false"))
+}
+
+/// Reads names of owners, or `"*"`.
+fn consent(value: &DeValue<'_>) -> Result<Consent, Problem> {
+    let names = list(value)?;
+    let is_name = |it: &String| {
+        it.len() <= NAME_BYTES_MAX && !it.contains(|c: char| c.is_whitespace() || c.is_control())
+    };
+    if names.len() > ALLOWED_MAX || !names.iter().all(is_name) {
+        return Err(Problem::Wanted(
+            "a list of at most 256 names of users, or \"*\" for everybody",
+        ));
+    }
+    Ok(Consent::of(names))
+}
+
+fn variables(value: &DeValue<'_>) -> Result<Vec<String>, Problem> {
+    let names = list(value)?;
+    let is_name = |it: &String| {
+        let is_word = it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        is_word && it.len() <= NAME_BYTES_MAX && !it.starts_with(|c: char| c.is_ascii_digit())
+    };
+    if names.len() > VARIABLES_MAX || !names.iter().all(is_name) {
+        return Err(Problem::Wanted(
+            "a list of at most 64 names of environment variables",
+        ));
+    }
+    Ok(names)
+}
+
+fn idle_after(value: &DeValue<'_>) -> Result<Duration, Problem> {
+    let rule = integer(value).map(|seconds| WhileActive {
+        idle_after: Duration::from_secs(seconds),
+        ..WhileActive::default()
+    });
+    rule.filter(WhileActive::is_sound)
+        .map(|it| it.idle_after)
+        .ok_or(Problem::Wanted("seconds from 60 to 86400"))
+}
+
+fn running(value: &DeValue<'_>) -> Result<Running, Problem> {
+    let word = value.as_str().and_then(Running::of_word);
+    word.ok_or(Problem::Wanted("\"keep\", \"suspend\" or \"requeue\""))
+}
+
+fn unknown(value: &DeValue<'_>) -> Result<Unknown, Problem> {
+    match value.as_str() {
+        Some("active") => Ok(Unknown::Active),
+        Some("idle") => Ok(Unknown::Idle),
+        _ => Err(Problem::Wanted("\"active\" or \"idle\"")),
     }
 }
 
@@ -533,6 +661,40 @@ mod tests {
                 error.starts_with("w.toml:2: `worker_path_map` must be a list of"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_desktop_allows_is_read() {
+        let config = parse(
+            "desktop_allowed_submitters = [\"anna\", \"bob\"]\ndesktop_environment = \"SSH_AUTH_SOCK\"\n\
+             desktop_lock_while_active = true\ndesktop_idle_seconds = 60\ndesktop_idle_running = \"requeue\"\n\
+             desktop_idle_unknown = \"idle\"\n",
+        )
+        .expect("is right");
+        assert_eq!(config.consent().names(), ["anna", "bob"]);
+        assert_eq!(config.desktop_environment, ["SSH_AUTH_SOCK"]);
+        let rule = WhileActive {
+            idle_after: Duration::from_secs(60),
+            running: Running::Requeue,
+        };
+        assert_eq!(config.while_active(), Some(rule));
+        assert_eq!(config.desktop_idle_unknown, Unknown::Idle);
+        let all = parse("desktop_allowed_submitters = \"*\"\n").expect("is right");
+        assert_eq!(all.consent(), Consent::Everybody);
+        let none = parse("").expect("is right");
+        assert_eq!(none.consent(), Consent::default());
+        assert_eq!(none.while_active(), None);
+        for bad in [
+            "desktop_allowed_submitters = [\"a b\"]",
+            "desktop_allowed_submitters = true",
+            "desktop_environment = [\"A=B\"]",
+            "desktop_environment = [\"1A\"]",
+            "desktop_idle_seconds = 59",
+            "desktop_idle_running = \"kill\"",
+            "desktop_idle_unknown = \"maybe\"",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
         }
     }
 

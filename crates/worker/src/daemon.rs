@@ -12,7 +12,8 @@ use tessera_engine::Now;
 use tessera_engine::worker::{Effect, Input, Worker};
 use tessera_model::msg::{FromWorker, LaunchKey, Run, RunLimits, ToWorker};
 use tessera_model::state::Limit;
-use tessera_model::{HostFacts, Refusal};
+use tessera_model::{HostFacts, Refusal, Running, WhileActive};
+use tessera_ticket::Ticket;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -22,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::chain::EndCause;
 use crate::connection::Connection;
 use crate::credential::Vault;
+use crate::desk::{self, Look, Watcher};
 use crate::error::WorkerError;
-use crate::keeper::{Keeper, ORDERS_MAX, Order};
+use crate::keeper::{Keeper, ORDERS_MAX, Order, Start};
 use crate::looker::Looker;
 use crate::options::Settings;
 use crate::os;
@@ -75,6 +77,10 @@ pub(crate) enum Event {
     Tell(Vec<FromWorker>),
     /// It is time to look how old this worker's keys are.
     KeysDue,
+    /// The person at the host wants something else, or has come or gone.
+    Desk(Box<HostFacts>),
+    /// For so long nobody has touched this host, which is closed while somebody is active.
+    Idle(Duration),
 }
 
 /// The way to the supervisor.
@@ -105,6 +111,12 @@ struct Daemon<P> {
     events: mpsc::Sender<Event>,
     keepers: BTreeMap<LaunchKey, mpsc::Sender<Order>>,
     limits: BTreeMap<LaunchKey, RunLimits>,
+    /// Whose jobs the launches are of, as far as is known.
+    owners: BTreeMap<LaunchKey, String>,
+    /// What was said to the supervisor of the host over this connection.
+    said: Option<HostFacts>,
+    /// The way to who looks whether somebody is active.
+    watcher: mpsc::Sender<Option<WhileActive>>,
     /// The tasks of keepers.
     kept: JoinSet<()>,
     /// All others.
@@ -125,20 +137,34 @@ struct Daemon<P> {
 pub(crate) async fn run<P: Processes>(
     settings: Settings,
     processes: P,
+    eyes: Arc<dyn Look>,
     vault: Option<Vault>,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let state = StateDir::open(&settings.state)?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let (orders, ordered) = mpsc::channel(desk::ORDERS_MAX);
     let (output, delivery) = Output::start(events.clone());
-    let mut daemon = Daemon::new(&settings, processes.clone(), state.spool(), output, events);
+    let processes_too = processes.clone();
+    let mut daemon = Daemon::new(
+        &settings,
+        processes_too,
+        state.spool(),
+        output,
+        events,
+        orders,
+    );
+    let watcher = Watcher::new(&settings.config, settings.config_path.clone(), eyes);
+    let (desk_now, desk) = watch::channel(watcher.desk());
     let recheck = Arc::clone(&daemon.recheck);
-    let looker = Looker::new(settings, processes, &state, vault.is_some(), recheck);
+    let looker = Looker::new(settings, processes, &state, desk, vault.is_some(), recheck);
     daemon.guard(vault);
     // Shepherds are taken over first: what is wrong with the launcher, say, may take a while to find out.
     daemon.take_over().await;
     let findings = looker.look().await;
     let (facts_now, facts) = watch::channel(looker.facts(&findings));
+    let wanted = facts.borrow().clone();
+    daemon.do_as_wanted(&wanted);
     let connection = Connection {
         supervisor: looker.settings.supervisor.clone(),
         identity: state.identity().to_owned(),
@@ -149,7 +175,13 @@ pub(crate) async fn run<P: Processes>(
         recheck: Arc::clone(&daemon.recheck),
     };
     daemon.tasks.spawn(connection.run(stop.clone()));
-    daemon.tasks.spawn(looker.keep_looking(facts_now, findings));
+    let events = daemon.events.clone();
+    daemon
+        .tasks
+        .spawn(watcher.run(ordered, desk_now, events.clone()));
+    daemon
+        .tasks
+        .spawn(looker.keep_looking(facts_now, events, findings));
     daemon.turns(inbox, stop).await;
     daemon.let_go().await;
     daemon.tasks.shutdown().await;
@@ -166,6 +198,7 @@ impl<P: Processes> Daemon<P> {
         spool: Spool,
         output: Output,
         events: mpsc::Sender<Event>,
+        watcher: mpsc::Sender<Option<WhileActive>>,
     ) -> Self {
         Self {
             engine: Worker::new(),
@@ -178,6 +211,9 @@ impl<P: Processes> Daemon<P> {
             events,
             keepers: BTreeMap::new(),
             limits: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            said: None,
+            watcher,
             kept: JoinSet::new(),
             tasks: JoinSet::new(),
             link: None,
@@ -270,9 +306,11 @@ impl<P: Processes> Daemon<P> {
             found,
             shepherd,
             dir,
+            owner,
         } in taken
         {
             let (key, current) = (found.key, found.current);
+            self.owners.extend(owner.map(|it| (key, it)));
             self.limits.insert(key, found.limits.clone());
             let keeper = self.keeper(key, dir, current);
             self.kept.spawn(keeper.take_over(shepherd));
@@ -354,6 +392,7 @@ impl<P: Processes> Daemon<P> {
                 hold: _hold,
             } => {
                 self.outbox.clear();
+                self.said = None;
                 let last_said = Instant::now();
                 self.link = Some(Link {
                     number,
@@ -369,6 +408,9 @@ impl<P: Processes> Daemon<P> {
             Event::Said { number, messages } => {
                 if self.is_current(number) {
                     for message in messages {
+                        if let ToWorker::LockWhileActive(rule) = &message {
+                            self.tell_watcher(*rule);
+                        }
                         match Vault::is_for(&message) {
                             Some(is_quick) => self.ask_vault(message, is_quick),
                             None => self.input(Input::Said(Box::new(message))),
@@ -381,16 +423,59 @@ impl<P: Processes> Daemon<P> {
                     self.disconnect();
                 }
             }
-            Event::Facts(facts) => {
+            Event::Facts(facts) => self.say_facts(&facts),
+            Event::Desk(facts) => {
+                // The supervisor hears of it first, so that it has nothing come after what goes.
+                self.say_facts(&facts);
+                self.do_as_wanted(&facts);
+            }
+            Event::Idle(time) => {
                 if self.link.is_some() {
-                    // As on a new connection everything follows that the supervisor must know.
-                    self.outbox.push(FromWorker::Hello(*facts));
-                    self.tell_keys();
-                    self.input(Input::Connected);
+                    self.outbox.push(FromWorker::Idle(time));
                 }
             }
             Event::Tell(messages) => self.tell(messages),
             Event::KeysDue => self.tell_keys(),
+        }
+    }
+
+    /// Tells the supervisor what the host is, unless it knows.
+    fn say_facts(&mut self, facts: &HostFacts) {
+        if self.link.is_some() && self.said.as_ref() != Some(facts) {
+            // As on a new connection everything follows that the supervisor must know.
+            self.said = Some(facts.clone());
+            self.outbox.push(FromWorker::Hello(facts.clone()));
+            self.tell_keys();
+            self.input(Input::Connected);
+        }
+    }
+
+    /// Does with what runs as the person at the host wants it: whom they don't let in goes; who works here may have the rest
+    /// suspended, or gone.
+    fn do_as_wanted(&mut self, facts: &HostFacts) {
+        let closed = facts.presence.as_ref().filter(|it| it.is_closed);
+        let running = closed.map(|it| it.rule.running);
+        self.input(Input::Closed {
+            is_closed: closed.is_some(),
+            suspends: running == Some(Running::Suspend),
+        });
+        let gives_all_back = running == Some(Running::Requeue);
+        let goes = |key: &LaunchKey, owners: &BTreeMap<LaunchKey, String>| {
+            gives_all_back || owners.get(key).is_some_and(|it| !facts.admits(it))
+        };
+        let keys = self.engine.launches().map(|it| it.key);
+        let going: Vec<LaunchKey> = keys.filter(|key| goes(key, &self.owners)).collect();
+        for key in going {
+            tracing::info!(launch = %key, "the person at this host wants it gone; it is put back");
+            self.input(Input::GiveBack(key));
+        }
+    }
+
+    fn tell_watcher(&self, rule: Option<WhileActive>) {
+        if self.watcher.try_send(rule).is_err() {
+            tracing::error!(
+                "orders to lock while somebody is active come too fast; one is dropped"
+            );
         }
     }
 
@@ -433,6 +518,8 @@ impl<P: Processes> Daemon<P> {
             | Input::Progress { .. }
             | Input::StarterLost(_)
             | Input::ShepherdLost(_)
+            | Input::Closed { .. }
+            | Input::GiveBack(_)
             | Input::Tick => {}
         }
     }
@@ -493,6 +580,7 @@ impl<P: Processes> Daemon<P> {
             }
             Effect::ForgetLaunch(key) => {
                 self.limits.remove(&key);
+                self.owners.remove(&key);
                 let dir = Arc::new(self.spool.dir(key));
                 self.told.push(Command::ForgetLaunch { key, dir }, false);
             }
@@ -524,9 +612,18 @@ impl<P: Processes> Daemon<P> {
             return;
         };
         self.limits.insert(key, limits.clone());
+        // A ticket that can't be read starts nothing.
+        let owner = Ticket::decode(&ticket).map(|it| it.principal).ok();
+        self.owners.extend(owner.clone().map(|it| (key, it)));
         let keeper = self.keeper(key, Arc::new(self.spool.dir(key)), None);
-        self.kept
-            .spawn(keeper.start(ticket, signature, template, limits));
+        let request = Start {
+            ticket,
+            signature,
+            template,
+            limits,
+            owner,
+        };
+        self.kept.spawn(keeper.start(request));
     }
 
     /// Makes the keeper of a launch and the way to it.

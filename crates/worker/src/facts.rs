@@ -6,6 +6,7 @@ use tessera_model::{HostFacts, Identity};
 
 use crate::chain::Capabilities;
 use crate::config::ProxyMode;
+use crate::desk::Desk;
 use crate::diagnose::Findings;
 use crate::options::{Settings, cores};
 use crate::os;
@@ -61,7 +62,12 @@ fn hundreds(mhz: u64) -> String {
 }
 
 /// Puts together what the supervisor is told.
-pub(crate) fn facts(settings: &Settings, hardware: &Hardware, findings: &Findings) -> HostFacts {
+pub(crate) fn facts(
+    settings: &Settings,
+    hardware: &Hardware,
+    findings: &Findings,
+    desk: &Desk,
+) -> HostFacts {
     let mut all = hardware.clone();
     all.property("name", &settings.name);
     let mode = if settings.desktop_user.is_some() {
@@ -87,6 +93,8 @@ pub(crate) fn facts(settings: &Settings, hardware: &Hardware, findings: &Finding
         properties: all.properties,
         resources: all.resources,
         identity: findings.identity.clone(),
+        allows: desk.allows.clone(),
+        presence: desk.presence.clone(),
         panic: findings.panic.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

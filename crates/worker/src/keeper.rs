@@ -63,6 +63,16 @@ pub(crate) enum Order {
     ProveGone,
 }
 
+/// What an instance is started with.
+pub(crate) struct Start {
+    pub(crate) ticket: Vec<u8>,
+    pub(crate) signature: [u8; 64],
+    pub(crate) template: Vec<u8>,
+    pub(crate) limits: RunLimits,
+    /// Whose job it is of.
+    pub(crate) owner: Option<String>,
+}
+
 /// Keeps one launch.
 pub(crate) struct Keeper<P> {
     pub(crate) key: LaunchKey,
@@ -93,14 +103,15 @@ enum Next {
 
 impl<P: Processes> Keeper<P> {
     /// Starts the instance and keeps it.
-    pub(crate) async fn start(
-        mut self,
-        ticket: Vec<u8>,
-        signature: [u8; 64],
-        template: Vec<u8>,
-        limits: RunLimits,
-    ) {
-        if let Err(e) = self.prepare(&limits) {
+    pub(crate) async fn start(mut self, what: Start) {
+        let Start {
+            ticket,
+            signature,
+            template,
+            limits,
+            owner,
+        } = what;
+        if let Err(e) = self.prepare(&limits, owner.as_deref()) {
             self.recheck.notify_one();
             return self
                 .refuse("spool_unwritable", spool_text(&self.dir, &e))
@@ -154,7 +165,7 @@ impl<P: Processes> Keeper<P> {
     }
 
     /// Makes the directory and the file that says that there is a launch.
-    fn prepare(&self, limits: &RunLimits) -> io::Result<()> {
+    fn prepare(&self, limits: &RunLimits, owner: Option<&str>) -> io::Result<()> {
         let mut result = Ok(());
         for _ in 0..MAKE_TRIES {
             result = os::dirs().create(&*self.dir);
@@ -165,7 +176,7 @@ impl<P: Processes> Keeper<P> {
             }
         }
         result?;
-        launch_file::write(&self.dir, limits)
+        launch_file::write(&self.dir, limits, owner)
     }
 
     async fn serve(&mut self, mut shepherd: P::Shepherd) {

@@ -26,6 +26,19 @@ struct Text {
     grace_ms: u64,
     output_limit: u64,
     progress: Option<String>,
+    /// Whose job it is of; a worker of an earlier release did not write it.
+    #[serde(default)]
+    owner: Option<String>,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) limits: RunLimits,
+    /// For how long the launch has existed.
+    pub(crate) elapsed: Duration,
+    /// Whose job it is of, if that is known.
+    pub(crate) owner: Option<String>,
 }
 
 /// Answers where the file of a launch's directory is.
@@ -34,7 +47,7 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 }
 
 /// Writes the file of a launch that begins now.
-pub(crate) fn write(dir: &Path, limits: &RunLimits) -> io::Result<()> {
+pub(crate) fn write(dir: &Path, limits: &RunLimits, owner: Option<&str>) -> io::Result<()> {
     let text = Text {
         boot: boot_id(),
         began_ms: millis(awake()),
@@ -44,6 +57,7 @@ pub(crate) fn write(dir: &Path, limits: &RunLimits) -> io::Result<()> {
         grace_ms: millis(limits.grace),
         output_limit: limits.output_limit.min(i64::MAX.unsigned_abs()),
         progress: limits.progress.clone(),
+        owner: owner.map(str::to_owned),
     };
     let text = toml::to_string(&text).map_err(io::Error::other)?;
     let mut options = os::to_write();
@@ -51,9 +65,9 @@ pub(crate) fn write(dir: &Path, limits: &RunLimits) -> io::Result<()> {
     opened?.write_all(text.as_bytes())
 }
 
-/// Reads the file: the limits, and for how long the launch has existed. `None` when there is no such file. A file that
+/// Reads the file. `None` when there is no such file. A file that
 /// can't be understood (the host lost power while it was written) has no limits.
-pub(crate) fn read(dir: &Path) -> io::Result<Option<(RunLimits, Duration)>> {
+pub(crate) fn read(dir: &Path) -> io::Result<Option<Kept>> {
     let file = match os::to_read().open(path(dir)) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -64,12 +78,10 @@ pub(crate) fn read(dir: &Path) -> io::Result<Option<(RunLimits, Duration)>> {
     let text = std::str::from_utf8(&bytes)
         .ok()
         .and_then(|it| toml::from_str::<Text>(it).ok());
-    Ok(Some(
-        text.map_or_else(|| (fallback(), Duration::ZERO), understood),
-    ))
+    Ok(Some(text.map_or_else(fallback, understood)))
 }
 
-fn understood(text: Text) -> (RunLimits, Duration) {
+fn understood(text: Text) -> Kept {
     let began = Duration::from_millis(text.began_ms);
     let is_this_boot = text.boot == boot_id();
     let elapsed = if is_this_boot {
@@ -85,14 +97,22 @@ fn understood(text: Text) -> (RunLimits, Duration) {
         output_limit: text.output_limit,
         progress: text.progress,
     };
-    (limits, elapsed)
+    Kept {
+        limits,
+        elapsed,
+        owner: text.owner,
+    }
 }
 
-fn fallback() -> RunLimits {
-    RunLimits {
+fn fallback() -> Kept {
+    let limits = RunLimits {
         grace: Duration::from_secs(GRACE_SECONDS_DEFAULT),
         output_limit: OUTPUT_BYTES_DEFAULT,
         ..RunLimits::default()
+    };
+    Kept {
+        limits,
+        ..Kept::default()
     }
 }
 
@@ -118,18 +138,28 @@ mod tests {
             output_limit: 12,
             progress: Some("\"(\\d+)%\"\n".to_owned()),
         };
-        write(dir.path(), &limits).expect("writes");
-        let (read, elapsed) = read(dir.path()).expect("reads").expect("is there");
-        assert_eq!(read, limits);
-        assert!(elapsed < Duration::from_secs(60));
+        write(dir.path(), &limits, Some("mia")).expect("writes");
+        let kept = read(dir.path()).expect("reads").expect("is there");
+        assert_eq!(kept.limits, limits);
+        assert_eq!(kept.owner.as_deref(), Some("mia"));
+        assert!(kept.elapsed < Duration::from_secs(60));
     }
 
     #[test]
     fn a_torn_file_has_no_limits() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         std::fs::write(path(dir.path()), b"boot = \"x").expect("writes");
-        let (read, _) = read(dir.path()).expect("reads").expect("is there");
-        assert_eq!(read.timelimit, None);
-        assert_eq!(read.output_limit, OUTPUT_BYTES_DEFAULT);
+        let kept = read(dir.path()).expect("reads").expect("is there");
+        assert_eq!(kept.limits.timelimit, None);
+        assert_eq!(kept.limits.output_limit, OUTPUT_BYTES_DEFAULT);
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_release_says_of_nobody_whose_it_is() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let text = "boot = \"x\"\nbegan_ms = 1\ngrace_ms = 2\noutput_limit = 3\n";
+        std::fs::write(path(dir.path()), text).expect("writes");
+        let kept = read(dir.path()).expect("reads").expect("is there");
+        assert_eq!((kept.limits.output_limit, kept.owner), (3, None));
     }
 }

@@ -14,6 +14,7 @@ pub mod credential;
 
 mod connection;
 mod daemon;
+mod desk;
 mod diagnose;
 mod error;
 mod facts;
@@ -32,6 +33,8 @@ mod tests;
 
 pub use error::WorkerError;
 pub use options::{Mode, Options};
+
+use std::sync::Arc;
 
 use chain::Chain;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +81,8 @@ async fn run_with(
     let chain = Chain::new(settings.chain_mode.clone());
     let stop = CancellationToken::new();
     let signals = listen(stop.clone())?;
-    let result = daemon::run(settings, chain, None, stop).await;
+    let eyes = Arc::new(desk::Eyes::new(settings.desktop_user.clone()));
+    let result = daemon::run(settings, chain, eyes, None, stop).await;
     signals.abort();
     result
 }

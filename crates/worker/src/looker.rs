@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tessera_model::HostFacts;
 use tessera_model::credential::NEEDS_CREDENTIAL;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Duration, sleep, timeout};
 
+use crate::daemon::Event;
+use crate::desk::Desk;
 use crate::diagnose::{self, Findings};
 use crate::facts::{Hardware, facts};
 use crate::options::Settings;
@@ -25,6 +27,7 @@ pub(crate) struct Looker<P> {
     processes: P,
     spool: Spool,
     identity: PathBuf,
+    desk: watch::Receiver<Desk>,
     /// Whether this host needs registered passwords to become an account.
     needs_credential: bool,
     /// Asks for a look.
@@ -38,6 +41,7 @@ impl<P: Processes> Looker<P> {
         settings: Settings,
         processes: P,
         state: &StateDir,
+        desk: watch::Receiver<Desk>,
         needs_credential: bool,
         recheck: Arc<Notify>,
     ) -> Self {
@@ -47,6 +51,7 @@ impl<P: Processes> Looker<P> {
             processes,
             spool: state.spool(),
             identity: state.identity().to_owned(),
+            desk,
             needs_credential,
             recheck,
             clock_offset_ms: Arc::default(),
@@ -83,7 +88,12 @@ impl<P: Processes> Looker<P> {
                 "this host can take work"
             ),
         }
-        let mut facts = facts(&self.settings, &self.hardware, findings);
+        let mut facts = facts(
+            &self.settings,
+            &self.hardware,
+            findings,
+            &self.desk.borrow(),
+        );
         if self.needs_credential {
             let (name, yes) = (NEEDS_CREDENTIAL.to_owned(), "1".to_owned());
             facts.properties.insert(name, yes);
@@ -91,12 +101,39 @@ impl<P: Processes> Looker<P> {
         facts
     }
 
-    /// Looks from time to time, often while something is wrong, and when somebody asks; tells what has changed.
-    pub(crate) async fn keep_looking(self, facts: watch::Sender<HostFacts>, mut known: Findings) {
+    /// Looks from time to time, often while something is wrong, and when somebody asks; tells what has changed. What the
+    /// person at the host wants is told to the loop, too, which has it done.
+    pub(crate) async fn keep_looking(
+        self,
+        facts: watch::Sender<HostFacts>,
+        events: mpsc::Sender<Event>,
+        mut known: Findings,
+    ) {
+        let mut desk = self.desk.clone();
         loop {
-            sleep(LOOK_PAUSE).await;
             let pause = known.look_again().saturating_sub(LOOK_PAUSE);
-            let _asked_or_time = timeout(pause, self.recheck.notified()).await;
+            let is_desk_news = {
+                let recheck = Arc::clone(&self.recheck);
+                let asked_or_time = async {
+                    sleep(LOOK_PAUSE).await;
+                    let _asked_or_time = timeout(pause, recheck.notified()).await;
+                };
+                tokio::select! {
+                    changed = desk.changed() => match changed {
+                        Ok(()) => true,
+                        Err(_) => return,
+                    },
+                    () = asked_or_time => false,
+                }
+            };
+            if is_desk_news {
+                let new = self.facts(&known);
+                facts.send_replace(new.clone());
+                if events.send(Event::Desk(Box::new(new))).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             let findings = self.look_after(&known).await;
             if known.is_told_anew(&findings) {
                 facts.send_replace(self.facts(&findings));

@@ -53,12 +53,14 @@ pub(crate) struct Settings {
     pub(crate) slots: u32,
     pub(crate) name: String,
     pub(crate) config: Config,
+    /// Where that is from, though the file may be missing.
+    pub(crate) config_path: PathBuf,
 }
 
 impl Options {
     /// Reads the configuration, and settles what options and configuration leave open.
     pub(crate) fn resolve(&self) -> Result<Settings, WorkerError> {
-        let path = StateDir::config_path(&self.state);
+        let path = self.config_path();
         let config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::read_if_there(&path)?.unwrap_or_default(),
@@ -68,7 +70,7 @@ impl Options {
             .clone()
             .or_else(|| config.qb_supervisor.clone());
         let supervisor = supervisor.ok_or_else(|| WorkerError::NoSupervisor {
-            config: self.config.clone().unwrap_or(path),
+            config: path.clone(),
         })?;
         let slots = self.slots.unwrap_or(config.worker_cpus);
         let name = self.name.clone().or_else(|| config.worker_name.clone());
@@ -83,7 +85,14 @@ impl Options {
             slots: if slots == 0 { cores() } else { slots }.min(SLOTS_MAX),
             name: name.unwrap_or_else(host_name),
             config,
+            config_path: path,
         })
+    }
+
+    /// Answers where the configuration is, if there is one.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        let usual = || StateDir::config_path(&self.state);
+        self.config.clone().unwrap_or_else(usual)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::chain::{ChainError, ExitRecord, ShepherdState, SpoolFile, read_exit, spool_path};
 use crate::diagnose::causes;
-use crate::launch_file;
+use crate::launch_file::{self, Kept};
 use crate::os;
 use crate::output::{Command, Output};
 use crate::processes::Processes;
@@ -29,6 +29,8 @@ pub(crate) struct Taken<S> {
     pub(crate) found: Found,
     pub(crate) shepherd: Option<S>,
     pub(crate) dir: Arc<PathBuf>,
+    /// Whose job it is of, if that is known.
+    pub(crate) owner: Option<String>,
 }
 
 /// Finds all launches: asks their shepherds, reads their records, and has their output watched or delivered.
@@ -42,15 +44,14 @@ pub(crate) async fn take_over<P: Processes>(
     for (key, dir) in directories(spool) {
         let dir = Arc::new(dir);
         match launch_file::read(&dir) {
-            Ok(Some((limits, elapsed))) => {
+            Ok(Some(kept)) => {
                 if asked.len() >= AT_A_TIME
                     && let Some(Ok(one)) = asked.join_next().await
                 {
                     taken.push(one);
                 }
                 let (processes, output) = (processes.clone(), output.clone());
-                asked
-                    .spawn(async move { take(processes, output, key, dir, limits, elapsed).await });
+                asked.spawn(async move { take(processes, output, key, dir, kept).await });
             }
             Ok(None) => only_deliver(output, key, dir).await,
             Err(error) => {
@@ -104,9 +105,13 @@ async fn take<P: Processes>(
     output: Output,
     key: LaunchKey,
     dir: Arc<PathBuf>,
-    limits: RunLimits,
-    elapsed: Duration,
+    kept: Kept,
 ) -> Taken<P::Shepherd> {
+    let Kept {
+        limits,
+        elapsed,
+        owner,
+    } = kept;
     let answer = ask(&processes, key, &dir).await;
     let state = answer.as_ref().map(|(_, state)| state);
     let running = state.and_then(|it| it.items.iter().find(|it| !it.ended));
@@ -156,6 +161,7 @@ async fn take<P: Processes>(
         found,
         shepherd: answer.map(|(shepherd, _)| shepherd),
         dir,
+        owner,
     }
 }
 

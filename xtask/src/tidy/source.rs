@@ -68,10 +68,15 @@ const KEPT: &[Kept] = &[
     Kept {
         code: "Command::new",
         within: &[],
-        places: &["crates/cli/", "crates/worker/src/chain/", "xtask/"],
+        places: &[
+            "crates/cli/",
+            "crates/worker/src/chain/",
+            "crates/worker/src/desk/",
+            "xtask/",
+        ],
         in_tests: true,
-        why: "programs are started by the commands that a person types and by the worker's chain; what tessera-launch runs, crate sys \
-              starts",
+        why: "programs are started by the commands that a person types, by the worker's chain, and to ask whether somebody is \
+              active; what tessera-launch runs, crate sys starts",
     },
     Kept {
         code: "CommandExt",

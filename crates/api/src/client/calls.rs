@@ -11,7 +11,7 @@ use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
     Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs,
     JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, SubmitReply,
-    SubmitRequest, TokenRequest, Tokens, Usage, Why,
+    SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -121,6 +121,17 @@ impl Client {
     pub async fn lock_host(&self, host: &str) -> Answer<()> {
         self.transport
             .send(Method::POST, &path(&host_path(host, "/lock")))
+            .await
+    }
+
+    #[doc = concat!("Locks a host for as long as somebody is active there.", errors!())]
+    pub async fn lock_host_while_active(&self, host: &str, rule: &WhileActive) -> Answer<()> {
+        self.transport
+            .send_json(
+                Method::POST,
+                &path(&host_path(host, "/lock-while-active")),
+                rule,
+            )
             .await
     }
 

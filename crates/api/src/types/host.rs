@@ -19,6 +19,15 @@ pub struct HostRow {
     /// Whether it is given nothing new.
     #[serde(default)]
     pub is_locked: bool,
+    /// Why it is given nothing new while somebody is active there, when that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
+    /// The rule of a host that is locked while somebody is active there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub while_active: Option<WhileActive>,
+    /// On a desktop: owners whose jobs it runs beside its own person's; `*` for everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allows: Vec<String>,
     /// Slots that it offers.
     pub slots: u32,
     /// Slots in use.
@@ -43,6 +52,18 @@ pub struct HostRow {
     /// When it was last heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_ms: Option<i64>,
+}
+
+/// To take no new work while somebody is active at the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhileActive {
+    /// It takes work when nobody has touched it for so long, 60 to 86400 (default: 600).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u64>,
+    /// What becomes of what runs: `keep` (default), `suspend` or `requeue`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<String>,
 }
 
 /// All hosts, by name.

@@ -21,7 +21,7 @@ pub use farm::{
     Caller, Health, Info, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token,
     TokenRequest, Tokens,
 };
-pub use host::{HostDetail, HostRow, Hosts, RunningRow};
+pub use host::{HostDetail, HostRow, Hosts, RunningRow, WhileActive};
 pub use item::{AttemptRow, Attempts, EndView, ItemRow, Items};
 pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
 pub use quantity::Quantity;

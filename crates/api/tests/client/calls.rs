@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tessera_api::query::{
     EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
 };
+use tessera_api::types::WhileActive;
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
     CredentialRequest, Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, Items,
@@ -140,6 +141,10 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
     client.hosts().await.expect(ok);
     client.host("a/b").await.expect(ok);
     client.lock_host("a").await.expect(ok);
+    client
+        .lock_host_while_active("a", &WhileActive::default())
+        .await
+        .expect(ok);
     client.unlock_host("a").await.expect(ok);
     client
         .remove_host("a", &RemoveHostQuery { force: true })

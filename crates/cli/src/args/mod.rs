@@ -13,8 +13,8 @@ mod submit;
 pub use actions::{ActionArgs, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
-    CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, LoginArgs,
-    TokenCommand, WhyArgs,
+    CleanupArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames, HostsArgs,
+    JoinStringArgs, LockArgs, LoginArgs, RunningThen, TokenCommand, WhyArgs,
 };
 #[cfg(unix)]
 pub use here::{
@@ -203,10 +203,13 @@ pub enum Command {
     Hosts(HostsArgs),
     /// Show one host, or lock, unlock, remove it
     Host(HostArgs),
-    /// Give hosts no new work; what runs goes on
-    Lock(HostNames),
+    /// Give hosts no new work, always or while somebody is active
+    Lock(LockArgs),
     /// Give hosts work again
     Unlock(HostNames),
+    /// Whose jobs run on this desktop: allow, deny, list
+    #[command(subcommand)]
+    Desktop(DesktopCommand),
 
     /// Tokens for people and programs elsewhere
     #[command(subcommand)]
@@ -299,7 +302,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "modify",
         ],
     ),
-    ("Hosts", &["hosts", "host", "lock", "unlock"]),
+    ("Hosts", &["hosts", "host", "lock", "unlock", "desktop"]),
     (
         "The farm and you",
         &[
@@ -317,12 +320,13 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Commands that ask no supervisor that could be named: what is said of `--supervisor` does not belong to them.
-const LOCAL: [&str; 10] = [
+const LOCAL: [&str; 11] = [
     "demo",
     "up",
     "supervisor",
     "worker",
     "join",
+    "desktop",
     "uninstall",
     "login",
     "completions",

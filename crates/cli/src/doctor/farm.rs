@@ -114,7 +114,7 @@ fn judge_hosts(hosts: &[HostRow]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let up = hosts
         .iter()
-        .filter(|host| host.status == "up" && !host.is_locked)
+        .filter(|host| host.status == "up" && !host.is_locked && host.active.is_none())
         .count();
     let said = format!("{up} of {} take work", hosts.len());
     if up > 0 {
@@ -124,6 +124,7 @@ fn judge_hosts(hosts: &[HostRow]) -> Vec<Finding> {
     }
     for host in hosts {
         let name = text::safe(&host.name);
+        findings.extend(desktop(&name, host));
         if let Some(reason) = &host.reason {
             findings.push(
                 Finding::bad("host", format!("{name} is in {}: {reason}", host.status))
@@ -139,9 +140,58 @@ fn judge_hosts(hosts: &[HostRow]) -> Vec<Finding> {
     findings
 }
 
+/// Says whom a desktop lets in, and that it rests for who works at it.
+fn desktop(name: &str, host: &HostRow) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let (false, Some(person)) = (host.allows.is_empty(), &host.account) {
+        let person = text::safe(person).into_owned();
+        let others: Vec<String> = host
+            .allows
+            .iter()
+            .map(|it| text::safe(it).into_owned())
+            .collect();
+        let said = match others.as_slice() {
+            [one] if one == "*" => format!("{name} runs everybody's jobs as {person}"),
+            some => format!("{name} runs jobs of {} as {person}", some.join(", ")),
+        };
+        let mend = "if that is more than was meant, there: tessera desktop deny NAME";
+        findings.push(Finding::note("desktop", said).mend(mend));
+    }
+    if let Some(active) = host.active.as_ref().filter(|_| host.status == "up") {
+        findings.push(Finding::note(
+            "desktop",
+            format!("{name}: {}", text::safe(active)),
+        ));
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_desktop_lets_in_is_told() {
+        let host = HostRow {
+            name: "ws17".into(),
+            status: "up".into(),
+            mode: "desktop".into(),
+            account: Some("anna".into()),
+            allows: vec!["bob".into(), "eve".into()],
+            active: Some("locked: anna is active (idle 2 s of 600 s)".into()),
+            ..HostRow::default()
+        };
+        let told = judge_hosts(&[host]);
+        let texts: Vec<&str> = told.iter().map(|it| it.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "0 of 1 take work",
+                "ws17 runs jobs of bob, eve as anna",
+                "ws17: locked: anna is active (idle 2 s of 600 s)"
+            ]
+        );
+    }
 
     #[test]
     fn clocks_are_judged_as_the_farm_does() {

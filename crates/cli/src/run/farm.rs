@@ -3,7 +3,7 @@
 use super::Context;
 use crate::Exit;
 use crate::args::{
-    CleanupArgs, HostArgs, HostCommand, HostNames, HostsArgs, JoinStringArgs, TokenCommand,
+    CleanupArgs, HostArgs, HostCommand, HostsArgs, JoinStringArgs, LockArgs, TokenCommand,
 };
 use crate::error::CliError;
 use crate::out::{Tone, text};
@@ -11,7 +11,7 @@ use crate::show;
 use serde::Serialize;
 use tessera_api::Client;
 use tessera_api::query::RemoveHostQuery;
-use tessera_api::types::{CleanupRequest, JoinTokenRequest, TokenRequest};
+use tessera_api::types::{CleanupRequest, JoinTokenRequest, TokenRequest, WhileActive};
 use tessera_spec::quantity;
 
 /// Lists hosts.
@@ -27,15 +27,13 @@ pub(super) async fn hosts(args: HostsArgs, context: &Context) -> Result<Exit, Cl
 /// Shows a host, or changes hosts.
 pub(super) async fn host(args: HostArgs, context: &Context) -> Result<Exit, CliError> {
     let name = match (args.command, args.host) {
-        (Some(HostCommand::Lock(names)), _) => {
-            return change_hosts(HostChange::Lock, names, context).await;
-        }
+        (Some(HostCommand::Lock(args)), _) => return lock(args, context).await,
         (Some(HostCommand::Unlock(names)), _) => {
-            return change_hosts(HostChange::Unlock, names, context).await;
+            return change_hosts(HostChange::Unlock, names.hosts, context).await;
         }
         (Some(HostCommand::Remove(args)), _) => {
             let how = HostChange::Remove(RemoveHostQuery { force: args.force });
-            return change_hosts(how, args.names, context).await;
+            return change_hosts(how, args.names.hosts, context).await;
         }
         (Some(HostCommand::Show { host }), _) | (None, Some(host)) => host,
         (None, None) => {
@@ -51,6 +49,7 @@ pub(super) async fn host(args: HostArgs, context: &Context) -> Result<Exit, CliE
 #[derive(Debug, Clone)]
 pub(super) enum HostChange {
     Lock,
+    LockWhileActive(WhileActive),
     Unlock,
     Remove(RemoveHostQuery),
 }
@@ -66,6 +65,7 @@ impl HostChange {
     fn past(&self) -> &'static str {
         match self {
             Self::Lock => "locked",
+            Self::LockWhileActive(_) => "locked while somebody is active:",
             Self::Unlock => "unlocked",
             Self::Remove(_) => "removed",
         }
@@ -74,22 +74,36 @@ impl HostChange {
     async fn apply(&self, client: &Client, host: &str) -> Result<(), tessera_api::ClientError> {
         match self {
             Self::Lock => client.lock_host(host).await,
+            Self::LockWhileActive(rule) => client.lock_host_while_active(host, rule).await,
             Self::Unlock => client.unlock_host(host).await,
             Self::Remove(how) => client.remove_host(host, how).await,
         }
     }
 }
 
+/// Locks hosts, always or while somebody is active there.
+pub(super) async fn lock(args: LockArgs, context: &Context) -> Result<Exit, CliError> {
+    let change = if args.while_active {
+        HostChange::LockWhileActive(WhileActive {
+            idle_seconds: args.idle_minutes.map(|minutes| u64::from(minutes) * 60),
+            running: args.running.map(|it| it.word().to_owned()),
+        })
+    } else {
+        HostChange::Lock
+    };
+    change_hosts(change, args.hosts, context).await
+}
+
 /// Does something to hosts, one after another; the first refusal gives the exit code.
 pub(super) async fn change_hosts(
     change: HostChange,
-    names: HostNames,
+    hosts: Vec<String>,
     context: &Context,
 ) -> Result<Exit, CliError> {
     let client = context.client()?;
     let mut exit = Exit::Done;
     let mut changed = Vec::new();
-    for host in &names.hosts {
+    for host in &hosts {
         match change.apply(&client, host).await {
             Ok(()) => changed.push(Changed {
                 host,

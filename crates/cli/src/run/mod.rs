@@ -20,10 +20,12 @@ use crate::Exit;
 #[cfg(unix)]
 use crate::args::SupervisorArgs;
 use crate::args::WorkerArgs;
-use crate::args::{Command, ConfigCommand};
+use crate::args::{Command, ConfigCommand, DesktopCommand};
 #[cfg(unix)]
 use crate::daemon::SupervisorOptions;
-use crate::daemon::{ConfigOptions, ConfigQuestion, JoinOptions, WorkerOptions};
+use crate::daemon::{
+    ConfigOptions, ConfigQuestion, DesktopChange, DesktopOptions, JoinOptions, WorkerOptions,
+};
 use crate::error::CliError;
 use crate::local;
 
@@ -41,6 +43,8 @@ pub enum Outcome {
     Join(JoinOptions),
     /// Answer a question about the configuration.
     Config(ConfigOptions),
+    /// Say or change whom this desktop lets in.
+    Desktop(DesktopOptions),
 }
 
 /// Carries out a command.
@@ -65,6 +69,7 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
             state: None,
         }) => context.block_on(explain::host(&host, key.as_deref(), context))?,
         Command::Config(args) => return config(args, context).map(Outcome::Config),
+        Command::Desktop(args) => return Ok(Outcome::Desktop(desktop(args, context))),
         #[cfg(unix)]
         Command::Up(args) => local::up(&args, context)?,
         #[cfg(unix)]
@@ -102,8 +107,10 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Modify(args) => act::modify(*args, context).await,
         Command::Hosts(args) => farm::hosts(args, context).await,
         Command::Host(args) => farm::host(args, context).await,
-        Command::Lock(args) => farm::change_hosts(farm::HostChange::Lock, args, context).await,
-        Command::Unlock(args) => farm::change_hosts(farm::HostChange::Unlock, args, context).await,
+        Command::Lock(args) => farm::lock(args, context).await,
+        Command::Unlock(args) => {
+            farm::change_hosts(farm::HostChange::Unlock, args.hosts, context).await
+        }
         Command::JoinString(args) => farm::join_string(args, context).await,
         Command::Token(args) => farm::token(args, context).await,
         Command::Credential(args) => credential::credential(args, context).await,
@@ -111,6 +118,20 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Login(args) => local::login(args, context).await,
         Command::Whoami => farm::whoami(context).await,
         verb => act::act(verb, context).await,
+    }
+}
+
+fn desktop(args: DesktopCommand, context: &Context) -> DesktopOptions {
+    let (what, state) = match args {
+        DesktopCommand::Allow(it) => (DesktopChange::Allow(it.names), it.state),
+        DesktopCommand::Deny(it) => (DesktopChange::Deny(it.names), it.state),
+        DesktopCommand::List { state } => (DesktopChange::List, state),
+    };
+    let usual = || local::user_state().unwrap_or_else(local::system_state);
+    DesktopOptions {
+        what,
+        state: state.unwrap_or_else(usual),
+        json: context.json,
     }
 }
 

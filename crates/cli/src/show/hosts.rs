@@ -37,6 +37,10 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
     }
     let mut out = table.print(look);
     for row in rows {
+        if let Some(active) = row.active.as_ref().filter(|_| row.status == "up") {
+            let said = look.line(&format!("{}: {active}", row.name), look.columns());
+            out += &format!("{said}\n");
+        }
         if let Some(reason) = &row.reason {
             let said = look.line(&format!("{}: {reason}", row.name), look.columns());
             out += &format!("{}\n", look.paint(Tone::Bad, &said));
@@ -52,7 +56,7 @@ fn last_seen(look: &Look, row: &HostRow) -> String {
 
 /// Answers the word to show for a host's state: one that is up and locked is `locked`.
 fn state(row: &HostRow) -> &str {
-    if row.is_locked && row.status == "up" {
+    if (row.is_locked || row.active.is_some()) && row.status == "up" {
         "locked"
     } else {
         &row.status
@@ -63,8 +67,31 @@ fn state(row: &HostRow) -> &str {
 fn runs_as(row: &HostRow) -> String {
     match (row.mode.as_str(), &row.account) {
         ("user", _) => "their owner".to_owned(),
+        ("desktop", Some(account)) if !row.allows.is_empty() => {
+            format!("{account} (desktop; also jobs of {})", allowed(row))
+        }
         (mode, Some(account)) => format!("{account} ({mode})"),
         (mode, None) => mode.to_owned(),
+    }
+}
+
+/// Names that a line says at most.
+const NAMES_SAID: usize = 5;
+
+/// Says whom a desktop lets in.
+fn allowed(row: &HostRow) -> String {
+    if row.allows.iter().any(|it| it == "*") {
+        return "everybody".to_owned();
+    }
+    let first: Vec<&str> = row
+        .allows
+        .iter()
+        .take(NAMES_SAID)
+        .map(String::as_str)
+        .collect();
+    match row.allows.len().saturating_sub(NAMES_SAID) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 
@@ -102,6 +129,26 @@ pub fn host(look: &Look, detail: &HostDetail) -> String {
             "locked",
             "given nothing new; unlock it to give it work again",
         );
+    }
+    facts.add_some("active", row.active.clone());
+    if let Some(rule) = &row.while_active {
+        let seconds = rule.idle_seconds.unwrap_or_default();
+        let running = rule.running.as_deref().unwrap_or("keep");
+        facts.add(
+            "locks itself",
+            format!(
+                "while somebody is active, until idle for {seconds} s; what runs then: {running}"
+            ),
+        );
+    }
+    if row.mode == "desktop" {
+        let nobody = "its own person only".to_owned();
+        let others = if row.allows.is_empty() {
+            nobody
+        } else {
+            format!("its own person and {}", allowed(row))
+        };
+        facts.add("runs jobs of", others);
     }
     facts.add("id", row.id.clone());
     facts.add(

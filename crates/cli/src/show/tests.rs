@@ -298,6 +298,13 @@ fn hosts_are_listed_and_described() {
             reason: Some("its clock is 90 s ahead".into()),
             ..host_row("rnd003", "panic")
         },
+        HostRow {
+            mode: "desktop".into(),
+            account: Some("anna".into()),
+            allows: vec!["bob".into()],
+            active: Some("locked: anna is active (idle 12 s of 600 s)".into()),
+            ..host_row("ws17", "up")
+        },
     ];
     insta::assert_snapshot!("hosts", both(|look| hosts(look, &rows)));
     let running = RunningRow {

@@ -6,7 +6,7 @@ use super::time::Timer;
 use super::{About, Engine, Turn};
 use tessera_model::msg::{FromWorker, ToWorker};
 use tessera_model::reservation::MEMORY;
-use tessera_model::{HostFacts, HostId, HostState, Principal};
+use tessera_model::{HostFacts, HostId, HostState, Principal, WhileActive};
 
 impl Engine {
     pub(super) fn connected(
@@ -36,6 +36,7 @@ impl Engine {
         host.state = state;
         host.session = Some(session);
         host.is_synced = false;
+        host.idle = None;
         host.given_up.append(&mut host.strays);
         host.refused.clear();
         host.seen = t.now.wall;
@@ -46,8 +47,12 @@ impl Engine {
             t.now.elapsed + self.config.heartbeat_timeout,
             Timer::Silent(id),
         );
+        let while_active = host.while_active;
         self.refresh_host(id);
         self.note_memory(id, memory_before);
+        if while_active.is_some() {
+            self.send(t, id, ToWorker::LockWhileActive(while_active));
+        }
         self.release_badlogins(t, |_| true);
     }
 
@@ -129,6 +134,7 @@ impl Engine {
                 sealed,
             } => self.resealed(t, id, (credential, sequence, to), sealed),
             FromWorker::Heartbeat => {}
+            FromWorker::Idle(idle) => host.idle = Some(idle),
         }
     }
 
@@ -141,6 +147,17 @@ impl Engine {
     ) -> Result<Answer, Denied> {
         admin_only(by, "lock or unlock hosts")?;
         let host = self.hosts.get_mut(&id).ok_or(Denied::NoHost(id))?;
+        if !is_locked && host.while_active.take().is_some() {
+            let text = format!(
+                "{} is unlocked, also while somebody is active",
+                host.facts.name
+            );
+            t.change(Change::Host(id));
+            t.event(kind::HOST_UNLOCKED, About::host(id).by(&by.name), text);
+            self.send(t, id, ToWorker::LockWhileActive(None));
+            self.refresh_host(id);
+        }
+        let host = self.hosts.get_mut(&id).ok_or(Denied::NoHost(id))?;
         if host.is_locked != is_locked {
             host.is_locked = is_locked;
             let (kind, word) = if is_locked {
@@ -152,12 +169,49 @@ impl Engine {
             t.change(Change::Host(id));
             t.event(kind, About::host(id).by(&by.name), text);
             self.refresh_host(id);
-            let launches = self.hosts.get(&id);
-            let launches = launches.map(|host| host.launches.keys().copied().collect::<Vec<_>>());
-            for key in launches.into_iter().flatten().filter(|_| is_locked) {
-                self.recall(t, key);
-                self.settle(t, key.job);
+            if is_locked {
+                self.recall_all(t, id);
             }
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Takes back what the launches of a host were given ahead.
+    pub(super) fn recall_all(&mut self, t: &mut Turn<'_>, id: HostId) {
+        let launches = self
+            .hosts
+            .get(&id)
+            .map(|host| host.launches.keys().copied().collect::<Vec<_>>());
+        for key in launches.into_iter().flatten() {
+            self.recall(t, key);
+            self.settle(t, key.job);
+        }
+    }
+
+    /// Locks a host for as long as somebody is active there. Whether somebody is, its worker finds out; until that has said
+    /// so it is given nothing.
+    pub(super) fn lock_while_active(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+        rule: WhileActive,
+    ) -> Result<Answer, Denied> {
+        admin_only(by, "lock or unlock hosts")?;
+        let host = self.hosts.get_mut(&id).ok_or(Denied::NoHost(id))?;
+        if host.while_active != Some(rule) || host.is_locked {
+            host.while_active = Some(rule);
+            host.is_locked = false;
+            let text = format!(
+                "{} is locked while somebody is active there, until idle for {} s (what runs then: {})",
+                host.facts.name,
+                rule.idle_after.as_secs(),
+                rule.running.word()
+            );
+            t.change(Change::Host(id));
+            t.event(kind::HOST_LOCKED, About::host(id).by(&by.name), text);
+            self.send(t, id, ToWorker::LockWhileActive(Some(rule)));
+            self.refresh_host(id);
         }
         Ok(Answer::Done)
     }

@@ -17,8 +17,8 @@ use tessera_model::host::LIMITS_PROPERTY;
 use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
 use tessera_model::reservation::MEMORY_UNIT;
 use tessera_model::{
-    Attempt, HostFacts, HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus,
-    JobId, JobSpec, KernelLimits, LaunchNo, Reservation, Taken, WorkStatus,
+    Attempt, HostFacts, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobSpec,
+    KernelLimits, LaunchNo, Reservation, Taken, WorkStatus,
 };
 
 /// How long an item that was given ahead may wait behind the current one before it is taken back.
@@ -37,7 +37,7 @@ impl Engine {
                         .bars
                         .iter()
                         .any(|(bar, until)| *bar == host.id && *until > t.now.elapsed);
-                    host.facts.identity.admits(job.owner.as_str())
+                    host.facts.admits(job.owner.as_str())
                         && !is_barred
                         && !host.refuses(account)
                         && !host.has_stray_of(job.id)
@@ -210,11 +210,12 @@ impl Engine {
         };
         let (host_id, phase) = (launch.host, launch.phase);
         let is_idle = launch.current.is_none();
-        let may_stay = self.hosts.get(&host_id).is_some_and(|h| {
-            !h.is_locked && !matches!(h.state, HostState::Panic(_) | HostState::Down)
-        });
         let job = self.jobs.get(&key.job);
         let taken = Arc::clone(&launch.taken);
+        let host = self.hosts.get(&host_id);
+        let may_stay = host
+            .zip(job)
+            .is_some_and(|(h, j)| h.may_keep(j.owner.as_str()));
         let owns = job.and_then(|job| job.instance(key.instance)).is_some_and(|instance| {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
         });

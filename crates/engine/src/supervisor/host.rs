@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::PROCESSORS;
-use tessera_model::{HostFacts, HostId, HostState, Refusal, Taken, Timestamp};
+use tessera_model::{HostFacts, HostId, HostState, Refusal, Taken, Timestamp, WhileActive};
 
 /// A host of the farm.
 #[derive(Debug, Clone)]
@@ -19,6 +19,10 @@ pub struct Host {
     pub state: HostState,
     /// Locked by an administrator: finishes what it has.
     pub is_locked: bool,
+    /// Locked by an administrator for as long as somebody is active there.
+    pub while_active: Option<WhileActive>,
+    /// For how long nobody had touched it, as its worker said last.
+    pub idle: Option<Duration>,
     /// When it was heard last.
     pub seen: Timestamp,
     pub(super) session: Option<SessionId>,
@@ -55,6 +59,8 @@ impl Host {
             facts,
             state,
             is_locked: false,
+            while_active: None,
+            idle: None,
             seen,
             session: None,
             is_synced: false,
@@ -89,7 +95,8 @@ impl Host {
     /// Says whether it can be given work now at all.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.state == HostState::Up && self.is_synced && !self.is_locked
+        let is_up = self.state == HostState::Up && self.is_synced;
+        is_up && !self.is_locked && self.why_kept().is_none()
     }
 
     /// Answers how much it has of a resource beside its slots.
@@ -139,6 +146,28 @@ impl Host {
             PROCESSORS => u64::from(self.facts.slots.saturating_sub(self.used())),
             other => self.free_of(other),
         }
+    }
+
+    /// Says why it is kept for who works at it, if it is. A worker that was told to look and has not said what it sees
+    /// keeps it, too.
+    #[must_use]
+    pub fn why_kept(&self) -> Option<String> {
+        match (&self.facts.presence, self.while_active) {
+            (Some(presence), _) => presence.is_closed.then(|| presence.reason(self.idle)),
+            (None, Some(_)) => Some(
+                "locked while somebody is active, and its worker has not said whether somebody is (is it of an older release?)"
+                    .into(),
+            ),
+            (None, None) => None,
+        }
+    }
+
+    /// Says whether an instance of this owner may stay there for another item.
+    pub(super) fn may_keep(&self, owner: &str) -> bool {
+        !self.is_locked
+            && self.why_kept().is_none()
+            && self.facts.admits(owner)
+            && !matches!(self.state, HostState::Panic(_) | HostState::Down)
     }
 
     /// Answers its launches.

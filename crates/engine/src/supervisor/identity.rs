@@ -92,7 +92,7 @@ impl Engine {
         let account = host.facts.identity.account_for(job.owner.as_str());
         matches!(host.state, HostState::Up | HostState::Away)
             && self.planner.admits(job.class, &host.facts.name)
-            && host.facts.identity.admits(job.owner.as_str())
+            && host.facts.admits(job.owner.as_str())
             && !host.refuses(account)
     }
 

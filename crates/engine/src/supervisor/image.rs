@@ -10,6 +10,7 @@ use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_model::WhileActive;
 use tessera_model::credential::{CredentialId, KeyId, PoolKeys};
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
@@ -124,6 +125,8 @@ pub struct HostImage {
     pub facts: HostFacts,
     /// Whether an administrator locked it.
     pub is_locked: bool,
+    /// Whether it is locked while somebody is active there.
+    pub while_active: Option<WhileActive>,
     /// Whether it was given up for lost (else it is away until its worker connects).
     pub is_down: bool,
     /// When it was heard last.
@@ -179,6 +182,7 @@ impl Engine {
             id,
             facts: host.facts.clone(),
             is_locked: host.is_locked,
+            while_active: host.while_active,
             is_down: host.state == HostState::Down,
             seen: host.seen,
         })
@@ -268,6 +272,7 @@ impl Engine {
         };
         let mut host = Host::new(image.id, image.facts, state, image.seen);
         host.is_locked = image.is_locked;
+        host.while_active = image.while_active;
         host.away_since = now.elapsed;
         self.timers.set(
             now.elapsed + self.config.worker_lost_timeout,

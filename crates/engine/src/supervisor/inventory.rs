@@ -49,6 +49,13 @@ impl Engine {
             host.is_synced = true;
         }
         self.refresh_host(id);
+        if self
+            .hosts
+            .get(&id)
+            .is_some_and(|host| host.why_kept().is_some())
+        {
+            self.recall_all(t, id);
+        }
         let idle: Vec<LaunchKey> = believed
             .into_iter()
             .filter(|key| self.launches.get(key).is_some_and(|l| l.current.is_none()))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_model::WhileActive;
 use tessera_model::action::Refused;
 use tessera_model::credential::{CredentialId, KeyId};
 use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run, RunLimits, ToWorker};
@@ -45,6 +46,15 @@ pub enum Input {
         host: HostId,
         /// Locked from now on, or not.
         is_locked: bool,
+    },
+    /// A client locks a host for as long as somebody is active there; unlocking takes that back.
+    LockWhileActive {
+        /// Who (an administrator).
+        by: Principal,
+        /// Which.
+        host: HostId,
+        /// By which rule.
+        rule: WhileActive,
     },
     /// A client forgets a host.
     RemoveHost {

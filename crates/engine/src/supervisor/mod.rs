@@ -250,6 +250,9 @@ impl Engine {
                 host,
                 is_locked,
             } => Some(self.lock(t, &by, host, is_locked)),
+            Input::LockWhileActive { by, host, rule } => {
+                Some(self.lock_while_active(t, &by, host, rule))
+            }
             Input::RemoveHost {
                 by,
                 host,

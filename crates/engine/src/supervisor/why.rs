@@ -410,10 +410,17 @@ fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason {
         return (Kind::Reserved, text, Some(hint));
     }
     if let Identity::Desktop(person) = &host.facts.identity
-        && !host.facts.identity.admits(job.owner.as_str())
+        && !host.facts.admits(job.owner.as_str())
     {
-        let text = format!("a desktop of {person}, which runs {person}'s jobs only");
-        return (Kind::OtherDesktop, text, None);
+        let text = format!(
+            "a desktop of {person}, who allows {} there",
+            host.facts.allows
+        );
+        let hint = format!(
+            "{person} can let {} in: tessera desktop allow {}",
+            job.owner, job.owner
+        );
+        return (Kind::OtherDesktop, text, Some(hint));
     }
     let account = host.facts.identity.account_for(job.owner.as_str());
     if let Some((_, refusal)) = host.refusals().find(|(refused, _)| *refused == account) {
@@ -510,6 +517,9 @@ fn why_closed(host: &Host) -> Option<HostReason> {
             "locked".into(),
             Some(format!("tessera unlock {}", host.facts.name)),
         ),
+        HostState::Up if host.why_kept().is_some() => {
+            (Kind::HostLocked, host.why_kept().unwrap_or_default(), None)
+        }
         HostState::Up if !host.is_synced => (Kind::HostAway, "it has just connected".into(), None),
         HostState::Up if host.used() >= host.facts.slots => (
             Kind::Full,

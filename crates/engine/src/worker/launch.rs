@@ -33,10 +33,19 @@ pub(super) struct Launch {
     queued: VecDeque<Queued>,
     current: Option<Current>,
     since: Duration,
+    /// Who wants it suspended.
+    wanted: Suspends,
     /// Suspended since then.
     suspended: Option<Duration>,
     /// How long it was suspended before.
     was_suspended: Duration,
+}
+
+/// Who wants a launch suspended; it goes on when nobody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Suspends {
+    by_farm: bool,
+    by_owner: bool,
 }
 
 /// An item that waits for its turn.
@@ -99,6 +108,7 @@ impl Launch {
             queued: VecDeque::from([Queued::new(run)]),
             current: None,
             since: now.elapsed,
+            wanted: Suspends::default(),
             suspended: None,
             was_suspended: Duration::ZERO,
         }
@@ -121,6 +131,11 @@ impl Launch {
             queued: VecDeque::new(),
             current,
             since: ago(found.elapsed),
+            // Who wanted it is not known any more. The farm, unless it says otherwise, which it does when it hears of it.
+            wanted: Suspends {
+                by_farm: found.is_suspended,
+                by_owner: false,
+            },
             suspended: found.is_suspended.then_some(now.elapsed),
             was_suspended: Duration::ZERO,
         }
@@ -134,7 +149,7 @@ impl Launch {
             current: runs.next(),
             ahead: runs.collect(),
             is_closing: matches!(self.phase, Phase::Closing(_) | Phase::Proving(_)),
-            is_suspended: self.suspended.is_some(),
+            is_suspended: self.wanted.by_farm,
         }
     }
 
@@ -367,7 +382,38 @@ impl Launch {
         e.push(Effect::ProveGone(self.key));
     }
 
-    pub(super) fn suspend(&mut self, now: Now, e: &mut Vec<Effect>) {
+    /// The farm wants it suspended, or not any more.
+    pub(super) fn suspend_for_farm(&mut self, now: Now, e: &mut Vec<Effect>, is: bool) {
+        self.wanted.by_farm = is;
+        self.suspend_as_wanted(now, e);
+    }
+
+    /// Who works at the host wants it suspended, or not any more. What ends by the farm's will is left to end.
+    pub(super) fn suspend_for_owner(&mut self, now: Now, e: &mut Vec<Effect>, is: bool) {
+        if is && matches!(self.phase, Phase::Closing(_) | Phase::Proving(_)) {
+            return;
+        }
+        self.wanted.by_owner = is;
+        self.suspend_as_wanted(now, e);
+    }
+
+    fn suspend_as_wanted(&mut self, now: Now, e: &mut Vec<Effect>) {
+        if self.wanted.by_farm || self.wanted.by_owner {
+            self.suspend(now, e);
+        } else {
+            self.resume(now, e);
+        }
+    }
+
+    /// Ends it because who works at the host wants it gone: nothing of it counts.
+    pub(super) fn give_back(&mut self, e: &mut Vec<Effect>) {
+        let is_open = matches!(self.phase, Phase::Starting | Phase::Open);
+        if is_open {
+            self.close(e, self.limits.grace);
+        }
+    }
+
+    fn suspend(&mut self, now: Now, e: &mut Vec<Effect>) {
         if self.suspended.is_none() {
             self.suspended = Some(now.elapsed);
             e.push(Effect::SetSuspended {
@@ -377,7 +423,7 @@ impl Launch {
         }
     }
 
-    pub(super) fn resume(&mut self, now: Now, e: &mut Vec<Effect>) {
+    fn resume(&mut self, now: Now, e: &mut Vec<Effect>) {
         if let Some(since) = self.suspended.take() {
             let pause = now.elapsed.saturating_sub(since);
             self.was_suspended += pause;

@@ -16,11 +16,15 @@ use tessera_model::msg::{
 };
 use tessera_model::state::{End, Limit};
 
+pub mod idle;
 mod launch;
 #[cfg(test)]
 mod tests;
 
 use launch::{Launch, Phase};
+
+/// The code of a refusal because somebody is active at the host; it passes by itself.
+const OWNER_ACTIVE: &str = "owner_active";
 
 /// One thing that happened outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +91,15 @@ pub enum Input {
     ShepherdLost(LaunchKey),
     /// Nothing of a launch is left: answer to [`Effect::ProveGone`], or it closed by itself.
     Gone(LaunchKey),
+    /// Who works at the host lets new work come or not, and has what runs suspended or not.
+    Closed {
+        /// Whether no new work is taken.
+        is_closed: bool,
+        /// Whether what runs is suspended meanwhile.
+        suspends: bool,
+    },
+    /// Who works at the host wants this launch gone: it is ended and put back.
+    GiveBack(LaunchKey),
     /// Time has passed; due when [`Worker::next_deadline`] says.
     Tick,
 }
@@ -182,6 +195,8 @@ pub struct Found {
 pub struct Worker {
     is_connected: bool,
     launches: BTreeMap<LaunchKey, Launch>,
+    /// Whether who works at the host lets no new work come.
+    is_closed: bool,
     last_seq: u64,
     unacknowledged: BTreeMap<u64, Report>,
 }
@@ -273,6 +288,16 @@ impl Worker {
             Input::StarterLost(key) => self.with(key, |launch| launch.starter_lost(e)),
             Input::ShepherdLost(key) => self.with(key, |launch| launch.shepherd_lost(e)),
             Input::Gone(key) => self.gone(now, e, key),
+            Input::Closed {
+                is_closed,
+                suspends,
+            } => {
+                self.is_closed = is_closed;
+                for launch in self.launches.values_mut() {
+                    launch.suspend_for_owner(now, e, suspends);
+                }
+            }
+            Input::GiveBack(key) => self.with(key, |launch| launch.give_back(e)),
             Input::Tick => {}
         }
         let mut dropped = Vec::new();
@@ -336,6 +361,16 @@ impl Worker {
                 if self.launches.contains_key(&key) || self.is_over(key) {
                     return;
                 }
+                if self.is_closed {
+                    // It was on its way when somebody came back.
+                    let refusal = Refusal {
+                        code: OWNER_ACTIVE.to_owned(),
+                        text: "the host takes no new work while somebody is active there"
+                            .to_owned(),
+                    };
+                    self.report(e, Report::Refused { key, refusal });
+                    return;
+                }
                 self.launches
                     .insert(key, Launch::new(now, key, limits.clone(), run));
                 e.push(Effect::Start {
@@ -347,7 +382,10 @@ impl Worker {
                 });
             }
             ToWorker::Run { key, run } => {
-                if !self.has_ended(key, run) {
+                if self.is_closed && !self.has_ended(key, run) && !self.has(key, run) {
+                    let end = AttemptEnd::nothing_ran(End::Asked, now.wall);
+                    self.report(e, Report::ItemEnded { key, run, end });
+                } else if !self.has_ended(key, run) {
                     self.with(key, |launch| launch.run(now, e, run));
                 }
             }
@@ -368,15 +406,27 @@ impl Worker {
                 }
             }
             ToWorker::Close { key, grace } => self.with(key, |launch| launch.close(e, grace)),
-            ToWorker::Suspend(key) => self.with(key, |launch| launch.suspend(now, e)),
-            ToWorker::Resume(key) => self.with(key, |launch| launch.resume(now, e)),
+            ToWorker::Suspend(key) => {
+                self.with(key, |launch| launch.suspend_for_farm(now, e, true));
+            }
+            ToWorker::Resume(key) => {
+                self.with(key, |launch| launch.suspend_for_farm(now, e, false));
+            }
             ToWorker::Ack(seq) => self.acknowledged(e, seq),
             // The vault's, which the daemon asks itself: no launch depends on the order of these.
             ToWorker::Credential { .. }
             | ToWorker::CredentialRevoked { .. }
             | ToWorker::Reseal { .. }
             | ToWorker::RetireKey(_) => {}
+            // What is seen of who works at the host comes as `Input::Closed`.
+            ToWorker::LockWhileActive(_) => {}
         }
+    }
+
+    /// Says whether a launch runs an item, or has it waiting. A launch that is not there has nothing that could be told apart.
+    fn has(&self, key: LaunchKey, run: Run) -> bool {
+        let launch = self.launches.get(&key).map(Launch::inventory);
+        launch.is_none_or(|it| it.current == Some(run) || it.ahead.contains(&run))
     }
 
     /// Says whether a launch has ended and only its report is left.

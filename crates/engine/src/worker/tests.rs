@@ -480,3 +480,146 @@ fn what_follows_waits_until_the_first_is_given_up() {
         "{effects:?}"
     );
 }
+
+fn suspensions(effects: &[Effect]) -> Vec<bool> {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::SetSuspended { is_suspended, .. } => Some(*is_suspended),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn what_the_farm_and_the_owner_want_suspended_goes_on_when_neither_does() {
+    let closed = |suspends| Input::Closed {
+        is_closed: suspends,
+        suspends,
+    };
+    let mut worker = running(RunLimits::default());
+    let mut feed = |second, input| suspensions(&worker.handle(at(second), input));
+    assert_eq!(feed(1, closed(true)), [true]);
+    assert_eq!(feed(2, said(ToWorker::Suspend(KEY))), []);
+    assert_eq!(feed(3, closed(false)), []);
+    assert_eq!(feed(4, closed(true)), []);
+    assert_eq!(feed(5, said(ToWorker::Resume(KEY))), []);
+    assert_eq!(feed(6, closed(false)), [false]);
+    // The farm hears of its own only: else it would have what its owner stopped go on.
+    worker.handle(at(7), closed(true));
+    assert!(worker.launches().all(|it| !it.is_suspended));
+    worker.handle(at(8), said(ToWorker::Suspend(KEY)));
+    assert!(worker.launches().all(|it| it.is_suspended));
+}
+
+#[test]
+fn no_limit_counts_while_the_owner_has_it_suspended() {
+    let limits = RunLimits {
+        agendatimelimit: Some(Duration::from_secs(10)),
+        ..RunLimits::default()
+    };
+    let mut worker = running(limits);
+    let closed = |suspends| Input::Closed {
+        is_closed: suspends,
+        suspends,
+    };
+    worker.handle(at(5), closed(true));
+    assert!(worker.handle(at(500), Input::Tick).is_empty());
+    worker.handle(at(500), closed(false));
+    let effects = worker.handle(at(502), Input::Tick);
+    assert!(effects.is_empty(), "{effects:?}");
+    let effects = worker.handle(at(506), Input::Tick);
+    assert!(
+        matches!(
+            effects[..],
+            [Effect::EndItem {
+                limit: Some(Limit::ItemTime),
+                ..
+            }]
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_launch_that_is_given_back_ends_by_nobodys_fault() {
+    let mut worker = running(RunLimits::default());
+    worker.handle(
+        at(1),
+        said(ToWorker::Run {
+            key: KEY,
+            run: NEXT,
+        }),
+    );
+    let effects = worker.handle(at(2), Input::GiveBack(KEY));
+    assert!(
+        effects.iter().any(|it| matches!(
+            it,
+            Effect::EndItem {
+                run: RUN,
+                limit: None,
+                ..
+            }
+        )),
+        "{effects:?}"
+    );
+    assert!(
+        worker.handle(at(3), Input::GiveBack(KEY)).is_empty(),
+        "ended twice"
+    );
+    let effects = worker.handle(at(4), ended(RUN, End::Signal(15)));
+    let [Report::ItemEnded { end, .. }] = reports(&effects)[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(end.end, End::Asked);
+    let effects = worker.handle(at(5), Input::Gone(KEY));
+    let gone = reports(&effects).into_iter().any(|it| {
+        matches!(
+            it,
+            Report::Gone {
+                cause: GoneCause::Closed,
+                ..
+            }
+        )
+    });
+    assert!(gone, "{effects:?}");
+}
+
+#[test]
+fn a_closed_host_takes_neither_instances_nor_items() {
+    let mut worker = running(RunLimits::default());
+    worker.handle(
+        at(1),
+        Input::Closed {
+            is_closed: true,
+            suspends: false,
+        },
+    );
+    let effects = worker.handle(
+        at(2),
+        said(ToWorker::Run {
+            key: KEY,
+            run: NEXT,
+        }),
+    );
+    let [Report::ItemEnded { run: NEXT, end, .. }] = reports(&effects)[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(end.end, End::Asked);
+    let other = LaunchKey {
+        job: JobId(8),
+        ..KEY
+    };
+    let order = ToWorker::Start {
+        key: other,
+        ticket: vec![1],
+        signature: vec![2],
+        template: vec![3],
+        limits: RunLimits::default(),
+        run: RUN,
+    };
+    let effects = worker.handle(at(3), said(order));
+    let [Report::Refused { key, refusal }] = reports(&effects)[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((*key, refusal.code.as_str()), (other, "owner_active"));
+    assert!(refusal.is_passing());
+}

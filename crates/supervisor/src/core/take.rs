@@ -284,6 +284,7 @@ fn passing_of(input: &Input) -> Option<Passing> {
         | FromWorker::PoolKeys(_)
         | FromWorker::CredentialChecked(_)
         | FromWorker::Resealed { .. }
+        | FromWorker::Idle(_)
         | FromWorker::Heartbeat => None,
     }
 }

@@ -2,16 +2,17 @@
 
 use super::auth::Caller;
 use super::error::Answer;
-use super::extract::{Params, Segments};
+use super::extract::{Json, Params, Segments};
 use super::{App, Failure, views};
 use crate::core::View;
 use axum::extract::{Extension, State};
 use http::StatusCode;
+use std::time::Duration;
 use tessera_api::ErrorCode;
 use tessera_api::query::RemoveHostQuery;
-use tessera_api::types::{HostDetail, HostWhy, Hosts, Reason};
+use tessera_api::types::{self, HostDetail, HostWhy, Hosts, Reason};
 use tessera_engine::supervisor::Input;
-use tessera_model::{HostId, Principal};
+use tessera_model::{HostId, Principal, Running, WhileActive};
 
 /// Finds a host by its name or id; of several with one name, the one that is connected or was heard of last.
 fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
@@ -175,6 +176,40 @@ pub(crate) async fn lock(
         is_locked: true,
     })
     .await
+}
+
+/// `POST /hosts/{host}/lock-while-active`
+pub(crate) async fn lock_while_active(
+    State(app): State<App>,
+    Extension(by): Caller,
+    Segments(wanted): Segments<String>,
+    Json(rule): Json<types::WhileActive>,
+) -> Answer<StatusCode> {
+    let rule = read_rule(&rule)?;
+    change(&app, by, wanted, "lock hosts", |by, host| {
+        Input::LockWhileActive { by, host, rule }
+    })
+    .await
+}
+
+fn read_rule(rule: &types::WhileActive) -> Result<WhileActive, Failure> {
+    let wrong = |text: &str| Failure::new(ErrorCode::BadRequest, text);
+    let usual = WhileActive::default();
+    let running = match rule.running.as_deref() {
+        None => usual.running,
+        Some(word) => Running::of_word(word)
+            .ok_or_else(|| wrong("running is one of keep, suspend and requeue"))?,
+    };
+    let idle_after = rule.idle_seconds.map(Duration::from_secs);
+    let read = WhileActive {
+        idle_after: idle_after.unwrap_or(usual.idle_after),
+        running,
+    };
+    if read.is_sound() {
+        Ok(read)
+    } else {
+        Err(wrong("idle_seconds is a number from 60 to 86400"))
+    }
 }
 
 /// `POST /hosts/{host}/unlock`

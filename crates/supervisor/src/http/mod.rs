@@ -120,6 +120,10 @@ fn without_query() -> Router<App> {
         .route("/hosts", get(hosts::list))
         .route("/hosts/{host}", get(hosts::detail))
         .route("/hosts/{host}/lock", post(hosts::lock))
+        .route(
+            "/hosts/{host}/lock-while-active",
+            post(hosts::lock_while_active),
+        )
         .route("/hosts/{host}/unlock", post(hosts::unlock))
         .route("/hosts/{host}/why", get(hosts::why))
         .route("/tokens", get(access::tokens).post(access::create_token))

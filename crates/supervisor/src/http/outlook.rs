@@ -100,7 +100,7 @@ fn refuses(host: &Host, owner: &str) -> bool {
     let identity = &host.facts.identity;
     let account = identity.account_for(owner);
     let is_root = matches!(identity, Identity::User) && account == ROOT;
-    is_root || !identity.admits(owner) || host.refusals().any(|(refused, _)| refused == account)
+    is_root || !host.facts.admits(owner) || host.refusals().any(|(refused, _)| refused == account)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::core::View;
 use crate::persist::rows::OUT_OF_MEMORY;
 use tessera_api::types::{
     EndView, HostRow, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary, Reason, RunningRow,
-    SpecView,
+    SpecView, WhileActive,
 };
 use tessera_engine::supervisor::{Engine, Host, Job, Launch, why};
 use tessera_model::msg::LaunchKey;
@@ -248,6 +248,21 @@ pub(crate) fn host_row(host: &Host) -> HostRow {
             HostState::Up | HostState::Away | HostState::Down => None,
         },
         is_locked: host.is_locked,
+        active: host.why_kept(),
+        while_active: host
+            .facts
+            .presence
+            .as_ref()
+            .map(|it| it.rule)
+            .or(host.while_active)
+            .map(|rule| WhileActive {
+                idle_seconds: Some(rule.idle_after.as_secs()),
+                running: Some(rule.running.word().to_owned()),
+            }),
+        allows: match &host.facts.identity {
+            Identity::Desktop(_) => host.facts.allows.names(),
+            Identity::Proxy(_) | Identity::User => Vec::new(),
+        },
         slots: host.facts.slots,
         used_slots: host.used(),
         mode: host.facts.identity.word().to_owned(),

@@ -157,10 +157,13 @@ fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {
 
 fn host(row: &store::HostRow) -> Result<HostImage, String> {
     let id = HostId(row.id);
+    let (facts, while_active) =
+        words::read_facts(&row.facts).map_err(|why| format!("host {id}: {why}"))?;
     Ok(HostImage {
         id,
-        facts: words::read_facts(&row.facts).map_err(|why| format!("host {id}: {why}"))?,
+        facts,
         is_locked: row.is_locked,
+        while_active,
         is_down: row.state == tessera_model::HostState::Down.word(),
         seen: Timestamp(row.seen_ms),
     })

@@ -165,7 +165,7 @@ pub(crate) fn host_row(
         name: host.facts.name.clone(),
         state: state.word().to_owned(),
         is_locked: host.is_locked,
-        facts: words::print_facts(&host.facts),
+        facts: words::print_facts(&host.facts, host.while_active),
         enrolled_ms: enrolment.map_or(host.seen.0, |enrolment| enrolment.at_ms),
         seen_ms: host.seen.0,
         fingerprint: enrolment.and_then(|enrolment| enrolment.fingerprint),

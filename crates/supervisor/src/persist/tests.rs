@@ -9,8 +9,8 @@ use tessera_engine::supervisor::{Config, Image, Input, Submission, Target};
 use tessera_model::msg::{AttemptEnd, FromWorker, GoneCause, Report, ToWorker};
 use tessera_model::state::{End, Limit};
 use tessera_model::{
-    Action, Agenda, FrameRun, HostFacts, Identity, ItemIndex, JobKind, JobSpec, Order, Principal,
-    Proof, Refusal, Reservation, Split, Timestamp,
+    Action, Agenda, Consent, FrameRun, HostFacts, Identity, ItemIndex, JobKind, JobSpec, Order,
+    Presence, Principal, Proof, Refusal, Reservation, Running, Split, Timestamp, WhileActive,
 };
 use tessera_store::memory::MemoryStore;
 use tessera_store::{Batch, Epoch, Store};
@@ -72,6 +72,10 @@ enum Step {
         host: u8,
         is_locked: bool,
     },
+    LockWhileActive {
+        host: u8,
+        minutes: u64,
+    },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -89,7 +93,15 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (0..400_u64).prop_map(|seconds| Step::Wait { seconds }),
         3 => Just(Step::Commit),
         1 => (0..3_u8, any::<bool>()).prop_map(|(host, is_locked)| Step::Lock { host, is_locked }),
+        1 => (0..3_u8, 1..9_u64).prop_map(|(host, minutes)| Step::LockWhileActive { host, minutes }),
     ]
+}
+
+fn rule(minutes: u64) -> WhileActive {
+    WhileActive {
+        idle_after: Duration::from_secs(minutes * 60),
+        running: Running::ALL[usize::try_from(minutes % 3).expect("small")],
+    }
 }
 
 fn admin() -> Principal {
@@ -249,6 +261,13 @@ impl World {
                     slots,
                     identity,
                     resources,
+                    allows: Consent::of((0..slots).map(|it| format!("u{it}"))),
+                    presence: (slots > 2).then(|| Presence {
+                        rule: rule(1),
+                        is_closed: is_proxy,
+                        who: "anna".into(),
+                        unknown: is_proxy.then(|| "no loginctl".into()),
+                    }),
                     ..HostFacts::default()
                 };
                 let session = self.session;
@@ -376,6 +395,11 @@ impl World {
                 by: admin(),
                 host: host(n),
                 is_locked,
+            }),
+            Step::LockWhileActive { host: n, minutes } => self.feed(Input::LockWhileActive {
+                by: admin(),
+                host: host(n),
+                rule: rule(minutes),
             }),
         }
     }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tessera_engine::supervisor::{InstanceImage, Phase};
 use tessera_model::{
-    HostFacts, HostId, Identity, InstanceNo, InstanceStatus, LaunchNo, Refusal, Timestamp,
-    WorkStatus,
+    Consent, HostFacts, HostId, Identity, InstanceNo, InstanceStatus, LaunchNo, Presence, Refusal,
+    Running, Timestamp, WhileActive, WorkStatus,
 };
 use tessera_store::InstanceRow;
 
@@ -156,10 +157,51 @@ pub(crate) struct FactsDoc {
     panic: Option<String>,
     #[serde(default)]
     version: String,
+    /// Names of owners that a desktop lets in, `*` for everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allows: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    presence: Option<PresenceDoc>,
+    /// The rule that an administrator gave the host; not said by its worker, and kept beside what is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    while_active: Option<RuleDoc>,
 }
 
-/// Prints facts.
-pub(crate) fn print_facts(facts: &HostFacts) -> String {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct PresenceDoc {
+    rule: RuleDoc,
+    is_closed: bool,
+    #[serde(default)]
+    who: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct RuleDoc {
+    idle_after_ms: u64,
+    running: String,
+}
+
+impl RuleDoc {
+    fn print(rule: WhileActive) -> Self {
+        Self {
+            idle_after_ms: u64::try_from(rule.idle_after.as_millis()).unwrap_or(u64::MAX),
+            running: rule.running.word().to_owned(),
+        }
+    }
+
+    fn read(self) -> Result<WhileActive, String> {
+        let running = Running::of_word(&self.running);
+        Ok(WhileActive {
+            idle_after: Duration::from_millis(self.idle_after_ms),
+            running: running.ok_or_else(|| format!("unknown word {:?}", self.running))?,
+        })
+    }
+}
+
+/// Prints facts, and the rule that the host was given.
+pub(crate) fn print_facts(facts: &HostFacts, while_active: Option<WhileActive>) -> String {
     let account = match &facts.identity {
         Identity::Proxy(account) | Identity::Desktop(account) => Some(account.clone()),
         Identity::User => None,
@@ -173,15 +215,23 @@ pub(crate) fn print_facts(facts: &HostFacts) -> String {
         account,
         panic: facts.panic.clone(),
         version: facts.version.clone(),
+        allows: facts.allows.names(),
+        presence: facts.presence.clone().map(|it| PresenceDoc {
+            rule: RuleDoc::print(it.rule),
+            is_closed: it.is_closed,
+            who: it.who,
+            unknown: it.unknown,
+        }),
+        while_active: while_active.map(RuleDoc::print),
     };
     serde_json::to_string(&document).unwrap_or_default()
 }
 
-/// Reads facts.
+/// Reads facts, and the rule that the host was given.
 ///
 /// # Errors
 /// What can't be understood, in words.
-pub(crate) fn read_facts(text: &str) -> Result<HostFacts, String> {
+pub(crate) fn read_facts(text: &str) -> Result<(HostFacts, Option<WhileActive>), String> {
     let document: FactsDoc = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let account = document.account.unwrap_or_default();
     let identity = match document.identity.as_str() {
@@ -190,13 +240,25 @@ pub(crate) fn read_facts(text: &str) -> Result<HostFacts, String> {
         "user" => Identity::User,
         other => return Err(format!("unknown identity {other:?}")),
     };
-    Ok(HostFacts {
+    let presence = document.presence.map(|it| {
+        Ok::<_, String>(Presence {
+            rule: it.rule.read()?,
+            is_closed: it.is_closed,
+            who: it.who,
+            unknown: it.unknown,
+        })
+    });
+    let facts = HostFacts {
         name: document.name,
         slots: document.slots,
         properties: document.properties,
         resources: document.resources,
         identity,
+        allows: Consent::of(document.allows),
+        presence: presence.transpose()?,
         panic: document.panic,
         version: document.version,
-    })
+    };
+    let while_active = document.while_active.map(RuleDoc::read).transpose()?;
+    Ok((facts, while_active))
 }

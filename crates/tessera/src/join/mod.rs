@@ -75,6 +75,9 @@ pub(crate) async fn join(options: JoinOptions) -> Result<(), CliError> {
         reply.farm_id,
         identity.host_id()
     );
+    if options.mode == WorkerMode::Desktop && matches!(options.by, JoinBy::String(_)) {
+        crate::desktop::ask_once(&options.state, None)?;
+    }
     if matches!(options.by, JoinBy::String(_)) {
         // Who joins locally is `tessera up`, which goes on by itself.
         eprint!("{}", next(&options));
@@ -191,6 +194,22 @@ fn write_identity(folder: &Folder, identity: &WorkerIdentity) -> Result<(), CliE
         folder.replace(name, 0o600, &text)?;
     }
     Ok(())
+}
+
+/// Reads the worker's configuration of this user, makes it anew with `change`, and writes that in its place.
+///
+/// # Errors
+/// When it can't be read or written, or `change` refuses.
+pub(crate) fn change_config(
+    state: &Path,
+    change: impl FnOnce(&str) -> Result<String, CliError>,
+) -> Result<(), CliError> {
+    let dir = state.join("worker");
+    make_dir(state, 0o700)?;
+    make_dir(&dir, 0o700)?;
+    let folder = Folder::open(&dir, None)?;
+    let old = folder.read(CONFIG)?.unwrap_or_default();
+    folder.replace(CONFIG, 0o644, &change(&old)?)
 }
 
 /// Writes the supervisor's address into the configuration: the one line of it, the others stay.

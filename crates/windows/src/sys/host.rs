@@ -4,16 +4,18 @@
 use std::io;
 use std::os::windows::io::{AsRawHandle as _, OwnedHandle};
 use std::ptr::null_mut;
+use std::time::Duration;
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Security::{
     GetTokenInformation, TOKEN_ELEVATION, TOKEN_QUERY, TokenElevation,
 };
 use windows_sys::Win32::System::SystemInformation::{
-    GlobalMemoryStatusEx, MEMORYSTATUSEX, OSVERSIONINFOW,
+    GetTickCount, GlobalMemoryStatusEx, MEMORYSTATUSEX, OSVERSIONINFOW,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 use windows_sys::Win32::System::WindowsProgramming::GetUserNameW;
+use windows_sys::Win32::UI::Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO};
 
 use super::{check, owned, size_of_u32};
 use crate::Machine;
@@ -45,6 +47,23 @@ pub fn account() -> io::Result<Account> {
         name: user_name()?,
         is_elevated: is_elevated()?,
     })
+}
+
+/// Answers for how long nobody has touched keyboard or mouse of this session.
+///
+/// # Errors
+/// When the system does not say.
+pub fn idle() -> io::Result<Duration> {
+    let mut last = LASTINPUTINFO {
+        cbSize: size_of_u32::<LASTINPUTINFO>(),
+        dwTime: 0,
+    };
+    // SAFETY: the structure says its own size and lives through the call.
+    check(unsafe { GetLastInputInfo(&raw mut last) })?;
+    // SAFETY: it only reads a counter.
+    let now = unsafe { GetTickCount() };
+    // Both count milliseconds since the start and begin anew after 49.7 days: the difference is right all the same.
+    Ok(Duration::from_millis(now.wrapping_sub(last.dwTime).into()))
 }
 
 fn user_name() -> io::Result<String> {

@@ -1,11 +1,13 @@
 //! What a host is.
 
-use super::parts::{at_most, read_name, read_text, text};
+use super::parts::{at_most, nanos, read_name, read_text, text};
 use super::{ConvertError, PROPERTIES_MAX};
 use crate::proto;
 use std::collections::HashMap;
+use std::time::Duration;
+use tessera_model::desk::ALLOWED_MAX;
 use tessera_model::limits::SLOTS_MAX;
-use tessera_model::{HostFacts, Identity};
+use tessera_model::{Consent, HostFacts, Identity, Presence, Running, WhileActive};
 
 pub(super) fn write(facts: HostFacts) -> proto::HostFacts {
     proto::HostFacts {
@@ -20,6 +22,8 @@ pub(super) fn write(facts: HostFacts) -> proto::HostFacts {
         identity: Some(write_identity(facts.identity)),
         panic: facts.panic.map(text),
         version: facts.version,
+        allows: facts.allows.names(),
+        presence: facts.presence.map(write_presence),
     }
 }
 
@@ -47,6 +51,65 @@ pub(super) fn read(facts: proto::HostFacts) -> Result<HostFacts, ConvertError> {
             .map(|why| read_text(why, "facts.panic"))
             .transpose()?,
         version: read_name(facts.version, "facts.version")?,
+        allows: read_allows(facts.allows)?,
+        presence: facts.presence.map(read_presence).transpose()?,
+    })
+}
+
+fn read_allows(names: Vec<String>) -> Result<Consent, ConvertError> {
+    const FIELD: &str = "facts.allows";
+    at_most(names.len(), ALLOWED_MAX, FIELD)?;
+    let names = names.into_iter().map(|name| read_name(name, FIELD));
+    Ok(Consent::of(names.collect::<Result<Vec<_>, _>>()?))
+}
+
+fn write_presence(presence: Presence) -> proto::Presence {
+    proto::Presence {
+        rule: Some(write_rule(presence.rule)),
+        is_closed: presence.is_closed,
+        who: presence.who,
+        unknown: presence.unknown.map(text),
+    }
+}
+
+fn read_presence(presence: proto::Presence) -> Result<Presence, ConvertError> {
+    Ok(Presence {
+        rule: read_rule(presence.rule, "facts.presence.rule")?,
+        is_closed: presence.is_closed,
+        who: read_name(presence.who, "facts.presence.who")?,
+        unknown: presence
+            .unknown
+            .map(|why| read_text(why, "facts.presence.unknown"))
+            .transpose()?,
+    })
+}
+
+pub(super) fn write_rule(rule: WhileActive) -> proto::WhileActive {
+    let running = match rule.running {
+        Running::Keep => proto::Running::Keep,
+        Running::Suspend => proto::Running::Suspend,
+        Running::Requeue => proto::Running::Requeue,
+    };
+    proto::WhileActive {
+        idle_after_ns: nanos(rule.idle_after),
+        running: running.into(),
+    }
+}
+
+pub(super) fn read_rule(
+    rule: Option<proto::WhileActive>,
+    field: &'static str,
+) -> Result<WhileActive, ConvertError> {
+    let rule = rule.ok_or(ConvertError::Missing { field })?;
+    let running = match proto::Running::try_from(rule.running) {
+        Ok(proto::Running::Suspend) => Running::Suspend,
+        Ok(proto::Running::Requeue) => Running::Requeue,
+        // The one that ends nothing, for a word of a later release, too.
+        Ok(proto::Running::Keep) | Err(_) => Running::Keep,
+    };
+    Ok(WhileActive {
+        idle_after: Duration::from_nanos(rule.idle_after_ns),
+        running,
     })
 }
 

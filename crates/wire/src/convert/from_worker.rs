@@ -105,6 +105,9 @@ pub(super) fn write(message: FromWorker) -> proto::FromWorker {
         } => Kind::Resealed(Box::new(credential::write_resealed(
             &id, sequence, to, sealed,
         ))),
+        FromWorker::Idle(time) => Kind::Idle(proto::Idle {
+            idle_ns: nanos(time),
+        }),
     };
     proto::FromWorker { kind: Some(kind) }
 }
@@ -148,6 +151,7 @@ fn read(message: proto::FromWorker) -> Result<Option<FromWorker>, ConvertError> 
             FromWorker::CredentialChecked(credential::read_checked(*checked)?)
         }
         Kind::Resealed(resealed) => credential::read_resealed(*resealed)?,
+        Kind::Idle(idle) => FromWorker::Idle(Duration::from_nanos(idle.idle_ns)),
     }))
 }
 

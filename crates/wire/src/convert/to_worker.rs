@@ -4,7 +4,7 @@ use super::credential;
 use super::parts::{at_most, key, nanos, read_key, read_run, run};
 use super::{
     AttachRefused, BATCH_MESSAGES_MAX, ConvertError, Decoded, TEMPLATE_BYTES_MAX, TICKET_BYTES_MAX,
-    Welcome, handshake, pack,
+    Welcome, facts, handshake, pack,
 };
 use crate::proto;
 use crate::proto::to_worker::Kind;
@@ -122,6 +122,9 @@ pub(super) fn write(message: ToWorker) -> proto::ToWorker {
         ToWorker::RetireKey(key) => Kind::RetireKey(proto::RetireKey {
             key: credential::write_key_id(key),
         }),
+        ToWorker::LockWhileActive(rule) => Kind::LockWhileActive(proto::LockWhileActive {
+            rule: rule.map(facts::write_rule),
+        }),
     };
     proto::ToWorker { kind: Some(kind) }
 }
@@ -163,6 +166,12 @@ fn read(message: proto::ToWorker) -> Result<Option<ToWorker>, ConvertError> {
             to: credential::read_key(order.to)?,
         },
         Kind::RetireKey(order) => ToWorker::RetireKey(credential::read_key_id(&order.key)?),
+        Kind::LockWhileActive(order) => ToWorker::LockWhileActive(
+            order
+                .rule
+                .map(|rule| facts::read_rule(Some(rule), "lock_while_active.rule"))
+                .transpose()?,
+        ),
     }))
 }
 

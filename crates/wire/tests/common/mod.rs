@@ -218,8 +218,8 @@ pub(crate) fn facts() -> HostFacts {
         properties: [("host.os".into(), "linux".into())].into(),
         resources: [("host.memory".into(), 32_000)].into(),
         identity: Identity::User,
-        panic: None,
         version: "0.1.0".into(),
+        ..HostFacts::default()
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use owner::Owner;
 pub use spool::{SpoolFile, read_exit, read_index, spool_path};
 pub use tessera_model::msg::LaunchKey;
 pub use tessera_ticket::launcher::Capabilities;

@@ -167,7 +167,8 @@ impl Vault {
             | ToWorker::Close { .. }
             | ToWorker::Suspend(_)
             | ToWorker::Resume(_)
-            | ToWorker::Ack(_) => Vec::new(),
+            | ToWorker::Ack(_)
+            | ToWorker::LockWhileActive(_) => Vec::new(),
         }
     }
 
@@ -184,7 +185,8 @@ impl Vault {
             | ToWorker::Close { .. }
             | ToWorker::Suspend(_)
             | ToWorker::Resume(_)
-            | ToWorker::Ack(_) => None,
+            | ToWorker::Ack(_)
+            | ToWorker::LockWhileActive(_) => None,
         }
     }
 

@@ -91,6 +91,9 @@ fn again_as_somebody(launch: &Path) {
         .arg("tests::desktop::a_desktop_worker_runs_real_processes_and_is_replaced_while_they_run")
         .env(LAUNCH, launch)
         .env("TMPDIR", &home)
+        .env("SSH_AUTH_SOCK", "/the/agent")
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/the/bus")
+        .env("KRB5CCNAME", "/the/tickets")
         .current_dir(&home)
         .uid(user.uid.as_raw())
         .gid(user.gid.as_raw())
@@ -181,7 +184,11 @@ impl Bench {
         let user = own_name();
         let chain_mode = chain::Mode::Desktop {
             launch_binary: launch.to_owned(),
-            user: user.clone(),
+            owner: chain::Owner {
+                user: user.clone(),
+                config: self.config_path(),
+            },
+            variables: vec!["SSH_AUTH_SOCK".to_owned()],
             tmp: self.state.path().join("worker/tmp"),
             nice: 0,
             paths: PathMap::new([("P:".to_owned(), "/mnt/p".to_owned())]).expect("is a table"),
@@ -193,7 +200,13 @@ impl Bench {
             ..self.settings()
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(daemon::run(settings, chain, None, stop.clone()));
+        let task = tokio::spawn(daemon::run(
+            settings,
+            chain,
+            self.eyes.clone(),
+            None,
+            stop.clone(),
+        ));
         self.worker = Some((stop, task));
     }
 
@@ -343,9 +356,10 @@ async fn life(launch: &Path) {
     let of_sixth = |it: &Report| matches!(it, Report::Refused { key: k, .. } | Report::Started { key: k, .. } if *k == key(6));
     let report = bench.farm.report("the refusal", of_sixth).await;
     assert!(
-        format!("{report:?}").contains("account_not_allowed"),
+        format!("{report:?}").contains("submitter_not_allowed"),
         "{report:?}"
     );
+    guests(&mut bench, launch, work.path()).await;
     // What can't start says why.
     let nowhere = template("true", Path::new("/nonexistent/place"));
     bench.farm.order(start(4, nowhere, super::limits())).await;
@@ -355,6 +369,62 @@ async fn life(launch: &Path) {
     assert!(why.starts_with("chdir: "), "{why}");
     close(&bench, 4, GoneCause::Closed).await;
     bench.stop().await;
+}
+
+/// Somebody else's jobs run when the person lets them in, without the person's own keys, and go when that is taken back.
+async fn guests(bench: &mut Bench, launch: &Path, work: &Path) {
+    let config = bench.config_path();
+    std::fs::write(&config, "desktop_allowed_submitters = [\"somebodyelse\"]\n").expect("writes");
+    let script = "echo ${SSH_AUTH_SOCK-no} ${DBUS_SESSION_BUS_ADDRESS-no} ${KRB5CCNAME-no}; id -un";
+    let order = start_of("somebodyelse", 7, template(script, work), limits());
+    bench.farm.order(order).await;
+    assert_eq!(bench.ended(7, 0).await, End::Exit(0));
+    // Only what the configuration lists is handed on, and the account is the person's.
+    let agent = std::env::var("SSH_AUTH_SOCK").unwrap_or_else(|_| "no".to_owned());
+    let expected = format!("{agent} no no\n{}\n", own_name());
+    bench.log(7, 0, LogStream::Out, expected.as_bytes()).await;
+    close(bench, 7, GoneCause::Closed).await;
+    let order = start_of(
+        "somebodyelse",
+        8,
+        template("touch in; sleep 600", work),
+        limits(),
+    );
+    bench.farm.order(order).await;
+    bench
+        .until("the guest's job runs", || work.join("in").exists())
+        .await;
+    bench
+        .farm
+        .order(start(9, template("sleep 600", work), limits()))
+        .await;
+    let started = |it: &Report| matches!(it, Report::Started { key: k, .. } if *k == key(9));
+    bench
+        .farm
+        .report("the start of the person's own", started)
+        .await;
+    // Another worker knows whose they are.
+    bench.stop().await;
+    bench.start_desktop(launch);
+    std::fs::write(&config, "desktop_allowed_submitters = []\n").expect("writes");
+    assert_eq!(bench.ended(8, 0).await, End::Asked);
+    let gone = |it: &Report| matches!(it, Report::Gone { key: k, .. } if *k == key(8));
+    bench.farm.report("that nothing is left", gone).await;
+    let order = start_of("somebodyelse", 10, template("true", work), limits());
+    bench.farm.order(order).await;
+    let of_tenth = |it: &Report| matches!(it, Report::Refused { key: k, .. } | Report::Started { key: k, .. } if *k == key(10));
+    let report = bench.farm.report("the refusal", of_tenth).await;
+    assert!(
+        format!("{report:?}").contains("submitter_not_allowed"),
+        "{report:?}"
+    );
+    // The person's own goes on.
+    let inventory = bench
+        .farm
+        .wait_for("an inventory", |it| it.inventories.last().cloned())
+        .await;
+    assert!(inventory.iter().any(|it| it.key == key(9)), "{inventory:?}");
+    close(bench, 9, GoneCause::Closed).await;
 }
 
 async fn close(bench: &Bench, job: u64, expected: GoneCause) {

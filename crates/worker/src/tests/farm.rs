@@ -297,6 +297,7 @@ fn heard(state: &mut State, messages: Vec<FromWorker>) -> Vec<ToWorker> {
             | FromWorker::PoolKeys(_)
             | FromWorker::CredentialChecked(_)
             | FromWorker::Resealed { .. }
+            | FromWorker::Idle(_)
             | FromWorker::Heartbeat => {}
         }
         state.said.push(message);

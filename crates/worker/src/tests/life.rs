@@ -407,6 +407,7 @@ async fn a_host_may_join_while_its_worker_waits() {
     let second = crate::daemon::run(
         bench.settings(),
         bench.host.clone(),
+        bench.eyes.clone(),
         None,
         tokio_util::sync::CancellationToken::new(),
     );

@@ -1,6 +1,7 @@
 //! The whole worker, with real files and real connections, on a host without processes.
 
 mod credentials;
+mod desk;
 mod desktop;
 mod farm;
 mod host;
@@ -9,10 +10,14 @@ mod limits;
 mod logs;
 mod throughput;
 
+use std::future::{Future, ready};
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tessera_engine::worker::idle::Seen;
 use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
 use tessera_model::{Attempt, InstanceNo, ItemIndex, JobId, LaunchNo};
 use tokio::task::JoinHandle;
@@ -22,10 +27,37 @@ use crate::chain;
 use crate::config::Config;
 use crate::credential::Vault;
 use crate::daemon;
+use crate::desk::Look;
 use crate::error::WorkerError;
 use crate::options::Settings;
 use farm::Farm;
 use host::Host;
+
+/// Eyes that see what the test says.
+struct Eyes(Mutex<Seen>);
+
+impl Default for Eyes {
+    fn default() -> Self {
+        Self(Mutex::new(Seen::Nobody))
+    }
+}
+
+impl Eyes {
+    fn see(&self, seen: Seen) {
+        *self.0.lock().expect("nobody panicked") = seen;
+    }
+}
+
+impl Look for Eyes {
+    fn look(&self) -> Pin<Box<dyn Future<Output = Seen> + Send + '_>> {
+        let seen = self.0.lock().expect("nobody panicked").clone();
+        Box::pin(ready(seen))
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_millis(20)
+    }
+}
 
 /// A farm, a host, and a worker that can be ended and started again on the same state.
 struct Bench {
@@ -34,6 +66,7 @@ struct Bench {
     state: TempDir,
     config: Config,
     vault: Option<Vault>,
+    eyes: Arc<Eyes>,
     worker: Option<(CancellationToken, JoinHandle<Result<(), WorkerError>>)>,
 }
 
@@ -54,6 +87,7 @@ impl Bench {
             state: tempfile::tempdir().expect("a temporary directory"),
             config: Config::default(),
             vault: None,
+            eyes: Arc::default(),
             worker: None,
         }
     }
@@ -70,7 +104,12 @@ impl Bench {
             slots: 4,
             name: "rnd042".to_owned(),
             config: self.config.clone(),
+            config_path: self.config_path(),
         }
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.state.path().join("worker/worker.toml")
     }
 
     fn start(&mut self) {
@@ -78,6 +117,7 @@ impl Bench {
         let task = tokio::spawn(daemon::run(
             self.settings(),
             self.host.clone(),
+            self.eyes.clone(),
             self.vault.clone(),
             stop.clone(),
         ));

@@ -1,6 +1,7 @@
 //! What the engine decides, one situation at a time. What holds over all situations is the simulator's to find.
 
 mod credentials;
+mod desks;
 mod orders;
 mod people;
 mod reserve;

@@ -21,6 +21,7 @@ const PROGRAM: &str = "tessera-launch";
 pub(super) async fn start(
     binary: &Path,
     tmp: &Path,
+    variables: &[String],
     request: &Request,
     fds: &[BorrowedFd<'_>],
 ) -> Result<Reply, ChainError> {
@@ -29,6 +30,9 @@ pub(super) async fn start(
     ))?;
     let mut command = Command::new(binary);
     command.arg("desktop-shepherd").arg("--tmp").arg(tmp);
+    if !variables.is_empty() {
+        command.arg("--pass").arg(variables.join(","));
+    }
     talk(command, request, fds).await
 }
 

@@ -88,8 +88,8 @@ impl Chain {
     /// # Errors
     /// `Refused` with the host's reason, or `Unavailable`.
     pub async fn start(&self, req: StartRequest) -> Result<(Started, Shepherd), StartError> {
-        if let Mode::Desktop { user, .. } = &*self.mode {
-            ticket_of_owner(&req, user)?;
+        if let Mode::Desktop { owner, .. } = &*self.mode {
+            ticket_of_owner(&req, owner)?;
         }
         let mut made = sockets::Made::default();
         let reply = self
@@ -157,6 +157,7 @@ impl Chain {
                 launch_binary,
                 tmp,
                 paths,
+                variables,
                 ..
             } => {
                 let listener = sockets::listen(&req.dir, req.key, made)?;
@@ -166,7 +167,7 @@ impl Chain {
                     .then(|| sockets::memory_file(&paths.encode()))
                     .transpose()?;
                 fds.extend(table.as_ref().map(|it| it.as_fd()));
-                desktop::start(launch_binary, tmp, &request, &fds).await
+                desktop::start(launch_binary, tmp, variables, &request, &fds).await
             }
         }
     }

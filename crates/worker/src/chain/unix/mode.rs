@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tessera_ticket::PathMap;
 
+use crate::chain::Owner;
 use crate::config::Config;
 use crate::error::WorkerError;
 use crate::options::{self, Options};
@@ -25,8 +26,10 @@ pub enum Mode {
     Desktop {
         /// The `tessera-launch` program.
         launch_binary: PathBuf,
-        /// The name of that user, whose jobs alone run there.
-        user: String,
+        /// That user, and whom they let in.
+        owner: Owner,
+        /// Variables of the session that jobs see beside the usual ones.
+        variables: Vec<String>,
         /// Where instances have their private directories; made (0700) if missing.
         tmp: PathBuf,
         /// Added to the niceness of what runs, 0 to 19.
@@ -61,7 +64,11 @@ impl Mode {
                 let launch_binary = found.ok_or(WorkerError::NoLaunchBinary)?;
                 Ok(Self::Desktop {
                     launch_binary,
-                    user: os::own_account()?,
+                    owner: Owner {
+                        user: os::own_account()?,
+                        config: options.config_path(),
+                    },
+                    variables: config.desktop_environment.clone(),
                     tmp: options.state.join("worker/tmp"),
                     nice,
                     paths: config.worker_path_map.clone(),

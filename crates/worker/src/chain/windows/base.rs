@@ -40,11 +40,12 @@ const HANDED_ON: [&str; 34] = [
     "windir",
 ];
 
-/// Answers the variables, with a private directory for what is temporary.
-pub(super) fn environment(tmp: &Path, farm: &[u8; 16]) -> Vec<(String, String)> {
+/// Answers the variables, with `more` of this process' own, and a private directory for what is temporary.
+pub(super) fn environment(tmp: &Path, farm: &[u8; 16], more: &[String]) -> Vec<(String, String)> {
     let own = HANDED_ON
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        .into_iter()
+        .chain(more.iter().map(String::as_str))
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     let mut all: Vec<(String, String)> = own.collect();
     let tmp = tmp.to_string_lossy().into_owned();
     let farm: String = farm.iter().map(|it| format!("{it:02x}")).collect();

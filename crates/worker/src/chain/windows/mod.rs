@@ -18,7 +18,7 @@ use tessera_windows::{Sid, Token};
 use tokio::sync::{mpsc, watch};
 
 use super::inside::{Handle, Instance, Order, System};
-use super::owner::{refused, ticket_of_owner};
+use super::owner::{Owner, refused, ticket_of_owner};
 use super::{
     ChainError, EndCause, LaunchKey, RunItem, ShepherdEvent, ShepherdState, StartError,
     StartRequest, Started, spool,
@@ -50,8 +50,10 @@ pub enum Mode {
     },
     /// As the worker's own user.
     Desktop {
-        /// The user whose jobs alone run here, in small letters.
-        user: String,
+        /// The user (in small letters), and whom they let in.
+        owner: Owner,
+        /// Variables of the session that jobs see beside the usual ones.
+        variables: Vec<String>,
         /// Where instances have their private directories.
         tmp: PathBuf,
         /// 0 to 19; more is less.
@@ -75,7 +77,11 @@ impl Mode {
             }
             options::Mode::Desktop if os::is_privileged() => Err(WorkerError::DesktopAsRoot),
             options::Mode::Desktop => Ok(Self::Desktop {
-                user: os::own_account()?,
+                owner: Owner {
+                    user: os::own_account()?,
+                    config: options.config_path(),
+                },
+                variables: config.desktop_environment.clone(),
                 tmp: options.state.join("worker").join("tmp"),
                 nice,
                 paths: config.worker_path_map.clone(),
@@ -92,6 +98,15 @@ impl Mode {
             Self::Desktop { .. } => format!("nothing can be started ({cause})"),
         }
     }
+}
+
+/// What a desktop's instances are made of.
+struct Own<'a> {
+    owner: &'a Owner,
+    variables: &'a [String],
+    tmp: &'a Path,
+    nice: u8,
+    paths: &'a PathMap,
 }
 
 /// Instances of this worker; cheap to clone.
@@ -158,11 +173,21 @@ impl Chain {
         match &*self.mode {
             Mode::Service { pipe, nice } => self.start_remote(req, pipe.clone(), *nice).await,
             Mode::Desktop {
-                user,
+                owner,
+                variables,
                 tmp,
                 nice,
                 paths,
-            } => self.start_here(req, user, tmp, *nice, paths),
+            } => {
+                let own = Own {
+                    owner,
+                    variables,
+                    tmp,
+                    nice: *nice,
+                    paths,
+                };
+                self.start_here(req, &own)
+            }
         }
     }
 
@@ -170,12 +195,9 @@ impl Chain {
     fn start_here(
         &self,
         req: StartRequest,
-        user: &str,
-        tmp: &Path,
-        nice: u8,
-        paths: &PathMap,
+        own: &Own<'_>,
     ) -> Result<(Started, Shepherd), StartError> {
-        let ticket = ticket_of_owner(&req, user)?;
+        let ticket = ticket_of_owner(&req, own.owner)?;
         let refuse = |refusal: Refusal| {
             let text = refusal.sentence(&host(), "an instance", "of this desktop");
             refused(&refusal, text)
@@ -186,7 +208,7 @@ impl Chain {
         }
         ticket.check_times(os::wall_ms()).map_err(refuse)?;
         let template = ticket.check_template(&req.template).map_err(refuse)?;
-        let tmp = tmp.join(req.key.to_string());
+        let tmp = own.tmp.join(req.key.to_string());
         os::dirs().create(&tmp).map_err(|error| {
             let errno = error.raw_os_error().unwrap_or(0);
             refuse(Refusal::StateUnwritable { errno })
@@ -194,15 +216,15 @@ impl Chain {
         let instance = Instance {
             system: Jobs,
             template,
-            env: base::environment(&tmp, &ticket.farm),
+            env: base::environment(&tmp, &ticket.farm, own.variables),
             home: base::home(),
-            nice,
-            paths: paths.clone(),
+            nice: own.nice,
+            paths: own.paths.clone(),
             tmp: Some(tmp),
             processes: req.dir.join(PROCESSES),
             ticket,
         };
-        let started = self.started(user.to_owned());
+        let started = self.started(own.owner.user.clone());
         Ok((started, self.begin(req.key, req.dir, instance)?))
     }
 

@@ -1,0 +1,262 @@
+//! What the person at this host lets the farm do, and whether they are there: the task that reads it from the
+//! configuration when that changes, looks how long nobody has touched the host, and tells the others.
+//!
+//! What to make of what is seen is the engine's ([`Idle`]). How it is seen differs between systems and is behind [`Look`].
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub(crate) use unix::Eyes;
+#[cfg(windows)]
+pub(crate) use windows::Eyes;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tessera_engine::worker::idle::{Idle, Seen};
+use tessera_model::{Consent, Presence, WhileActive};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+
+use crate::config::{Config, Unknown};
+use crate::daemon::Event;
+
+/// How often it is looked whether the configuration has changed.
+const CONFIG_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether somebody is active.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Orders of the supervisor's that may wait.
+pub(crate) const ORDERS_MAX: usize = 16;
+
+/// A way to see how long nobody has touched the host.
+pub(crate) trait Look: Send + Sync + 'static {
+    /// Looks; takes a moment, and never longer than some seconds.
+    fn look(&self) -> Pin<Box<dyn Future<Output = Seen> + Send + '_>>;
+
+    /// Answers how often it is to look.
+    fn every(&self) -> Duration {
+        LOOK_EVERY
+    }
+}
+
+/// What is known of the person at this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Desk {
+    pub(crate) allows: Consent,
+    pub(crate) presence: Option<Presence>,
+}
+
+/// What of the configuration is read again when it changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Wishes {
+    allows: Consent,
+    while_active: Option<WhileActive>,
+    unknown: Unknown,
+}
+
+impl Wishes {
+    fn of(config: &Config) -> Self {
+        Self {
+            allows: config.consent(),
+            while_active: config.while_active(),
+            unknown: config.desktop_idle_unknown,
+        }
+    }
+}
+
+/// The task.
+pub(crate) struct Watcher {
+    config: PathBuf,
+    wishes: Wishes,
+    /// The rule that the supervisor gave; the configuration's own comes first.
+    ordered: Option<WhileActive>,
+    idle: Option<Idle>,
+    eyes: Arc<dyn Look>,
+    began: Instant,
+}
+
+impl Watcher {
+    /// Makes the task of a host with this configuration.
+    pub(crate) fn new(config: &Config, path: PathBuf, eyes: Arc<dyn Look>) -> Self {
+        let mut watcher = Self {
+            config: path,
+            wishes: Wishes::of(config),
+            ordered: None,
+            idle: None,
+            eyes,
+            began: Instant::now(),
+        };
+        watcher.follow_rule();
+        watcher
+    }
+
+    /// Answers what is known now.
+    pub(crate) fn desk(&self) -> Desk {
+        Desk {
+            allows: self.wishes.allows.clone(),
+            presence: self.idle.as_ref().map(Idle::presence),
+        }
+    }
+
+    /// Looks for ever, and tells what has changed.
+    pub(crate) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Option<WhileActive>>,
+        told: watch::Sender<Desk>,
+        events: mpsc::Sender<Event>,
+    ) {
+        let mut known = stamp(&self.config);
+        let mut look_at = Instant::now();
+        loop {
+            let now = stamp(&self.config);
+            if now != known {
+                known = now;
+                self.read();
+            }
+            if self.follow_rule() {
+                look_at = Instant::now();
+            }
+            if self.idle.is_some() && Instant::now() >= look_at {
+                look_at = Instant::now() + self.eyes.every();
+                self.look(&events).await;
+            }
+            let desk = self.desk();
+            told.send_if_modified(|it| {
+                let is_news = *it != desk;
+                *it = desk;
+                is_news
+            });
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(rule) => self.ordered = rule,
+                    None => return,
+                },
+                () = sleep(CONFIG_EVERY.min(self.eyes.every())) => {}
+            }
+        }
+    }
+
+    /// Reads the configuration again. With one that can't be understood nobody is let in, and the rest stays as it was.
+    fn read(&mut self) {
+        match Config::read_if_there(&self.config) {
+            Ok(config) => self.wishes = Wishes::of(&config.unwrap_or_default()),
+            Err(error) => {
+                tracing::error!(%error, "the configuration can't be understood; meanwhile this desktop lets nobody in");
+                self.wishes.allows = Consent::default();
+            }
+        }
+    }
+
+    /// Sees to it that the machine is that of the rule; says whether it is a new one.
+    fn follow_rule(&mut self) -> bool {
+        let wanted = self.wishes.while_active.or(self.ordered);
+        if self.idle.as_ref().map(Idle::rule) == wanted {
+            return false;
+        }
+        let blind_is_active = self.wishes.unknown == Unknown::Active;
+        self.idle = wanted.map(|rule| Idle::new(rule, blind_is_active));
+        self.idle.is_some()
+    }
+
+    async fn look(&mut self, events: &mpsc::Sender<Event>) {
+        let seen = self.eyes.look().await;
+        let Some(idle) = &mut self.idle else {
+            return;
+        };
+        let before = idle.presence();
+        idle.saw(self.began.elapsed(), seen);
+        let presence = idle.presence();
+        if presence.is_closed != before.is_closed || presence.unknown != before.unknown {
+            say(&presence);
+        }
+        if let Some(time) = idle.idle().filter(|_| presence.is_closed) {
+            let _ends_too = events.send(Event::Idle(time)).await;
+        }
+    }
+}
+
+fn say(presence: &Presence) {
+    if presence.is_closed {
+        tracing::info!("{}; no new work is taken", presence.reason(None));
+    } else {
+        tracing::info!("nobody is active here; work is taken");
+    }
+}
+
+/// Answers what changes when a file is written: its time, and its size.
+fn stamp(path: &std::path::Path) -> Option<(SystemTime, u64)> {
+    let found = path.metadata().ok()?;
+    Some((found.modified().ok()?, found.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Eyes that see what the test says.
+    pub(crate) struct Told(pub(crate) Mutex<Seen>);
+
+    impl Look for Told {
+        fn look(&self) -> Pin<Box<dyn Future<Output = Seen> + Send + '_>> {
+            let seen = self.0.lock().expect("not poisoned").clone();
+            Box::pin(async move { seen })
+        }
+    }
+
+    fn watcher(config: &str) -> Watcher {
+        let path = PathBuf::from("/nonexistent/worker.toml");
+        let config = Config::parse(&path, config).expect("is right");
+        let eyes = Arc::new(Told(Mutex::new(Seen::Nobody)));
+        Watcher::new(&config, path, eyes)
+    }
+
+    #[test]
+    fn the_hosts_own_rule_comes_before_the_farms() {
+        let of = |seconds| WhileActive {
+            idle_after: Duration::from_secs(seconds),
+            ..WhileActive::default()
+        };
+        let mut own = watcher("desktop_lock_while_active = true\ndesktop_idle_seconds = 900\n");
+        let rule = |it: &Watcher| it.desk().presence.map(|it| it.rule);
+        assert_eq!(rule(&own), Some(of(900)));
+        own.ordered = Some(of(60));
+        assert!(!own.follow_rule());
+        assert_eq!(rule(&own), Some(of(900)));
+        let mut open = watcher("");
+        assert_eq!(rule(&open), None);
+        open.ordered = Some(of(60));
+        assert!(open.follow_rule());
+        assert_eq!(rule(&open), Some(of(60)));
+        assert!(open.desk().presence.is_some_and(|it| it.is_closed));
+        open.ordered = None;
+        open.follow_rule();
+        assert_eq!(rule(&open), None);
+    }
+
+    #[test]
+    fn a_configuration_that_cant_be_understood_lets_nobody_in() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("worker.toml");
+        let mut watcher =
+            watcher("desktop_allowed_submitters = \"*\"\ndesktop_lock_while_active = true\n");
+        watcher.config.clone_from(&path);
+        std::fs::write(&path, "desktop_allowed_submitters = \"*\" nonsense").expect("writes");
+        watcher.read();
+        let desk = watcher.desk();
+        assert_eq!(desk.allows, Consent::default());
+        assert!(desk.presence.is_some(), "it stopped to look");
+        std::fs::write(&path, "desktop_allowed_submitters = [\"bob\"]").expect("writes");
+        watcher.read();
+        watcher.follow_rule();
+        assert_eq!(watcher.desk().allows, Consent::of(["bob".to_owned()]));
+        assert_eq!(watcher.desk().presence, None);
+    }
+}
