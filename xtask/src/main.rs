@@ -10,6 +10,7 @@ mod costs;
 mod count;
 mod fuzz;
 mod generate;
+mod macos;
 mod mutants;
 mod package;
 mod run;
@@ -35,6 +36,7 @@ usage: cargo xtask CHORE [OPTIONS]
   fuzz [--seconds N] [TARGET…]   lets libFuzzer try every parser of bytes from outside
   windows                        lints and builds for Windows, and runs what was built under Wine
   package [--test] …             packages for Debian and RPM; --test has a booted systemd live with them, as root
+  macos                          lints and links for macOS; nothing is run
   gen [--check]                  writes (or compares) the files that are made from the code
   mutants [NAME…]                plants each named fault in a copy of the tree; its test must fail
   costs [NAME…]                  what a launch costs, as root: whole, and without each defence that a planted fault takes out
@@ -69,6 +71,7 @@ fn dispatch(mut words: Vec<String>) -> Result<bool> {
         "fuzz" => fuzz::main(&tree, &words),
         "windows" => no_options(&words).and_then(|()| windows::main(&tree)),
         "package" => package::main(&tree, &words),
+        "macos" => no_options(&words).and_then(|()| macos::main(&tree)),
         "gen" => generate::main(&tree, &words),
         "costs" => costs::main(&tree, &words),
         "mutants" => mutants::main(&tree, &words),

@@ -5,10 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod bench;
 pub mod daemon;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod demo;
 mod doctor;
 pub mod error;

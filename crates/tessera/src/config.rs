@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tessera_cli::daemon::{ConfigOptions, ConfigQuestion};
 use tessera_cli::{CliError, Exit};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use tessera_supervisor::Config as SupervisorConfig;
 use tessera_worker::config::Config as WorkerConfig;
 
@@ -19,7 +19,7 @@ pub(crate) struct Source {
 /// A daemon with a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Daemon {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     Supervisor,
     Worker,
 }
@@ -27,7 +27,7 @@ pub(crate) enum Daemon {
 impl Daemon {
     pub(crate) fn word(self) -> &'static str {
         match self {
-            #[cfg(unix)]
+            #[cfg(target_os = "linux")]
             Self::Supervisor => "supervisor",
             Self::Worker => "worker",
         }
@@ -52,7 +52,7 @@ pub(crate) fn answer(options: &ConfigOptions) -> Result<(), CliError> {
 fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
     if files.is_empty() {
         return vec![
-            #[cfg(unix)]
+            #[cfg(target_os = "linux")]
             Source {
                 path: state.join("supervisor.toml"),
                 daemon: Daemon::Supervisor,
@@ -71,7 +71,7 @@ fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
 }
 
 /// Answers whose a file is by its name.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn reader_of(path: &Path) -> Daemon {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name.to_ascii_lowercase().contains("worker") {
@@ -82,7 +82,7 @@ fn reader_of(path: &Path) -> Daemon {
 }
 
 /// Answers whose a file is: there are only workers on this system.
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 fn reader_of(_path: &Path) -> Daemon {
     Daemon::Worker
 }
@@ -130,7 +130,7 @@ fn look(source: &Source) -> State {
     let problem = match (read(source), source.daemon) {
         (Ok(None), _) => return State::Absent,
         (Err(error), _) => Some(error.to_string()),
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         (Ok(Some(_)), Daemon::Supervisor) => SupervisorConfig::load(Some(&source.path))
             .err()
             .map(|error| error.to_string()),

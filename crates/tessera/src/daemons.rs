@@ -4,7 +4,7 @@ use crate::{desktop, leash};
 use std::error::Error;
 use std::io::IsTerminal as _;
 use tessera_cli::CliError;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use tessera_cli::daemon::SupervisorOptions;
 use tessera_cli::daemon::{WorkerMode, WorkerOptions};
 use tracing_subscriber::EnvFilter;
@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) const LOG_VARIABLE: &str = "TESSERA_LOG";
 /// How much they log otherwise.
 pub(crate) const LOG_DEFAULT: &str = "info";
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 /// Threads for the sockets of the supervisor; its core has its own.
 const SUPERVISOR_THREADS: usize = 2;
 
@@ -21,7 +21,7 @@ const SUPERVISOR_THREADS: usize = 2;
 const SERVICE_HINT: &str = "without --desktop this is the worker of a service, beside tessera-launch and under its own \
                             account; tessera worker --desktop runs jobs as you";
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 /// Runs the supervisor until it is asked to end.
 pub(crate) fn supervisor(options: SupervisorOptions) -> Result<(), CliError> {
     refuse_root("supervisor")?;
@@ -42,7 +42,7 @@ pub(crate) fn supervisor(options: SupervisorOptions) -> Result<(), CliError> {
         .map_err(|error| failure("supervisor", &error))
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 /// Refuses to run as root: only `tessera-launch` has a use for that.
 fn refuse_root(daemon: &str) -> Result<(), CliError> {
     if !nix::unistd::geteuid().is_root() {
@@ -54,7 +54,7 @@ fn refuse_root(daemon: &str) -> Result<(), CliError> {
 
 /// Runs the worker until it is asked to end.
 pub(crate) fn worker(options: WorkerOptions) -> Result<(), CliError> {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     if matches!(options.mode, WorkerMode::Service) {
         refuse_root("worker")?;
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use tessera_cli::args::Colour;
 use tessera_cli::out::Look;
 use tessera_cli::{CliError, Exit, show};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use tessera_supervisor::Config as SupervisorConfig;
 use tessera_worker::config::{Config as WorkerConfig, ProxyMode};
 use tessera_worker::credential;
@@ -72,7 +72,7 @@ fn of_source(source: &Source) -> Result<Vec<Row>, CliError> {
         Daemon::Worker => {
             worker_values(WorkerConfig::parse(&source.path, &text).map_err(|error| wrong(&error))?)
         }
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Daemon::Supervisor => SupervisorConfig::parse(&text)
             .map_err(|(line, problem)| {
                 wrong(&format!("{}:{line}: {problem}", source.path.display()))

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     tessera_wire::install_crypto_provider();
     let result = match left {
         Outcome::Done(_) => Ok(()),
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Outcome::Supervisor(options) => daemons::supervisor(options),
         Outcome::Worker(options) => daemons::worker(options),
         Outcome::Join(options) => in_runtime(join::join(options)),

@@ -91,7 +91,7 @@ impl Processes for Chain {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 impl ShepherdLink for Shepherd {
     async fn run_item(&self, run: RunItem, spare: Option<Run>) -> Result<(), ChainError> {
         match spare {
@@ -131,7 +131,7 @@ impl ShepherdLink for Shepherd {
     }
 }
 
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 impl ShepherdLink for Shepherd {
     async fn run_item(&self, run: RunItem, spare: Option<Run>) -> Result<(), ChainError> {
         let spare = spare.map(|it| (it.item.0, it.attempt.0));

@@ -30,12 +30,15 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "ticket",
         ],
     ),
+    ("macos", &[]),
     ("windows", &[]),
     ("winlaunch", &["ticket", "windows"]),
     ("cli", &["api", "model", "seal", "spec", "windows"]),
     (
         "worker",
-        &["engine", "model", "seal", "ticket", "windows", "wire"],
+        &[
+            "engine", "macos", "model", "seal", "ticket", "windows", "wire",
+        ],
     ),
     (
         "supervisor",
@@ -67,6 +70,7 @@ const APART: &[(&[&str], &[&str], &str)] = &[
             "supervise",
             "desktop",
             "launch",
+            "macos",
             "windows",
             "winlaunch",
         ],

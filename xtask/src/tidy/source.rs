@@ -30,7 +30,7 @@ const PURE: &[&str] = &[
 ];
 
 /// Crates that speak to an operating system, and so have unsafe code.
-pub(super) const UNSAFE: &[&str] = &["crates/sys/", "crates/windows/"];
+pub(super) const UNSAFE: &[&str] = &["crates/sys/", "crates/macos/", "crates/windows/"];
 
 const KEPT: &[Kept] = &[
     Kept {
@@ -69,6 +69,7 @@ const KEPT: &[Kept] = &[
         code: "Command::new",
         within: &[],
         places: &[
+            "crates/macos/",
             "crates/cli/",
             "crates/worker/src/chain/",
             "crates/worker/src/desk/",
@@ -81,7 +82,7 @@ const KEPT: &[Kept] = &[
     Kept {
         code: "CommandExt",
         within: &[],
-        places: &["crates/cli/"],
+        places: &["crates/macos/", "crates/cli/"],
         in_tests: true,
         why: "its uid and gid drop the user's supplementary groups; only identity becomes somebody",
     },

@@ -1,7 +1,8 @@
 //! Arguments of the commands that work on this machine: the worker, diagnostics, the renderer.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use super::here::DoctorCommand;
+#[cfg(any(target_os = "linux", windows))]
 use super::install::WorkerCommand;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 #[command(args_conflicts_with_subcommands = true)]
 pub struct WorkerArgs {
     /// Something else than to run it.
+    #[cfg(any(target_os = "linux", windows))]
     #[command(subcommand)]
     pub command: Option<WorkerCommand>,
     /// Everything of the farm on this host goes there (default: /var/lib/tessera, or the XDG state
@@ -91,11 +93,11 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// The program tessera-launch (default: beside this program, then in PATH)
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     #[arg(long, value_name = "FILE")]
     pub launch: Option<PathBuf>,
     /// Something in particular.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     #[command(subcommand)]
     pub command: Option<DoctorCommand>,
 }

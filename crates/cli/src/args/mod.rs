@@ -3,8 +3,9 @@
 mod actions;
 mod credential;
 mod farm;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod here;
+#[cfg(any(target_os = "linux", windows))]
 mod install;
 mod jobs;
 mod local;
@@ -16,16 +17,17 @@ pub use farm::{
     CleanupArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames, HostsArgs,
     JoinStringArgs, LockArgs, LoginArgs, RunningThen, TokenCommand, WhyArgs,
 };
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub use here::{
     BenchCommand, BenchLocalArgs, DemoArgs, DoctorCommand, FolderCommand, Renderer, SupervisorArgs,
     UninstallArgs, UpArgs,
 };
+#[cfg(any(target_os = "linux", windows))]
 pub use install::{
     InstallMode, WorkerCommand, WorkerInstallArgs, WorkerPlace, WorkerSetModeArgs,
     WorkerStatusArgs, WorkerUninstallArgs,
 };
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub use install::{PartArgs, SupervisorCommand, SupervisorPlace, WorkerPart};
 pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
 pub use local::{ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, WorkerArgs};
@@ -62,7 +64,7 @@ pub enum Colour {
 }
 
 /// How one comes to a farm on this system.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 macro_rules! first_steps {
     () => {
         "
@@ -70,7 +72,7 @@ macro_rules! first_steps {
   tessera up                a farm on this machine, in the foreground"
     };
 }
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 macro_rules! first_steps {
     () => {
         "
@@ -113,13 +115,13 @@ pub struct Cli {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// See it work: an ephemeral farm renders a small animation here
     Demo(DemoArgs),
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// Run a farm on this machine, in the foreground
     Up(UpArgs),
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// Run the supervisor daemon, or have it started at boot
     Supervisor(SupervisorArgs),
     /// Run the worker daemon, or have it started and in which mode
@@ -233,11 +235,11 @@ pub enum Command {
         /// Which shell
         shell: Shell,
     },
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// Measure this machine's farm
     #[command(subcommand)]
     Bench(BenchCommand),
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// Remove the accounts and folders that `tessera up` made as root
     Uninstall(UninstallArgs),
 
@@ -254,7 +256,7 @@ pub enum Command {
     /// Lay the images of a folder out on one sheet
     #[command(hide = true)]
     ContactSheet(SheetArgs),
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// Make or remove the folder of the demo's images, as its owner
     #[command(hide = true, subcommand)]
     DemoFolder(FolderCommand),

@@ -1,20 +1,20 @@
 //! `tessera doctor`: what is wrong on this host and with its farm, and the mend.
 
 mod farm;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod host;
-#[cfg(windows)]
-#[path = "host_windows.rs"]
+#[cfg(not(target_os = "linux"))]
+#[path = "host_elsewhere.rs"]
 mod host;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod identity;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod policy;
 mod state;
 
 use crate::Exit;
 use crate::args::DoctorArgs;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use crate::args::DoctorCommand;
 use crate::error::CliError;
 use crate::local;
@@ -82,13 +82,13 @@ impl Finding {
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     state: PathBuf,
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     launch: Option<PathBuf>,
 }
 
 /// Looks, prints what was found, and ends with 1 when something does not work.
 pub(crate) fn run(args: DoctorArgs, context: &Context) -> Result<Exit, CliError> {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     if let Some(DoctorCommand::Identity {
         account,
         state,
@@ -103,7 +103,7 @@ pub(crate) fn run(args: DoctorArgs, context: &Context) -> Result<Exit, CliError>
     }
     let mut findings = host::look(&Place {
         state: args.state.unwrap_or_else(local::default_state),
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         launch: args.launch,
     });
     findings.extend(context.block_on(async { Ok(farm::look(context).await) })?);

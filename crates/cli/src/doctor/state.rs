@@ -55,8 +55,13 @@ fn joined(state: &Path) -> Finding {
 #[cfg(unix)]
 fn free_space(path: &Path) -> Option<u64> {
     let found = nix::sys::statvfs::statvfs(path).ok()?;
-    let blocks = found.blocks_available();
-    Some(blocks.saturating_mul(found.fragment_size()))
+    Some(wide(found.blocks_available()).saturating_mul(found.fragment_size()))
+}
+
+/// Widens a number that has not the same size on every system.
+#[cfg(unix)]
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 #[cfg(windows)]

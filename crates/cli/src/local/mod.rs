@@ -1,10 +1,10 @@
 //! Commands that work on this machine, without asking a farm: the daemons' options, `up`, pictures, completions.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) mod farm;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) mod group;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) mod install;
 #[cfg(windows)]
 #[path = "install_windows/mod.rs"]
@@ -14,31 +14,31 @@ mod install_windows;
 mod login;
 pub(crate) mod pins;
 mod place;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) mod processes;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) mod programs;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod uninstall;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod up;
 
 pub(crate) use login::login;
 #[cfg(windows)]
 pub(crate) use place::is_administrator;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) use place::is_root;
 pub(crate) use place::{default_state, system_state, user_state};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) use uninstall::{missing_accounts, uninstall};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) use up::up;
 
 use crate::Exit;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use crate::args::SupervisorArgs;
 use crate::args::{JoinArgs, RenderArgs, SheetArgs, Shell, WorkerArgs};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use crate::daemon::SupervisorOptions;
 use crate::daemon::{JoinBy, JoinOptions, WorkerMode, WorkerOptions};
 use crate::error::CliError;
@@ -55,7 +55,7 @@ pub(crate) fn socket_below(state: &Path) -> PathBuf {
     state.join("run/supervisor.sock")
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn supervisor(args: SupervisorArgs) -> SupervisorOptions {
     SupervisorOptions {
         state: args.state.unwrap_or_else(default_state),

@@ -10,7 +10,7 @@ fn named(variable: &str) -> Option<PathBuf> {
         .filter(|path| path.is_absolute())
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod system {
     use super::{CliError, PathBuf, named};
 
@@ -44,6 +44,34 @@ mod system {
         }
         Err(CliError::usage("only root can enrol a host as a service")
             .hint("run it with sudo, or with --desktop for a worker that runs jobs as you"))
+    }
+}
+
+#[cfg(target_os = "macos")]
+mod system {
+    use super::{CliError, PathBuf, named};
+
+    /// Answers the folder of the farm of a service, which there is none of yet.
+    pub(crate) fn system_state() -> PathBuf {
+        PathBuf::from("/Library/Application Support/Tessera")
+    }
+
+    /// Answers the folder of the caller's own farm, if the caller has a home.
+    pub(crate) fn user_state() -> Option<PathBuf> {
+        named("HOME").map(|home| home.join("Library/Application Support/Tessera"))
+    }
+
+    /// Answers the folder that holds for the caller: workers run for the caller here, so it is their own.
+    pub(crate) fn default_state() -> PathBuf {
+        user_state().unwrap_or_else(system_state)
+    }
+
+    /// Refuses: workers run in a user's session here.
+    pub(crate) fn may_enrol_service() -> Result<(), CliError> {
+        Err(
+            CliError::usage("a worker runs in a user's session on macOS, not as a service yet")
+                .hint("give --desktop: jobs run as you, while you are logged in"),
+        )
     }
 }
 
@@ -87,6 +115,6 @@ mod system {
 
 #[cfg(windows)]
 pub(crate) use system::is_administrator;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) use system::is_root;
 pub(crate) use system::{default_state, may_enrol_service, system_state, user_state};

@@ -11,17 +11,18 @@ mod submit;
 mod watch;
 
 pub(crate) use context::{Context, printed, surroundings};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) use list::items;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) use watch::{Ended, Watch};
 
 use crate::Exit;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use crate::args::SupervisorArgs;
+#[cfg(any(target_os = "linux", windows))]
 use crate::args::WorkerArgs;
 use crate::args::{Command, ConfigCommand, DesktopCommand};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use crate::daemon::SupervisorOptions;
 use crate::daemon::{
     ConfigOptions, ConfigQuestion, DesktopChange, DesktopOptions, JoinOptions, WorkerOptions,
@@ -35,7 +36,7 @@ pub enum Outcome {
     /// Nothing: the process ends so.
     Done(Exit),
     /// Run the supervisor.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     Supervisor(SupervisorOptions),
     /// Run the worker.
     Worker(WorkerOptions),
@@ -50,16 +51,17 @@ pub enum Outcome {
 /// Carries out a command.
 pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, CliError> {
     let exit = match command {
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::Supervisor(SupervisorArgs {
             command: Some(command),
             ..
         }) => local::install::supervisor(command, context)?,
+        #[cfg(any(target_os = "linux", windows))]
         Command::Worker(WorkerArgs {
             command: Some(command),
             ..
         }) => local::install::worker(command, context)?,
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::Supervisor(args) => return Ok(Outcome::Supervisor(local::supervisor(args))),
         Command::Worker(args) => return Ok(Outcome::Worker(local::worker(args))),
         Command::Join(args) => return local::join(args).map(Outcome::Join),
@@ -70,13 +72,13 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         }) => context.block_on(explain::host(&host, key.as_deref(), context))?,
         Command::Config(args) => return config(args, context).map(Outcome::Config),
         Command::Desktop(args) => return Ok(Outcome::Desktop(desktop(args, context))),
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::Up(args) => local::up(&args, context)?,
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::Demo(args) => crate::demo::run(&args, context)?,
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::Bench(args) => crate::bench::run(&args, context)?,
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::Uninstall(args) => local::uninstall(&args, context)?,
         #[cfg(unix)]
         Command::SetUpHost => local::install::set_up_host(context)?,
@@ -85,7 +87,7 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         Command::OpenApi => local::open_api(context)?,
         Command::RenderDemo(args) => local::render(&args)?,
         Command::ContactSheet(args) => local::contact_sheet(&args)?,
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::DemoFolder(args) => crate::demo::folder(&args)?,
         asking => context.block_on(ask(asking, context))?,
     };

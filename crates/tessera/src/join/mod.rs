@@ -3,12 +3,16 @@
 //! As a service the worker's files belong to the account `tessera`, and the launcher's, by which it judges tickets, to
 //! root: the worker can replace none of them.
 
-#[cfg(unix)]
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "linux")]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
-#[cfg(unix)]
+#[cfg(target_os = "macos")]
+use macos as system;
+#[cfg(target_os = "linux")]
 use unix as system;
 #[cfg(windows)]
 use windows as system;
@@ -299,7 +303,7 @@ mod tests {
         );
         options.has_usual_state = false;
         assert!(next(&options).ends_with("tessera worker --desktop --state '/s/my farm'\n"));
-        if cfg!(unix) {
+        if cfg!(target_os = "linux") {
             options.mode = WorkerMode::Service;
             let said = next(&options);
             let launcher = "tessera-launch launcher --state '/s/my farm'\n";

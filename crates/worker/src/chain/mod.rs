@@ -4,11 +4,13 @@
 //! It owns the sockets and the files of an instance's spool directory. It decides nothing: what to run, when to end it and
 //! what to report are the engine's business. Output is read from the spool by others; the shepherd writes it.
 
-#[cfg(any(windows, test))]
+#[cfg(any(not(target_os = "linux"), test))]
 mod inside;
+#[cfg(target_os = "macos")]
+mod macos;
 mod owner;
 mod spool;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod unix;
 #[cfg(windows)]
 mod windows;
@@ -19,6 +21,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+#[cfg(target_os = "macos")]
+pub use macos::{Chain, Mode, Shepherd};
 pub use owner::Owner;
 pub use spool::{SpoolFile, read_exit, read_index, spool_path};
 pub use tessera_model::msg::LaunchKey;
@@ -27,7 +31,7 @@ pub use tessera_ticket::shepherd::{Event as ShepherdEvent, ItemState};
 pub use tessera_ticket::{
     EndCause, EndKind, ExitRecord, IndexRecord, Refusal, RefusalClass, Step, Stream,
 };
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub use unix::{Chain, Mode, Shepherd, ShepherdControl, ShepherdEvents};
 #[cfg(windows)]
 pub use windows::{Chain, Mode, Shepherd};

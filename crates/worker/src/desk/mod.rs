@@ -3,13 +3,19 @@
 //!
 //! What to make of what is seen is the engine's ([`Idle`]). How it is seen differs between systems and is behind [`Look`].
 
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 #[cfg(unix)]
-mod unix;
+mod tool;
 #[cfg(windows)]
 mod windows;
 
-#[cfg(unix)]
-pub(crate) use unix::Eyes;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::Eyes;
+#[cfg(target_os = "macos")]
+pub(crate) use macos::Eyes;
 #[cfg(windows)]
 pub(crate) use windows::Eyes;
 

@@ -3,6 +3,10 @@
 //!
 //! Each system has the same functions, so that nothing above asks where it is.
 
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -18,6 +22,8 @@ use std::time::SystemTime;
 
 use tessera_model::Timestamp;
 
+#[cfg(target_os = "macos")]
+pub(crate) use system::own_uid;
 pub(crate) use system::{
     age_of, awake, boot_id, cancel_on_signals, claim, dirs, free_space, host_name, is_privileged,
     machine, own_account, read_at,
@@ -44,7 +50,7 @@ pub(crate) fn wall() -> Timestamp {
 }
 
 /// [`wall`] as tickets and records have it: milliseconds, 0 before 1970.
-#[cfg(any(windows, test))]
+#[cfg(any(not(target_os = "linux"), test))]
 pub(crate) fn wall_ms() -> u64 {
     u64::try_from(wall().0).unwrap_or_default()
 }

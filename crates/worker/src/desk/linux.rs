@@ -5,21 +5,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::process::Stdio;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use tessera_engine::worker::idle::Seen;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::Look;
+use super::tool::ask;
 
-/// How long a tool may take.
-const TOOL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Bytes of a tool's answer that are read.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Sessions that are asked about.
 const SESSIONS_MAX: usize = 64;
 /// What is asked of each session.
@@ -67,39 +60,6 @@ impl Eyes {
 impl Look for Eyes {
     fn look(&self) -> Pin<Box<dyn Future<Output = Seen> + Send + '_>> {
         Box::pin(self.see())
-    }
-}
-
-/// Asks a tool, and answers what it prints.
-async fn ask(tool: &str, args: &[&str]) -> Result<String, String> {
-    let mut child = Command::new(tool)
-        .args(args)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "it is not installed".to_owned(),
-            _ => error.to_string(),
-        })?;
-    let stdout = child.stdout.take();
-    let answer = async {
-        let mut text = String::new();
-        if let Some(stdout) = stdout {
-            let mut stdout = stdout.take(ANSWER_BYTES_MAX);
-            stdout.read_to_string(&mut text).await?;
-        }
-        Ok::<_, std::io::Error>((child.wait().await?, text))
-    };
-    let answer = timeout(TOOL_TIMEOUT, answer).await;
-    let answer = answer.map_err(|_| format!("no answer within {} s", TOOL_TIMEOUT.as_secs()))?;
-    let (status, text) = answer.map_err(|error| error.to_string())?;
-    if status.success() {
-        Ok(text)
-    } else {
-        Err(format!("it failed ({status})"))
     }
 }
 
@@ -207,14 +167,5 @@ mod tests {
         assert!(x11("").is_err() && x11("-1").is_err());
         let list = "  c1 1000 anna seat0 tty2\n 12 0 root  -\n--help x\n";
         assert_eq!(session_ids(list), ["c1", "12"]);
-    }
-
-    #[tokio::test]
-    async fn a_tool_that_is_not_there_or_fails_is_said() {
-        let missing = ask("tessera-no-such-tool", &[]).await;
-        assert_eq!(missing, Err("it is not installed".to_owned()));
-        let failed = ask("false", &[]).await.expect_err("fails");
-        assert!(failed.contains("it failed"), "{failed}");
-        assert_eq!(ask("echo", &["7"]).await.as_deref(), Ok("7\n"));
     }
 }
