@@ -243,7 +243,7 @@ pub enum Command {
     /// Remove the accounts and folders that `tessera up` made as root
     Uninstall(UninstallArgs),
 
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// Make accounts, folders and policy of a service, and start nothing: for packages
     #[command(hide = true)]
     SetUpHost,

@@ -80,7 +80,7 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         Command::Bench(args) => crate::bench::run(&args, context)?,
         #[cfg(target_os = "linux")]
         Command::Uninstall(args) => local::uninstall(&args, context)?,
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::SetUpHost => local::install::set_up_host(context)?,
         Command::Doctor(args) => crate::doctor::run(args, context)?,
         Command::Completions { shell } => local::completions(shell, context)?,

@@ -19,7 +19,7 @@ pub use accounts::{
 };
 pub use acl::{owner_of, protect};
 pub use drives::{map_drive, unmap_drive};
-pub use host::{Account, account, machine};
+pub use host::{Account, account, idle, machine};
 pub use pipe::{Listener, Peer, connect};
 pub use process::{As, Started, WAIT_RIGHTS, end_process, start, start_as, take_handle, wait_for};
 pub use profile::{Profile, chance, service_sid, variables};
