@@ -92,6 +92,7 @@ mod tests {
             account: account.to_owned(),
             items: vec![ItemRange { first: 0, last: 0 }],
             template: Digest([0; 32]),
+            limits: tessera_ticket::KernelLimits::default(),
             not_before_ms: 0,
             expires_ms: 1,
             nonce: [3; 16],

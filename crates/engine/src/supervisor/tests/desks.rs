@@ -24,7 +24,7 @@ fn active(is_closed: bool) -> Presence {
 }
 
 impl World {
-    fn connect_with(&mut self, number: u8, facts: HostFacts) {
+    fn connect_desk(&mut self, number: u8, facts: HostFacts) {
         self.sessions += 1;
         self.step(Input::Connected {
             host: host(number),
@@ -42,7 +42,7 @@ impl World {
 #[test]
 fn a_desktop_gets_jobs_of_those_whom_its_person_lets_in() {
     let mut w = World::new();
-    w.connect_with(1, desktop(&[], None));
+    w.connect_desk(1, desktop(&[], None));
     let job = w.submit(spec(2));
     assert!(w.said.is_empty(), "mia was not let in");
     let told = w.reasons(job);
@@ -88,7 +88,7 @@ fn a_desktop_gets_jobs_of_those_whom_its_person_lets_in() {
 #[test]
 fn an_instance_of_whom_a_desktop_no_longer_lets_in_gets_nothing_more() {
     let mut w = World::new();
-    w.connect_with(1, desktop(&["mia"], None));
+    w.connect_desk(1, desktop(&["mia"], None));
     let job = w.submit(spec(3));
     let order = w.order();
     w.say(1, FromWorker::Hello(desktop(&[], None)));
@@ -103,7 +103,7 @@ fn an_instance_of_whom_a_desktop_no_longer_lets_in_gets_nothing_more() {
 #[test]
 fn a_host_at_which_somebody_works_is_given_nothing_and_says_so() {
     let mut w = World::new();
-    w.connect_with(1, desktop(&["mia"], Some(active(true))));
+    w.connect_desk(1, desktop(&["mia"], Some(active(true))));
     let job = w.submit(spec(2));
     assert!(w.said.is_empty());
     w.say(1, FromWorker::Idle(Duration::from_secs(12)));
@@ -166,7 +166,7 @@ fn a_host_that_is_to_look_gets_nothing_before_it_has_looked() {
         slots: 1,
         ..HostFacts::default()
     };
-    w.connect_with(1, facts.clone());
+    w.connect_desk(1, facts.clone());
     assert_eq!(w.heard().1, ToWorker::LockWhileActive(Some(rule)));
     assert!(w.said.is_empty());
     // Unlocking takes it back.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tessera_ticket::launcher::Capabilities;
-use tessera_ticket::{Mode as TicketMode, Refusal, Step};
+use tessera_ticket::{Mode as TicketMode, PathMap, Refusal, Step};
 use tokio::sync::{mpsc, watch};
 
 use super::inside::{Handle, Instance, Order};
@@ -47,6 +47,8 @@ pub struct Mode {
     tmp: PathBuf,
     /// 0 to 19; more is less.
     nice: u8,
+    /// How paths of other systems are called here.
+    paths: PathMap,
 }
 
 impl Mode {
@@ -63,6 +65,7 @@ impl Mode {
                 variables: config.desktop_environment.clone(),
                 tmp: options.state.join("worker").join("tmp"),
                 nice: config.proxy_nice_value,
+                paths: config.worker_path_map.clone(),
             }),
         }
     }
@@ -122,6 +125,7 @@ impl Chain {
             uid_min: 0,
             no_new_privs: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            limits: Vec::new(),
         })
     }
 
@@ -158,6 +162,7 @@ impl Chain {
             ),
             home: base::home(),
             nice: self.mode.nice,
+            paths: self.mode.paths.clone(),
             tmp,
             processes: req.dir.join(PROCESSES),
             ticket,
