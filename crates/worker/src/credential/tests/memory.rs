@@ -64,10 +64,9 @@ fn c09_nothing_of_a_password_is_left_in_memory() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let said = BufReader::new(child.stdout.take().expect("piped"));
-    let is_ready = said
-        .lines()
-        .any(|line| line.is_ok_and(|line| line.contains("it was used")));
+    // Open to the end: the other process says how its test went.
+    let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let is_ready = said.any(|line| line.is_ok_and(|line| line.contains("it was used")));
     assert!(is_ready, "the other process failed");
     let seen = [&mark, &canary].map(|text| is_in_memory(child.id(), text.as_bytes()));
     child
@@ -77,6 +76,7 @@ fn c09_nothing_of_a_password_is_left_in_memory() {
         .write_all(b"\n")
         .expect("taken");
     assert!(child.wait().expect("ends").success());
+    drop(said);
     assert_eq!(
         seen,
         [true, false],
