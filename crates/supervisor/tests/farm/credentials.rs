@@ -45,7 +45,7 @@ async fn windows(farm: &Farm) -> Worker {
         .await;
     let reference = CredentialRef::default();
     let said = async || farm.client.seal_offer(&reference).await.ok();
-    eventually("the key", || said()).await;
+    eventually("the key", said).await;
     worker
 }
 
