@@ -26,8 +26,8 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_354;
-const SYSTEM: usize = 1_904;
+const LAUNCHER: usize = 3_360;
+const SYSTEM: usize = 1_902;
 
 /// Counts, and objects where a figure has grown.
 pub(super) fn check(
