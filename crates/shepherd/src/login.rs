@@ -1,7 +1,7 @@
 //! The environment that the user's login shell makes, where the host's policy wants it.
 //!
 //! A process that already is the user executes the login shell ([`run`]), which reads its files and then executes this program
-//! again ([`print`]): what it sees is written to a pipe of its own, never to standard output, on which such files print. The
+//! again ([`print()`]): what it sees is written to a pipe of its own, never to standard output, on which such files print. The
 //! starter, which is the user as well, reads it ([`read`]); root never does. The shepherd bounds the time, hears from the
 //! kernel how the shell ended, and ends what it left ([`settle`]).
 

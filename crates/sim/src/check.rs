@@ -212,7 +212,7 @@ impl Checker {
                     tally.add("seen: retry");
                 }
                 Change::Event(event)
-                    if event.kind == kind::ITEM_ENDED && event.text.contains("MiB, try") =>
+                    if event.kind == kind::ITEM_ENDED && event.text.contains(", try ") =>
                 {
                     tally.add("seen: try with more memory");
                 }
