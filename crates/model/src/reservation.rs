@@ -71,6 +71,8 @@ impl Taken {
 pub struct KernelLimits {
     /// Memory of all its items together, in bytes.
     pub memory: Option<u64>,
+    /// How many processes it may have, in slots: so many a slot.
+    pub processes: Option<u32>,
     /// Its part of the processors when they are wanted by more than there are: slots.
-    pub slots: Option<u32>,
+    pub weight: Option<u32>,
 }

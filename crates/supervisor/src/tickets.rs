@@ -136,15 +136,16 @@ impl Tickets {
 
 /// Answers what a ticket says of the kernel's limits: processes and weight go with the slots.
 fn limits(kernel: &tessera_model::KernelLimits) -> KernelLimits {
-    let slots = kernel.slots;
     let weight = |slots: u32| {
         let weight = slots.saturating_mul(CPU_WEIGHT_A_SLOT);
         u16::try_from(weight).map_or(CPU_WEIGHT_MAX, |weight| weight.min(CPU_WEIGHT_MAX))
     };
     KernelLimits {
         memory: kernel.memory.unwrap_or(0),
-        pids: slots.map_or(0, |slots| slots.saturating_mul(PIDS_A_SLOT)),
-        cpu_weight: slots.map_or(0, weight),
+        pids: kernel
+            .processes
+            .map_or(0, |slots| slots.saturating_mul(PIDS_A_SLOT)),
+        cpu_weight: kernel.weight.map_or(0, weight),
     }
 }
 

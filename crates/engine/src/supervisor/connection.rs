@@ -27,6 +27,11 @@ impl Engine {
                 format!("{} is up with {} slots", facts.name, facts.slots),
             ),
         };
+        let is_new = self.session_of(id) != Some(session);
+        if is_new {
+            // An older connection took what was asked over it with it.
+            self.resealing_lost(id);
+        }
         let host = self
             .hosts
             .entry(id)
@@ -47,10 +52,11 @@ impl Engine {
             t.now.elapsed + self.config.heartbeat_timeout,
             Timer::Silent(id),
         );
-        let while_active = host.while_active;
+        let (while_active, can_see) = (host.while_active, host.facts.presence.is_some());
         self.refresh_host(id);
         self.note_memory(id, memory_before);
-        if while_active.is_some() {
+        // Also that there is none: it may have been taken back while the worker was away.
+        if while_active.is_some() || (is_new && can_see) {
             self.send(t, id, ToWorker::LockWhileActive(while_active));
         }
         self.release_badlogins(t, |_| true);
@@ -238,6 +244,7 @@ impl Engine {
         self.hosts.remove(&id);
         self.note_memory(id, memory);
         self.refresh_host(id);
+        self.resealing_lost(id);
         self.forget_keys(t, id);
         self.credentials_lost(t, id);
         t.change(Change::Host(id));

@@ -711,9 +711,13 @@ impl Engine {
             .found
             .as_ref()
             .is_none_or(|it| it.verdict == Verdict::Unavailable);
+        let may_try = credential.checking.is_none() && credential.retry_at <= t.now.elapsed;
         self.watch_expiry(t.now, id);
         if is_open {
             self.start_check(t, id);
+        } else if may_try {
+            // A check of one that was good came to nothing: who waits for another asks for it when it is looked at again.
+            self.planner.touch_all();
         }
     }
 

@@ -509,15 +509,16 @@ pub(super) fn place_of(job: &super::Job) -> Place {
 }
 
 /// What the kernel keeps an instance to: what it took, where its job said so itself.
-/// Nothing for a host that keeps nobody to anything: its launcher may be one that knows no limits.
+/// Of that only what the host says that it can keep it to: its launcher refuses the rest.
 fn kernel_limits(spec: &JobSpec, taken: &Taken, host: &HostFacts) -> KernelLimits {
-    if !host.properties.contains_key(LIMITS_PROPERTY) {
-        return KernelLimits::default();
-    }
+    let can = host.properties.get(LIMITS_PROPERTY);
+    let can = |word| can.is_some_and(|all| all.split(',').any(|it| it.trim() == word));
     let bytes = |mebibytes: u64| mebibytes.saturating_mul(MEMORY_UNIT);
+    let slots = (spec.reservation != Reservation::default()).then_some(taken.slots);
     KernelLimits {
-        memory: taken.memory().map(bytes),
-        slots: (spec.reservation != Reservation::default()).then_some(taken.slots),
+        memory: taken.memory().map(bytes).filter(|_| can("memory")),
+        processes: slots.filter(|_| can("pids")),
+        weight: slots.filter(|_| can("cpu")),
     }
 }
 
@@ -529,5 +530,51 @@ fn limits_of(spec: &JobSpec) -> RunLimits {
         grace: spec.grace,
         output_limit: spec.output_limit,
         progress: spec.progress.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_model::reservation::MEMORY;
+
+    #[test]
+    fn an_instance_is_kept_to_what_its_host_can_keep_it_to() {
+        let reservation = Reservation {
+            slots: 2,
+            amounts: [(MEMORY.to_owned(), 8)].into(),
+            ..Reservation::default()
+        };
+        let taken = Taken {
+            slots: 2,
+            amounts: reservation.amounts.clone(),
+        };
+        let mut spec = crate::supervisor::tests::spec(1);
+        spec.reservation = reservation;
+        let of = |can: Option<&str>| {
+            let can = can.map(|can| (LIMITS_PROPERTY.to_owned(), can.to_owned()));
+            let host = HostFacts {
+                properties: can.into_iter().collect(),
+                ..HostFacts::default()
+            };
+            kernel_limits(&spec, &taken, &host)
+        };
+        let all = KernelLimits {
+            memory: Some(8 << 20),
+            processes: Some(2),
+            weight: Some(2),
+        };
+        assert_eq!(of(Some("memory,pids,cpu")), all);
+        let no_memory = KernelLimits {
+            memory: None,
+            ..all
+        };
+        assert_eq!(of(Some("pids,cpu")), no_memory);
+        let only_memory = KernelLimits {
+            memory: Some(8 << 20),
+            ..KernelLimits::default()
+        };
+        assert_eq!(of(Some("memory")), only_memory);
+        assert_eq!(of(None), KernelLimits::default());
     }
 }

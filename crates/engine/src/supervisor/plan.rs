@@ -258,6 +258,8 @@ impl Planner {
         if self.open.is_empty() {
             return None;
         }
+        // Asked once, not for each job: where no host has what the class demands, its jobs need not be looked at.
+        self.open_for(class, |_| true)?;
         class.ready.iter().find_map(|&(_, _, job)| {
             let host = self.open_for(class, |host| fits(job, host))?;
             Some(Placement {

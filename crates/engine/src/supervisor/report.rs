@@ -214,10 +214,13 @@ impl Engine {
             }
             Outcome::Failed => core.status = ItemStatus::Failed,
             Outcome::OutOfMemory => {
+                // Without a limit of its own it fell to its host's want of memory: more of it for the item is no answer.
+                let is_own = matches!(end.end, End::OutOfMemory { limit, .. } if limit > 0);
                 let had = self
                     .launches
                     .get(&key)
-                    .and_then(|launch| launch.taken.memory());
+                    .and_then(|launch| launch.taken.memory())
+                    .filter(|_| is_own);
                 let (tries, more) = self.after_oom(key.job, core, had);
                 text += &more;
                 core.status = match tries.filter(|_| !is_retired) {

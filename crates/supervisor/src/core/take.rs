@@ -73,10 +73,19 @@ impl Core {
         if let Some(answer) = self.remove_unmet(turn, &input) {
             return answer;
         }
+        let removed = match &input {
+            Input::RemoveHost { host, .. } => Some(*host),
+            _ => None,
+        };
         let out = self.engine.handle(self.clock.now(), input);
         turn.changed.add(out.changes);
         turn.effects.extend(out.effects);
-        out.answer.unwrap_or(Ok(Answer::Done))
+        let answer = out.answer.unwrap_or(Ok(Answer::Done));
+        if let Some(host) = removed.filter(|_| answer.is_ok()) {
+            // At once: a connection of it may wait in this very turn.
+            self.ledger.enrolled.remove(&host);
+        }
+        answer
     }
 
     /// Removes a host that has joined and was never connected: the engine knows nothing of it.

@@ -50,6 +50,10 @@ impl Eyes {
             }
         }
         match logind().await {
+            // Somebody is logged in here, or this worker would not run: logind does not know that session.
+            Ok(Seen::Nobody) if self.person.is_some() => {
+                troubles.push("loginctl: it knows no session with a screen".to_owned());
+            }
             Ok(seen) => return seen,
             Err(why) => troubles.push(format!("loginctl: {why}")),
         }

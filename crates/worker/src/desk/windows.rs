@@ -9,26 +9,25 @@ use super::Look;
 
 /// The system's own count.
 pub(crate) struct Eyes {
-    person: String,
+    person: Option<String>,
 }
 
 impl Eyes {
     /// Makes the eyes of a worker.
     pub(crate) fn new(person: Option<String>) -> Self {
-        Self {
-            person: person.unwrap_or_default(),
-        }
+        Self { person }
     }
 }
 
 impl Look for Eyes {
     fn look(&self) -> Pin<Box<dyn Future<Output = Seen> + Send + '_>> {
-        let seen = match tessera_windows::idle() {
-            Ok(time) => Seen::Idle {
+        let seen = match (&self.person, tessera_windows::idle()) {
+            (Some(person), Ok(time)) => Seen::Idle {
                 time,
-                who: self.person.clone(),
+                who: person.clone(),
             },
-            Err(error) => Seen::Unknown(format!("GetLastInputInfo: {error}")),
+            (Some(_), Err(error)) => Seen::Unknown(format!("GetLastInputInfo: {error}")),
+            (None, _) => Seen::Unknown("a service does not see the sessions of people".to_owned()),
         };
         Box::pin(ready(seen))
     }

@@ -441,6 +441,25 @@ fn trouble_of_one_host_is_another_hosts_chance() {
 }
 
 #[test]
+fn a_check_again_that_comes_to_nothing_is_tried_again_by_itself() {
+    let mut w = World::new();
+    w.connect_needy(1, 1, Identity::User);
+    w.register(1, &[1]);
+    w.check();
+    w.found(1, 1, Verdict::Valid);
+    // Older than what a start may rely on.
+    w.wait(301);
+    let job = w.submit(spec(1));
+    w.check();
+    w.found(1, 1, Verdict::Unavailable);
+    assert_eq!((w.checks().len(), w.starts()), (0, 0));
+    w.wait(61);
+    w.check();
+    w.found(1, 1, Verdict::Valid);
+    assert_eq!(w.starts(), 1, "{:?}", w.engine.why(job));
+}
+
+#[test]
 fn good_news_count_from_whom_was_asked_only() {
     let mut w = World::new();
     w.connect_needy(1, 1, Identity::User);

@@ -104,6 +104,7 @@ fn an_instance_of_whom_a_desktop_no_longer_lets_in_gets_nothing_more() {
 fn a_host_at_which_somebody_works_is_given_nothing_and_says_so() {
     let mut w = World::new();
     w.connect_desk(1, desktop(&["mia"], Some(active(true))));
+    assert_eq!(w.heard().1, ToWorker::LockWhileActive(None));
     let job = w.submit(spec(2));
     assert!(w.said.is_empty());
     w.say(1, FromWorker::Idle(Duration::from_secs(12)));
@@ -177,4 +178,27 @@ fn a_host_that_is_to_look_gets_nothing_before_it_has_looked() {
     });
     assert_eq!(w.heard().1, ToWorker::LockWhileActive(None));
     assert_eq!(w.order().0, 1);
+}
+
+#[test]
+fn an_unlock_that_the_host_missed_is_told_when_it_comes_back() {
+    let mut w = World::new();
+    let facts = desktop(&["mia"], Some(active(false)));
+    w.connect_desk(1, facts.clone());
+    w.said.clear();
+    w.step(Input::LockWhileActive {
+        by: person("root"),
+        host: host(1),
+        rule: WhileActive::default(),
+    });
+    w.heard();
+    w.disconnect(1);
+    w.step(Input::Lock {
+        by: person("root"),
+        host: host(1),
+        is_locked: false,
+    });
+    assert!(w.said.is_empty());
+    w.connect_desk(1, facts);
+    assert_eq!(w.heard().1, ToWorker::LockWhileActive(None));
 }

@@ -378,6 +378,21 @@ fn a_job_that_reserves_no_memory_is_tried_as_it_was() {
 }
 
 #[test]
+fn what_falls_to_its_hosts_want_of_memory_asks_for_no_more() {
+    let mut w = World::new();
+    host_with(&mut w, 1, 1, 8_192);
+    let job = w.submit(reserving(1, 1, 8_192));
+    let first = w.order();
+    // As much as the largest host has, and no limit of its own: it is tried again all the same, as large as before.
+    w.end(first, End::OutOfMemory { peak: 5, limit: 0 });
+    let second = w.order();
+    assert_eq!(second.2.attempt, Attempt(2));
+    assert_eq!(used(&w, 1), (1, 8_192));
+    w.end(second, End::Exit(0));
+    assert_eq!(w.status(job), WorkStatus::Complete);
+}
+
+#[test]
 fn a_larger_host_raises_what_is_asked_for() {
     let mut w = World::new();
     host_with(&mut w, 1, 1, 50);
