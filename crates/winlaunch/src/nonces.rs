@@ -292,6 +292,8 @@ mod tests {
         let older = ticket(2, 1, 1_000);
         let superseded = Err(Refusal::TicketSuperseded { last: 1 });
         assert_eq!(nonces.take(&older, 10), superseded);
+        // Windows replaces no file that is open: each launcher is gone before the next.
+        drop(nonces);
         for _ in 0..2 {
             let mut again = Nonces::open(dir.path(), 20).expect("opens");
             assert_eq!(again.take(&first, 20), Err(Refusal::TicketReplayed));
@@ -299,6 +301,7 @@ mod tests {
         }
         let mut again = Nonces::open(dir.path(), 20).expect("opens");
         assert_eq!(again.take(&ticket(3, 2, 1_000), 20), Ok(()));
+        drop(again);
         // What was forgotten does not count again when the clock goes back.
         let mut later = Nonces::open(dir.path(), 5_000).expect("opens");
         assert_eq!(
@@ -317,6 +320,7 @@ mod tests {
             nonces.take(&late, 10),
             Err(Refusal::TicketSuperseded { last: 7 })
         );
+        drop(nonces);
         let mut again = Nonces::open(dir.path(), 20).expect("opens");
         assert_eq!(
             again.take(&late, 20),
@@ -338,6 +342,7 @@ mod tests {
         std::fs::write(&path, [&whole[..], &[1; 30]].concat()).expect("writes");
         let mut nonces = Nonces::open(dir.path(), 2).expect("opens");
         assert_eq!(nonces.take(&first, 2), Err(Refusal::TicketReplayed));
+        drop(nonces);
         let mut damaged = whole;
         damaged[RECORD + 3] ^= 1;
         std::fs::write(&path, damaged).expect("writes");
