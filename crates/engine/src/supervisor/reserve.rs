@@ -10,7 +10,7 @@ use super::plan::Demands;
 use super::{Engine, Host, Job};
 use std::sync::Arc;
 use tessera_model::reservation::MEMORY;
-use tessera_model::{HostId, JobId, Taken};
+use tessera_model::{HostId, HostState, JobId, Taken};
 
 /// Each try after an attempt that ran out of memory asks for this part more than the one before: a half.
 pub const GROWTH_PART: u64 = 2;
@@ -40,39 +40,40 @@ impl Engine {
         class
     }
 
-    /// Notes how much memory a host has, or that it is no more.
+    /// Notes how much memory a host has, or that it is no more; whatever else of it changed, too.
     pub(super) fn note_memory(&mut self, id: HostId, before: u64) {
-        let largest = self.memories.last().map(|(memory, _)| *memory);
         self.memories.remove(&(before, id));
         if let Some(host) = self.hosts.get(&id) {
             self.memories.insert((host.total_of(MEMORY), id));
         }
-        if self.memories.last().map(|(memory, _)| *memory) != largest {
-            for job in self.grown_jobs.clone() {
-                self.unready(job);
-                self.regrow(job, true);
-                self.index_job(job);
-            }
+        self.regrow_all();
+    }
+
+    /// Asks anew for what items want that ran out of memory: there may be another largest host for them.
+    pub(super) fn regrow_all(&mut self) {
+        for job in self.grown_jobs.clone() {
+            self.unready(job);
+            self.regrow(job, true);
+            self.index_job(job);
         }
     }
 
-    /// Answers the memory, in MiB, of the largest host that a job may go to by its name and that has all else that it reserves.
+    /// Answers the memory, in MiB, of the largest host that a job may go to, is not lost, and has all else that the job reserves.
     fn largest_for(&self, job: &Job) -> u64 {
         let mut demands = Demands::of(&job.spec);
         demands.amounts.remove(MEMORY);
-        let is_plain = demands.hosts.is_empty() && demands.omithosts.is_empty();
-        if is_plain && demands.slots == 1 && demands.amounts.is_empty() {
-            return self.memories.last().map_or(0, |(memory, _)| *memory);
-        }
-        let suits = |host: &&Host| {
+        let suits = |host: &Host| {
             let mut amounts = demands.amounts.iter();
             demands.admit(&host.facts.name)
+                && host.facts.admits(job.owner.as_str())
+                && host.state != HostState::Down
                 && host.facts.slots >= demands.slots
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
         };
-        let memories = self.hosts.values().filter(suits);
-        let memories = memories.map(|host| host.total_of(MEMORY));
-        memories.max().unwrap_or(0)
+        // The largest first: mostly it is the one.
+        let mut memories = self.memories.iter().rev();
+        let found = memories.find(|(_, id)| self.hosts.get(id).is_some_and(suits));
+        found.map_or(0, |(memory, _)| *memory)
     }
 
     /// Brings what the items of a job ask for that ran out of memory in line with them; `anew` when more than they changed.

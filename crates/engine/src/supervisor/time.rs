@@ -166,6 +166,7 @@ impl Engine {
             }
         }
         self.refresh_host(id);
+        self.regrow_all();
         self.credentials_lost(t, id);
     }
 

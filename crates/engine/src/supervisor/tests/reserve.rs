@@ -393,6 +393,43 @@ fn what_falls_to_its_hosts_want_of_memory_asks_for_no_more() {
 }
 
 #[test]
+fn a_host_that_the_job_may_not_use_or_that_is_lost_is_no_measure() {
+    let mut w = World::new();
+    host_with(&mut w, 1, 1, 64);
+    w.connect_with(2, 1, Identity::Desktop("tom".into()), &[(MEMORY, 256)]);
+    w.say(2, FromWorker::Inventory(Vec::new()));
+    let job = w.submit(reserving(1, 1, 48));
+    let first = w.order();
+    w.end(first, out_of_memory(48));
+    // 72 would be next, and only another's desktop has so much.
+    assert!(matches!(w.heard().1, ToWorker::Close { .. }));
+    w.gone(first.0, first.1);
+    let second = w.order();
+    assert_eq!(used(&w, 1), (1, 64));
+    w.end(second, out_of_memory(64));
+    assert_eq!(w.status(job), WorkStatus::Failed);
+    // A larger one that is lost is forgotten as soon as it counts as lost.
+    let mut w = World::new();
+    host_with(&mut w, 1, 1, 64);
+    host_with(&mut w, 2, 1, 256);
+    w.step(Input::Lock {
+        by: person("root"),
+        host: host(2),
+        is_locked: true,
+    });
+    w.submit(reserving(1, 1, 48));
+    let first = w.order();
+    w.end(first, out_of_memory(48));
+    assert!(matches!(w.heard().1, ToWorker::Close { .. }));
+    w.gone(first.0, first.1);
+    assert!(w.said.is_empty(), "72 are asked for: {:?}", w.said);
+    w.disconnect(2);
+    w.wait(301);
+    w.order();
+    assert_eq!(used(&w, 1), (1, 64));
+}
+
+#[test]
 fn a_larger_host_raises_what_is_asked_for() {
     let mut w = World::new();
     host_with(&mut w, 1, 1, 50);
