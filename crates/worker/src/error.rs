@@ -30,6 +30,10 @@ pub enum WorkerError {
          gives it an account of its own"
     )]
     ServiceAsSystem,
+    /// This system has no worker as a service yet.
+    #[cfg(target_os = "macos")]
+    #[error("a worker runs in a user's session on macOS, not as a service; give --desktop")]
+    NoService,
     /// This process' account has no name.
     #[error("uid {uid} has no account on this host, so its jobs would have no owner; create one")]
     NoAccount {

@@ -3,7 +3,10 @@
 mod farm;
 #[cfg(target_os = "linux")]
 mod host;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+#[path = "host_windows.rs"]
+mod host;
+#[cfg(not(any(target_os = "linux", windows)))]
 #[path = "host_elsewhere.rs"]
 mod host;
 #[cfg(target_os = "linux")]

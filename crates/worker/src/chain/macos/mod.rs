@@ -163,7 +163,7 @@ impl Chain {
             home: base::home(),
             nice: self.mode.nice,
             paths: self.mode.paths.clone(),
-            tmp,
+            tmp: Some(tmp),
             processes: req.dir.join(PROCESSES),
             ticket,
         };
