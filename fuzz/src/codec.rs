@@ -70,7 +70,10 @@ pub fn paths(bytes: &[u8]) {
     };
     assert_eq!(PathMap::decode(&map.encode()).as_ref(), Ok(&map));
     let converted = map.convert_argument(argument, true);
-    let _ = (map.convert_argument(argument, false), map.convert_path(argument));
+    let _ = (
+        map.convert_argument(argument, false),
+        map.convert_path(argument),
+    );
     if map.is_empty() && !argument.contains("QB_CONVERT_PATH(") {
         assert_eq!(converted, argument);
     }

@@ -32,12 +32,13 @@ pub fn launch(bytes: &[u8]) {
     static DIR: OnceLock<TempDir> = OnceLock::new();
     let dir = DIR.get_or_init(|| tempfile::tempdir().expect("a temporary directory"));
     std::fs::write(launch_file::path(dir.path()), bytes).expect("writes");
-    let (limits, _) = launch_file::read(dir.path())
-        .expect("reads")
-        .expect("is there");
-    launch_file::write(dir.path(), &limits).expect("writes");
-    let (again, _) = launch_file::read(dir.path())
-        .expect("reads")
-        .expect("is there");
-    assert_eq!(again, limits);
+    let kept = || {
+        launch_file::read(dir.path())
+            .expect("reads")
+            .expect("is there")
+    };
+    let first = kept();
+    launch_file::write(dir.path(), &first.limits, first.owner.as_deref()).expect("writes");
+    let again = kept();
+    assert_eq!((again.limits, again.owner), (first.limits, first.owner));
 }

@@ -6,6 +6,7 @@
 
 mod borrowed;
 pub mod codec;
+mod credential;
 pub mod files;
 mod os;
 pub mod output;

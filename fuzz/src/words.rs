@@ -90,7 +90,10 @@ pub fn reservations(bytes: &[u8]) {
     }
     if let Ok(read) = reservation::honoured(text) {
         assert!(read.slots > 0 && read.amounts.values().all(|amount| *amount > 0));
-        assert_eq!(reservation::honoured(&reservation::print_reservation(&read)), Ok(read));
+        assert_eq!(
+            reservation::honoured(&reservation::print_reservation(&read)),
+            Ok(read)
+        );
     }
 }
 

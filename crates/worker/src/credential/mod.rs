@@ -10,9 +10,11 @@
 mod keys;
 mod memory;
 mod secrets;
+mod settings;
 mod vault;
 
 pub use secrets::FileSecrets;
+pub use settings::{KEY_DAYS_DEFAULT, Settings};
 pub use vault::{TOKEN_LIFE, Vault, VaultError};
 
 use std::any::Any;
@@ -21,30 +23,6 @@ use std::sync::Arc;
 use tessera_model::credential::{AccountKind, KeyId, PoolName, Verdict};
 pub use tessera_seal::Secret;
 use zeroize::Zeroizing;
-
-/// What a host's configuration says about registered passwords.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The pool that this worker is of (`worker_credential_pool`).
-    pub pool: PoolName,
-    /// Keys of other workers for which this one may seal passwords (`worker_credential_admit`).
-    pub admitted: Vec<KeyId>,
-    /// Days after which a key is replaced (`worker_credential_key_days`); 0 for never.
-    pub key_days: u32,
-}
-
-/// Days after which a key is replaced by default.
-pub const KEY_DAYS_DEFAULT: u32 = 90;
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            pool: PoolName::default(),
-            admitted: Vec::new(),
-            key_days: KEY_DAYS_DEFAULT,
-        }
-    }
-}
 
 /// An account to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
