@@ -20,7 +20,7 @@ pub use vault::{TOKEN_LIFE, Vault, VaultError};
 use std::any::Any;
 use std::io;
 use std::sync::Arc;
-use tessera_model::credential::{AccountKind, KeyId, PoolName, Verdict};
+use tessera_model::credential::{AccountKind, Verdict};
 pub use tessera_seal::Secret;
 use zeroize::Zeroizing;
 
