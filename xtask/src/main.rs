@@ -16,6 +16,7 @@ mod package;
 mod run;
 mod sim;
 mod tally;
+mod target;
 mod tidy;
 mod tree;
 mod windows;
