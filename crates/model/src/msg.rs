@@ -4,7 +4,8 @@
 //! - a [`Report`] has a number that grows over the life of the worker's process; the worker repeats it, in order, on every
 //!   new connection until it is acknowledged, and keeps what it needs to say it again over its own restarts;
 //! - an order is sent only once; after a new connection the worker says what it has ([`FromWorker::Inventory`], after the
-//!   unacknowledged reports), and the supervisor orders again what is missing;
+//!   unacknowledged reports), and the supervisor orders again what is missing; it says so on the same connection, too, when
+//!   its facts have changed, and then may not have heard yet of what was ordered on that connection;
 //! - a report counts only while its attempt is the item's current one.
 
 use crate::credential::{

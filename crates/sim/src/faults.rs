@@ -28,7 +28,7 @@ impl World {
         let delay = self.rng.between(100, 40_000);
         self.at(delay, Event::Fault);
         let index = usize::try_from(self.rng.below(self.hosts.len() as u64)).unwrap_or(0);
-        match self.rng.below(12) {
+        match self.rng.below(13) {
             0 | 1 => {
                 self.tally.add("fault: connection cut");
                 self.cut(index);
@@ -60,6 +60,17 @@ impl World {
                 self.tally.add("fault: spool full");
                 let full = self.rng.between(100, 60_000);
                 self.hosts[index].spool_full_until = self.now + full;
+            }
+            11 => {
+                if let Some(session) = self.hosts[index].session {
+                    self.at(
+                        1,
+                        Event::HelloAgain {
+                            host: index,
+                            session,
+                        },
+                    );
+                }
             }
             _ => {
                 if self.supervisor.is_some() {

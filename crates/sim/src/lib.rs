@@ -3,7 +3,8 @@
 //!
 //! Everything that happens follows from the seed. Faults are lost, late, doubled and out-of-date messages, crashes of
 //! the supervisor before, in and after a commit, full disks, crashes of workers, shepherds and starters, power cuts,
-//! partitions longer than the lost-host timeout, and steps of the wall clock. After every turn the world checks what must
+//! partitions longer than the lost-host timeout, steps of the wall clock, and workers that say anew what they have while
+//! orders are on their way to them. After every turn the world checks what must
 //! always hold ([`check`]); at the end faults stop, and everything that can run must end in bounded time.
 #![forbid(unsafe_code)]
 

@@ -263,6 +263,11 @@ impl World {
             return;
         };
         let delay = self.latency(host, 1);
+        let is_order = matches!(what, ToWorker::Start { .. } | ToWorker::Run { .. });
+        if is_order && !self.is_calm() && self.rng.below(100) == 0 {
+            // Its inventory is under way before it has heard of this.
+            self.at(delay - 1, Event::HelloAgain { host, session });
+        }
         self.at(
             delay,
             Event::ToWorker {

@@ -12,6 +12,7 @@ pub const MUST_HAPPEN: &[&str] = &[
     "fault: message doubled",
     "fault: message from an old connection",
     "fault: late message",
+    "fault: said again on the same connection",
     "fault: partition",
     "fault: worker crash",
     "fault: worker crash while starting",

@@ -82,13 +82,7 @@ impl World {
         };
         supervisor.sessions += 1;
         let session = supervisor.sessions;
-        let facts = HostFacts {
-            name: host.name.clone(),
-            slots: host.slots,
-            resources: [(MEMORY.to_owned(), host.memory)].into(),
-            identity: Identity::Proxy("tessera-job".into()),
-            ..HostFacts::default()
-        };
+        let facts = facts(host);
         self.hosts[index].session = Some(session);
         let id = self.hosts[index].id;
         self.request(Request {
@@ -99,6 +93,18 @@ impl World {
             },
             ticket: None,
         });
+        self.feed(index, worker::Input::Connected)
+    }
+
+    /// A worker whose facts have changed says all of it again, as on a new connection; orders may be on their way to it.
+    pub(crate) fn hello_again(&mut self, index: usize, session: u64) -> Result<(), String> {
+        let host = &self.hosts[index];
+        if host.session != Some(session) || host.worker.is_none() {
+            return Ok(());
+        }
+        self.tally.add("fault: said again on the same connection");
+        let hello = FromWorker::Hello(facts(host));
+        self.work_one(index, worker::Effect::Send(hello))?;
         self.feed(index, worker::Input::Connected)
     }
 
@@ -592,5 +598,16 @@ impl World {
             let end = host::record(&process, End::Asked, wall, now);
             host.exits.insert((key, process.run), end);
         }
+    }
+}
+
+/// Answers what the worker of a host says of it.
+fn facts(host: &host::Host) -> HostFacts {
+    HostFacts {
+        name: host.name.clone(),
+        slots: host.slots,
+        resources: [(MEMORY.to_owned(), host.memory)].into(),
+        identity: Identity::Proxy("tessera-job".into()),
+        ..HostFacts::default()
     }
 }

@@ -94,6 +94,11 @@ pub(crate) enum Event {
         host: usize,
         incarnation: u64,
     },
+    /// The worker says on the same connection what it is and has, as it does when its facts have changed.
+    HelloAgain {
+        host: usize,
+        session: u64,
+    },
     Launch {
         host: usize,
         incarnation: u64,
@@ -334,6 +339,7 @@ impl World {
             }
             Event::WorkerUp { host } => return self.worker_up(host),
             Event::Connect { host, incarnation } => return self.connect(host, incarnation),
+            Event::HelloAgain { host, session } => return self.hello_again(host, session),
             Event::Launch {
                 host,
                 incarnation,

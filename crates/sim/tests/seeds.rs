@@ -14,6 +14,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "an item that ran out of memory asked for what only a host had that was too small for its job otherwise",
     ),
     (
+        3,
+        "a start on its way was given up because its worker said anew what it had; both starts ran",
+    ),
+    (
         24,
         "a host that was removed and came back was given an item that it still ran",
     ),

@@ -5,7 +5,7 @@ use super::act::bare;
 use super::credential::Gate;
 use super::io::{Change, Effect, StartOrder, kind};
 use super::items::{ItemCore, Size};
-use super::job::{Launch, Phase};
+use super::job::{Launch, Orders, Phase};
 use super::plan::{Place, Placement};
 use super::time::Timer;
 use super::{About, Engine, Turn};
@@ -96,6 +96,10 @@ impl Engine {
             instance: no,
             launch: instance.launch_last,
         };
+        let first = Run {
+            item,
+            attempt: Attempt(job.items.get(item).attempt.0 + 1),
+        };
         let launch = Launch {
             key,
             host: host_id,
@@ -117,6 +121,7 @@ impl Engine {
             ahead_max: 0,
             ahead_since: Duration::ZERO,
             is_watched: false,
+            orders: Orders::started(host.session, first),
         };
         host.launches.insert(key, Arc::clone(&taken));
         let host_name = host.facts.name.clone();
@@ -139,10 +144,7 @@ impl Engine {
             taken,
             kernel: kernel_limits(&job.spec, &launch.taken, &host.facts),
             limits: limits_of(&job.spec),
-            run: Run {
-                item,
-                attempt: Attempt(job.items.get(item).attempt.0 + 1),
-            },
+            run: first,
         };
         self.launches.insert(key, launch);
         self.refresh_host(host_id);
@@ -231,7 +233,7 @@ impl Engine {
                 match job.and_then(|job| job.next_item(key.instance, &taken)) {
                     Some(item) => {
                         if let Some(run) = self.assign(t, key, item) {
-                            self.send(t, host_id, ToWorker::Run { key, run });
+                            self.send_run(t, key, host_id, run);
                         }
                         self.advance(t, key);
                     }
@@ -262,9 +264,18 @@ impl Engine {
             let Some(run) = item.and_then(|item| self.assign(t, key, item)) else {
                 return;
             };
-            self.send(t, host, ToWorker::Run { key, run });
+            self.send_run(t, key, host, run);
             self.watch_ahead(t, key);
         }
+    }
+
+    /// Orders a launch to run an item.
+    pub(super) fn send_run(&mut self, t: &mut Turn<'_>, key: LaunchKey, host: HostId, run: Run) {
+        let session = self.session_of(host);
+        if let Some(launch) = self.launches.get_mut(&key) {
+            launch.orders.sent(run, session);
+        }
+        self.send(t, host, ToWorker::Run { key, run });
     }
 
     fn watch_ahead(&mut self, t: &mut Turn<'_>, key: LaunchKey) {

@@ -3,7 +3,7 @@
 use super::credential::{Credential, CredentialRecord};
 use super::host::Host;
 use super::items::Items;
-use super::job::{Instance, Job, Launch, Phase};
+use super::job::{Instance, Job, Launch, Orders, Phase};
 use super::plan::Demands;
 use super::{Config, Engine};
 use crate::Now;
@@ -375,6 +375,7 @@ impl Engine {
             ahead_max: 0,
             ahead_since: Duration::ZERO,
             is_watched: false,
+            orders: Orders::default(),
         };
         self.launches.insert(key, launch);
         Ok(())

@@ -1,4 +1,8 @@
-//! After a new connection: what the worker has against what the engine believes.
+//! After a new connection, and when a worker says anew what it is: what it has against what the engine believes.
+//!
+//! Orders overtake nothing on their connection, but what the worker says meets them on their way: what was ordered on the
+//! connection over which it says what it has may be missing there and come to life right after. That something is missing
+//! proves therefore only that nothing is left of what was ordered on an older connection.
 
 use super::io::Change;
 use super::job::Phase;
@@ -18,9 +22,13 @@ impl Engine {
             .get(&id)
             .map(|host| host.launches.keys().copied().collect())
             .unwrap_or_default();
+        let session = self.session_of(id);
         for key in &believed {
+            let launch = self.launches.get(key);
+            let may_come = launch.is_some_and(|launch| launch.orders.may_be_starting(session));
             match has.get(key) {
                 Some(launch) => self.reconcile(t, id, launch),
+                None if may_come => {}
                 None => self.gone(t, *key, GoneCause::Unknown),
             }
         }
@@ -78,6 +86,8 @@ impl Engine {
             t.change(Change::Launch(key));
         }
         let (phase, wanted) = (launch.phase, launch.runs().collect::<Vec<_>>());
+        let orders = launch.orders.clone();
+        let session = self.session_of(id);
         let there: Vec<Run> = has.current.iter().chain(&has.ahead).copied().collect();
         if phase == Phase::Closing && !has.is_closing {
             let grace = self.grace(key.job);
@@ -92,10 +102,12 @@ impl Engine {
                 if phase != Phase::Closing {
                     self.remind(t, id, has, run);
                 }
+            } else if orders.may_be_coming(run, session) {
+                // The worker answers the order, and the one to end it that followed.
             } else if phase == Phase::Closing || !self.is_current(key.job, run) {
                 self.forget_run(t, key, run);
             } else if !has.is_closing {
-                self.send(t, id, ToWorker::Run { key, run });
+                self.send_run(t, key, id, run);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Jobs, instances and launches as the engine holds them, and what follows from them: a job's state.
 
+use super::io::SessionId;
 use super::items::{Items, Size};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -105,6 +106,44 @@ pub struct Launch {
     pub(super) ahead_since: std::time::Duration,
     /// A timer looks at them.
     pub(super) is_watched: bool,
+    pub(super) orders: Orders,
+}
+
+/// On which connection of its worker a launch was ordered, and what runs in it: what the worker says on the same connection
+/// it may have said before it heard of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Orders {
+    start: Option<SessionId>,
+    runs: Vec<(Run, SessionId)>,
+}
+
+impl Orders {
+    /// Notes the order to start, with the first item, on this connection.
+    pub(super) fn started(session: Option<SessionId>, first: Run) -> Self {
+        Self {
+            start: session,
+            runs: session
+                .map(|session| (first, session))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// Notes the order to run an item on this connection.
+    pub(super) fn sent(&mut self, run: Run, session: Option<SessionId>) {
+        self.runs.retain(|(sent, _)| *sent != run);
+        self.runs.extend(session.map(|session| (run, session)));
+    }
+
+    /// Says whether the order to start may still be on its way to who says something on this connection.
+    pub(super) fn may_be_starting(&self, session: Option<SessionId>) -> bool {
+        session.is_some() && self.start == session
+    }
+
+    /// The same of the order to run an item.
+    pub(super) fn may_be_coming(&self, run: Run, session: Option<SessionId>) -> bool {
+        session.is_some_and(|session| self.runs.contains(&(run, session)))
+    }
 }
 
 impl Launch {
@@ -115,6 +154,7 @@ impl Launch {
 
     /// Takes an item off, wherever it is; the next one becomes the current one. Says whether it was there.
     pub(super) fn take(&mut self, run: Run) -> bool {
+        self.orders.runs.retain(|(sent, _)| *sent != run);
         if self.current == Some(run) {
             self.current = self.ahead.pop_front();
             return true;
@@ -127,6 +167,7 @@ impl Launch {
     /// Takes all items off.
     pub(super) fn take_all(&mut self) -> Vec<Run> {
         let runs = self.runs().collect();
+        self.orders.runs.clear();
         self.current = None;
         self.ahead.clear();
         runs

@@ -5,7 +5,7 @@ use super::job::Phase;
 use super::time::Timer;
 use super::{About, Config, Engine, Turn};
 use std::time::Duration;
-use tessera_model::msg::{AttemptEnd, GoneCause, LaunchKey, Report, Run};
+use tessera_model::msg::{AttemptEnd, GoneCause, LaunchKey, Report, Run, ToWorker};
 use tessera_model::state::{End, WorkStatus};
 use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, Outcome};
 
@@ -27,12 +27,7 @@ impl Engine {
     pub(super) fn report(&mut self, t: &mut Turn<'_>, host: HostId, report: Report) {
         let key = report.key();
         if self.launch_on(host, key).is_none() {
-            let is_end = matches!(report, Report::Gone { .. } | Report::Refused { .. });
-            let strays = self.hosts.get_mut(&host).map(|host| &mut host.strays);
-            if is_end && strays.is_some_and(|strays| strays.remove(&key).is_some()) {
-                self.refresh_host(host);
-            }
-            return;
+            return self.report_of_stray(t, host, &report);
         }
         match report {
             Report::Started {
@@ -69,6 +64,31 @@ impl Engine {
             Report::ItemEnded { run, end, .. } => self.item_ended(t, key, run, &end),
             Report::Gone { cause, .. } => self.gone(t, key, cause),
         }
+    }
+
+    /// A report about a launch that the farm gave up. One that lives is ended and keeps what it took until it is gone; what the
+    /// worker repeats before it has said what it has is left for that to settle.
+    fn report_of_stray(&mut self, t: &mut Turn<'_>, id: HostId, report: &Report) {
+        let key = report.key();
+        let is_end = matches!(report, Report::Gone { .. } | Report::Refused { .. });
+        let taken = self.taken_by_stray(id, key);
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        let is_known = host.strays.contains_key(&key);
+        if is_end && is_known {
+            host.strays.remove(&key);
+        } else if !is_end && !is_known && host.is_synced {
+            host.strays.insert(key, taken);
+            let text =
+                format!("launch {key} lives there and was given up by the farm; it is ended");
+            t.event(kind::INSTANCE_ENDED, About::host(id), text);
+            let grace = Duration::ZERO;
+            self.send(t, id, ToWorker::Close { key, grace });
+        } else {
+            return;
+        }
+        self.refresh_host(id);
     }
 
     fn item_ended(&mut self, t: &mut Turn<'_>, key: LaunchKey, run: Run, end: &AttemptEnd) {

@@ -303,6 +303,76 @@ fn a_start_that_got_lost_is_made_again_with_new_numbers() {
     assert!(again.launch > key.launch && rerun.attempt > run.attempt);
 }
 
+/// What a worker says when its facts have changed: all that it says on a new connection.
+fn hello_again(w: &mut World, number: u8, launches: Vec<LaunchInventory>) {
+    let facts = w.engine.host(host(number)).expect("there").facts.clone();
+    w.say(number, FromWorker::Hello(facts));
+    w.say(number, FromWorker::Inventory(launches));
+}
+
+#[test]
+fn a_start_on_its_way_is_not_given_up_because_a_worker_says_anew_what_it_has() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    let order = w.order();
+    hello_again(&mut w, 1, Vec::new());
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    assert_eq!(w.engine.host(host(1)).map(Host::free), Some(0));
+    w.end(order, End::Exit(0));
+    assert_eq!(w.status(job), WorkStatus::Complete);
+}
+
+#[test]
+fn an_item_on_its_way_is_held_until_its_worker_has_ended_it() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    let job = w.submit(spec(2));
+    let first = w.order();
+    w.end(first, End::Exit(0));
+    let second = w.order();
+    w.act(Action::Interrupt, Target::Items(job, vec![ItemIndex(1)]))
+        .expect("allowed");
+    w.said.clear();
+    let has = |current| LaunchInventory {
+        key: first.1,
+        current,
+        is_closing: false,
+        is_suspended: false,
+        ahead: Vec::new(),
+    };
+    // It has not heard of the second item, nor of its end.
+    hello_again(&mut w, 1, vec![has(None)]);
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    w.end(second, End::Asked);
+    assert_eq!(w.order().2.attempt, Attempt(2));
+}
+
+#[test]
+fn a_launch_that_lives_and_was_given_up_keeps_its_slot_until_it_is_ended() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    let key = LaunchKey {
+        job: JobId(7),
+        instance: InstanceNo(0),
+        launch: Default::default(),
+    };
+    let started = Report::Started {
+        key,
+        account: "mia".into(),
+        uid: 1000,
+        containment: "cgroup2".into(),
+    };
+    w.report(1, started.clone());
+    let grace = Duration::ZERO;
+    assert_eq!(w.heard(), (host(1), ToWorker::Close { key, grace }));
+    w.report(1, started);
+    assert!(w.said.is_empty(), "it is told once: {:?}", w.said);
+    assert_eq!(w.engine.host(host(1)).map(Host::free), Some(0));
+    w.gone(1, key);
+    assert_eq!(w.engine.host(host(1)).map(Host::free), Some(2));
+}
+
 #[test]
 fn a_silent_worker_is_disconnected() {
     let mut w = World::new();
