@@ -172,14 +172,15 @@ fn idle_hosts() {
         for host in 0..hosts {
             connect(&mut engine, host, 4, MEMORY.0 - 1);
         }
-        let start = Instant::now();
+        let (start, asked) = (Instant::now(), engine.asked());
         const JOBS: u32 = 2_000;
         for _ in 0..JOBS {
             engine.handle(NOW, submission(10, 5, true));
         }
         println!(
-            "{hosts:>6} idle hosts, none large enough: {:>6.1} us/job",
-            start.elapsed().as_secs_f64() * 1e6 / f64::from(JOBS)
+            "{hosts:>6} idle hosts, none large enough: {:>6.1} us/job, {:.2} looked at",
+            start.elapsed().as_secs_f64() * 1e6 / f64::from(JOBS),
+            (engine.asked() - asked) as f64 / f64::from(JOBS),
         );
     }
 }
@@ -215,7 +216,7 @@ fn main() {
             running.extend(connect(&mut engine, host, 4, memory));
         }
         let joined = start.elapsed();
-        let start = Instant::now();
+        let (start, asked) = (Instant::now(), engine.asked());
         let mut done = 0u64;
         while done < 200_000 && !running.is_empty() {
             let mut next = Vec::with_capacity(running.len());
@@ -226,13 +227,14 @@ fn main() {
             running = next;
         }
         println!(
-            "{:>9} frames {hosts:>6} hosts{}: submit {:>6.1} us/job, {:>5.1} MB a million frames, join {:>6.1} us/host, {:>9.0} frame ends/s ({done})",
+            "{:>9} frames {hosts:>6} hosts{}: submit {:>6.1} us/job, {:>5.1} MB a million frames, join {:>6.1} us/host, {:>9.0} frame ends/s ({done}), {:.3} looked at for each",
             u64::from(jobs) * 1000,
             if reserves { ", reserving" } else { "" },
             submitted.as_secs_f64() * 1e6 / f64::from(jobs),
             bytes as f64 / 1e6 / (f64::from(jobs) / 1000.0),
             joined.as_secs_f64() * 1e6 / f64::from(hosts),
             done as f64 / start.elapsed().as_secs_f64(),
+            (engine.asked() - asked) as f64 / done as f64,
         );
     }
     idle_hosts();

@@ -42,7 +42,7 @@ pub const KEY_BYTES_MAX: usize = 128;
 pub const PATTERN_BYTES_MAX: usize = 1_024;
 /// Resources that one job may reserve.
 pub const RESERVATIONS_MAX: usize = 32;
-/// Different resources that the jobs of a farm may reserve together.
+/// Different resources of a farm's hosts that its jobs may reserve together.
 pub const RESOURCES_MAX: usize = 256;
 /// Bytes of a resource's name, `host.` included.
 pub const RESOURCE_NAME_BYTES_MAX: usize = 64;

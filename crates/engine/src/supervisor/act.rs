@@ -159,9 +159,11 @@ impl Engine {
     fn remove_job(&mut self, t: &mut Turn<'_>, id: JobId, by: Option<&UserName>) {
         self.unready(id);
         self.grown_jobs.remove(&id);
+        self.drop_grown(id);
         let Some(job) = self.jobs.remove(&id) else {
             return;
         };
+        self.planner.drop_class(job.class);
         if let Some(key) = job.key {
             self.by_key.remove(&(job.owner.clone(), key));
         }

@@ -29,6 +29,7 @@ impl Engine {
             self.check_job(job, &holders, &mut faults);
         }
         self.check_hosts(&mut faults);
+        self.check_classes(&mut faults);
         let sizes = |job: &&Job| Size::ALL.map(|size| job.next_instance_of(size).is_some());
         let ready = self.jobs.values();
         let ready = ready.flat_map(|job| sizes(&job)).filter(|it| *it).count();
@@ -39,6 +40,27 @@ impl Engine {
             ));
         }
         faults
+    }
+
+    /// Each class has the jobs that it counts, and there is none without.
+    fn check_classes(&self, faults: &mut Vec<String>) {
+        let mut users: BTreeMap<usize, usize> = BTreeMap::new();
+        for job in self.jobs.values() {
+            let classes = Size::ALL.into_iter().filter_map(|size| job.class_of(size));
+            classes.for_each(|class| *users.entry(class).or_insert(0) += 1);
+        }
+        let (has, counts) = (users.len(), self.planner.classes());
+        if has != counts {
+            faults.push(format!("jobs have {has} classes, the planner {counts}"));
+        }
+        for (class, users) in users {
+            let counted = self.planner.users(class);
+            if users != counted {
+                faults.push(format!(
+                    "class {class} has {users} jobs, the planner counts {counted}"
+                ));
+            }
+        }
     }
 
     fn check_launch(&self, key: LaunchKey, faults: &mut Vec<String>) {

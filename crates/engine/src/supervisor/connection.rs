@@ -5,7 +5,6 @@ use super::io::{Answer, Change, Denied, Effect, SessionId, kind};
 use super::time::Timer;
 use super::{About, Engine, Turn};
 use tessera_model::msg::{FromWorker, ToWorker};
-use tessera_model::reservation::MEMORY;
 use tessera_model::{HostFacts, HostId, HostState, Principal, WhileActive};
 
 impl Engine {
@@ -36,8 +35,7 @@ impl Engine {
             .hosts
             .entry(id)
             .or_insert_with(|| Host::new(id, HostFacts::default(), HostState::Away, t.now.wall));
-        let memory_before = host.total_of(MEMORY);
-        host.facts = facts;
+        let before = std::mem::replace(&mut host.facts, facts).resources;
         host.state = state;
         host.session = Some(session);
         host.is_synced = false;
@@ -54,7 +52,7 @@ impl Engine {
         );
         let (while_active, can_see) = (host.while_active, host.facts.presence.is_some());
         self.refresh_host(id);
-        self.note_memory(id, memory_before);
+        self.note_resources(id, &before);
         // Also that there is none: it may have been taken back while the worker was away.
         if while_active.is_some() || (is_new && can_see) {
             self.send(t, id, ToWorker::LockWhileActive(while_active));
@@ -237,12 +235,12 @@ impl Engine {
             None => {}
         }
         let (launches, name) = (host.launches.clone(), host.facts.name.clone());
-        let memory = host.total_of(MEMORY);
+        let resources = host.facts.resources.clone();
         for key in launches.into_keys() {
             self.lose_launch(t, key, "its host was removed");
         }
         self.hosts.remove(&id);
-        self.note_memory(id, memory);
+        self.note_resources(id, &resources);
         self.refresh_host(id);
         self.resealing_lost(id);
         self.forget_keys(t, id);

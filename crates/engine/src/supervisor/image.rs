@@ -279,7 +279,7 @@ impl Engine {
             super::time::Timer::Lost(image.id),
         );
         self.hosts.insert(image.id, host);
-        self.note_memory(image.id, 0);
+        self.note_resources(image.id, &BTreeMap::new());
     }
 
     fn restore_job(&mut self, now: Now, image: JobImage) -> Result<(), BadImage> {
@@ -320,7 +320,7 @@ impl Engine {
         }
         let job = Job {
             id,
-            class: self.class_of(Demands::of(&spec)),
+            class: self.take_class(Demands::of(&spec)),
             owner: row.owner,
             proof: row.proof,
             submitter: row.submitter,

@@ -303,6 +303,12 @@ impl Engine {
         self.next_job
     }
 
+    /// Counts what the planner has looked at since the beginning ([`plan::Planner::asked`]).
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.planner.asked()
+    }
+
     /// Answers a job.
     #[must_use]
     pub fn job(&self, job: JobId) -> Option<&Job> {

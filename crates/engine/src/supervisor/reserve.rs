@@ -8,6 +8,7 @@ use super::items::{ItemCore, NIBBLE_MAX, Size};
 use super::job::Grown;
 use super::plan::Demands;
 use super::{Engine, Host, Job};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tessera_model::reservation::MEMORY;
 use tessera_model::{HostId, HostState, JobId, Taken};
@@ -30,21 +31,33 @@ pub fn grown(reserved: u64, growth: u8, largest: u64) -> u64 {
 }
 
 impl Engine {
-    /// Answers the class of these demands; hosts are told of anew when they name a resource that none did before.
-    pub(super) fn class_of(&mut self, demands: Demands) -> usize {
-        let (class, is_new_resource) = self.planner.class(demands);
+    /// Gives a job the class of these demands; hosts are told of anew when they name a resource that none did before. What is
+    /// taken must be given back ([`super::plan::Planner::drop_class`]).
+    pub(super) fn take_class(&mut self, demands: Demands) -> usize {
+        let (class, is_new_resource) = self.planner.take_class(demands);
         if is_new_resource {
-            let hosts: Vec<HostId> = self.hosts.keys().copied().collect();
-            hosts.into_iter().for_each(|host| self.refresh_host(host));
+            self.refresh_hosts();
         }
         class
     }
 
-    /// Notes how much memory a host has, or that it is no more; whatever else of it changed, too.
-    pub(super) fn note_memory(&mut self, id: HostId, before: u64) {
-        self.memories.remove(&(before, id));
-        if let Some(host) = self.hosts.get(&id) {
-            self.memories.insert((host.total_of(MEMORY), id));
+    fn refresh_hosts(&mut self) {
+        let hosts: Vec<HostId> = self.hosts.keys().copied().collect();
+        hosts.into_iter().for_each(|host| self.refresh_host(host));
+    }
+
+    /// Notes what a host has that had this before, or that it is no more; whatever else of it changed, too.
+    pub(super) fn note_resources(&mut self, id: HostId, before: &BTreeMap<String, u64>) {
+        let memory = |all: &BTreeMap<String, u64>| all.get(MEMORY).copied().unwrap_or(0);
+        self.memories.remove(&(memory(before), id));
+        let nothing = BTreeMap::new();
+        let after = self.hosts.get(&id).map(|host| &host.facts.resources);
+        if let Some(after) = after {
+            self.memories.insert((memory(after), id));
+        }
+        let after = after.unwrap_or(&nothing);
+        if self.planner.set_resources(before.keys(), after.keys()) {
+            self.refresh_hosts();
         }
         self.regrow_all();
     }
@@ -96,8 +109,9 @@ impl Engine {
         let grown = grown.map(|(growth, memory, demands)| Grown {
             growth,
             memory,
-            class: self.class_of(demands),
+            class: self.take_class(demands),
         });
+        self.drop_grown(id);
         if grown.is_some() {
             self.grown_jobs.insert(id);
         } else {
@@ -105,6 +119,14 @@ impl Engine {
         }
         if let Some(job) = self.jobs.get_mut(&id) {
             job.grown = grown;
+        }
+    }
+
+    /// Gives back the class of a job's items that ran out of memory, before it has another or goes.
+    pub(super) fn drop_grown(&mut self, id: JobId) {
+        let job = self.jobs.get_mut(&id);
+        if let Some(grown) = job.and_then(|job| job.grown.take()) {
+            self.planner.drop_class(grown.class);
         }
     }
 

@@ -115,13 +115,13 @@ impl Engine {
         Ok(open)
     }
 
-    /// Each resource that some job reserves costs a little for every host.
+    /// Each resource that some job reserves and some host has costs a little for every host.
     fn bound_resources(&self, reservation: &Reservation) -> Result<(), Denied> {
         if self.planner.resources_with(&reservation.amounts) <= RESOURCES_MAX {
             return Ok(());
         }
         let why = format!(
-            "the farm's jobs reserve {RESOURCES_MAX} different resources already; use one of those that hosts report"
+            "the farm's jobs reserve {RESOURCES_MAX} different resources of its hosts already; use one of those"
         );
         Err(Denied::Invalid {
             field: "reservations",
@@ -144,7 +144,7 @@ impl Engine {
         } else {
             (ItemStatus::Pending, InstanceStatus::Pending)
         };
-        let class = self.class_of(Demands::of(&spec));
+        let class = self.take_class(Demands::of(&spec));
         let mut job = Job {
             id,
             owner,
@@ -197,9 +197,10 @@ impl Engine {
         apply_patch(&mut spec, patch);
         let demands = Demands::of(&spec);
         job.spec = Arc::new(spec);
-        let class = self.class_of(demands);
+        let class = self.take_class(demands);
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.class = class;
+            let before = std::mem::replace(&mut job.class, class);
+            self.planner.drop_class(before);
         }
         self.regrow(id, true);
         self.resize(t, id);

@@ -4,6 +4,7 @@ mod credentials;
 mod desks;
 mod orders;
 mod people;
+mod planning;
 mod reserve;
 mod workers;
 

@@ -147,29 +147,6 @@ fn what_no_host_reports_waits_and_why_says_so() {
 }
 
 #[test]
-fn a_farm_bounds_how_many_resources_its_jobs_reserve() {
-    let mut w = World::new();
-    for n in 0..tessera_model::limits::RESOURCES_MAX {
-        let mut asks = spec(1);
-        asks.reservation.amounts.insert(format!("host.r{n}"), 1);
-        w.submit(asks);
-    }
-    let mut asks = spec(1);
-    asks.reservation.amounts.insert("host.more".into(), 1);
-    let denied = w.try_submit("mia", asks, None);
-    assert!(
-        matches!(
-            denied,
-            Err(Denied::Invalid {
-                field: "reservations",
-                ..
-            })
-        ),
-        "{denied:?}"
-    );
-}
-
-#[test]
 fn what_a_lost_host_still_has_keeps_its_memory() {
     let mut w = World::new();
     host_with(&mut w, 1, 4, 64);
