@@ -1,32 +1,21 @@
 //! Registered passwords: who has one, whether it is good, which hosts can open it. The engine can't.
 //!
-//! Owns the gate that a start on a host which needs a password must pass ([`Credentials::gate`]), and the one check that
-//! opens it: what was not tried within [`Config::CREDENTIAL_FRESH`] is tried by one worker while the others wait, and what
-//! was found bad is not tried again until its owner says so. Sealing for other keys is in `reseal`, what people ask for in
-//! `register`. **Invariant:** of one account at most one check is under way.
+//! Owns the gate that a start on a host which needs a password must pass ([`Credentials::gate`]): what was not tried within
+//! [`super::Config::CREDENTIAL_FRESH`] is tried by one worker while the others wait. The check that opens it is in `checking`,
+//! sealing for other keys in `reseal`, what people ask for in `register`.
 
 use super::host::Host;
-use super::io::{Change, kind};
-use super::time::Timer;
-use super::{About, Config, Engine, Job, Turn};
+use super::io::kind;
+use super::{About, Engine, Job, Turn};
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_model::credential::{
-    AccountKind, CredentialChecked, CredentialId, KeyId, NEEDS_CREDENTIAL, PoolKey, PoolKeys,
-    SealedCredential, Verdict,
+    AccountKind, CredentialId, KeyId, NEEDS_CREDENTIAL, PoolKey, PoolKeys, SealedCredential,
+    Verdict,
 };
 use tessera_model::msg::{LaunchKey, ToWorker};
-use tessera_model::{
-    HostId, HostState, Identity, InstanceStatus, JobId, Refusal, Timestamp, UserName,
-};
-
-/// Workers that are asked one after another when each can't check for a reason of its own.
-const HOSTS_TRIED_MAX: usize = 3;
-/// How long a worker may take for a check.
-const CHECK_PATIENCE: Duration = Duration::from_secs(60);
-/// The longest time until a timer looks again; wall clocks are set.
-const LOOK_AGAIN: Duration = Duration::from_secs(24 * 3_600);
+use tessera_model::{HostId, Identity, InstanceStatus, JobId, Refusal, Timestamp, UserName};
 
 /// What the store keeps of a registered password, but for what is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,13 +66,18 @@ pub struct Credential {
     /// Who is asked now, and since when.
     pub(super) checking: Option<(HostId, Duration)>,
     /// Who was asked and could not say for a reason of its own.
-    tried: BTreeSet<HostId>,
+    pub(super) tried: BTreeSet<HostId>,
     /// Until when the last check counts.
-    fresh_until: Duration,
+    pub(super) fresh_until: Duration,
     /// Before that it is not asked for again.
     pub(super) retry_at: Duration,
     /// Checks in a row that came to nothing good.
     pub(super) failures: u32,
+    /// Logons in a row with what was registered for the account that were not good, and when the last began; registering
+    /// again does not forget them.
+    pub(super) logons: (u32, Duration),
+    /// When its timer is due.
+    pub(super) looks_at: Option<Duration>,
 }
 
 /// All registered passwords and the keys that they may be sealed to.
@@ -93,8 +87,8 @@ pub struct Credentials {
     pub(super) keys: BTreeMap<HostId, PoolKeys>,
     /// What workers were asked to seal for another key, and who.
     pub(super) resealing: BTreeMap<(CredentialId, KeyId), HostId>,
-    /// Workers that would not seal for a key.
-    pub(super) unwilling: BTreeSet<(HostId, KeyId)>,
+    /// What workers would not seal for a key.
+    pub(super) unwilling: BTreeMap<(HostId, KeyId), BTreeSet<CredentialId>>,
 }
 
 /// Whether a start may go to a host, as far as passwords are concerned.
@@ -118,6 +112,8 @@ impl Credential {
             fresh_until: Duration::ZERO,
             retry_at: Duration::ZERO,
             failures: 0,
+            logons: (0, Duration::ZERO),
+            looks_at: None,
         }
     }
 
@@ -171,14 +167,14 @@ impl Credential {
 
 const REGISTER: &str = "register the present one: tessera credential register";
 
-fn refusal(word: &str, who: &str, what: &str, help: &str) -> Refusal {
+pub(super) fn refusal(word: &str, who: &str, what: &str, help: &str) -> Refusal {
     Refusal {
         code: format!("credential_{word}"),
         text: format!("{who}: {what}; {help}"),
     }
 }
 
-fn in_domain(account: &UserName, domain: &str) -> String {
+pub(super) fn in_domain(account: &UserName, domain: &str) -> String {
     if domain.is_empty() {
         account.to_string()
     } else {
@@ -410,325 +406,6 @@ impl Engine {
         }
     }
 
-    /// Has one worker try a password, unless one is at it, or it is too early to try again.
-    pub(super) fn start_check(&mut self, t: &mut Turn<'_>, id: &CredentialId) {
-        let Some(credential) = self.credentials.all.get(id) else {
-            return;
-        };
-        if credential.checking.is_some()
-            || credential.retry_at > t.now.elapsed
-            || credential.fault(t.now.wall).is_some()
-        {
-            return;
-        }
-        self.ask_for_check(t, id);
-    }
-
-    /// Asks a worker; answers whether there is one.
-    pub(super) fn ask_for_check(&mut self, t: &mut Turn<'_>, id: &CredentialId) -> bool {
-        let Some(host) = self.checker(id) else {
-            return false;
-        };
-        if let Some(credential) = self.credentials.all.get_mut(id) {
-            credential.record.check = credential.record.check.saturating_add(1);
-            credential.checking = Some((host, t.now.elapsed));
-            t.change(Change::Credential(id.clone()));
-        }
-        self.timers.set(
-            t.now.elapsed + CHECK_PATIENCE,
-            Timer::Credential(id.clone()),
-        );
-        self.send_check(t, id, host);
-        true
-    }
-
-    pub(super) fn send_check(&mut self, t: &mut Turn<'_>, id: &CredentialId, host: HostId) {
-        if let Some(credential) = self.credentials.parcel(id, host) {
-            let is_check = true;
-            self.send(
-                t,
-                host,
-                ToWorker::Credential {
-                    credential,
-                    is_check,
-                },
-            );
-        }
-    }
-
-    /// Picks a worker that can open the password and has not failed to check it for a reason of its own.
-    fn checker(&self, id: &CredentialId) -> Option<HostId> {
-        let credential = self.credentials.all.get(id)?;
-        let may = |host: &&Host| {
-            let is_well = host.state == HostState::Up && host.is_synced;
-            is_well
-                && wants(host, id)
-                && !credential.tried.contains(&host.id)
-                && self.credentials.key_on(credential, host.id).is_some()
-        };
-        self.hosts.values().find(may).map(|host| host.id)
-    }
-
-    /// A worker found something with a password: because it was asked, or because a launch needed it.
-    pub(super) fn credential_checked(
-        &mut self,
-        t: &mut Turn<'_>,
-        host: HostId,
-        checked: CredentialChecked,
-    ) {
-        let id = checked.id.clone();
-        let is_of_pool = self
-            .credentials
-            .keys
-            .get(&host)
-            .is_some_and(|keys| keys.pool == id.pool);
-        let Some(credential) = self.credentials.all.get_mut(&id).filter(|it| {
-            is_of_pool && it.record.sequence == checked.sequence && !it.record.is_revoked
-        }) else {
-            return;
-        };
-        let is_asked = credential.checking.is_some_and(|(asked, _)| asked == host);
-        let verdict = judge(&credential.record, &checked);
-        // Good news and a host's own trouble count from whom was asked only; bad news from everybody.
-        if !is_asked && (verdict == Verdict::Valid || verdict.is_of_host()) {
-            return;
-        }
-        credential.checking = None;
-        match verdict {
-            Verdict::Valid => self.credential_valid(t, host, checked),
-            Verdict::Unavailable => self.check_unavailable(t, host, checked),
-            Verdict::NoBatchRight | Verdict::Unreadable => {
-                self.check_elsewhere(t, host, verdict, checked);
-            }
-            Verdict::Wrong
-            | Verdict::NoAccount
-            | Verdict::Locked
-            | Verdict::Restricted
-            | Verdict::Expired
-            | Verdict::MustChange
-            | Verdict::AccountChanged
-            | Verdict::Stale => self.credential_bad(t, host, verdict, checked),
-        }
-    }
-
-    fn credential_valid(&mut self, t: &mut Turn<'_>, host: HostId, checked: CredentialChecked) {
-        let id = checked.id.clone();
-        if let Some(credential) = self.credentials.all.get_mut(&id) {
-            credential.fresh_until = t.now.elapsed + Config::CREDENTIAL_FRESH;
-            credential.tried.clear();
-            credential.failures = 0;
-            credential.retry_at = Duration::ZERO;
-            if credential.record.sid_found.is_empty() {
-                credential.record.sid_found.clone_from(&checked.sid);
-            }
-        }
-        self.note_found(t, host, Verdict::Valid, checked.detail, &id);
-        self.release_credential(t, &id);
-    }
-
-    fn check_unavailable(&mut self, t: &mut Turn<'_>, host: HostId, checked: CredentialChecked) {
-        let id = checked.id.clone();
-        let mut due = t.now.elapsed;
-        let mut is_known = false;
-        if let Some(credential) = self.credentials.all.get_mut(&id) {
-            let pause = self.config.identity_recheck * (1 << credential.failures.min(8));
-            due += pause.min(Config::RECHECK_MAX);
-            credential.failures += 1;
-            credential.retry_at = due;
-            credential.tried.insert(host);
-            is_known = credential.record.found.is_some();
-        }
-        self.timers.set(due, Timer::Credential(id.clone()));
-        if self.checker(&id).is_none()
-            && let Some(credential) = self.credentials.all.get_mut(&id)
-        {
-            // All have had their turn: from the first again.
-            credential.tried.clear();
-        }
-        if !is_known {
-            self.note_found(t, host, Verdict::Unavailable, checked.detail, &id);
-        }
-    }
-
-    /// It says something of that host only: another is asked, up to a bound.
-    fn check_elsewhere(
-        &mut self,
-        t: &mut Turn<'_>,
-        host: HostId,
-        verdict: Verdict,
-        checked: CredentialChecked,
-    ) {
-        let id = checked.id.clone();
-        let Some(credential) = self.credentials.all.get_mut(&id) else {
-            return;
-        };
-        credential.tried.insert(host);
-        let is_enough = credential.tried.len() >= HOSTS_TRIED_MAX;
-        let (what, help) = verdict.in_words();
-        let who = in_domain(&id.account, &credential.record.domain);
-        self.avoid(
-            t,
-            host,
-            id.account.as_str(),
-            refusal(verdict.word(), &who, what, help),
-        );
-        if is_enough || !self.ask_for_check(t, &id) {
-            self.credential_bad(t, host, verdict, checked);
-        }
-    }
-
-    fn credential_bad(
-        &mut self,
-        t: &mut Turn<'_>,
-        host: HostId,
-        verdict: Verdict,
-        checked: CredentialChecked,
-    ) {
-        let id = checked.id.clone();
-        if let Some(credential) = self.credentials.all.get_mut(&id) {
-            credential.fresh_until = Duration::ZERO;
-            credential.tried.clear();
-            let pause = Config::CREDENTIAL_FLOOR * (1 << credential.failures.min(8));
-            credential.retry_at = t.now.elapsed + pause;
-            credential.failures += 1;
-        }
-        self.note_found(t, host, verdict, checked.detail, &id);
-        self.bar_jobs(t, Some(&id.account));
-    }
-
-    fn note_found(
-        &mut self,
-        t: &mut Turn<'_>,
-        host: HostId,
-        verdict: Verdict,
-        detail: String,
-        id: &CredentialId,
-    ) {
-        let name = self.hosts.get(&host).map(|host| host.facts.name.clone());
-        let Some(credential) = self.credentials.all.get_mut(id) else {
-            return;
-        };
-        let before = credential.record.found.replace(Found {
-            verdict,
-            at: t.now.wall,
-            host: name.unwrap_or_default(),
-            detail,
-        });
-        t.change(Change::Credential(id.clone()));
-        if before.is_none_or(|before| before.verdict != verdict) {
-            let text = format!("{id}: {}", verdict.in_words().0);
-            t.event(kind::CREDENTIAL_CHECKED, About::host(host), text);
-        }
-    }
-
-    /// Lets work go that waited for this password.
-    pub(super) fn release_credential(&mut self, t: &mut Turn<'_>, id: &CredentialId) {
-        let account = id.account.to_string();
-        self.release_badlogins(t, |job_account| job_account == account);
-    }
-
-    /// A worker has said what it has: it hears what was revoked, and is asked what it can check.
-    pub(super) fn credentials_synced(&mut self, t: &mut Turn<'_>, host: HostId) {
-        let Some(pool) = self
-            .credentials
-            .keys
-            .get(&host)
-            .map(|keys| keys.pool.clone())
-        else {
-            return;
-        };
-        let of_pool = self
-            .credentials
-            .all
-            .values()
-            .filter(|it| it.record.id.pool == pool);
-        let (mut gone, mut asked, mut open) = (Vec::new(), Vec::new(), Vec::new());
-        for it in of_pool {
-            let (id, sequence) = (it.record.id.clone(), it.record.sequence);
-            if it.record.is_revoked {
-                gone.push((id, sequence));
-            } else if it.checking.is_some_and(|(asked, _)| asked == host) {
-                asked.push(id);
-            } else if it.record.found.is_none() {
-                open.push(id);
-            }
-        }
-        for (id, sequence) in gone {
-            self.send(t, host, ToWorker::CredentialRevoked { id, sequence });
-        }
-        for id in asked {
-            // With the same number: what it found already, it answers from memory.
-            self.send_check(t, &id, host);
-        }
-        for id in open {
-            self.start_check(t, &id);
-        }
-        self.reconcile_keys(t);
-        self.bar_jobs(t, None);
-    }
-
-    /// Nobody will answer for this host any more.
-    pub(super) fn credentials_lost(&mut self, t: &mut Turn<'_>, host: HostId) {
-        let asked = self.credentials.all.values_mut().filter_map(|it| {
-            let (asked, _) = it.checking?;
-            (asked == host).then(|| {
-                it.checking = None;
-                it.record.id.clone()
-            })
-        });
-        let asked: Vec<CredentialId> = asked.collect();
-        for id in asked {
-            self.start_check(t, &id);
-        }
-    }
-
-    /// A check took too long, may be tried again, or a registration is over.
-    pub(super) fn credential_due(&mut self, t: &mut Turn<'_>, id: &CredentialId) {
-        let Some(credential) = self.credentials.all.get_mut(id) else {
-            return;
-        };
-        if credential.record.is_revoked {
-            return;
-        }
-        if let Some((host, since)) = credential.checking
-            && since + CHECK_PATIENCE <= t.now.elapsed
-            && self.hosts.get(&host).is_some_and(Host::is_connected)
-        {
-            let checked = CredentialChecked {
-                id: id.clone(),
-                sequence: credential.record.sequence,
-                verdict: Verdict::Unavailable,
-                sid: String::new(),
-                detail: "its worker did not answer in time".to_owned(),
-            };
-            return self.credential_checked(t, host, checked);
-        }
-        if credential.record.expires <= t.now.wall {
-            return self.bar_jobs(t, Some(&id.account.clone()));
-        }
-        let is_open = credential
-            .record
-            .found
-            .as_ref()
-            .is_none_or(|it| it.verdict == Verdict::Unavailable);
-        let may_try = credential.checking.is_none() && credential.retry_at <= t.now.elapsed;
-        self.watch_expiry(t.now, id);
-        if is_open {
-            self.start_check(t, id);
-        } else if may_try {
-            // A check of one that was good came to nothing: who waits for another asks for it when it is looked at again.
-            self.planner.touch_all();
-        }
-    }
-
-    pub(super) fn watch_expiry(&mut self, now: Now, id: &CredentialId) {
-        if let Some(credential) = self.credentials.all.get(id) {
-            let left = Duration::from_millis(credential.record.expires.since_ms(now.wall));
-            let due = now.elapsed + left.clamp(Duration::from_secs(1), LOOK_AGAIN);
-            self.timers.set(due, Timer::Credential(id.clone()));
-        }
-    }
-
     /// A host refused a launch for want of a good password: what it found was told apart.
     pub(super) fn credential_refused(
         &mut self,
@@ -749,15 +426,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// A worker that found another SID than is known says *valid* of another account.
-fn judge(record: &CredentialRecord, checked: &CredentialChecked) -> Verdict {
-    let is_other = |known: &str| !known.is_empty() && known != checked.sid;
-    if checked.verdict == Verdict::Valid && (is_other(&record.sid) || is_other(&record.sid_found)) {
-        return Verdict::AccountChanged;
-    }
-    checked.verdict
 }
 
 /// Says whether the code of a refusal is about an account's password and not about the host.

@@ -254,7 +254,7 @@ impl Engine {
             let id = record.id.clone();
             let credential = Credential::new(record, sealed);
             engine.credentials.all.insert(id.clone(), credential);
-            engine.watch_expiry(now, &id);
+            engine.watch_credential(now, &id);
         }
         engine.credentials.keys = image.pool_keys.into_iter().collect();
         let jobs: Vec<_> = engine.jobs.keys().copied().collect();

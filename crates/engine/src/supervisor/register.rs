@@ -54,7 +54,7 @@ impl Engine {
             sid: new.sid,
             sid_found: String::new(),
             sequence: new.sequence,
-            check: before.map_or(0, |it| it.record.check),
+            check: before.as_ref().map_or(0, |it| it.record.check),
             created: new.created,
             expires: new.expires,
             by: by.name.clone(),
@@ -66,9 +66,12 @@ impl Engine {
             new.sequence,
             new.sealed.len()
         );
-        self.credentials
-            .all
-            .insert(id.clone(), Credential::new(record, new.sealed));
+        let mut credential = Credential::new(record, new.sealed);
+        if let Some(before) = before {
+            credential.logons = before.logons;
+            credential.looks_at = before.looks_at;
+        }
+        self.credentials.all.insert(id.clone(), credential);
         self.credentials.resealing.retain(|(of, _), _| *of != id);
         t.change(Change::Credential(id.clone()));
         t.event(
@@ -77,7 +80,7 @@ impl Engine {
             text,
         );
         self.forget_refusals(&id);
-        self.watch_expiry(t.now, &id);
+        self.watch_credential(t.now, &id);
         self.start_check(t, &id);
         self.release_credential(t, &id);
         self.reconcile_keys(t);
@@ -93,6 +96,14 @@ impl Engine {
                 id: new.id.clone(),
                 next,
             });
+        }
+        if let Some(left) = known.and_then(|it| it.pause_left(t.now)) {
+            let why = format!(
+                "the last ones were not good; another can be registered in {}s, lest the account be locked out",
+                left.as_secs() + 1
+            );
+            let id = new.id.clone();
+            return Err(Denied::CredentialBusy { id, why });
         }
         if known.is_none() && self.credentials.all.len() >= CREDENTIALS_MAX {
             return invalid(
@@ -233,6 +244,7 @@ impl Engine {
         credential.record.found = None;
         credential.checking = None;
         let sequence = credential.record.sequence;
+        self.watch_credential(t.now, id);
         t.change(Change::Credential(id.clone()));
         for key in sealed.into_keys() {
             t.change(Change::CredentialSeal(id.clone(), key));

@@ -2,7 +2,7 @@
 //!
 //! A reconciler: from what is there it follows what is missing, so that it goes on wherever it was interrupted.
 
-use super::credential::wants;
+use super::credential::{Credentials, wants};
 use super::io::Change;
 use super::{Engine, Turn};
 use std::collections::BTreeSet;
@@ -12,6 +12,8 @@ use tessera_model::msg::ToWorker;
 
 /// Passwords that workers may be sealing for other keys at a time.
 const RESEALING_MAX: usize = 256;
+/// Passwords that a worker refuses to seal for a key before it is asked about no other for that key.
+const REFUSALS_MAX: usize = 16;
 
 impl Engine {
     /// A worker said its keys.
@@ -70,11 +72,15 @@ impl Engine {
                 self.ask_for_reseal(t, id, host, current);
             }
             for old in &keys.keys[1..] {
+                // What its own worker would not seal anew it can't read with the old key either.
                 let is_needed = missing.iter().any(|id| {
-                    self.credentials
-                        .all
-                        .get(id)
-                        .is_some_and(|it| it.sealed.contains_key(&old.id))
+                    let is_lost = self.credentials.would_not(host, id, current.id);
+                    !is_lost
+                        && self
+                            .credentials
+                            .all
+                            .get(id)
+                            .is_some_and(|it| it.sealed.contains_key(&old.id))
                 });
                 if !is_needed {
                     self.send(t, host, ToWorker::RetireKey(old.id));
@@ -111,7 +117,7 @@ impl Engine {
             let known = self.hosts.get(host);
             known.is_some_and(|host| host.is_connected() && host.is_synced)
                 && self.credentials.key_on(credential, *host).is_some()
-                && !self.credentials.unwilling.contains(&(*host, to.id))
+                && !self.credentials.would_not(*host, id, to.id)
         };
         let others = self.credentials.keys.keys().filter(|host| **host != owner);
         let Some(&host) = std::iter::once(&owner).chain(others).find(|host| can(host)) else {
@@ -148,7 +154,10 @@ impl Engine {
                 self.release_credential(t, &id);
             }
             (Ok(_), _) => {}
-            (Err(_), _) => _ = self.credentials.unwilling.insert((host, to)),
+            (Err(_), _) => {
+                let refused = self.credentials.unwilling.entry((host, to)).or_default();
+                refused.insert(id);
+            }
         }
         self.reconcile_keys(t);
     }
@@ -158,6 +167,14 @@ impl Engine {
         self.credentials.resealing.retain(|_, asked| *asked != host);
         self.credentials
             .unwilling
-            .retain(|(unwilling, _)| *unwilling != host);
+            .retain(|(unwilling, _), _| *unwilling != host);
+    }
+}
+
+impl Credentials {
+    /// Says whether a worker would not seal a password for a key: it said so of this one, or of many others.
+    fn would_not(&self, host: HostId, id: &CredentialId, to: KeyId) -> bool {
+        let refused = self.unwilling.get(&(host, to));
+        refused.is_some_and(|refused| refused.len() >= REFUSALS_MAX || refused.contains(id))
     }
 }

@@ -39,6 +39,16 @@ impl Timers {
         self.0.insert((at, timer));
     }
 
+    pub(super) fn cancel(&mut self, at: Duration, timer: Timer) {
+        self.0.remove(&(at, timer));
+    }
+
+    /// Counts those that are set.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn next(&self) -> Option<Duration> {
         self.0.first().map(|(at, _)| *at)
     }
