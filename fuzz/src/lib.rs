@@ -11,5 +11,6 @@ pub mod files;
 mod os;
 pub mod output;
 mod progress;
+pub mod requirements;
 mod sse;
 pub mod words;

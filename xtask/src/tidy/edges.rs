@@ -10,6 +10,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("ticket", &[]),
     ("store", &[]),
     ("spec", &["model"]),
+    ("requirements", &[]),
     ("engine", &["model"]),
     ("wire", &["model"]),
     ("seal", &[]),
@@ -62,6 +63,7 @@ const APART: &[(&[&str], &[&str], &str)] = &[
         &[
             "model",
             "spec",
+            "requirements",
             "engine",
             "ticket",
             "sys",
@@ -80,12 +82,12 @@ const APART: &[(&[&str], &[&str], &str)] = &[
         "it decides or is privileged: no runtime, network or SQL below it",
     ),
     (
-        &["engine", "model", "spec"],
+        &["engine", "model", "requirements", "spec"],
         &["getrandom", "rand"],
         "chance is handed in",
     ),
     (
-        &["engine", "model", "spec"],
+        &["engine", "model", "requirements", "spec"],
         &["serde", "serde_json"],
         "formats belong to the edges",
     ),

@@ -1,0 +1,122 @@
+//! A requirement as the farm keeps it.
+
+use crate::error::{Problem, RequirementError};
+use crate::evaluate::{self, Truth};
+use crate::explain::{self, Why};
+use crate::fact::Facts;
+use crate::lexer::{self, tokens};
+use crate::limits::EXPRESSION_BYTES_MAX;
+use crate::near::nearest;
+use crate::operand::{self, Depends, Operand};
+use crate::parser;
+use crate::tree::Condition;
+use std::fmt;
+use std::str::FromStr;
+
+/// What a job asks of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    condition: Condition,
+    /// What it reads, in order, each once.
+    operands: Vec<Operand>,
+}
+
+/// An operand that no host of the farm has, and what may be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guess {
+    /// The operand.
+    pub operand: Operand,
+    /// The whole name that may be meant.
+    pub nearest: Option<String>,
+}
+
+impl Requirement {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is none, with the place.
+    pub fn parse(text: &str) -> Result<Self, RequirementError> {
+        let condition = tokens(text).and_then(|tokens| parser::parse(&tokens));
+        let condition = condition.map_err(|fault| lexer::error(text, fault))?;
+        // What is printed is what is kept, and must read back.
+        if condition.to_string().len() > EXPRESSION_BYTES_MAX {
+            return Err(lexer::error(text, (Problem::TooLong, 0)));
+        }
+        let mut operands = Vec::new();
+        condition.each_operand(&mut |operand| operands.push(operand.clone()));
+        operands.sort_unstable();
+        operands.dedup();
+        Ok(Self {
+            condition,
+            operands,
+        })
+    }
+
+    /// Answers the expression itself.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    /// Says whether a host meets it: what can't be known is not met.
+    #[must_use]
+    pub fn holds(&self, facts: &impl Facts) -> bool {
+        self.evaluate(facts) == Truth::Holds
+    }
+
+    /// Says whether it holds, fails, or can't be known.
+    #[must_use]
+    pub fn evaluate(&self, facts: &impl Facts) -> Truth {
+        evaluate::condition(&self.condition, facts)
+    }
+
+    /// Answers the smallest part that keeps a host from meeting it, with what the host says; nothing when the host meets it.
+    #[must_use]
+    pub fn explain(&self, facts: &impl Facts) -> Option<Why> {
+        explain::why(&self.condition, facts)
+    }
+
+    /// Answers all that it reads, in order, each once.
+    #[must_use]
+    pub fn operands(&self) -> &[Operand] {
+        &self.operands
+    }
+
+    /// Answers what its answer depends on.
+    #[must_use]
+    pub fn depends(&self) -> Depends {
+        let all = self.operands.iter().map(Operand::depends);
+        all.fold(Depends::default(), Depends::or)
+    }
+
+    /// Finds operands that are neither every farm's nor, by `is_known` (which gets `host.NAME`), a property or resource of this one.
+    #[must_use]
+    pub fn unknown_operands(&self, is_known: impl Fn(&str) -> bool) -> Vec<Guess> {
+        let unknown = |operand: &Operand| {
+            let name = operand.of_this_farm()?;
+            if is_known(&format!("host.{name}")) {
+                return None;
+            }
+            let nearest = nearest(name, operand::KNOWN.iter().copied());
+            Some(Guess {
+                operand: operand.clone(),
+                nearest: nearest.map(|it| format!("host.{it}")),
+            })
+        };
+        self.operands.iter().filter_map(unknown).collect()
+    }
+}
+
+impl FromStr for Requirement {
+    type Err = RequirementError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt(f)
+    }
+}
