@@ -16,7 +16,7 @@ use tessera_ticket::{LaunchKey, Mode, PATH_MAP_BYTES_MAX, PathMap, Refusal, Step
 use tessera_identity::account::{Account, absolute_or, base_env};
 use tessera_identity::chain::{self, read_report, refusal_of_failed, take_template};
 use tessera_identity::tmpdir::Parent;
-use tessera_shepherd::{Setup, clear};
+use tessera_shepherd::{LoginWish, Setup, clear};
 use tessera_sys::cgroup::{Place, destroy_instance, farm_dir, make_instance};
 use tessera_sys::ids::Identity;
 use tessera_sys::limits::Groups;
@@ -174,7 +174,7 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         items: ticket.items,
         template,
         paths: paths.encode(),
-        login: false,
+        login: LoginWish::None,
         user: None,
         env: environment(&account, &farm, tmp_path, how.pass),
         no_new_privs: true,

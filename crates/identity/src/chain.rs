@@ -7,7 +7,7 @@ use std::time::Duration;
 use tessera_ticket::{Refusal, Step, TEMPLATE_BYTES_MAX, Ticket};
 
 use tessera_shepherd::login::{self, Login};
-use tessera_shepherd::{Setup, StarterEnd, starter};
+use tessera_shepherd::{LoginWish, Setup, StarterEnd, starter};
 use tessera_sys::{At as _, Failed, file, ids, process, readable, socket};
 use tessera_sys::{cgroup, procs};
 
@@ -73,7 +73,11 @@ fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
     drop(pipe);
     let result = drop_privileges(setup).and_then(|()| {
         let group = setup.group.as_ref().map(OwnedFd::as_fd);
-        login.map_or(Ok(()), |it| login::settle(&it, &starter, group))
+        match (login, &setup.login) {
+            (Some(login), _) => login::settle(&login, &starter, group),
+            (None, LoginWish::Kept(_)) => login::settle_kept(&starter),
+            (None, _) => Ok(()),
+        }
     });
     if result.is_err() {
         let _ = process::kill(starter.pid, libc::SIGKILL);
@@ -88,6 +92,9 @@ fn close_others(setup: &Setup) -> Result<(), Failed> {
         setup.program,
         setup.report.as_raw_fd(),
     ];
+    if let LoginWish::Ask(Some(fd)) | LoginWish::Kept(fd) = &setup.login {
+        keep.push(fd.as_raw_fd());
+    }
     let optional = [&setup.group, &setup.run_dir, &setup.lock];
     keep.extend(
         optional
@@ -129,11 +136,25 @@ fn start_starter(setup: &Setup, login: Option<&OwnedFd>) -> Result<StarterEnd, F
     let template = file::memory_file(c"template", &setup.template).at(Step::Prepare)?;
     let paths = file::memory_file(c"paths", &setup.paths).at(Step::Prepare)?;
     let key = setup.key.to_string();
-    let given = [&orders_end, &template, &shake_end, &paths];
-    let fds = given.into_iter().chain(login).map(OwnedFd::as_raw_fd);
-    let words = ["starter", &key]
+    let given = [&orders_end, &template, &shake_end, &paths].map(OwnedFd::as_raw_fd);
+    let (kept, keep) = match &setup.login {
+        LoginWish::Kept(kept) => (Some(kept), None),
+        LoginWish::Ask(keep) => (None, keep.as_ref()),
+        LoginWish::None => (None, None),
+    };
+    let optional = [
+        if kept.is_some() {
+            (kept, "kept")
+        } else {
+            (login, "login")
+        },
+        (keep, "keep"),
+    ];
+    let words = optional.iter().filter_map(|(it, word)| it.map(|_| *word));
+    let words = ["starter", &key].into_iter().chain(words);
+    let fds = given
         .into_iter()
-        .chain(login.is_some().then_some("login"));
+        .chain(optional.map(|(it, _)| fd_or_null(it)));
     let pid = start_as_user(setup, words, fds, || Ok(()))?;
     Ok(StarterEnd { pid, orders, shake })
 }
@@ -141,7 +162,7 @@ fn start_starter(setup: &Setup, login: Option<&OwnedFd>) -> Result<StarterEnd, F
 /// Forks the process that runs the user's login shell, if there is to be one; returns the pipe that its environment comes
 /// from as well.
 fn start_login(setup: &Setup) -> Result<Option<(Login, OwnedFd)>, Failed> {
-    if !setup.login {
+    if !matches!(setup.login, LoginWish::Ask(_)) {
         return Ok(None);
     }
     if let Some(group) = &setup.group {
@@ -157,6 +178,11 @@ fn start_login(setup: &Setup) -> Result<Option<(Login, OwnedFd)>, Failed> {
         })
     })?;
     Ok(Some((Login { pid }, pipe)))
+}
+
+/// Returns the number of a descriptor, or that of `/dev/null` in its place.
+fn fd_or_null(fd: Option<&OwnedFd>) -> RawFd {
+    fd.map_or(0, OwnedFd::as_raw_fd)
 }
 
 /// Forks a child that becomes the user and executes this program anew with these words, and with these descriptors behind
@@ -205,6 +231,7 @@ const _: () = assert!(
         && starter::SHAKE_FD == 5
         && starter::PATHS_FD == 6
         && starter::LOGIN_FD == 7
+        && starter::KEEP_FD == 8
         && login::OUTPUT_FD == 3
         && login::PROGRAM_FD == 4
 );

@@ -1,6 +1,7 @@
 //! The host's own word on who may run here: a file of `key = value` lines that only root can write.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tessera_ticket::{AccountName, Mode, PathMap, ProxyAccount};
 
@@ -8,6 +9,8 @@ use tessera_ticket::{AccountName, Mode, PathMap, ProxyAccount};
 pub const POLICY_MAX: usize = 64 * 1024;
 /// The most names in a list.
 const NAMES_MAX: usize = 1_024;
+/// The longest time that what a login shell said may be kept.
+const LOGIN_KEPT_MAX: Duration = Duration::from_secs(3_600);
 /// What is written when there is no policy yet.
 pub const DEFAULT_POLICY: &str = "\
 # Who jobs may run as on this host. Only root can change this file; the farm can't.
@@ -29,6 +32,8 @@ no_new_privs = yes
 # yes: before anything of an instance runs, the user's login shell is asked for its environment, as the user, in at most 8 seconds.
 # Accounts that nobody can log in to have none.
 login_environment = no
+# For how long what the shell said holds for the same user's next instances; 0: each instance asks anew.
+login_environment_cache_seconds = 60
 path = /usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games
 # Where instances have their private TMPDIR; a directory that only root can write. Empty: `tmp` in the state directory.
 tmp_dir =
@@ -73,6 +78,8 @@ pub struct Policy {
     pub no_new_privs: bool,
     /// Whether jobs get the environment of their user's login shell.
     pub login_environment: bool,
+    /// For how long what a login shell said is kept.
+    pub login_kept_for: Duration,
     /// The `PATH` that jobs begin with.
     pub path: String,
     /// Where private directories are made; `None` for the state directory.
@@ -169,6 +176,7 @@ impl Fields {
             )?,
             no_new_privs: self.choice("no_new_privs", [("yes", true), ("no", false)])?,
             login_environment: self.choice("login_environment", [("yes", true), ("no", false)])?,
+            login_kept_for: self.login_kept_for()?,
             path: self.path()?,
             tmp_dir: self.tmp_dir()?,
             paths,
@@ -200,6 +208,18 @@ impl Fields {
             "proxy_account",
             "the name of an account, with {slot} once at most",
         )
+    }
+
+    fn login_kept_for(&self) -> Result<Duration, String> {
+        let key = "login_environment_cache_seconds";
+        let seconds: u64 = self.parse(key, "a number of seconds")?;
+        let (line, _) = self.get(key);
+        let time = Duration::from_secs(seconds);
+        let is_good = time <= LOGIN_KEPT_MAX;
+        let most = LOGIN_KEPT_MAX.as_secs();
+        is_good
+            .then_some(time)
+            .ok_or(format!("line {line}: `{key}` is more than {most}"))
     }
 
     fn tmp_dir(&self) -> Result<Option<String>, String> {
@@ -297,6 +317,10 @@ mod tests {
                 "line 1: `proxy_account` is not the name",
             ),
             ("tmp_dir = tmp", "line 1: `tmp_dir`"),
+            (
+                "login_environment_cache_seconds = 3601",
+                "line 1: `login_environment_cache_seconds` is more than 3600",
+            ),
             (
                 "path_map = P: => /p\npath_map = show => /s",
                 "line 2: `path_map`: `show` is not an absolute path",

@@ -20,7 +20,7 @@ pub struct Change<'a> {
 }
 
 /// The most descriptors that a program is given.
-const FDS_MAX: usize = 8;
+const FDS_MAX: usize = 12;
 /// The most groups that the read-back looks at; the kernel's own limit.
 const GROUPS_MAX: usize = 65_536;
 

@@ -40,8 +40,7 @@ fn main() -> ExitCode {
         .collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["starter", key] => exit(starter::run(key, false)),
-        ["starter", key, "login"] => exit(starter::run(key, true)),
+        ["starter", key, more @ ..] => exit(starter::run(key, more)),
         ["login"] => exit(login::run()),
         ["login-print"] => exit(login::print()),
         ["launcher", rest @ ..] => report(launcher_command(rest)),

@@ -129,7 +129,11 @@ struct Ours {
 
 impl Ours {
     fn new(name: &str, program: Option<PathBuf>) -> Self {
-        let mut world = World::prepare("");
+        Self::with(name, program, "")
+    }
+
+    fn with(name: &str, program: Option<PathBuf>, policy: &str) -> Self {
+        let mut world = World::prepare(policy);
         if let Some(program) = program {
             world.program = program;
         }
@@ -258,7 +262,13 @@ fn what_a_launch_costs() {
         return;
     }
     let user = User::new("tsc", &[]);
-    let mut all = vec![Ours::new("tessera", None)];
+    let asked = "login_environment = yes\nlogin_environment_cache_seconds = 0";
+    let kept = "login_environment = yes\nlogin_environment_cache_seconds = 3600";
+    let mut all = vec![
+        Ours::new("tessera", None),
+        Ours::with("login environment asked", None, asked),
+        Ours::with("login environment kept", None, kept),
+    ];
     all.extend(variants());
     let table = rounds(&all, &user);
     print!("{table}");

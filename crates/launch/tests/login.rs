@@ -58,7 +58,10 @@ fn l29_the_environment_of_the_login_shell_arrives() {
     }
     let profile = "echo noise; echo noise >&2; export SHOW='a
 b=c' PATH=/opt/show:$PATH SSH_AUTH_SOCK=/x TMPDIR=/evil TESSERA_JOB=7 JOBS=profile\nseen=only-here\ncd /\n";
-    let bench = Bench::new("login_environment = yes", profile);
+    let bench = Bench::new(
+        "login_environment = yes\nlogin_environment_cache_seconds = 0",
+        profile,
+    );
     let script = "echo \"$SHOW|$PATH|$SSH_AUTH_SOCK|$seen|$JOBS|$HOME|$PWD\"; echo $TESSERA_JOB; [ $TMPDIR != /evil ] && echo private";
     let mut what = shell(script);
     what.env.push(("JOBS".into(), "own".into()));
@@ -97,7 +100,10 @@ fn l29_a_profile_that_fails_or_floods_starts_nothing_and_says_why() {
     if !can_run() {
         return;
     }
-    let bench = Bench::new("login_environment = yes", "exit 3");
+    let bench = Bench::new(
+        "login_environment = yes\nlogin_environment_cache_seconds = 0",
+        "exit 3",
+    );
     for (profile, reason) in [
         ("exit 3", "its login shell ended with status 3 instead of"),
         ("kill -9 $$", "its login shell ended with status 255"),
@@ -133,7 +139,10 @@ fn l29_a_profile_that_hangs_or_forks_holds_nobody_up() {
     if !can_run() {
         return;
     }
-    let bench = Bench::new("login_environment = yes", "");
+    let bench = Bench::new(
+        "login_environment = yes\nlogin_environment_cache_seconds = 0",
+        "",
+    );
     let daemon = "(trap '' TERM HUP; exec setsid sleep 300) & export A=b\n";
     bench.set_profile(daemon);
     let instance = bench

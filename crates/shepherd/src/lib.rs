@@ -8,6 +8,7 @@
 pub mod clear;
 mod contain;
 mod item;
+pub mod kept;
 pub mod login;
 pub mod starter;
 mod watch;
@@ -23,6 +24,17 @@ use tessera_ticket::{ItemRange, LaunchKey};
 /// How long removing a private directory may take.
 const TMP_TIME: Duration = Duration::from_secs(5);
 
+/// What an instance is to have of the environment of its user's login shell.
+#[derive(Debug)]
+pub enum LoginWish {
+    /// Nothing.
+    None,
+    /// The shell is asked; what it said goes into the memory file, too, if there is one.
+    Ask(Option<OwnedFd>),
+    /// What it said lately.
+    Kept(OwnedFd),
+}
+
 /// Everything that a shepherd needs; made by the launcher before it forks.
 #[derive(Debug)]
 pub struct Setup {
@@ -34,8 +46,8 @@ pub struct Setup {
     pub template: Vec<u8>,
     /// The host's table of paths, encoded.
     pub paths: Vec<u8>,
-    /// Whether the items get the environment of the user's login shell.
-    pub login: bool,
+    /// Whether the items get the environment of the user's login shell, and where it comes from.
+    pub login: LoginWish,
     /// The user, or nobody to become in desktop mode.
     pub user: Option<Identity>,
     /// The variables that every item starts from.

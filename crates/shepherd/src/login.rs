@@ -2,11 +2,12 @@
 //!
 //! A process that already is the user executes the login shell ([`run`]), which reads its files and then executes this program
 //! again ([`print()`]): what it sees is written to a pipe of its own, never to standard output, on which such files print. The
-//! starter, which is the user as well, reads it ([`read`]); root never does. The shepherd bounds the time, hears from the
+//! starter, which is the user as well, reads it ([`read`]); root never does, also where the launcher keeps the bytes for the
+//! user's next instance ([`keep`], [`kept`]). The shepherd bounds the time, hears from the
 //! kernel how the shell ended, and ends what it left ([`settle`]).
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ const TIME: Duration = Duration::from_secs(8);
 const CLEAR_TIME: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(2);
 /// The most bytes of an environment.
-const BYTES_MAX: usize = 256 * 1024;
+pub const BYTES_MAX: usize = 256 * 1024;
 /// The most variables of one.
 const VARIABLES_MAX: usize = 4_096;
 /// What an environment begins with. It ends with an empty variable, so that half of one is told from a whole one.
@@ -121,7 +122,7 @@ fn encode(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<u8> 
 ///
 /// # Errors
 /// `EFBIG` when it is too long, `EPROTO` when it ends before it is whole.
-pub(crate) fn read(pipe: &OwnedFd) -> Sys<Vec<(String, String)>> {
+pub(crate) fn read(pipe: &OwnedFd) -> Sys<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut part = [0; 16 * 1024];
     loop {
@@ -136,25 +137,47 @@ pub(crate) fn read(pipe: &OwnedFd) -> Sys<Vec<(String, String)>> {
             return Err(Errno(libc::EFBIG));
         }
         // What the shell's files left running may hold the pipe open, so its end is not waited for.
-        if let Some(found) = decode(&bytes) {
-            return Ok(found);
+        if is_whole(&bytes) {
+            return Ok(bytes);
         }
     }
 }
 
-/// Takes the variables that pass; `None` for bytes that are no whole environment.
-fn decode(bytes: &[u8]) -> Option<Vec<(String, String)>> {
-    let rest = bytes.strip_prefix(MARK)?;
-    if !(rest == b"\0" || rest.ends_with(b"\0\0")) {
-        return None;
+/// Leaves what a login shell said with the launcher, for the user's next instance; half of it is nothing.
+pub(crate) fn keep(memory: &OwnedFd, bytes: &[u8]) {
+    if file::write_all(memory.as_raw_fd(), bytes).is_err() {
+        let _ = file::truncate(memory, 0);
     }
-    let entries = rest.split(|byte| *byte == 0).filter(|it| !it.is_empty());
+}
+
+/// Takes what a login shell said lately.
+///
+/// # Errors
+/// `EPROTO` when that is no environment: processes of this user may have changed it before it was kept.
+pub(crate) fn kept(memory: &OwnedFd) -> Sys<Vec<(String, String)>> {
+    let bytes = file::read_memory_file(memory.as_fd(), BYTES_MAX)?;
+    decode(&bytes).ok_or(Errno(libc::EPROTO))
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let rest = bytes.strip_prefix(MARK);
+    rest.is_some_and(|rest| rest == b"\0" || rest.ends_with(b"\0\0"))
+}
+
+/// Takes the variables that pass; `None` for bytes that are no whole environment.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<(String, String)>> {
+    let rest = bytes.strip_prefix(MARK).filter(|_| is_whole(bytes))?;
+    Some(variables(rest))
+}
+
+fn variables(bytes: &[u8]) -> Vec<(String, String)> {
+    let entries = bytes.split(|byte| *byte == 0).filter(|it| !it.is_empty());
     let pair = |entry: &[u8]| {
         let text = std::str::from_utf8(entry).ok()?;
         let (name, value) = text.split_once('=')?;
         passes(name).then(|| (name.to_owned(), value.to_owned()))
     };
-    Some(entries.take(VARIABLES_MAX).filter_map(pair).collect())
+    entries.take(VARIABLES_MAX).filter_map(pair).collect()
 }
 
 fn passes(name: &str) -> bool {
@@ -193,6 +216,14 @@ pub fn settle(
         other => other,
     };
     result.at(Step::Login)
+}
+
+/// Waits until the starter has taken what a login shell said lately.
+///
+/// # Errors
+/// [`Step::Login`] with the reason.
+pub fn settle_kept(starter: &StarterEnd) -> Result<(), Failed> {
+    word(starter.orders.as_fd(), Instant::now() + TIME).at(Step::Login)
 }
 
 /// Waits for the starter's word.
@@ -301,6 +332,17 @@ mod tests {
             decode(&broken),
             Some(vec![("B".to_owned(), "2".to_owned())])
         );
+    }
+
+    #[test]
+    fn what_was_kept_passes_by_the_same_rules() {
+        let memory = file::memory_file(c"t", b"").unwrap();
+        keep(&memory, &encode(pairs(&[("A", "b"), ("HOME", "/evil")])));
+        assert_eq!(kept(&memory), Ok(vec![("A".to_owned(), "b".to_owned())]));
+        let memory = file::memory_file(c"t", b"A=b\0\0").unwrap();
+        assert_eq!(kept(&memory), Err(Errno(libc::EPROTO)));
+        let memory = file::memory_file(c"t", &vec![0; BYTES_MAX + 1]).unwrap();
+        assert_eq!(kept(&memory), Err(Errno(libc::EFBIG)));
     }
 
     #[test]

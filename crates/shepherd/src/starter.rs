@@ -25,9 +25,10 @@ pub const TEMPLATE_FD: RawFd = 4;
 pub const SHAKE_FD: RawFd = 5;
 /// The host's table of paths in a memory file.
 pub const PATHS_FD: RawFd = 6;
-
-/// Where the login shell's environment comes from, if there is to be one.
+/// Where the login shell's environment comes from: a pipe, or a memory file with what it said lately.
 pub const LOGIN_FD: RawFd = 7;
+/// The memory file that keeps what the login shell says.
+pub const KEEP_FD: RawFd = 8;
 
 /// What does not change from item to item.
 struct Starter {
@@ -53,13 +54,15 @@ struct Item<'a> {
     program: Program,
 }
 
-/// Serves the shepherd until it goes away. `key` is the launch; with `login` the user's login shell says more variables first.
-pub fn run(key: &str, login: bool) -> i32 {
+/// Serves the shepherd until it goes away. `key` is the launch; `more` are words for what else stands at its place: `keep`,
+/// `kept`, and `login` if the user's login shell is asked.
+pub fn run(key: &str, more: &[&str]) -> i32 {
     let Ok(mut starter) = Starter::new(key) else {
         return 70;
     };
-    if login {
-        let word = match starter.log_in() {
+    let begun = starter.take_variables(more);
+    if more.contains(&"login") || more.contains(&"kept") {
+        let word = match begun {
             Ok(()) => Chain::Ready,
             Err(Errno(errno)) => Chain::Failed {
                 item: 0,
@@ -71,6 +74,8 @@ pub fn run(key: &str, login: bool) -> i32 {
         if send_waiting(&word.encode()).is_err() {
             return 0;
         }
+    } else if begun.is_err() {
+        return 73;
     }
     let mut buffer = [0; CHAIN_LEN];
     loop {
@@ -144,10 +149,22 @@ impl Starter {
     }
 
     /// Takes the variables of the login shell: between those of the account and the job's own.
-    fn log_in(&mut self) -> Sys<()> {
-        file::set_close_on_exec(LOGIN_FD, true)?;
-        let login = login::read(&file::owned(LOGIN_FD))?;
-        self.env = start_env(&self.template, login);
+    fn take_variables(&mut self, more: &[&str]) -> Sys<()> {
+        let [login, keep] = [LOGIN_FD, KEEP_FD].map(file::owned);
+        for fd in [&login, &keep] {
+            file::set_close_on_exec(fd.as_raw_fd(), true)?;
+        }
+        let has = |word| more.contains(&word);
+        if has("kept") {
+            self.env = start_env(&self.template, login::kept(&login)?);
+        } else if has("login") {
+            let bytes = login::read(&login)?;
+            if has("keep") {
+                login::keep(&keep, &bytes);
+            }
+            let said = login::decode(&bytes).ok_or(Errno(libc::EPROTO))?;
+            self.env = start_env(&self.template, said);
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use tessera_ticket::shepherd::{
 };
 use tessera_ticket::{EndCause, EndKind, Step};
 
+use crate::LoginWish;
 use crate::contain::{Containment, Member};
 use crate::item::{Begun, CHUNK, Ending, Files, Hold, Item, Wish};
 use crate::{Setup, StarterEnd};
@@ -51,6 +52,7 @@ enum Source {
 pub(crate) fn run(mut setup: Setup, starter: StarterEnd) -> i32 {
     // What only the start needed.
     setup.run_dir = None;
+    setup.login = LoginWish::None;
     setup.template = Vec::new();
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE] {
         process::ignore(signal);

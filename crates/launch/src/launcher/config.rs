@@ -33,7 +33,7 @@ pub(crate) struct Config {
     pub(crate) worker_uid: u32,
     /// Read anew when the files change.
     pub(crate) rules: Result<Rules, Refusal>,
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
 }
 
 /// The part that may change while the launcher runs.
@@ -52,7 +52,7 @@ pub(crate) struct Rules {
 }
 
 /// Inode, size and time of the files that may change.
-type Stamp = [(u64, i64, i64, i64); 2];
+pub(super) type Stamp = [(u64, i64, i64, i64); 2];
 
 impl Config {
     /// Reads everything below `state`, refusing what others than root could have written.

@@ -19,7 +19,7 @@ use tessera_ticket::launcher::{FRAME_MAX, Reply, Request};
 pub(crate) use config::Config;
 use instances::Instances;
 pub(crate) use requests::capabilities_of;
-use requests::{Resolving, Starting};
+use requests::{Resolving, Said, Starting};
 
 use slots::Slots;
 use tidy::{Done, Tidy};
@@ -27,6 +27,7 @@ use tidy::{Done, Tidy};
 use crate::audit::Audit;
 use crate::nonces::Nonces;
 use tessera_identity::tmpdir::Parent;
+use tessera_shepherd::kept::Kept;
 use tessera_sys::cgroup::Place;
 use tessera_sys::limits::{Trees, remove_farm_dirs};
 use tessera_sys::procs;
@@ -64,6 +65,8 @@ pub(crate) struct Launcher {
     starting: Vec<Starting>,
     instances: Instances,
     accounts: requests::Cache,
+    /// What login shells said.
+    environments: Kept<Said>,
     slots: Slots,
     /// The private directories of instances.
     places: BTreeMap<LaunchKey, (Rc<Parent>, String)>,
@@ -172,6 +175,7 @@ impl Launcher {
             starting: Vec::new(),
             instances,
             accounts: requests::Cache::default(),
+            environments: Kept::default(),
             slots,
             places: BTreeMap::new(),
             tidy: Tidy::default(),

@@ -11,9 +11,10 @@ use tessera_ticket::{
 };
 
 use super::Launcher;
+use super::config::Stamp;
 use tessera_identity::account::{self, ANSWER_MAX, Account, Found};
 use tessera_identity::chain::{self, read_report, refusal_of_failed, take_template};
-use tessera_shepherd::Setup;
+use tessera_shepherd::{LoginWish, Setup, login};
 use tessera_sys::cgroup;
 use tessera_sys::procs;
 use tessera_sys::{Errno, Failed, Sys, file, process, socket, wall_ms};
@@ -63,6 +64,17 @@ pub(super) struct Starting {
     connection: u64,
     id: u32,
     account: Account,
+    /// Under which files of the policy it was started.
+    policy: Stamp,
+    /// Where its login shell's words are kept, if they are to be.
+    login: LoginWish,
+}
+
+/// What the words of a login shell hold for: the account as it was judged, and the files of the policy.
+pub(super) type Said = (Account, Stamp);
+
+fn said_of(account: &Account, policy: Stamp) -> Said {
+    (account.clone(), policy)
 }
 
 /// What the directory said lately, and the starts that can go on.
@@ -448,6 +460,7 @@ impl Launcher {
         tmp: &str,
     ) -> Result<(), Refusal> {
         let key = start.ticket.key;
+        let login = self.login_wish(account);
         let contained = |e: Errno| Refusal::ContainmentFailed { errno: e.0 };
         let failed = |e: Errno| Refusal::BecomingUserFailed {
             step: Step::Prepare,
@@ -474,7 +487,7 @@ impl Launcher {
                     items: start.ticket.items.clone(),
                     template: start.template.clone(),
                     paths: rules.policy.paths.encode(),
-                    login: rules.policy.login_environment && account.has_login_shell(),
+                    login,
                     user: Some(account.identity.clone()),
                     env: self.environment(account, &rules.policy.path, tmp),
                     no_new_privs: rules.policy.no_new_privs,
@@ -520,8 +533,28 @@ impl Launcher {
             connection: start.connection,
             id: start.id,
             account: account.clone(),
+            policy: self.config.stamp,
+            login,
         });
         Ok(())
+    }
+
+    /// Says where an instance's login environment comes from. Without room for what is kept the shell is asked.
+    fn login_wish(&mut self, account: &Account) -> LoginWish {
+        let Ok(rules) = &self.config.rules else {
+            return LoginWish::None;
+        };
+        if !(rules.policy.login_environment && account.has_login_shell()) {
+            return LoginWish::None;
+        }
+        let time = rules.policy.login_kept_for;
+        let key = said_of(account, self.config.stamp);
+        let kept = self.environments.get(&key, time);
+        let memory = |bytes| file::memory_file(c"environment", bytes).ok();
+        match kept.and_then(memory) {
+            Some(kept) => LoginWish::Kept(kept),
+            None => LoginWish::Ask(memory(&[]).filter(|_| !time.is_zero())),
+        }
     }
 
     fn environment(&self, account: &Account, path: &str, tmp: &str) -> Vec<std::ffi::CString> {
@@ -552,6 +585,11 @@ impl Launcher {
     fn take_up(&mut self, at: usize) {
         let it = self.starting.swap_remove(at);
         self.instances.add(it.key, it.handle);
+        if let LoginWish::Ask(Some(memory)) = &it.login {
+            let said = file::read_memory_file(memory.as_fd(), login::BYTES_MAX);
+            let key = said_of(&it.account, it.policy);
+            self.environments.put(key, said.unwrap_or_default());
+        }
         let reply = Reply::Started {
             id: it.id,
             shepherd: u32::try_from(it.pid).unwrap_or(0),
@@ -569,6 +607,8 @@ impl Launcher {
         let _ = process::pidfd_kill(it.handle.as_fd(), libc::SIGKILL);
         self.instances.add(it.key, it.handle);
         self.instances.clear(it.key, None);
+        // What was kept may be the reason.
+        self.environments.forget(|(of, _)| *of == it.account);
         let what = format!("{}.{}", it.key.job, it.key.instance);
         let text = refusal.sentence(&self.host, &what, &it.account.name);
         let fields = [
