@@ -14,15 +14,13 @@ use tessera_ticket::launcher::{Capabilities, FRAME_MAX, Reply, Request};
 use tessera_ticket::{LaunchKey, Mode, PATH_MAP_BYTES_MAX, PathMap, Refusal, Step, Ticket};
 
 use tessera_identity::account::{Account, absolute_or, base_env};
-use tessera_identity::chain::{self, read_report, refusal_of_failed, take_template};
+use tessera_identity::chain::{self, REPORT_MAX, read_report, take_template};
 use tessera_identity::tmpdir::Parent;
 use tessera_shepherd::{LoginWish, Setup, clear};
 use tessera_sys::cgroup::{Place, destroy_instance, farm_dir, make_instance};
 use tessera_sys::ids::Identity;
 use tessera_sys::limits::Groups;
-use tessera_sys::{
-    Errno, Failed, Sys, file, host_name, ids, poll, process, readable, socket, wall_ms,
-};
+use tessera_sys::{Errno, Sys, file, host_name, ids, poll, process, readable, socket, wall_ms};
 use tessera_sys::{directory, procs};
 
 /// How long the shepherd may take to report.
@@ -190,11 +188,13 @@ fn start(id: u32, ticket: &[u8], how: &How<'_>, fds: Vec<OwnedFd>) -> Result<Rep
         lock: Some(lock),
         boot: procs::boot_id(),
         slot: None,
+        session: None,
+        variables: None,
         nice: how.nice,
         tmp: tmp.map(|(_, it)| it),
     };
     let pid = fork_shepherd(setup, &farm, &host).map_err(prepare)?;
-    wait_for_report(&report).map_err(refusal_of_failed)?;
+    wait_for_report(&report)?;
     Ok(Reply::Started {
         id,
         shepherd: u32::try_from(pid).unwrap_or(0),
@@ -262,14 +262,14 @@ fn fork_shepherd(setup: Setup, farm: &str, host: &str) -> Sys<i32> {
         let text = format!("{pid} {start} {} {farm} {host}\n", setup.boot);
         let _ = file::write_all(lock.as_raw_fd(), text.as_bytes());
     }
-    chain::run(setup)
+    chain::run(setup, None)
 }
 
-fn wait_for_report(report: &OwnedFd) -> Result<(), Failed> {
+fn wait_for_report(report: &OwnedFd) -> Result<(), Refusal> {
     let mut fds = [readable(report.as_fd())];
-    let mut bytes = [0; 8];
+    let mut bytes = [0; REPORT_MAX];
     let len = poll(&mut fds, Some(REPORT_TIME)).and_then(|()| file::read(report, &mut bytes));
-    read_report(&bytes[..len.unwrap_or(0)])
+    read_report(&bytes[..len.unwrap_or(0)]).map(drop)
 }
 
 fn environment(account: &Account, farm: &str, tmp: Option<&str>, pass: &str) -> Vec<CString> {

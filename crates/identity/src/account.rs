@@ -272,6 +272,32 @@ fn check_groups(found: &Found, policy: &Policy) -> Result<(Vec<u32>, Vec<String>
     Ok((groups, stripped))
 }
 
+/// Judges the groups that an account has after PAM gave it credentials, by the rules that its own were judged by: returns those
+/// that stay, and the names of those that were taken away.
+///
+/// # Errors
+/// [`Refusal::GroupDenied`] for a group that nobody may have.
+pub fn judge_groups(
+    account: &Account,
+    policy: &Policy,
+    now: &[(u32, String)],
+) -> Result<(Vec<u32>, Vec<String>), Refusal> {
+    let Identity { gid, groups, .. } = &account.identity;
+    let is_own = |it: &u32| it == gid || groups.contains(it);
+    let (own, others): (Vec<_>, Vec<_>) = now.iter().cloned().partition(|(it, _)| is_own(it));
+    let found = Found {
+        gid: *gid,
+        groups: others,
+        ..Found::default()
+    };
+    let (added, stripped) = check_groups(&found, policy)?;
+    let mut groups: Vec<u32> = own.into_iter().map(|(it, _)| it).chain(added).collect();
+    groups.push(*gid);
+    groups.sort_unstable();
+    groups.dedup();
+    Ok((groups, stripped))
+}
+
 fn check_state(found: &Found, is_proxy: bool, wall_ms: u64) -> Result<(), Refusal> {
     if found.is_locked {
         return Err(Refusal::AccountLocked);
@@ -449,6 +475,34 @@ mod tests {
             }
         );
         assert!(account.stripped.is_empty());
+    }
+
+    #[test]
+    fn groups_of_a_session_are_judged_as_the_accounts_own() {
+        let policy = Policy::parse("").unwrap();
+        let account = judge_in(&mia(), Mode::User, "").unwrap();
+        let judge = |now: &[(u32, &str)], policy: &Policy| {
+            let now: Vec<_> = now
+                .iter()
+                .map(|(gid, name)| (*gid, (*name).to_owned()))
+                .collect();
+            judge_groups(&account, policy, &now)
+        };
+        // One is taken away by a module, one comes, one is denied; the primary one stays in any case.
+        let judged = judge(&[(44, "video"), (7, ""), (999, "docker")], &policy);
+        assert_eq!(judged, Ok((vec![7, 44, 1001], vec!["docker".to_owned()])));
+        assert_eq!(
+            judge(&[(1500, "proj")], &policy),
+            Ok((vec![1001, 1500], vec![]))
+        );
+        let denied = |group: &str| {
+            Err(Refusal::GroupDenied {
+                group: group.into(),
+            })
+        };
+        assert_eq!(judge(&[(0, "root")], &policy), denied("root"));
+        let strict = Policy::parse("group_policy = refuse").unwrap();
+        assert_eq!(judge(&[(999, "docker")], &strict), denied("docker"));
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tessera_ticket::{Refusal, Step, TEMPLATE_BYTES_MAX, Ticket};
 
+use tessera_pam::Session;
 use tessera_shepherd::login::{self, Login};
 use tessera_shepherd::{LoginWish, Setup, StarterEnd, starter};
 use tessera_sys::{At as _, Failed, file, ids, process, readable, socket};
 use tessera_sys::{cgroup, procs};
 
+use crate::session::{self, Wanted};
 use crate::user::{Change, Program, become_user, exec_as};
 
 /// When memory is short the kernel ends jobs first: this counts like so many thousandths of all memory.
@@ -18,18 +20,35 @@ const JOB_OOM_SCORE: i32 = 300;
 /// How long the starter may take to become the user and execute.
 const STARTER_TIME: Duration = Duration::from_secs(10);
 
-/// Encodes a report.
-fn report(result: Result<(), Failed>) -> [u8; 8] {
-    let mut bytes = [0; 8];
+/// The most bytes of a report: what a pipe takes in one piece.
+pub const REPORT_MAX: usize = 2_048;
+
+/// What stands against a start: the step that failed, with words where its number does not say enough.
+pub(crate) struct Stopped {
+    pub(crate) failed: Failed,
+    pub(crate) words: String,
+}
+
+impl From<Failed> for Stopped {
+    fn from(failed: Failed) -> Self {
+        let words = String::new();
+        Self { failed, words }
+    }
+}
+
+/// Encodes a report: the step that failed and its error, or nothing, then words.
+fn report(result: Result<(), Failed>, words: &str) -> Vec<u8> {
+    let mut bytes = vec![0; 8];
     if let Err(failed) = result {
         bytes[0] = failed.step as u8;
         bytes[4..].copy_from_slice(&failed.errno.to_le_bytes());
     }
+    bytes.extend(words.bytes().take(REPORT_MAX - bytes.len()));
     bytes
 }
 
-/// Reads a report; half of one is a shepherd that died.
-pub fn read_report(bytes: &[u8]) -> Result<(), Failed> {
+/// Reads the step of a report; half of one is a shepherd that died.
+fn read_step(bytes: &[u8]) -> Result<(), Failed> {
     let died = Failed {
         step: Step::Prepare,
         errno: libc::EPIPE,
@@ -45,21 +64,43 @@ pub fn read_report(bytes: &[u8]) -> Result<(), Failed> {
     }
 }
 
-/// Runs a shepherd in this process, a fresh child, to its end.
-pub fn run(setup: Setup) -> ! {
-    let result = begin(&setup);
-    let _ = file::write_all(
-        setup.report.as_raw_fd(),
-        &report(result.as_ref().map(drop).map_err(|e| *e)),
-    );
-    match result {
-        Err(_) => process::exit_now(1),
-        Ok(starter) => process::exit_now(tessera_shepherd::serve(setup, starter)),
+/// Reads what a shepherd reports of its start: words for the audit, if there is something to say.
+///
+/// # Errors
+/// Why nothing was started; the failures that have a meaning of their own are named.
+pub fn read_report(bytes: &[u8]) -> Result<String, Refusal> {
+    let words = String::from_utf8_lossy(bytes.get(8..).unwrap_or_default()).into_owned();
+    match read_step(bytes) {
+        Ok(()) => Ok(words),
+        Err(Failed { step, errno }) => Err(match step {
+            Step::ProcessLimit => Refusal::ProcessLimit,
+            Step::Login => Refusal::LoginEnvironment { errno },
+            Step::Pam => Refusal::PamFailed { reason: words },
+            Step::PamAccount => Refusal::PamAccount { reason: words },
+            step => Refusal::BecomingUserFailed { step, errno },
+        }),
     }
 }
 
-fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
+/// Runs a shepherd in this process, a fresh child, to its end; with a PAM session if one is wanted.
+pub fn run(mut setup: Setup, wanted: Option<&Wanted<'_>>) -> ! {
+    let result = begin(&mut setup, wanted);
+    let said = match &result {
+        Ok((_, words)) => report(Ok(()), words),
+        Err(it) => report(Err(it.failed), &it.words),
+    };
+    let _ = file::write_all(setup.report.as_raw_fd(), &said);
+    match result {
+        Err(_) => process::exit_now(1),
+        Ok((starter, _)) => process::exit_now(tessera_shepherd::serve(setup, starter)),
+    }
+}
+
+fn begin(setup: &mut Setup, wanted: Option<&Wanted<'_>>) -> Result<(StarterEnd, String), Stopped> {
     process::new_session().at(Step::Session)?;
+    // First, since its holder keeps the launcher's standard error and belongs to no group of the instance's but its own leaf.
+    let session = wanted.map(|it| session::open(setup, it)).transpose()?;
+    let (session, words) = session.unwrap_or_default();
     close_others(setup)?;
     if let Some(group) = &setup.group {
         cgroup::enter_chain(group.as_fd()).at(Step::Cgroup)?;
@@ -67,8 +108,8 @@ fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
     setup.groups.enter().at(Step::Cgroup)?;
     write_run_record(setup)?;
     ids::become_subreaper().at(Step::Prepare)?;
-    let (login, pipe) = start_login(setup)?.unzip();
-    let starter = start_starter(setup, pipe.as_ref())?;
+    let (login, pipe) = start_login(setup, &session)?.unzip();
+    let starter = start_starter(setup, &session, pipe.as_ref())?;
     // The starter alone reads it, so that a writer notices when it has heard enough.
     drop(pipe);
     let result = drop_privileges(setup).and_then(|()| {
@@ -82,7 +123,8 @@ fn begin(setup: &Setup) -> Result<StarterEnd, Failed> {
     if result.is_err() {
         let _ = process::kill(starter.pid, libc::SIGKILL);
     }
-    result.map(|()| starter)
+    result?;
+    Ok((starter, words))
 }
 
 /// Closes what came along from the launcher and puts `/dev/null` at 0, 1 and 2.
@@ -92,10 +134,16 @@ fn close_others(setup: &Setup) -> Result<(), Failed> {
         setup.program,
         setup.report.as_raw_fd(),
     ];
+    let optional = [
+        &setup.group,
+        &setup.run_dir,
+        &setup.lock,
+        &setup.session,
+        &setup.variables,
+    ];
     if let LoginWish::Ask(Some(fd)) | LoginWish::Kept(fd) = &setup.login {
         keep.push(fd.as_raw_fd());
     }
-    let optional = [&setup.group, &setup.run_dir, &setup.lock];
     keep.extend(
         optional
             .into_iter()
@@ -129,7 +177,11 @@ fn write_run_record(setup: &Setup) -> Result<(), Failed> {
 
 /// Forks the starter, which becomes the user and executes this program anew; returns when it has. It gets the pipe that its
 /// login shell's environment comes from, if there is to be one.
-fn start_starter(setup: &Setup, login: Option<&OwnedFd>) -> Result<StarterEnd, Failed> {
+fn start_starter(
+    setup: &Setup,
+    session: &Session,
+    login: Option<&OwnedFd>,
+) -> Result<StarterEnd, Failed> {
     let (orders, orders_end) = socket::pair().at(Step::Prepare)?;
     let (shake, shake_end) = socket::pair().at(Step::Prepare)?;
     socket::ask_for_sender(shake.as_fd()).at(Step::Prepare)?;
@@ -149,19 +201,20 @@ fn start_starter(setup: &Setup, login: Option<&OwnedFd>) -> Result<StarterEnd, F
             (login, "login")
         },
         (keep, "keep"),
+        (setup.variables.as_ref(), "pam"),
     ];
     let words = optional.iter().filter_map(|(it, word)| it.map(|_| *word));
     let words = ["starter", &key].into_iter().chain(words);
     let fds = given
         .into_iter()
         .chain(optional.map(|(it, _)| fd_or_null(it)));
-    let pid = start_as_user(setup, words, fds, || Ok(()))?;
+    let pid = start_as_user(setup, session, words, fds, || Ok(()))?;
     Ok(StarterEnd { pid, orders, shake })
 }
 
 /// Forks the process that runs the user's login shell, if there is to be one; returns the pipe that its environment comes
 /// from as well.
-fn start_login(setup: &Setup) -> Result<Option<(Login, OwnedFd)>, Failed> {
+fn start_login(setup: &Setup, session: &Session) -> Result<Option<(Login, OwnedFd)>, Failed> {
     if !matches!(setup.login, LoginWish::Ask(_)) {
         return Ok(None);
     }
@@ -170,8 +223,10 @@ fn start_login(setup: &Setup) -> Result<Option<(Login, OwnedFd)>, Failed> {
         cgroup::make_login(group.as_fd(), shepherd).at(Step::Cgroup)?;
     }
     let (pipe, pipe_end) = file::pipe().at(Step::Prepare)?;
-    let fds = [pipe_end.as_raw_fd(), setup.program].into_iter();
-    let pid = start_as_user(setup, ["login"], fds, || {
+    let variables = setup.variables.as_ref();
+    let fds = [pipe_end.as_raw_fd(), setup.program, fd_or_null(variables)];
+    let words = ["login"].into_iter().chain(variables.map(|_| "pam"));
+    let pid = start_as_user(setup, session, words, fds.into_iter(), || {
         let group = setup.group.as_ref();
         group.map_or(Ok(()), |it| {
             cgroup::enter_login(it.as_fd()).at(Step::Cgroup)
@@ -189,6 +244,7 @@ fn fd_or_null(fd: Option<&OwnedFd>) -> RawFd {
 /// `/dev/null` at 0, 1 and 2; returns when it has.
 fn start_as_user<'a>(
     setup: &Setup,
+    session: &Session,
     words: impl IntoIterator<Item = &'a str>,
     fds: impl Iterator<Item = RawFd>,
     before: impl FnOnce() -> Result<(), Failed>,
@@ -211,12 +267,12 @@ fn start_as_user<'a>(
             fds: &fds,
             bound_to: Some(parent),
         };
-        let ready = before().and_then(|()| bounds(setup));
+        let ready = before().and_then(|()| bounds(setup, session));
         let failed = match ready.and_then(|()| desktop_privileges(setup)) {
             Ok(()) => exec_as(change.as_ref(), &program),
             Err(failed) => failed,
         };
-        let _ = file::write_all(failed_end.as_raw_fd(), &report(Err(failed)));
+        let _ = file::write_all(failed_end.as_raw_fd(), &report(Err(failed), ""));
         process::exit_now(1)
     };
     drop(failed_end);
@@ -232,13 +288,16 @@ const _: () = assert!(
         && starter::PATHS_FD == 6
         && starter::LOGIN_FD == 7
         && starter::KEEP_FD == 8
+        && starter::PAM_FD == 9
         && login::OUTPUT_FD == 3
         && login::PROGRAM_FD == 4
+        && login::PAM_FD == 5
 );
 
 /// Sets what the job can't take back: its place behind the daemons in everything that is short. Done before this process
 /// becomes the user, who may go further down but not up again.
-fn bounds(setup: &Setup) -> Result<(), Failed> {
+fn bounds(setup: &Setup, session: &Session) -> Result<(), Failed> {
+    session.enter().at(Step::Limits)?;
     process::lower_priority(setup.nice).at(Step::Limits)?;
     process::die_before(JOB_OOM_SCORE).at(Step::Limits)?;
     for resource in [libc::RLIMIT_NICE, libc::RLIMIT_RTPRIO] {
@@ -262,7 +321,7 @@ fn wait_for_exec(failed: &OwnedFd) -> Result<(), Failed> {
     let mut bytes = [0; 8];
     match file::read(failed, &mut bytes).at(Step::Exec)? {
         0 => Ok(()),
-        len => read_report(&bytes[..len]),
+        len => read_step(&bytes[..len]),
     }
 }
 
@@ -286,15 +345,4 @@ pub fn take_template(ticket: &Ticket, file: &OwnedFd) -> Result<Vec<u8>, Refusal
         .map_err(|e| wrong(e.to_string()))?;
     ticket.check_template(&bytes)?;
     Ok(bytes)
-}
-
-/// Names the failures that have a meaning of their own; the others are their step.
-pub fn refusal_of_failed(Failed { step, errno }: Failed) -> Refusal {
-    if step == Step::ProcessLimit {
-        Refusal::ProcessLimit
-    } else if step == Step::Login {
-        Refusal::LoginEnvironment { errno }
-    } else {
-        Refusal::BecomingUserFailed { step, errno }
-    }
 }

@@ -11,6 +11,8 @@ pub const POLICY_MAX: usize = 64 * 1024;
 const NAMES_MAX: usize = 1_024;
 /// The longest time that what a login shell said may be kept.
 const LOGIN_KEPT_MAX: Duration = Duration::from_secs(3_600);
+/// The longest name of a service of PAM.
+const SERVICE_MAX: usize = 64;
 /// What is written when there is no policy yet.
 pub const DEFAULT_POLICY: &str = "\
 # Who jobs may run as on this host. Only root can change this file; the farm can't.
@@ -34,6 +36,9 @@ no_new_privs = yes
 login_environment = no
 # For how long what the shell said holds for the same user's next instances; 0: each instance asks anew.
 login_environment_cache_seconds = 60
+# The name of a service below /etc/pam.d, such as tessera: each instance gets a PAM session of it, held by a process of root's
+# until the instance is gone. Empty: none.
+pam_service =
 path = /usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games
 # Where instances have their private TMPDIR; a directory that only root can write. Empty: `tmp` in the state directory.
 tmp_dir =
@@ -80,6 +85,8 @@ pub struct Policy {
     pub login_environment: bool,
     /// For how long what a login shell said is kept.
     pub login_kept_for: Duration,
+    /// The service of PAM whose session instances have; empty for none.
+    pub pam_service: String,
     /// The `PATH` that jobs begin with.
     pub path: String,
     /// Where private directories are made; `None` for the state directory.
@@ -177,6 +184,7 @@ impl Fields {
             no_new_privs: self.choice("no_new_privs", [("yes", true), ("no", false)])?,
             login_environment: self.choice("login_environment", [("yes", true), ("no", false)])?,
             login_kept_for: self.login_kept_for()?,
+            pam_service: self.pam_service()?,
             path: self.path()?,
             tmp_dir: self.tmp_dir()?,
             paths,
@@ -220,6 +228,19 @@ impl Fields {
         is_good
             .then_some(time)
             .ok_or(format!("line {line}: `{key}` is more than {most}"))
+    }
+
+    fn pam_service(&self) -> Result<String, String> {
+        let (line, value) = self.get("pam_service");
+        let is_good =
+            |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_');
+        if value.len() <= SERVICE_MAX && value.bytes().all(is_good) {
+            Ok(value.to_owned())
+        } else {
+            Err(format!(
+                "line {line}: `pam_service` is not the name of a service (small letters, digits, - and _, at most {SERVICE_MAX})"
+            ))
+        }
     }
 
     fn tmp_dir(&self) -> Result<Option<String>, String> {
@@ -321,6 +342,8 @@ mod tests {
                 "login_environment_cache_seconds = 3601",
                 "line 1: `login_environment_cache_seconds` is more than 3600",
             ),
+            ("pam_service = ../x", "line 1: `pam_service` is not"),
+            ("pam_service = su.d", "line 1: `pam_service` is not"),
             (
                 "path_map = P: => /p\npath_map = show => /s",
                 "line 2: `path_map`: `show` is not an absolute path",

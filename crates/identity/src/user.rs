@@ -19,8 +19,6 @@ pub struct Change<'a> {
     pub no_new_privs: bool,
 }
 
-/// The most descriptors that a program is given.
-const FDS_MAX: usize = 12;
 /// The most groups that the read-back looks at; the kernel's own limit.
 const GROUPS_MAX: usize = 65_536;
 
@@ -139,18 +137,7 @@ fn prepare(change: Option<&Change<'_>>, program: &Program<'_>) -> Result<OwnedFd
     let first_free = RawFd::try_from(program.fds.len()).unwrap_or(RawFd::MAX);
     let file = file::duplicate_above(program.file.as_raw_fd(), first_free);
     let file = file::owned(file.at(Step::Descriptors)?);
-    put_in_place(program.fds, first_free)?;
+    file::put_in_place(program.fds).at(Step::Descriptors)?;
+    process::close_on_exec_from(first_free).at(Step::CloseOthers)?;
     Ok(file)
-}
-
-/// Puts descriptors at 0, 1, 2, …, first all out of the way, so that none overwrites another.
-fn put_in_place(fds: &[RawFd], first_free: RawFd) -> Result<(), Failed> {
-    let mut high = [-1; FDS_MAX];
-    for (slot, &fd) in high.iter_mut().zip(fds) {
-        *slot = file::duplicate_above(fd, first_free).at(Step::Descriptors)?;
-    }
-    for (number, &fd) in (0..first_free).zip(&high) {
-        file::duplicate_to(fd, number).at(Step::Descriptors)?;
-    }
-    process::close_on_exec_from(first_free).at(Step::CloseOthers)
 }

@@ -13,6 +13,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use tessera_pam::holder;
 use tessera_shepherd::{login, starter};
 use tessera_sys as sys;
 use tessera_sys::cgroup;
@@ -30,7 +31,8 @@ usage:
       say what this host can do and what stands against it, or whether jobs can run as an account (as root)
   tessera-launch --version | --help
 
-Started by other parts of the farm, not by hand: starter, login, login-print, desktop-shepherd, desktop-capabilities, desktop-gone.
+Started by other parts of the farm, not by hand: starter, login, login-print, pam-holder, pam-check, desktop-shepherd,
+desktop-capabilities, desktop-gone.
 ";
 
 fn main() -> ExitCode {
@@ -41,7 +43,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["starter", key, more @ ..] => exit(starter::run(key, more)),
-        ["login"] => exit(login::run()),
+        ["login", more @ ..] => exit(login::run(more == ["pam"])),
+        ["pam-holder", service, user, launch] => exit(holder::run(service, user, launch)),
+        ["pam-check", service, user] => exit(holder::check(service, user)),
         ["login-print"] => exit(login::print()),
         ["launcher", rest @ ..] => report(launcher_command(rest)),
         ["supervise", rest @ ..] => {
@@ -125,6 +129,13 @@ fn check_as(state: &str, name: &str) -> Result<(), String> {
         .as_ref()
         .map_err(tessera_ticket::Refusal::reason_and_hint)?;
     let text = match rules.verdict(name, sys::wall_ms()) {
+        Ok(account) if !rules.policy.pam_service.is_empty() => {
+            let service = &rules.policy.pam_service;
+            format!(
+                "yes: {}; PAM service {service} lets it in",
+                account.in_words()
+            )
+        }
         Ok(account) => format!("yes: {}", account.in_words()),
         Err(refusal) => format!("no: {}: {}", refusal.code(), refusal.reason_and_hint()),
     };

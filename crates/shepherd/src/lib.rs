@@ -78,6 +78,10 @@ pub struct Setup {
     pub boot: String,
     /// The account's name if it is a slot's.
     pub slot: Option<String>,
+    /// As long as this is open the instance's PAM session is, if it has one.
+    pub session: Option<OwnedFd>,
+    /// The variables of that session, in a memory file for the user's processes.
+    pub variables: Option<OwnedFd>,
     /// Added to the priority of what runs, 0 to 19; more is less.
     pub nice: u8,
     /// Where the private directory is and its name, if this process is to remove it at the end (desktop mode).

@@ -3,7 +3,7 @@
 //! A process that already is the user executes the login shell ([`run`]), which reads its files and then executes this program
 //! again ([`print()`]): what it sees is written to a pipe of its own, never to standard output, on which such files print. The
 //! starter, which is the user as well, reads it ([`read`]); root never does, also where the launcher keeps the bytes for the
-//! user's next instance ([`keep`], [`kept`]). The shepherd bounds the time, hears from the
+//! user's next instance ([`keep`], [`kept`]). The variables of a PAM session pass by the same rules ([`of_session`]). The shepherd bounds the time, hears from the
 //! kernel how the shell ended, and ends what it left ([`settle`]).
 
 use std::ffi::OsString;
@@ -24,6 +24,8 @@ use crate::StarterEnd;
 pub const OUTPUT_FD: RawFd = 3;
 /// This program, for the shell to execute.
 pub const PROGRAM_FD: RawFd = 4;
+/// The variables of the PAM session in a memory file, if there is one.
+pub const PAM_FD: RawFd = 5;
 /// How long all of it may take.
 const TIME: Duration = Duration::from_secs(8);
 /// How long what the shell left may take to end when it is killed.
@@ -71,9 +73,16 @@ pub struct Login {
     pub pid: i32,
 }
 
-/// Executes the user's login shell; returns only when that fails.
-pub fn run() -> i32 {
+/// Executes the user's login shell, with the variables of a PAM session if there is one; returns only when that fails.
+pub fn run(has_session: bool) -> i32 {
     let execute = || -> Sys<Errno> {
+        let session = file::owned(PAM_FD);
+        let more = if has_session {
+            of_session(&session)?
+        } else {
+            Vec::new()
+        };
+        drop(session);
         let shell = std::env::var("SHELL").map_err(|_| Errno(libc::EINVAL))?;
         let own = format!("exec /proc/self/fd/{PROGRAM_FD} login-print");
         let name = shell.rsplit('/').next().unwrap_or("sh");
@@ -84,9 +93,12 @@ pub fn run() -> i32 {
             vec![name.to_owned(), "-l".to_owned(), "-c".to_owned(), own]
         };
         let argv = process::c_strings(argv.iter().map(String::as_str))?;
-        let env = std::env::vars_os().filter_map(|(name, value)| {
-            file::c_string(&format!("{}={}", name.to_str()?, value.to_str()?)).ok()
-        });
+        let own = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+        let env = own
+            .chain(more.iter().cloned())
+            .filter_map(|(name, value)| file::c_string(&format!("{name}={value}")).ok());
         for fd in [OUTPUT_FD, PROGRAM_FD] {
             file::set_close_on_exec(fd, false)?;
         }
@@ -157,6 +169,15 @@ pub(crate) fn keep(memory: &OwnedFd, bytes: &[u8]) {
 pub(crate) fn kept(memory: &OwnedFd) -> Sys<Vec<(String, String)>> {
     let bytes = file::read_memory_file(memory.as_fd(), BYTES_MAX)?;
     decode(&bytes).ok_or(Errno(libc::EPROTO))
+}
+
+/// Takes the variables of a PAM session.
+///
+/// # Errors
+/// `EFBIG` when they are too long.
+pub(crate) fn of_session(memory: &OwnedFd) -> Sys<Vec<(String, String)>> {
+    let bytes = file::read_memory_file(memory.as_fd(), BYTES_MAX)?;
+    Ok(variables(&bytes))
 }
 
 fn is_whole(bytes: &[u8]) -> bool {
@@ -343,6 +364,10 @@ mod tests {
         assert_eq!(kept(&memory), Err(Errno(libc::EPROTO)));
         let memory = file::memory_file(c"t", &vec![0; BYTES_MAX + 1]).unwrap();
         assert_eq!(kept(&memory), Err(Errno(libc::EFBIG)));
+        let session =
+            file::memory_file(c"t", b"LANG=de\0TESSERA_JOB=1\0XDG_SESSION_ID=2\0").unwrap();
+        let wanted = vec![("LANG".to_owned(), "de".to_owned())];
+        assert_eq!(of_session(&session), Ok(wanted));
     }
 
     #[test]

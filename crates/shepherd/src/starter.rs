@@ -29,6 +29,8 @@ pub const PATHS_FD: RawFd = 6;
 pub const LOGIN_FD: RawFd = 7;
 /// The memory file that keeps what the login shell says.
 pub const KEEP_FD: RawFd = 8;
+/// The variables of the PAM session in a memory file.
+pub const PAM_FD: RawFd = 9;
 
 /// What does not change from item to item.
 struct Starter {
@@ -54,8 +56,8 @@ struct Item<'a> {
     program: Program,
 }
 
-/// Serves the shepherd until it goes away. `key` is the launch; `more` are words for what else stands at its place: `keep`,
-/// `kept`, and `login` if the user's login shell is asked.
+/// Serves the shepherd until it goes away. `key` is the launch; `more` are words for what else stands at its place: `pam`,
+/// `keep`, `kept`, and `login` if the user's login shell is asked.
 pub fn run(key: &str, more: &[&str]) -> i32 {
     let Ok(mut starter) = Starter::new(key) else {
         return 70;
@@ -148,23 +150,28 @@ impl Starter {
         })
     }
 
-    /// Takes the variables of the login shell: between those of the account and the job's own.
+    /// Takes the variables of the PAM session and of the login shell: between those of the account and the job's own.
     fn take_variables(&mut self, more: &[&str]) -> Sys<()> {
-        let [login, keep] = [LOGIN_FD, KEEP_FD].map(file::owned);
-        for fd in [&login, &keep] {
+        let [login, keep, pam] = [LOGIN_FD, KEEP_FD, PAM_FD].map(file::owned);
+        for fd in [&login, &keep, &pam] {
             file::set_close_on_exec(fd.as_raw_fd(), true)?;
         }
         let has = |word| more.contains(&word);
+        let mut env = if has("pam") {
+            login::of_session(&pam)?
+        } else {
+            Vec::new()
+        };
         if has("kept") {
-            self.env = start_env(&self.template, login::kept(&login)?);
+            env.extend(login::kept(&login)?);
         } else if has("login") {
             let bytes = login::read(&login)?;
             if has("keep") {
                 login::keep(&keep, &bytes);
             }
-            let said = login::decode(&bytes).ok_or(Errno(libc::EPROTO))?;
-            self.env = start_env(&self.template, said);
+            env.extend(login::decode(&bytes).ok_or(Errno(libc::EPROTO))?);
         }
+        self.env = start_env(&self.template, env);
         Ok(())
     }
 
@@ -241,12 +248,12 @@ impl Starter {
     }
 }
 
-/// Joins the variables that this process was given with those of the login shell and the job's own; the later ones win.
-fn start_env(template: &Template, login: Vec<(String, String)>) -> Vec<(String, String)> {
+/// Joins the variables that this process was given with those of session and login shell and the job's own; the later ones win.
+fn start_env(template: &Template, more: Vec<(String, String)>) -> Vec<(String, String)> {
     let given = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut env: Vec<(String, String)> = Vec::new();
-    for (name, value) in given.chain(login).chain(template.env.iter().cloned()) {
+    for (name, value) in given.chain(more).chain(template.env.iter().cloned()) {
         match env.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = value,
             None => env.push((name, value)),

@@ -51,7 +51,7 @@ enum Source {
 /// Serves until the instance is closed; returns the exit code.
 pub(crate) fn run(mut setup: Setup, starter: StarterEnd) -> i32 {
     // What only the start needed.
-    setup.run_dir = None;
+    (setup.run_dir, setup.variables) = (None, None);
     setup.login = LoginWish::None;
     setup.template = Vec::new();
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE] {

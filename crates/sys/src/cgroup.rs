@@ -1,8 +1,8 @@
 //! Control groups (version 2): the one thing that nothing of a job can leave.
 //!
-//! Layout: `<base>/tessera-<farm>-<host>/<job>.<instance>.<launch>/{chain, login, item-0, item-1, …}`. Root makes the directory of
-//! the instance and gives it to the shepherd's account; the shepherd and its starter live in `chain`, each item in a leaf
-//! that is its own while anything of it is alive. The shepherd makes the leaves and uses an empty one again: to make and
+//! Layout: `<base>/tessera-<farm>-<host>/<job>.<instance>.<launch>/{chain, login, holder, item-0, item-1, …}`. Root makes the directory
+//! of the instance and gives it to the shepherd's account; the shepherd and its starter live in `chain`, what holds a PAM session
+//! in `holder`, which ends last, each item in a leaf that is its own while anything of it is alive. The shepherd makes the leaves and uses an empty one again: to make and
 //! remove one for each item costs a twentieth of what a short process does. Controllers are not needed.
 
 use std::ffi::{CStr, CString};
@@ -18,6 +18,8 @@ const ENTRIES_MAX: usize = 65_536;
 const CHAIN: &CStr = c"chain";
 /// Where the user's login shell runs, if it is asked for its environment.
 const LOGIN: &CStr = c"login";
+/// Where the process is that holds the instance's PAM session, and what modules started.
+const HOLDER: &CStr = c"holder";
 /// The most bytes of `cgroup.events` that are read; it has two short lines.
 const EVENTS_MAX: usize = 256;
 /// The most bytes of `cpu.stat` that are read; the times stand in its first three lines.
@@ -163,19 +165,58 @@ pub fn enter_login(instance: BorrowedFd<'_>) -> Sys<()> {
 
 /// Kills what is in the leaf of the login shell and removes it; says whether it is gone.
 pub fn clear_login(instance: BorrowedFd<'_>) -> bool {
+    clear_leaf(instance, LOGIN)
+}
+
+fn clear_leaf(instance: BorrowedFd<'_>, leaf: &CStr) -> bool {
     let is_gone = || {
         matches!(
-            file::remove_dir(instance, LOGIN),
+            file::remove_dir(instance, leaf),
             Ok(()) | Err(Errno(libc::ENOENT))
         )
     };
     is_gone() || {
-        kill_leaf(instance, LOGIN);
+        kill_leaf(instance, leaf);
         is_gone()
     }
 }
 
-/// Kills what is in the group of an instance and removes it; says whether it is gone.
+/// Makes the leaf of what holds the PAM session; it stays root's.
+pub fn make_holder(instance: BorrowedFd<'_>) -> Sys<()> {
+    file::make_dir(instance, HOLDER, 0o755)
+}
+
+/// Moves this process into the leaf of what holds the PAM session.
+pub fn enter_holder(instance: BorrowedFd<'_>) -> Sys<()> {
+    file::write_at(instance, c"holder/cgroup.procs", b"0")
+}
+
+/// Kills what is in the leaf of what holds the PAM session, but for this process.
+pub fn clear_holder(instance: BorrowedFd<'_>) {
+    let own = process::own_pid();
+    let others = pids(instance, HOLDER).into_iter().filter(|it| *it != own);
+    for pid in others {
+        let _ = process::kill(pid, libc::SIGKILL);
+    }
+}
+
+/// Says whether nothing but what holds the PAM session is left of an instance.
+pub fn is_only_holder(instance: BorrowedFd<'_>) -> bool {
+    leaves(instance).is_ok_and(|all| all.iter().all(|it| it.as_c_str() == HOLDER))
+}
+
+/// Kills what holds the PAM session of an instance, and all in its leaf.
+pub fn kill_holder(instance: BorrowedFd<'_>) -> bool {
+    clear_leaf(instance, HOLDER)
+}
+
+/// Opens the group of an instance.
+pub fn open_instance(farm: BorrowedFd<'_>, key: LaunchKey) -> Sys<OwnedFd> {
+    file::open_dir(farm, &launch_name(key)?)
+}
+
+/// Kills what is in the group of an instance and removes it; says whether it is gone. What holds the PAM session is left to
+/// end by itself, when it has closed that; see [`kill_holder`].
 pub fn destroy_instance(farm: BorrowedFd<'_>, key: LaunchKey) -> Sys<bool> {
     let name = launch_name(key)?;
     let dir = match file::open_dir(farm, &name) {
@@ -184,7 +225,7 @@ pub fn destroy_instance(farm: BorrowedFd<'_>, key: LaunchKey) -> Sys<bool> {
         Err(errno) => return Err(errno),
     };
     for leaf in leaves(dir.as_fd())? {
-        if file::remove_dir(dir.as_fd(), &leaf).is_err() {
+        if file::remove_dir(dir.as_fd(), &leaf).is_err() && leaf.as_c_str() != HOLDER {
             kill_leaf(dir.as_fd(), &leaf);
         }
     }
@@ -200,8 +241,9 @@ pub fn destroy_instance(farm: BorrowedFd<'_>, key: LaunchKey) -> Sys<bool> {
 
 fn leaves(dir: BorrowedFd<'_>) -> Sys<Vec<CString>> {
     let names = file::names(dir, ENTRIES_MAX)?;
-    let is_leaf =
-        |name: &String| matches!(name.as_str(), "chain" | "login") || name.starts_with("item-");
+    let is_leaf = |name: &String| {
+        matches!(name.as_str(), "chain" | "login" | "holder") || name.starts_with("item-")
+    };
     names
         .iter()
         .filter(|name| is_leaf(name))

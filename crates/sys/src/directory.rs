@@ -132,7 +132,8 @@ pub fn groups_of(name: &CStr, gid: u32) -> Sys<Vec<(u32, String)>> {
     Ok(list.into_iter().map(|gid| (gid, group_name(gid))).collect())
 }
 
-fn group_name(gid: u32) -> String {
+/// Returns the name of a group; nothing where the directory knows none.
+pub fn group_name(gid: u32) -> String {
     let mut room = vec![0u8; ENTRY_ROOM.0];
     loop {
         let mut result = std::ptr::null_mut();

@@ -299,6 +299,24 @@ pub fn duplicate_to(fd: RawFd, number: RawFd) -> Sys<()> {
     check(unsafe { libc::dup2(fd, number) }).map(drop)
 }
 
+/// The most descriptors that a program is given.
+const PLACES_MAX: usize = 12;
+
+/// Puts descriptors at 0, 1, 2, …, first all out of the way, so that none overwrites another; does not allocate.
+pub fn put_in_place(fds: &[RawFd]) -> Sys<()> {
+    let first_free = RawFd::try_from(fds.len()).unwrap_or(RawFd::MAX);
+    let mut high = [-1; PLACES_MAX];
+    if fds.len() > high.len() {
+        return Err(Errno(libc::EMFILE));
+    }
+    for (slot, &fd) in high.iter_mut().zip(fds) {
+        *slot = duplicate_above(fd, first_free)?;
+    }
+    (0..first_free)
+        .zip(&high)
+        .try_for_each(|(number, &fd)| duplicate_to(fd, number))
+}
+
 /// Makes a memory file with this content, read from its start.
 pub fn memory_file(name: &CStr, bytes: &[u8]) -> Sys<OwnedFd> {
     // SAFETY: the name is a C string that lives for the call.

@@ -1,7 +1,7 @@
 //! Linux, for the privileged program and what it starts: the one crate of theirs with `unsafe`.
 //!
 //! It owns the system calls, each behind a safe function, the cloning of a child, the user directory of the C library, the
-//! files of control groups (`cgroup`) and what `/proc` knows (`procs`). It decides nothing: no rule about who may run is here.
+//! files of control groups (`cgroup`), what `/proc` knows (`procs`), and PAM (`pam`). It decides nothing: no rule about who may run is here.
 
 pub mod cgroup;
 pub mod child;
@@ -9,6 +9,7 @@ pub mod directory;
 pub mod file;
 pub mod ids;
 pub mod limits;
+pub mod pam;
 pub mod process;
 pub mod procs;
 pub mod socket;

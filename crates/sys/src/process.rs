@@ -253,13 +253,7 @@ fn signal_set(signals: &[i32]) -> libc::sigset_t {
 
 /// Sets a resource limit, no higher than the hard limit that this process has.
 pub fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Sys<()> {
-    let mut now = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the place lives for the call.
-    check(unsafe { libc::getrlimit(resource, &raw mut now) })?;
-    let hard = hard.min(now.rlim_max);
+    let hard = hard.min(limit_now(resource)?.1);
     let new = libc::rlimit {
         rlim_cur: soft.min(hard),
         rlim_max: hard,
@@ -268,11 +262,19 @@ pub fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Sys<(
     check(unsafe { libc::setrlimit(resource, &raw const new) }).map(drop)
 }
 
-/// Adds to the niceness of this process; more is less.
-pub fn lower_priority(by: u8) -> Sys<()> {
-    if by == 0 {
-        return Ok(());
-    }
+/// Returns the soft and the hard limit that this process has.
+pub fn limit_now(resource: libc::__rlimit_resource_t) -> Sys<(u64, u64)> {
+    let mut now = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the place lives for the call.
+    check(unsafe { libc::getrlimit(resource, &raw mut now) })?;
+    Ok((now.rlim_cur, now.rlim_max))
+}
+
+/// Returns the niceness of this process.
+pub fn niceness() -> Sys<i32> {
     // SAFETY: takes numbers only. The place of the errno is cleared because -1 is a niceness too.
     let now = unsafe {
         *libc::__errno_location() = 0;
@@ -281,7 +283,15 @@ pub fn lower_priority(by: u8) -> Sys<()> {
     if now == -1 && Errno::last() != Errno(0) {
         return Err(Errno::last());
     }
-    let nice = (now + i32::from(by)).min(19);
+    Ok(now)
+}
+
+/// Adds to the niceness of this process; more is less.
+pub fn lower_priority(by: u8) -> Sys<()> {
+    if by == 0 {
+        return Ok(());
+    }
+    let nice = (niceness()? + i32::from(by)).min(19);
     // SAFETY: takes numbers only.
     check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }).map(drop)
 }

@@ -87,6 +87,10 @@ pub enum Refusal {
     ProcessLimit,
     /// The account's login shell did not say its environment, which the host's policy wants; below 0 it is the shell's status.
     LoginEnvironment { errno: i32 },
+    /// PAM does not let the account be used, which the host's policy asks.
+    PamAccount { reason: String },
+    /// The PAM session that the host's policy wants could not be opened.
+    PamFailed { reason: String },
     /// The launcher's own state can't be written.
     StateUnwritable { errno: i32 },
     /// The account is the system's own, a service's or the launcher's (Windows).
@@ -149,6 +153,8 @@ impl Refusal {
             Self::BecomingUserFailed { .. } => "becoming_user_failed",
             Self::ProcessLimit => "process_limit",
             Self::LoginEnvironment { .. } => "login_environment_failed",
+            Self::PamAccount { .. } => "pam_account_refused",
+            Self::PamFailed { .. } => "pam_failed",
             Self::StateUnwritable { .. } => "state_unwritable",
             Self::ServiceAccount => "service_account",
             Self::AdministratorRefused { .. } => "administrator_refused",
@@ -181,6 +187,7 @@ impl Refusal {
             | "account_expired"
             | "nologin_shell"
             | "login_environment_failed"
+            | "pam_account_refused"
             | "mode_not_allowed"
             | "proxy_mismatch"
             | "service_account"
@@ -205,6 +212,7 @@ impl Refusal {
             "policy_invalid"
             | "containment_failed"
             | "becoming_user_failed"
+            | "pam_failed"
             | "state_unwritable" => RefusalClass::Host,
             _ => RefusalClass::Passing,
         }
@@ -290,6 +298,8 @@ impl Refusal {
                 "the account has as many processes as its limit (RLIMIT_NPROC) allows".into()
             }
             Self::LoginEnvironment { errno } => login_reason(*errno),
+            Self::PamAccount { reason } => format!("PAM refuses the account: {reason}"),
+            Self::PamFailed { reason } => format!("its PAM session: {reason}"),
             Self::StateUnwritable { errno } => {
                 format!("the launcher can't write its state (errno {errno})")
             }
@@ -372,6 +382,12 @@ impl Refusal {
             }
             Self::LoginEnvironment { .. } => {
                 "mend what the account's login shell reads (.profile and such); `login_environment = no` in the policy does without"
+            }
+            Self::PamAccount { .. } => {
+                "mend the account, or the account lines of the service in /etc/pam.d that `pam_service` in the policy names"
+            }
+            Self::PamFailed { .. } => {
+                "mend the service in /etc/pam.d (`journalctl -t tessera-launch` has the modules' words); `pam_service =` in the policy does without"
             }
             Self::StateUnwritable { .. } => "make room in the state directory",
             Self::IdentityMismatch => {

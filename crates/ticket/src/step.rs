@@ -75,6 +75,10 @@ steps! {
     ProcessLimit = 24, "process_limit";
     /// Asking the user's login shell for its environment; an errno below 0 is the shell's own status.
     Login = 25, "login_environment";
+    /// Opening the PAM session.
+    Pam = 26, "pam";
+    /// Asking PAM whether the account may be used.
+    PamAccount = 27, "pam_account";
     /// Logging the account on (Windows, as all that follow).
     Logon = 40, "logon";
     /// Taking privileges out of the token.

@@ -20,6 +20,8 @@ const UNITS: [&str; 3] = [
 const ZSH_DEBIAN: &str = "usr/share/zsh/vendor-completions/_tessera";
 const ZSH_RPM: &str = "usr/share/zsh/site-functions/_tessera";
 const DOC: &str = "usr/share/doc/tessera";
+/// The service for PAM sessions, which the launcher's policy may name.
+const PAM: &str = "etc/pam.d/tessera";
 
 /// Which kind of system a package is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,12 @@ impl Contents {
             System::Rpm => ZSH_RPM,
         };
         contents.add(zsh, completions(workshop, "zsh")?, 0o644);
+        let pam = match system {
+            System::Debian => "debian",
+            System::Rpm => "rpm",
+        };
+        let pam = workshop.text(&format!("contrib/pam.d/tessera.{pam}"))?;
+        contents.add_text(PAM, pam);
         let changes = workshop.text("CHANGELOG.md")?;
         match system {
             System::Debian => {
@@ -122,6 +130,12 @@ impl Contents {
         let page = gzip(workshop, page.as_bytes())?;
         self.add("usr/share/man/man8/tessera-launch.8.gz", page, 0o644);
         Ok(())
+    }
+
+    /// Lists the files that are the administrator's to change, with a slash before them: an upgrade keeps what they made of them.
+    pub(super) fn settings(&self) -> Vec<String> {
+        let of_etc = self.files.keys().filter(|it| it.starts_with("etc/"));
+        of_etc.map(|it| format!("/{it}")).collect()
     }
 
     /// Answers the bytes of all files together.
@@ -211,5 +225,7 @@ mod tests {
             assert_eq!(seen, (mode, 1_000_000_000), "{path}");
         }
         assert_eq!(contents.size(), 3);
+        contents.add_text(PAM, String::new());
+        assert_eq!(contents.settings(), ["/etc/pam.d/tessera"]);
     }
 }

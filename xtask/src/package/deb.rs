@@ -35,6 +35,8 @@ pub(super) fn make(
         .replace("@DEPENDS@", &depends);
     contents.add_text("DEBIAN/md5sums", sums(workshop, &contents)?);
     contents.add_text("DEBIAN/control", control);
+    let settings = contents.settings().join("\n");
+    contents.add_text("DEBIAN/conffiles", settings + "\n");
     for script in ["postinst", "prerm", "postrm"] {
         let text = workshop.template(&format!("deb/{script}"))?;
         contents.add(&format!("DEBIAN/{script}"), text.into_bytes(), 0o755);

@@ -36,6 +36,7 @@ fn list(contents: &Contents) -> String {
     let line = |path: &String| match path.as_str() {
         it if it.starts_with("usr/share/licenses/") => format!("%license /{it}"),
         it if it.starts_with("usr/share/doc/") => format!("%doc /{it}"),
+        it if it.starts_with("etc/") => format!("%config(noreplace) /{it}"),
         it => format!("/{it}"),
     };
     let mut lines: Vec<String> = contents.files.keys().map(line).collect();
@@ -63,8 +64,10 @@ mod tests {
         let mut contents = Contents::default();
         contents.add_text("usr/bin/tessera", String::new());
         contents.add_text("usr/share/licenses/tessera/LICENSE-MIT", String::new());
+        contents.add_text("etc/pam.d/tessera", String::new());
         let list = list(&contents);
-        assert!(list.starts_with("/usr/bin/tessera\n%license /usr/share/licenses/"));
+        assert!(list.contains("\n/usr/bin/tessera\n%license /usr/share/licenses/"));
+        assert!(list.starts_with("%config(noreplace) /etc/pam.d/tessera\n"));
         assert!(list.contains("%dir /usr/share/doc/tessera"));
     }
 }

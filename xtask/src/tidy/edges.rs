@@ -17,7 +17,8 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("api", &["model", "seal", "spec"]),
     ("sys", &["ticket"]),
     ("shepherd", &["sys", "ticket"]),
-    ("identity", &["shepherd", "sys", "ticket"]),
+    ("pam", &["sys"]),
+    ("identity", &["pam", "shepherd", "sys", "ticket"]),
     ("supervise", &["identity", "sys", "ticket"]),
     ("desktop", &["identity", "shepherd", "sys", "ticket"]),
     (
@@ -25,6 +26,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         &[
             "desktop",
             "identity",
+            "pam",
             "shepherd",
             "supervise",
             "sys",
@@ -68,6 +70,7 @@ const APART: &[(&[&str], &[&str], &str)] = &[
             "ticket",
             "sys",
             "shepherd",
+            "pam",
             "identity",
             "supervise",
             "desktop",

@@ -21,13 +21,19 @@ const BOUNDS: &[Bound] = &[
         lines_max: LAUNCHER,
     },
     Bound {
+        what: "what holds a PAM session (root, a process of its own that answers nobody)",
+        folders: &["crates/pam/src/"],
+        lines_max: HOLDER,
+    },
+    Bound {
         what: "the system calls, with all of Linux's unsafe code",
         folders: &["crates/sys/src/"],
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_434;
-const SYSTEM: usize = 1_902;
+const LAUNCHER: usize = 3_621;
+const HOLDER: usize = 514;
+const SYSTEM: usize = 2_165;
 
 /// Counts, and objects where a figure has grown.
 pub(super) fn check(

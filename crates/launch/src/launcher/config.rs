@@ -10,9 +10,10 @@ use tessera_ticket::{AccountName, Mode, Refusal, VerifyingKey};
 use tessera_identity::account::{Account, Found, find_now, judge};
 use tessera_identity::paths::{open_trusted_dir, read_trusted};
 use tessera_identity::policy::{POLICY_MAX, Policy};
+use tessera_identity::session::{self, Wanted};
 use tessera_identity::tmpdir::Parent;
 use tessera_sys::ids::Identity;
-use tessera_sys::{Sys, file};
+use tessera_sys::{Errno, Sys, file};
 
 /// The most dispatch keys.
 const KEYS_MAX: usize = 8;
@@ -150,7 +151,19 @@ impl Rules {
             return Err(Refusal::ModeNotAllowed { mode: mode.name() });
         }
         let found = find_now(&name)?;
-        judge(&found, &name, mode, &self.policy, &self.daemons, wall_ms)
+        let account = judge(&found, &name, mode, &self.policy, &self.daemons, wall_ms)?;
+        let wanted = Wanted {
+            account: &account,
+            policy: &self.policy,
+        };
+        if !self.policy.pam_service.is_empty() {
+            let program = file::open(c"/proc/self/exe", libc::O_RDONLY);
+            let failed = |e: Errno| Refusal::PamFailed {
+                reason: format!("this program can't be opened: {e}"),
+            };
+            session::check(&wanted, &program.map_err(failed)?)?;
+        }
+        Ok(account)
     }
 }
 

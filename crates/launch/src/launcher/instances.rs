@@ -37,6 +37,8 @@ struct Clearing {
     look_at: Instant,
     pause: Duration,
     waiting: Vec<(u64, u32)>,
+    /// When what holds the PAM session is ended, since nothing else is left.
+    holder_until: Option<Instant>,
 }
 
 impl Clearing {
@@ -45,6 +47,7 @@ impl Clearing {
             look_at: Instant::now(),
             pause: PAUSE.0,
             waiting: Vec::new(),
+            holder_until: None,
         }
     }
 }
@@ -118,6 +121,12 @@ impl Instances {
         if self.slots.remove(&key).is_some() && !self.has(key) {
             forget(self.run_dir.as_fd(), key);
         }
+    }
+
+    /// Forgets that a launch had a PAM session; says whether nobody has closed it.
+    pub(super) fn forget_session(&self, key: LaunchKey) -> bool {
+        let name = tessera_pam::record_name(&key.to_string());
+        name.is_ok_and(|it| file::remove_file(self.run_dir.as_fd(), &it).is_ok())
     }
 
     /// Returns the word that capabilities use.
@@ -222,6 +231,7 @@ impl Instances {
                     .unwrap_or_default();
                 gone.push((key, waiting));
             } else if let Some(it) = self.clearing.get_mut(&key) {
+                look_at_holder(self.groups.as_ref(), key, it, now);
                 it.look_at = now + it.pause;
                 it.pause = (it.pause * 2).min(PAUSE.1);
             }
@@ -264,6 +274,17 @@ fn adopt(record: &str) -> Option<OwnedFd> {
     let handle = process::pidfd(pid).ok()?;
     // Compared after the handle was opened: now the number can't pass to somebody else unnoticed.
     procs::of_record(record).map(|_| handle)
+}
+
+/// Ends what holds the PAM session of a launch when it has had its time to close that.
+fn look_at_holder(groups: Option<&OwnedFd>, key: LaunchKey, it: &mut Clearing, now: Instant) {
+    let group = groups.and_then(|it| cgroup::open_instance(it.as_fd(), key).ok());
+    let Some(group) = group.filter(|it| cgroup::is_only_holder(it.as_fd())) else {
+        return;
+    };
+    if now >= *it.holder_until.get_or_insert(now + tessera_pam::CLOSE_TIME) {
+        cgroup::kill_holder(group.as_fd());
+    }
 }
 
 fn forget(run_dir: BorrowedFd<'_>, key: LaunchKey) {

@@ -13,11 +13,12 @@ use tessera_ticket::{
 use super::Launcher;
 use super::config::Stamp;
 use tessera_identity::account::{self, ANSWER_MAX, Account, Found};
-use tessera_identity::chain::{self, read_report, refusal_of_failed, take_template};
+use tessera_identity::chain::{self, REPORT_MAX, read_report, take_template};
+use tessera_identity::session::Wanted;
 use tessera_shepherd::{LoginWish, Setup, login};
 use tessera_sys::cgroup;
 use tessera_sys::procs;
-use tessera_sys::{Errno, Failed, Sys, file, process, socket, wall_ms};
+use tessera_sys::{Errno, Sys, file, process, say, socket, wall_ms};
 
 /// How long the user directory may take.
 const LOOK_UP_TIME: Duration = Duration::from_secs(5);
@@ -26,7 +27,7 @@ const LOOK_UPS_MAX: usize = 64;
 /// The most starts at once.
 const STARTS_MAX: usize = 256;
 /// How long a shepherd may take to report.
-const REPORT_TIME: Duration = Duration::from_secs(15);
+const REPORT_TIME: Duration = Duration::from_secs(30);
 /// How long what the directory said counts. Rules and policy are applied anew at each start.
 const CACHE_TIME: Duration = Duration::from_secs(5);
 /// The most accounts kept so.
@@ -481,6 +482,11 @@ impl Launcher {
         let (report, report_end) = file::pipe().map_err(failed)?;
         let pid = process::fork().map_err(failed)?;
         if pid.is_none() {
+            let wanted = Wanted {
+                account,
+                policy: &rules.policy,
+            };
+            let wanted = (!rules.policy.pam_service.is_empty()).then_some(wanted);
             let setup = (|| -> Sys<Setup> {
                 Ok(Setup {
                     key,
@@ -503,12 +509,14 @@ impl Launcher {
                     lock: None,
                     boot: self.boot.clone(),
                     slot: self.instances.slot_user(key).map(|_| account.name.clone()),
+                    session: None,
+                    variables: None,
                     nice: start.nice,
                     tmp: None,
                 })
             })();
             match setup {
-                Ok(setup) => chain::run(setup),
+                Ok(setup) => chain::run(setup, wanted.as_ref()),
                 Err(_) => process::exit_now(1),
             }
         }
@@ -570,25 +578,33 @@ impl Launcher {
         let Some(at) = self.starting.iter().position(|it| it.pid == pid) else {
             return;
         };
-        let mut bytes = [0; 8];
+        let mut bytes = [0; REPORT_MAX];
         let len = match file::read(&self.starting[at].report, &mut bytes) {
             Err(Errno(libc::EAGAIN)) => return,
             other => other.unwrap_or(0),
         };
         match read_report(&bytes[..len]) {
-            Ok(()) => self.take_up(at),
-            Err(failed) => self.abandon(at, &refusal_of_failed(failed)),
+            Ok(words) => self.take_up(at, &words),
+            Err(refusal) => self.abandon(at, &refusal),
         }
     }
 
-    /// Answers for a shepherd that has reported success.
-    fn take_up(&mut self, at: usize) {
+    /// Answers for a shepherd that has reported success, with words if it has a PAM session.
+    fn take_up(&mut self, at: usize, words: &str) {
         let it = self.starting.swap_remove(at);
         self.instances.add(it.key, it.handle);
         if let LoginWish::Ask(Some(memory)) = &it.login {
             let said = file::read_memory_file(memory.as_fd(), login::BYTES_MAX);
             let key = said_of(&it.account, it.policy);
             self.environments.put(key, said.unwrap_or_default());
+        }
+        if !words.is_empty() {
+            let fields = [
+                ("launch", it.key.to_string()),
+                ("session", words.to_owned()),
+            ];
+            let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            self.audit.add("pam_session", &fields);
         }
         let reply = Reply::Started {
             id: it.id,
@@ -631,13 +647,9 @@ impl Launcher {
 
     pub(super) fn give_up_slow_shepherds(&mut self, now: Instant) {
         while let Some(at) = self.starting.iter().position(|it| now >= it.deadline) {
-            let failed = Failed {
+            let refusal = Refusal::BecomingUserFailed {
                 step: Step::Prepare,
                 errno: libc::ETIMEDOUT,
-            };
-            let refusal = Refusal::BecomingUserFailed {
-                step: failed.step,
-                errno: failed.errno,
             };
             self.abandon(at, &refusal);
         }
@@ -677,6 +689,13 @@ impl Launcher {
         }
         for (key, waiting) in self.instances.look(now, |key| self.tidy.has(key)) {
             self.audit.add("gone", &[("launch", &key.to_string())]);
+            if self.instances.forget_session(key) {
+                let key = key.to_string();
+                say(&format!(
+                    "nobody closed the PAM session of {key}: its holder ended before, or did not get it done in time"
+                ));
+                self.audit.add("pam_session_left", &[("launch", &key)]);
+            }
             for (connection, id) in waiting {
                 self.reply(connection, &Reply::Gone { id });
             }

@@ -1,0 +1,528 @@
+//! PAM sessions: opened and closed once, applied to the user's processes and to nothing else, and what becomes of modules that
+//! refuse, ask, hang, crash and litter. Services have names of their own, with the stock modules and a bad one built here.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command as Program;
+use std::time::{Duration, Instant};
+
+use common::attack::example;
+use common::{
+    Instance, User, World, alive, can_run, processes_of, random, shell, template, wait_until,
+};
+use tessera_ticket::{LaunchKey, Mode};
+
+const PERMIT: &str = "auth required pam_permit.so\naccount required pam_permit.so\n";
+
+/// A host whose policy names a service of its own, and a user.
+struct Bench {
+    world: World,
+    mia: User,
+    service: String,
+    /// Where `logged` writes.
+    log: PathBuf,
+}
+
+impl Bench {
+    fn new(more: &str) -> Self {
+        let service = format!("tessera-test-{:08x}", random() & 0xffff_ffff);
+        let world = World::new(&format!("pam_service = {service}\n{more}"));
+        let log = world.dir.join("sessions");
+        let bench = Self {
+            world,
+            mia: User::new("tsm", &[]),
+            service,
+            log,
+        };
+        bench.serve("");
+        bench
+    }
+
+    fn path(&self) -> PathBuf {
+        Path::new("/etc/pam.d").join(&self.service)
+    }
+
+    /// Describes the service: everything permitted, openings and closings logged, then these lines.
+    fn serve(&self, lines: &str) {
+        let script = self.world.dir.join("log.sh");
+        let uid = self.mia.uid;
+        // At the close there must be nothing left of the user.
+        let text = format!(
+            "#!/bin/sh\nleft=$(cat /proc/[0-9]*/status 2>/dev/null | awk '/^State:/{{z=/Z/}} /^Uid:/&&$2=={uid}&&!z{{n++}} END{{print n+0}}')\n\
+             echo \"$PAM_TYPE $PAM_USER $PAM_SERVICE $PAM_TTY $left $(readlink /proc/self/fd/* | grep -c -e socket -e /run)\" >> {}\n",
+            self.log.display()
+        );
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let logged = format!("session required pam_exec.so {}\n", script.display());
+        self.describe(&format!("{PERMIT}{logged}{lines}"));
+    }
+
+    fn describe(&self, text: &str) {
+        let _ = fs::remove_file(self.path());
+        fs::write(self.path(), text).unwrap();
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// Builds the module that behaves badly.
+    fn bad(&self) -> String {
+        let module = self.world.dir.join("bad.so");
+        if !module.exists() {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preload/session.c");
+            let (module, source) = (module.to_str().unwrap(), source.to_str().unwrap());
+            let words = [
+                "-shared",
+                "-fPIC",
+                "-o",
+                module,
+                source,
+                "-l:libpam.so.0",
+                "-lpthread",
+            ];
+            common::run("cc", &words);
+        }
+        module.display().to_string()
+    }
+
+    /// What was logged: the kind of each, and how many processes of the user there were.
+    fn logged(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn opened(&self) -> String {
+        format!(
+            "open_session {} {} tessera 0 0",
+            self.mia.name, self.service
+        )
+    }
+
+    fn closed(&self) -> String {
+        format!(
+            "close_session {} {} tessera 0 0",
+            self.mia.name, self.service
+        )
+    }
+
+    /// Tries to start; returns the refusal's code and text.
+    fn refused(&self) -> (String, String) {
+        let what = template(&["true"]);
+        let ticket = self.world.ticket(&self.mia.name, Mode::User, &what);
+        let refused = self.world.start_ticket(&ticket, &what).err();
+        let refused = refused.expect("the service stands against it");
+        self.world.gone(ticket.key);
+        refused
+    }
+
+    fn end(&self, instance: &Instance) {
+        instance.close();
+        self.world.gone(instance.key);
+    }
+
+    /// The audit tells of a session that nobody closed.
+    fn wait_until_told(&self) {
+        let is_told = || self.world.audit().contains("pam_session_left");
+        wait_until("the session that was left is told", is_told);
+    }
+
+    fn holder_of(&self, key: LaunchKey) -> i32 {
+        let path = self
+            .world
+            .group()
+            .unwrap()
+            .join(key.to_string())
+            .join("holder/cgroup.procs");
+        fs::read_to_string(path).unwrap().trim().parse().unwrap()
+    }
+
+    fn assert_nothing_left(&self) {
+        wait_until("nothing of the user is left", || {
+            processes_of(self.mia.uid).is_empty()
+        });
+        self.world.assert_nothing_left();
+        let run = fs::read_dir(self.world.dir.join("launcher/run"))
+            .unwrap()
+            .flatten();
+        let left: Vec<_> = run.map(|it| it.file_name()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.path());
+    }
+}
+
+/// Sessions need control groups of version 2, as the refusal without them says.
+fn can_have_sessions() -> bool {
+    can_run() && {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts.contains(" - cgroup2 ")
+    }
+}
+
+#[test]
+fn a_session_is_opened_and_closed_once_and_holds_for_the_job() {
+    if !can_have_sessions() {
+        return;
+    }
+    let bench = Bench::new("");
+    let dir = &bench.world.dir;
+    let limits = dir.join("limits.conf");
+    fs::write(
+        &limits,
+        "* hard nofile 333\n* soft nofile 222\n* - core 0\n",
+    )
+    .unwrap();
+    let variables = dir.join("variables");
+    fs::write(
+        &variables,
+        "SHOW=mosaic\nPATH=/opt/show:/bin\nTESSERA_JOB=9\nSSH_AUTH_SOCK=/x\nMINE=session\n",
+    )
+    .unwrap();
+    bench.serve(&format!(
+        "session required pam_limits.so conf={}\nsession required pam_env.so readenv=1 envfile={}\nsession required {} nice open\n",
+        limits.display(),
+        variables.display(),
+        bench.bad()
+    ));
+    let mut what = shell(
+        "ulimit -Sn; ulimit -Hn; echo \"$SHOW|$PATH|$SSH_AUTH_SOCK|$MINE|$HOME\"; echo $TESSERA_JOB; nice",
+    );
+    what.env.push(("MINE".into(), "job".into()));
+    let instance = bench.world.start(&bench.mia.name, &what);
+    assert_eq!(bench.logged(), [bench.opened()]);
+    instance.run(0);
+    let own = instance.key.job;
+    let wanted = format!("222\n333\nmosaic|/opt/show:/bin||job|/tmp\n{own}\n5\n");
+    assert_eq!((instance.out(0), instance.err(0)), (wanted, String::new()));
+    assert_eq!(bench.logged().len(), 1, "still open");
+    let record = dir.join(format!("launcher/run/{}.pam", instance.key));
+    assert_eq!(
+        fs::read_to_string(&record).unwrap(),
+        format!("{} {}\n", bench.service, bench.mia.name)
+    );
+    bench.end(&instance);
+    // Nothing is gone before the session is closed, and it is closed when nothing of the user is left.
+    assert_eq!(bench.logged(), [bench.opened(), bench.closed()]);
+    let audit = bench.world.audit();
+    assert!(
+        audit.contains("pam_session") && audit.contains(&bench.service),
+        "{audit}"
+    );
+    assert!(!audit.contains("pam_session_left"), "{audit}");
+    bench.assert_nothing_left();
+    // The login shell begins with the session's variables, as `su -` has it.
+    let service = &bench.service;
+    let policy = format!("pam_service = {service}\nlogin_environment = yes");
+    bench.world.set_policy(&policy);
+    let instance = bench.world.start(&bench.mia.name, &what);
+    instance.run(0);
+    assert!(instance.out(0).contains("\nmosaic|"), "{}", instance.out(0));
+    bench.end(&instance);
+    // Off by default: nothing of it.
+    bench.world.set_policy("");
+    let instance = bench.world.start(&bench.mia.name, &what);
+    instance.run(0);
+    assert!(!instance.out(0).contains("mosaic") && !instance.out(0).starts_with("222\n"));
+    bench.end(&instance);
+    assert_eq!(bench.logged().len(), 4);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_session_is_closed_once_whoever_dies() {
+    if !can_have_sessions() {
+        return;
+    }
+    let mut bench = Bench::new("");
+    let instance = bench
+        .world
+        .start(&bench.mia.name, &shell("sleep 300 & setsid sleep 300"));
+    instance.order(0, 1);
+    instance.started();
+    bench.world.kill_launcher();
+    wait_until("the job's processes run", || {
+        processes_of(bench.mia.uid).len() >= 3
+    });
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(instance.shepherd.try_into().unwrap()),
+        nix::sys::signal::SIGKILL,
+    )
+    .unwrap();
+    wait_until("the shepherd is gone", || !alive(instance.shepherd));
+    assert_eq!(
+        bench.logged(),
+        [bench.opened()],
+        "what the shepherd left still runs"
+    );
+    bench.world.start_launcher();
+    bench.world.gone(instance.key);
+    assert_eq!(bench.logged(), [bench.opened(), bench.closed()]);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_holder_that_dies_ends_nothing_and_is_told() {
+    if !can_have_sessions() {
+        return;
+    }
+    let bench = Bench::new("");
+    let instance = bench
+        .world
+        .start(&bench.mia.name, &shell("read x < /dev/null; echo $0"));
+    let holder = bench.holder_of(instance.key);
+    let status = fs::read_to_string(format!("/proc/{holder}/status")).unwrap();
+    assert!(status.contains("Uid:\t0\t0\t0\t0"), "{status}");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(holder),
+        nix::sys::signal::SIGKILL,
+    )
+    .unwrap();
+    wait_until("the holder is gone", || !alive(holder.try_into().unwrap()));
+    instance.run(0);
+    assert_eq!(instance.out(0), "/bin/sh\n");
+    bench.end(&instance);
+    bench.wait_until_told();
+    assert_eq!(bench.logged(), [bench.opened()]);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn an_account_that_pam_refuses_runs_nothing() {
+    if !can_have_sessions() {
+        return;
+    }
+    let bench = Bench::new("");
+    bench.describe("auth required pam_permit.so\naccount required pam_deny.so\nsession required pam_permit.so\n");
+    let (code, text) = bench.refused();
+    assert_eq!(code, "pam_account_refused", "{text}");
+    let bad = bench.bad();
+    bench.serve(&format!("account required {bad} refuse account\n"));
+    let (code, text) = bench.refused();
+    assert_eq!(code, "pam_account_refused", "{text}");
+    assert!(
+        text.contains("come back on Monday; User account has expired"),
+        "{text}"
+    );
+    assert!(text.contains(&bench.mia.name), "{text}");
+    assert!(bench.logged().is_empty(), "no session was opened");
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_module_that_asks_fails_crashes_or_goes_elsewhere_starts_nothing() {
+    if !can_have_sessions() {
+        return;
+    }
+    let bench = Bench::new("");
+    let bad = bench.bad();
+    let elsewhere = bench.world.group().unwrap();
+    let move_words = format!("move open {}", elsewhere.display());
+    for (words, reason, is_closed) in [
+        ("ask open", "opening the session: ", false),
+        ("fail open", "opening the session: ", false),
+        ("fail credentials", "giving credentials: ", false),
+        (
+            "crash open",
+            "the process that was to hold the session ended",
+            false,
+        ),
+        ("flood open", "bytes of variables", true),
+        (&move_words, "another control group", true),
+        ("namespace open", "another mount namespace", true),
+    ] {
+        bench.serve(&format!(
+            "session required {bad} {words}\nauth required {bad} {words}\n"
+        ));
+        let _ = fs::remove_file(&bench.log);
+        let (code, text) = bench.refused();
+        assert_eq!(code, "pam_failed", "{words}: {text}");
+        assert!(text.contains(reason), "{words}: {text}");
+        let closings = bench
+            .logged()
+            .iter()
+            .filter(|it| **it == bench.closed())
+            .count();
+        assert_eq!(
+            closings,
+            usize::from(is_closed),
+            "{words}: {:?}",
+            bench.logged()
+        );
+    }
+    let (_, text) = {
+        fs::remove_file(bench.path()).unwrap();
+        bench.refused()
+    };
+    assert!(
+        text.contains(&format!("no /etc/pam.d/{}", bench.service)),
+        "{text}"
+    );
+    bench.serve("");
+    fs::set_permissions(bench.path(), fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(bench.refused().1.contains("can be written by others"));
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_module_that_hangs_is_bounded() {
+    if !can_have_sessions() {
+        return;
+    }
+    let bench = Bench::new("");
+    bench.serve("session required pam_exec.so /bin/sleep 300\n");
+    let before = Instant::now();
+    let (code, text) = bench.refused();
+    assert_eq!(code, "pam_failed", "{text}");
+    assert!(text.contains("did not answer within 10 seconds"), "{text}");
+    assert!(
+        before.elapsed() < Duration::from_secs(25),
+        "a bound with a name"
+    );
+    // At the end: the instance is gone all the same, and it is told.
+    bench.serve(&format!("session required {} hang close\n", bench.bad()));
+    let instance = bench.world.start(&bench.mia.name, &template(&["true"]));
+    instance.run(0);
+    instance.close();
+    bench.world.gone(instance.key);
+    bench.wait_until_told();
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn what_a_module_leaves_in_its_process_reaches_no_job() {
+    if !can_have_sessions() {
+        return;
+    }
+    let bench = Bench::new("");
+    let probe = example(&bench.world, "probe");
+    let what = template(&[probe.to_str().unwrap()]);
+    let state = |service: &str| {
+        bench.world.set_policy(&format!("pam_service = {service}"));
+        let instance = bench.world.start(&bench.mia.name, &what);
+        instance.run(0);
+        bench.end(&instance);
+        assert_eq!(instance.err(0), "");
+        instance.out(0).replace(&instance.key.to_string(), "KEY")
+    };
+    let without = state("");
+    assert!(without.contains("\"descriptors\""), "{without}");
+    bench.serve(&format!("session required {} litter open\n", bench.bad()));
+    assert_eq!(state(&bench.service), without);
+    assert_eq!(bench.logged(), [bench.opened(), bench.closed()]);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn groups_of_the_credentials_are_judged() {
+    if !can_have_sessions() {
+        return;
+    }
+    let (mut eve, mut bob) = (User::new("tse", &[]), User::new("tsb", &[]));
+    let (good, denied) = (eve.add_group("tsg"), bob.add_group("tsd"));
+    let gid = |name: &str| {
+        nix::unistd::Group::from_name(name)
+            .unwrap()
+            .unwrap()
+            .gid
+            .as_raw()
+    };
+    let bench = Bench::new(&format!("deny_groups = {denied}"));
+    let bad = bench.bad();
+    let line = |gids: &str| format!("auth required {bad} groups credentials {gids}\n");
+    bench.serve(&line(&format!("{} {}", gid(&good), gid(&denied))));
+    let instance = bench.world.start(&bench.mia.name, &shell("id -G"));
+    instance.run(0);
+    let said = instance.out(0);
+    let mut found: Vec<u32> = said
+        .split_whitespace()
+        .map(|it| it.parse().unwrap())
+        .collect();
+    found.sort_unstable();
+    let mut wanted = vec![bench.mia.gid, gid(&good)];
+    wanted.sort_unstable();
+    assert_eq!(found, wanted);
+    bench.end(&instance);
+    assert!(bench.world.audit().contains(&format!("without [{denied}]")));
+    bench.serve(&line("0"));
+    let (code, text) = bench.refused();
+    assert_eq!(code, "pam_failed");
+    assert!(text.contains("gave a group: it is in group root"), "{text}");
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn the_check_says_what_pam_says() {
+    if !can_have_sessions() {
+        return;
+    }
+    let bench = Bench::new("");
+    let ask = || {
+        let out = Program::new(&bench.world.program)
+            .args([
+                "check",
+                "--state",
+                bench.world.dir.to_str().unwrap(),
+                "--as",
+                &bench.mia.name,
+            ])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    let said = ask();
+    assert!(
+        said.starts_with("yes: uid ")
+            && said.contains(&format!("PAM service {} lets it in", bench.service)),
+        "{said}"
+    );
+    bench.serve(&format!(
+        "account required {} refuse account\n",
+        bench.bad()
+    ));
+    let said = ask();
+    assert!(
+        said.starts_with("no: pam_account_refused: PAM refuses the account: come back"),
+        "{said}"
+    );
+    fs::remove_file(bench.path()).unwrap();
+    let said = ask();
+    assert!(
+        said.starts_with("no: pam_failed: ") && said.contains("there is no /etc/pam.d/"),
+        "{said}"
+    );
+    assert!(bench.logged().is_empty(), "a check opens no session");
+    assert!(processes_of(bench.mia.uid).is_empty());
+}
+
+#[test]
+fn the_service_of_the_package_runs_a_job() {
+    if !can_have_sessions() || !Path::new("/etc/pam.d/common-account").exists() {
+        return;
+    }
+    let bench = Bench::new("");
+    bench.describe(include_str!("../../../contrib/pam.d/tessera.debian"));
+    let instance = bench.world.start(&bench.mia.name, &shell("id -un"));
+    instance.run(0);
+    assert_eq!(instance.out(0), format!("{}\n", bench.mia.name));
+    bench.end(&instance);
+    // The proxy account, to which nobody can log in, has one, too.
+    let what = shell("id -un");
+    let proxy = &bench.world.proxy.name;
+    let ticket = bench.world.ticket(proxy, Mode::Proxy, &what);
+    let instance = bench.world.start_ticket(&ticket, &what).unwrap();
+    instance.run(0);
+    assert_eq!(instance.out(0), format!("{proxy}\n"));
+    bench.end(&instance);
+    // It knows what the launcher's own rules don't: a password that must be changed first.
+    common::run("chage", &["-d", "0", &bench.mia.name]);
+    let (code, text) = bench.refused();
+    assert_eq!(code, "pam_account_refused", "{text}");
+    assert!(text.contains("new one required"), "{text}");
+    bench.assert_nothing_left();
+}
