@@ -154,6 +154,32 @@ impl Ours {
     }
 }
 
+/// A service of PAM's that permits everything, with the one module that most have.
+struct Service(String);
+
+impl Service {
+    fn new() -> Self {
+        let it = Self(format!("tessera-costs-{}", std::process::id()));
+        let lines =
+            ["auth", "account", "session"].map(|kind| format!("{kind} required pam_permit.so\n"));
+        let text = lines.concat() + "session required pam_limits.so\n";
+        std::fs::write(it.path(), text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(it.path(), mode).unwrap();
+        it
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from("/etc/pam.d").join(&self.0)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.path());
+    }
+}
+
 /// Launchers without one of their defences.
 fn variants() -> Vec<Ours> {
     let said = std::env::var("TESSERA_LAUNCH_VARIANTS").unwrap_or_default();
@@ -264,8 +290,11 @@ fn what_a_launch_costs() {
     let user = User::new("tsc", &[]);
     let asked = "login_environment = yes\nlogin_environment_cache_seconds = 0";
     let kept = "login_environment = yes\nlogin_environment_cache_seconds = 3600";
+    let service = Service::new();
+    let session = format!("pam_service = {}", service.0);
     let mut all = vec![
         Ours::new("tessera", None),
+        Ours::with("PAM session", None, &session),
         Ours::with("login environment asked", None, asked),
         Ours::with("login environment kept", None, kept),
     ];

@@ -196,6 +196,11 @@ fn a_session_is_opened_and_closed_once_and_holds_for_the_job() {
     what.env.push(("MINE".into(), "job".into()));
     let instance = bench.world.start(&bench.mia.name, &what);
     assert_eq!(bench.logged(), [bench.opened()]);
+    let audit = bench.world.audit();
+    assert!(
+        audit.contains("\"pam_session\""),
+        "told before the job: {audit}"
+    );
     instance.run(0);
     let own = instance.key.job;
     let wanted = format!("222\n333\nmosaic|/opt/show:/bin||job|/tmp\n{own}\n5\n");

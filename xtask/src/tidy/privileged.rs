@@ -31,7 +31,7 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_621;
+const LAUNCHER: usize = 3_640;
 const HOLDER: usize = 514;
 const SYSTEM: usize = 2_165;
 

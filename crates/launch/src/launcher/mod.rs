@@ -1,6 +1,7 @@
 //! The launcher: the only program of the farm that stays root. It checks tickets, resolves accounts, makes control groups,
 //! starts shepherds, and vouches for instances being gone. One thread, one loop, no network.
 
+mod begins;
 mod config;
 mod instances;
 mod requests;
@@ -16,10 +17,11 @@ use std::time::{Duration, Instant};
 use tessera_ticket::LaunchKey;
 use tessera_ticket::launcher::{FRAME_MAX, Reply, Request};
 
+use begins::Said;
 pub(crate) use config::Config;
 use instances::Instances;
 pub(crate) use requests::capabilities_of;
-use requests::{Resolving, Said, Starting};
+use requests::{Resolving, Starting};
 
 use slots::Slots;
 use tidy::{Done, Tidy};

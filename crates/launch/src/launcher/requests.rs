@@ -15,7 +15,7 @@ use super::config::Stamp;
 use tessera_identity::account::{self, ANSWER_MAX, Account, Found};
 use tessera_identity::chain::{self, REPORT_MAX, read_report, take_template};
 use tessera_identity::session::Wanted;
-use tessera_shepherd::{LoginWish, Setup, login};
+use tessera_shepherd::{LoginWish, Setup};
 use tessera_sys::cgroup;
 use tessera_sys::procs;
 use tessera_sys::{Errno, Sys, file, process, say, socket, wall_ms};
@@ -64,18 +64,11 @@ pub(super) struct Starting {
     pub(super) key: LaunchKey,
     connection: u64,
     id: u32,
-    account: Account,
+    pub(super) account: Account,
     /// Under which files of the policy it was started.
-    policy: Stamp,
+    pub(super) policy: Stamp,
     /// Where its login shell's words are kept, if they are to be.
-    login: LoginWish,
-}
-
-/// What the words of a login shell hold for: the account as it was judged, and the files of the policy.
-pub(super) type Said = (Account, Stamp);
-
-fn said_of(account: &Account, policy: Stamp) -> Said {
-    (account.clone(), policy)
+    pub(super) login: LoginWish,
 }
 
 /// What the directory said lately, and the starts that can go on.
@@ -547,33 +540,6 @@ impl Launcher {
         Ok(())
     }
 
-    /// Says where an instance's login environment comes from. Without room for what is kept the shell is asked.
-    fn login_wish(&mut self, account: &Account) -> LoginWish {
-        let Ok(rules) = &self.config.rules else {
-            return LoginWish::None;
-        };
-        if !(rules.policy.login_environment && account.has_login_shell()) {
-            return LoginWish::None;
-        }
-        let time = rules.policy.login_kept_for;
-        let key = said_of(account, self.config.stamp);
-        let kept = self.environments.get(&key, time);
-        let memory = |bytes| file::memory_file(c"environment", bytes).ok();
-        match kept.and_then(memory) {
-            Some(kept) => LoginWish::Kept(kept),
-            None => LoginWish::Ask(memory(&[]).filter(|_| !time.is_zero())),
-        }
-    }
-
-    fn environment(&self, account: &Account, path: &str, tmp: &str) -> Vec<std::ffi::CString> {
-        let mut env = account::base_env(account, path, Some(tmp));
-        env.extend(file::c_string(&format!(
-            "TESSERA_FARM={}",
-            self.config.farm_text
-        )));
-        env
-    }
-
     pub(super) fn hear_shepherd(&mut self, pid: i32) {
         let Some(at) = self.starting.iter().position(|it| it.pid == pid) else {
             return;
@@ -584,28 +550,19 @@ impl Launcher {
             other => other.unwrap_or(0),
         };
         match read_report(&bytes[..len]) {
-            Ok(words) => self.take_up(at, &words),
+            Ok(words) => match self.audit_session(at, &words) {
+                Ok(()) => self.take_up(at),
+                Err(Errno(errno)) => self.abandon(at, &Refusal::StateUnwritable { errno }),
+            },
             Err(refusal) => self.abandon(at, &refusal),
         }
     }
 
-    /// Answers for a shepherd that has reported success, with words if it has a PAM session.
-    fn take_up(&mut self, at: usize, words: &str) {
+    /// Answers for a shepherd that has reported success.
+    fn take_up(&mut self, at: usize) {
         let it = self.starting.swap_remove(at);
+        self.keep_login(&it);
         self.instances.add(it.key, it.handle);
-        if let LoginWish::Ask(Some(memory)) = &it.login {
-            let said = file::read_memory_file(memory.as_fd(), login::BYTES_MAX);
-            let key = said_of(&it.account, it.policy);
-            self.environments.put(key, said.unwrap_or_default());
-        }
-        if !words.is_empty() {
-            let fields = [
-                ("launch", it.key.to_string()),
-                ("session", words.to_owned()),
-            ];
-            let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
-            self.audit.add("pam_session", &fields);
-        }
         let reply = Reply::Started {
             id: it.id,
             shepherd: u32::try_from(it.pid).unwrap_or(0),
