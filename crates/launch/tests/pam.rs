@@ -251,6 +251,8 @@ fn a_session_is_closed_once_whoever_dies() {
     instance.order(0, 1);
     instance.started();
     bench.world.kill_launcher();
+    let holder = nix::unistd::Pid::from_raw(bench.holder_of(instance.key));
+    nix::sys::signal::kill(holder, nix::sys::signal::SIGTERM).unwrap();
     wait_until("the job's processes run", || {
         processes_of(bench.mia.uid).len() >= 3
     });
@@ -359,6 +361,16 @@ fn a_module_that_asks_fails_crashes_or_goes_elsewhere_starts_nothing() {
             "{words}: {:?}",
             bench.logged()
         );
+    }
+    // That a module is missing or wants an answer is no verdict on the account.
+    for line in [
+        "/nonexistent/module.so".to_owned(),
+        format!("{bad} ask account"),
+    ] {
+        bench.serve(&format!("account required {line}\n"));
+        let (code, text) = bench.refused();
+        assert_eq!(code, "pam_failed", "{text}");
+        assert!(text.contains("asking about the account: "), "{text}");
     }
     let (_, text) = {
         fs::remove_file(bench.path()).unwrap();

@@ -123,7 +123,14 @@ fn begin(service: &str, user: &str) -> Result<Transaction, No> {
 
 fn may(pam: &mut Transaction) -> Result<(), No> {
     let said = pam.call(Call::Account);
-    said.map_err(|code| No::Account(pam.words(code)))
+    said.map_err(|code| {
+        let words = pam.words(code);
+        if code.is_verdict() {
+            No::Account(words)
+        } else {
+            No::Session(format!("asking about the account: {words}"))
+        }
+    })
 }
 
 fn open(service: &str, user: &str) -> Result<Open, No> {
@@ -239,6 +246,10 @@ fn forget_record(launch: &str) {
 /// Waits until the shepherd has ended, whose end of the socket closes then, and nothing else is left in the instance's group,
 /// which the launcher clears away.
 fn wait_until_gone() {
+    // As the shepherd does: what a service manager sends to all of a unit ends no session.
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        process::ignore(signal);
+    }
     let socket = file::standing(SOCKET_FD);
     let mut byte = [0; 1];
     while !matches!(

@@ -24,6 +24,16 @@ const DELETE: c_int = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code(pub c_int);
 
+/// Answers that are about the account, whatever the state of the host: denied, unknown, expired, a password that must be changed.
+const VERDICTS: [c_int; 8] = [6, 7, 10, 11, 12, 13, 16, 27];
+
+impl Code {
+    /// Says whether it is a verdict on the account, and not trouble with a module or a directory.
+    pub fn is_verdict(self) -> bool {
+        VERDICTS.contains(&self.0)
+    }
+}
+
 /// What is asked of the modules of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
