@@ -317,4 +317,13 @@ fn what_a_launch_costs() {
     }
     assert!(table.lines().count() >= 4, "{table}");
     instance.close();
+    let instance = all[1].world.start(&all[1].user.name, &all[1].what);
+    let is_holder = |pid: &u32| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.windows(10).any(|it| it == b"pam-holder")
+    };
+    let holder = children(instance.shepherd).into_iter().find(is_holder);
+    let memory = private_memory(holder.expect("a session is held"));
+    println!("private memory: holder of a PAM session {memory} KiB");
+    instance.close();
 }

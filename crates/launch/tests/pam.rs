@@ -543,3 +543,54 @@ fn the_service_of_the_package_runs_a_job() {
     assert!(text.contains("new one required"), "{text}");
     bench.assert_nothing_left();
 }
+
+#[test]
+fn a_launcher_that_dies_while_a_session_opens_leaves_none_open() {
+    if !can_have_sessions() {
+        return;
+    }
+    let mut bench = Bench::new("");
+    bench.serve("session required pam_exec.so /bin/sleep 2\n");
+    let ran = bench.world.dir.join("ran");
+    let what = shell(&format!("touch {}", ran.display()));
+    let ticket = bench.world.ticket(&bench.mia.name, Mode::User, &what);
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| bench.world.start_ticket(&ticket, &what).is_ok());
+        wait_until("the session is being opened", || bench.logged().len() == 1);
+        let launcher = bench.world.launcher.as_ref().unwrap().id();
+        let launcher = nix::unistd::Pid::from_raw(launcher.try_into().unwrap());
+        nix::sys::signal::kill(launcher, nix::sys::signal::SIGKILL).unwrap();
+        assert!(start.join().is_err(), "nobody answers");
+    });
+    bench.world.kill_launcher();
+    bench.world.start_launcher();
+    bench.world.gone(ticket.key);
+    assert_eq!(bench.logged(), [bench.opened(), bench.closed()]);
+    assert!(!ran.exists());
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn many_sessions_at_once_are_each_opened_and_closed_once() {
+    if !can_have_sessions() {
+        return;
+    }
+    const MANY: usize = 12;
+    let bench = Bench::new("");
+    let one = || {
+        let instance = bench.world.start(&bench.mia.name, &shell("echo here"));
+        instance.run(0);
+        assert_eq!(instance.out(0), "here\n");
+        bench.end(&instance);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..MANY {
+            scope.spawn(one);
+        }
+    });
+    let logged = bench.logged();
+    let count = |kind: &str| logged.iter().filter(|it| it.starts_with(kind)).count();
+    let counts = (count("open_session"), count("close_session"), logged.len());
+    assert_eq!(counts, (MANY, MANY, 2 * MANY));
+    bench.assert_nothing_left();
+}
