@@ -112,8 +112,10 @@ fn check(state: &str) -> Result<(), String> {
             what.proxy_account, what.proxy_problem
         ),
     };
+    let service = config.rules.as_ref().map(|it| &it.policy.pam_service);
+    let pam = service.map_or_else(|_| String::new(), |it| holder::in_words(it));
     let text = format!(
-        "containment: {containment}\nlimits: {limits}\nmodes: {}\nproxy_account: {proxy}\nuid_min: {}\nno_new_privs: {}\n",
+        "containment: {containment}\nlimits: {limits}\nmodes: {}\nproxy_account: {proxy}\nuid_min: {}\nno_new_privs: {}\npam_service: {pam}\n",
         what.modes.join(", "),
         what.uid_min,
         if what.no_new_privs { "yes" } else { "no" },

@@ -507,7 +507,25 @@ fn the_check_says_what_pam_says() {
         said.starts_with("no: pam_account_refused: PAM refuses the account: come back"),
         "{said}"
     );
+    let host = || {
+        let mut check = Program::new(&bench.world.program);
+        let out = check.args(["check", "--state"]).arg(&bench.world.dir);
+        String::from_utf8_lossy(&out.output().unwrap().stdout).into_owned()
+    };
+    let service = &bench.service;
+    assert!(
+        host().contains(&format!("\npam_service: {service}\n")),
+        "{}",
+        host()
+    );
     fs::remove_file(bench.path()).unwrap();
+    assert!(
+        host().contains(&format!(
+            "pam_service: {service} can't be used: there is no /etc/pam.d/"
+        )),
+        "{}",
+        host()
+    );
     let said = ask();
     assert!(
         said.starts_with("no: pam_failed: ") && said.contains("there is no /etc/pam.d/"),

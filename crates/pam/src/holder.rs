@@ -99,23 +99,36 @@ impl Open {
     }
 }
 
-/// Begins with a service, which must be described on this host: PAM itself would take `other` instead.
-fn begin(service: &str, user: &str) -> Result<Transaction, No> {
-    let path = |dir: &&str| format!("{dir}/{service}");
-    let Some(path) = SERVICES
-        .iter()
-        .map(path)
-        .find(|it| std::fs::exists(it).unwrap_or(false))
-    else {
-        let said = format!("there is no /etc/pam.d/{service} on this host");
-        return Err(No::Session(said));
-    };
-    let found = std::fs::metadata(&path).map_err(|e| No::Session(format!("{path}: {e}")))?;
-    if found.uid() != 0 || found.mode() & 0o022 != 0 {
-        let said =
-            format!("{path} belongs to somebody else than root, or can be written by others");
-        return Err(No::Session(said));
+/// Says whether a service can be used here, as far as that can be seen without asking it.
+pub fn in_words(service: &str) -> String {
+    match check_service(service) {
+        _ if service.is_empty() => "none".to_owned(),
+        Ok(()) => service.to_owned(),
+        Err(words) => format!("{service} can't be used: {words}"),
     }
+}
+
+/// Checks that a service is described on this host, by root alone: PAM itself would take `other` instead.
+///
+/// # Errors
+/// A sentence that names the file.
+fn check_service(service: &str) -> Result<(), String> {
+    let path = |dir: &&str| format!("{dir}/{service}");
+    let mut paths = SERVICES.iter().map(path);
+    let path = paths.find(|it| std::fs::exists(it).unwrap_or(false));
+    let path = path.ok_or(format!("there is no /etc/pam.d/{service} on this host"))?;
+    let found = std::fs::metadata(&path).map_err(|e| format!("{path}: {e}"))?;
+    if found.uid() != 0 || found.mode() & 0o022 != 0 {
+        return Err(format!(
+            "{path} belongs to somebody else than root, or can be written by others"
+        ));
+    }
+    Ok(())
+}
+
+/// Begins with a service.
+fn begin(service: &str, user: &str) -> Result<Transaction, No> {
+    check_service(service).map_err(No::Session)?;
     let text = |it: &str| CString::new(it).map_err(|_| No::Session("a name holds a NUL".into()));
     let (service, user, terminal) = (text(service)?, text(user)?, text(TERMINAL)?);
     Transaction::start(&service, &user, &terminal).map_err(No::Session)

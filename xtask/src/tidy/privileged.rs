@@ -31,8 +31,8 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_640;
-const HOLDER: usize = 524;
+const LAUNCHER: usize = 3_642;
+const HOLDER: usize = 529;
 const SYSTEM: usize = 2_171;
 
 /// Counts, and objects where a figure has grown.
