@@ -5,165 +5,14 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command as Program;
 use std::time::{Duration, Instant};
 
 use common::attack::example;
-use common::{
-    Instance, User, World, alive, can_run, processes_of, random, shell, template, wait_until,
-};
-use tessera_ticket::{LaunchKey, Mode};
-
-const PERMIT: &str = "auth required pam_permit.so\naccount required pam_permit.so\n";
-
-/// A host whose policy names a service of its own, and a user.
-struct Bench {
-    world: World,
-    mia: User,
-    service: String,
-    /// Where `logged` writes.
-    log: PathBuf,
-}
-
-impl Bench {
-    fn new(more: &str) -> Self {
-        let service = format!("tessera-test-{:08x}", random() & 0xffff_ffff);
-        let world = World::new(&format!("pam_service = {service}\n{more}"));
-        let log = world.dir.join("sessions");
-        let bench = Self {
-            world,
-            mia: User::new("tsm", &[]),
-            service,
-            log,
-        };
-        bench.serve("");
-        bench
-    }
-
-    fn path(&self) -> PathBuf {
-        Path::new("/etc/pam.d").join(&self.service)
-    }
-
-    /// Describes the service: everything permitted, openings and closings logged, then these lines.
-    fn serve(&self, lines: &str) {
-        let script = self.world.dir.join("log.sh");
-        let uid = self.mia.uid;
-        // At the close there must be nothing left of the user.
-        let text = format!(
-            "#!/bin/sh\nleft=$(cat /proc/[0-9]*/status 2>/dev/null | awk '/^State:/{{z=/Z/}} /^Uid:/&&$2=={uid}&&!z{{n++}} END{{print n+0}}')\n\
-             echo \"$PAM_TYPE $PAM_USER $PAM_SERVICE $PAM_TTY $left $(readlink /proc/self/fd/* | grep -c -e socket -e /run)\" >> {}\n",
-            self.log.display()
-        );
-        fs::write(&script, text).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let logged = format!("session required pam_exec.so {}\n", script.display());
-        self.describe(&format!("{PERMIT}{logged}{lines}"));
-    }
-
-    fn describe(&self, text: &str) {
-        let _ = fs::remove_file(self.path());
-        fs::write(self.path(), text).unwrap();
-        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o644)).unwrap();
-    }
-
-    /// Builds the module that behaves badly.
-    fn bad(&self) -> String {
-        let module = self.world.dir.join("bad.so");
-        if !module.exists() {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preload/session.c");
-            let (module, source) = (module.to_str().unwrap(), source.to_str().unwrap());
-            let words = [
-                "-shared",
-                "-fPIC",
-                "-o",
-                module,
-                source,
-                "-l:libpam.so.0",
-                "-lpthread",
-            ];
-            common::run("cc", &words);
-        }
-        module.display().to_string()
-    }
-
-    /// What was logged: the kind of each, and how many processes of the user there were.
-    fn logged(&self) -> Vec<String> {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    fn opened(&self) -> String {
-        format!(
-            "open_session {} {} tessera 0 0",
-            self.mia.name, self.service
-        )
-    }
-
-    fn closed(&self) -> String {
-        format!(
-            "close_session {} {} tessera 0 0",
-            self.mia.name, self.service
-        )
-    }
-
-    /// Tries to start; returns the refusal's code and text.
-    fn refused(&self) -> (String, String) {
-        let what = template(&["true"]);
-        let ticket = self.world.ticket(&self.mia.name, Mode::User, &what);
-        let refused = self.world.start_ticket(&ticket, &what).err();
-        let refused = refused.expect("the service stands against it");
-        self.world.gone(ticket.key);
-        refused
-    }
-
-    fn end(&self, instance: &Instance) {
-        instance.close();
-        self.world.gone(instance.key);
-    }
-
-    /// The audit tells of a session that nobody closed.
-    fn wait_until_told(&self) {
-        let is_told = || self.world.audit().contains("pam_session_left");
-        wait_until("the session that was left is told", is_told);
-    }
-
-    fn holder_of(&self, key: LaunchKey) -> i32 {
-        let path = self
-            .world
-            .group()
-            .unwrap()
-            .join(key.to_string())
-            .join("holder/cgroup.procs");
-        fs::read_to_string(path).unwrap().trim().parse().unwrap()
-    }
-
-    fn assert_nothing_left(&self) {
-        wait_until("nothing of the user is left", || {
-            processes_of(self.mia.uid).is_empty()
-        });
-        self.world.assert_nothing_left();
-        let run = fs::read_dir(self.world.dir.join("launcher/run"))
-            .unwrap()
-            .flatten();
-        let left: Vec<_> = run.map(|it| it.file_name()).collect();
-        assert!(left.is_empty(), "{left:?}");
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(self.path());
-    }
-}
-
-/// Sessions need control groups of version 2, as the refusal without them says.
-fn can_have_sessions() -> bool {
-    can_run() && {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        mounts.contains(" - cgroup2 ")
-    }
-}
+use common::session::{Bench, can_have_sessions};
+use common::{User, alive, processes_of, random, shell, template, wait_until};
+use tessera_ticket::Mode;
 
 #[test]
 fn a_session_is_opened_and_closed_once_and_holds_for_the_job() {
@@ -611,4 +460,57 @@ fn many_sessions_at_once_are_each_opened_and_closed_once() {
     let counts = (count("open_session"), count("close_session"), logged.len());
     assert_eq!(counts, (MANY, MANY, 2 * MANY));
     bench.assert_nothing_left();
+}
+
+#[test]
+fn what_modules_start_ends_with_the_session_also_on_the_account_of_a_slot() {
+    if !can_have_sessions() {
+        return;
+    }
+    let mut bench = Bench::new("");
+    let stem = format!("tsq{:05x}x", random() & 0xf_ffff);
+    let slot = User::named(format!("{stem}1"), &["-s", "/usr/sbin/nologin"]);
+    bench.world.proxy_account = format!("{stem}{{slot}}");
+    bench
+        .world
+        .set_policy(&format!("pam_service = {}", bench.service));
+    let helper = bench.world.dir.join("helper.sh");
+    let seconds = 100_000 + random() % 100_000;
+    let text = format!(
+        "#!/bin/sh\n[ $PAM_TYPE = open_session ] && setsid sleep {seconds} >/dev/null 2>&1 &\n"
+    );
+    fs::write(&helper, text).unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    bench.serve(&format!(
+        "session required pam_exec.so {}\n",
+        helper.display()
+    ));
+    let helpers = || {
+        let sleep = format!("sleep\0{seconds}\0");
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        all.filter(|it| fs::read_to_string(it.path().join("cmdline")).is_ok_and(|it| it == sleep))
+            .count()
+    };
+    let what = shell("id -un");
+    for _ in 0..2 {
+        let mut started = None;
+        wait_until("the account is free", || {
+            let ticket = bench
+                .world
+                .ticket(&bench.world.proxy_account, Mode::Proxy, &what);
+            started = bench.world.start_ticket(&ticket, &what).ok();
+            started.is_some()
+        });
+        let instance = started.unwrap();
+        wait_until("the helper runs", || helpers() == 1);
+        instance.run(0);
+        assert_eq!(instance.out(0), format!("{}\n", slot.name));
+        bench.end(&instance);
+        assert_eq!(helpers(), 0);
+    }
+    assert_eq!(bench.logged().len(), 4, "{:?}", bench.logged());
+    wait_until("the account is free again", || {
+        processes_of(slot.uid).is_empty()
+    });
+    bench.world.assert_nothing_left();
 }

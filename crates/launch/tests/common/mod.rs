@@ -8,6 +8,7 @@
 
 pub mod attack;
 pub mod limits;
+pub mod session;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{IoSlice, IoSliceMut, Read as _, Write as _};
