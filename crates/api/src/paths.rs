@@ -7,8 +7,9 @@ use crate::query::{
 use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
     CredentialRequest, Credentials, Event, Health, History, HostDetail, HostWhy, Hosts, Info,
-    Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest,
-    NewToken, SealOffer, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
+    ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
+    ModifyRequest, NewToken, SealOffer, Session, SessionLink, SessionRequest, SubmitReply,
+    SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -65,6 +66,10 @@ endpoint!(
     /// Lists the items of a job in the agenda's order.
     items: get, path = "/jobs/{id}/items", tag = "jobs", params(("id" = u64, Path, description = "The job"), ItemsQuery),
     responses((status = 200, body = Items), Errors));
+endpoint!(
+    /// The state of every item of a job, one letter each.
+    item_states: get, path = "/jobs/{id}/states", tag = "jobs", params(("id" = u64, Path, description = "The job")),
+    responses((status = 200, body = ItemStates), Errors));
 endpoint!(
     /// Lists the attempts of an item, the first first.
     attempts: get, path = "/jobs/{id}/items/{item}/attempts", tag = "jobs",
@@ -173,6 +178,20 @@ endpoint!(
     /// Revokes a registered password, here and on every worker.
     revoke_credential: post, path = "/credentials/revoke", tag = "access", request_body = CredentialRef,
     responses((status = 200, body = Credential), Errors));
+endpoint!(
+    /// Begins a session of a browser; the link or the token is the only proof.
+    ///
+    /// The answer sets a cookie that only this origin's page sends and no script can read. Whoever is known by it must say
+    /// `X-Tessera-Web: 1` in every request that changes something, and in this one.
+    begin_session: post, path = "/session", tag = "access", security(()), request_body = SessionRequest,
+    responses((status = 201, body = Session), Errors));
+endpoint!(
+    /// Ends the session that asks for it, and takes its cookie back.
+    end_session: delete, path = "/session", tag = "access", responses((status = 204), Errors));
+endpoint!(
+    /// Makes a link that logs a browser in as the caller, once and soon; a session can't make any.
+    create_session_link: post, path = "/session/links", tag = "access",
+    responses((status = 201, body = SessionLink), Errors));
 endpoint!(
     /// Makes a join token for one host; needs an administrator.
     create_join_token: post, path = "/join-tokens", tag = "access", request_body = JoinTokenRequest,

@@ -20,6 +20,9 @@ pub struct JobsQuery {
     /// Whose name contains this, whatever the case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Only these, a comma list of at most 1000 numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
     /// `next` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
@@ -37,6 +40,9 @@ pub struct ItemsQuery {
     /// Those that cover these frames: `7`, `1-10,15`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<String>,
+    /// From this place in the agenda on, from 0; a cursor goes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<u32>,
     /// In one of these states, a comma list; `active` is every state but complete, failed and killed, `ended` those.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
@@ -240,7 +246,7 @@ mod tests {
         assert_eq!(EventsQuery::keys(), ["after", "job"]);
         assert_eq!(
             JobsQuery::keys(),
-            ["user", "state", "name", "cursor", "limit"]
+            ["user", "state", "name", "ids", "cursor", "limit"]
         );
     }
 

@@ -23,6 +23,7 @@ mod options;
 mod persist;
 mod readers;
 mod run;
+mod sessions;
 mod statedir;
 mod tickets;
 mod tokens;

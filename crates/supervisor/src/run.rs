@@ -11,6 +11,7 @@ use crate::http::{AppParts, router};
 use crate::logs::LogStore;
 use crate::options::Options;
 use crate::readers::Readers;
+use crate::sessions::Links;
 use crate::statedir::{StateDir, write_whole};
 use crate::tickets::Tickets;
 use crate::tokens::Tokens;
@@ -121,6 +122,7 @@ pub async fn start_with(
         readers: readers.clone(),
         logs: Arc::clone(&logs),
         tokens: Tokens::new(core.tokens),
+        links: Links::default(),
         accounts: Accounts::new(config.admin_group.clone()),
         cleaner: Cleaner::new(
             core.handle.clone(),

@@ -1,6 +1,7 @@
 //! Tokens of clients: made once, shown once, kept as a hash.
 
 use crate::clock::wall;
+use crate::sessions::{is_session, parent_of};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -67,6 +68,12 @@ impl Fresh {
             text,
         })
     }
+
+    /// Answers the text with the same secret under another name.
+    pub(crate) fn text_for(&self, id: &str) -> String {
+        let secret = split(&self.text).map_or("", |(_, secret)| secret);
+        format!("{MARK}{id}_{secret}")
+    }
 }
 
 impl Tokens {
@@ -78,9 +85,21 @@ impl Tokens {
         }
     }
 
-    /// Answers whom a token stands for; nothing when it is none, was revoked or is over.
+    /// Answers whom a token stands for; nothing when it is none, was revoked or is over. A session's secret is no token.
     pub(crate) fn prove(&self, text: &str, now: Timestamp) -> Option<Proven> {
         let (id, secret) = split(text)?;
+        (!is_session(id)).then(|| self.prove_parts(id, secret, now))?
+    }
+
+    /// Answers whom a session stands for, as [`Tokens::prove`] does for a token; nothing also when the token that it began
+    /// with is gone.
+    pub(crate) fn prove_session(&self, text: &str, now: Timestamp) -> Option<Proven> {
+        let (id, secret) = split(text)?;
+        let is_left = is_session(id) && parent_of(id).is_none_or(|of| self.is_good(of, now));
+        is_left.then(|| self.prove_parts(id, secret, now))?
+    }
+
+    fn prove_parts(&self, id: &str, secret: &str, now: Timestamp) -> Option<Proven> {
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
         let row = rows.get_mut(id)?;
         let is_it: bool = row.sha256.ct_eq(&hash(secret)).into();
@@ -106,6 +125,18 @@ impl Tokens {
                 at_ms: now.0,
             }),
         })
+    }
+
+    /// Says whether a token is there and not over.
+    pub(crate) fn is_good(&self, id: &str, now: Timestamp) -> bool {
+        self.time_left(id, now).is_some()
+    }
+
+    /// Answers the sessions that began with a token.
+    pub(crate) fn sessions_of(&self, id: &str) -> Vec<String> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let began = rows.keys().filter(|session| parent_of(session) == Some(id));
+        began.cloned().collect()
     }
 
     /// Answers a token.
@@ -162,6 +193,9 @@ impl Tokens {
     /// Answers how long a token is still good; nothing when it no longer is.
     fn time_left(&self, id: &str, now: Timestamp) -> Option<Duration> {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        if is_session(id) && parent_of(id).is_some_and(|of| !rows.contains_key(of)) {
+            return None;
+        }
         let Some(end) = rows.get(id)?.expires_ms else {
             return Some(Duration::MAX);
         };
@@ -244,6 +278,39 @@ mod tests {
         assert_eq!((left(&short, 1_000), left(&short, i64::MAX)), (None, None));
         tokens.remove(&lasting.id);
         assert_eq!(left(&lasting, 0), None);
+    }
+
+    #[test]
+    fn a_session_is_no_token_and_ends_with_the_one_it_began_with() {
+        use crate::sessions::session_id;
+        let (token, fresh) = (
+            Fresh::make().expect("random"),
+            Fresh::make().expect("random"),
+        );
+        let id = session_id(&fresh, Some(&token.id));
+        let session = TokenRow {
+            id: id.clone(),
+            ..row(&fresh, Some(1_000))
+        };
+        let tokens = Tokens::new(vec![row(&token, Some(500)), session]);
+        let (text, now) = (fresh.text_for(&id), Timestamp(0));
+        assert_eq!(tokens.prove(&text, now), None, "only a cookie's");
+        assert_eq!(
+            tokens.prove_session(&token.text, now),
+            None,
+            "only a program's"
+        );
+        let proven = tokens.prove_session(&text, now).expect("good");
+        assert_eq!(proven.principal.proof, Proof::Token(id.clone()));
+        assert_eq!(
+            tokens.prove_session(&text, Timestamp(600)),
+            None,
+            "its token is over"
+        );
+        assert_eq!(tokens.sessions_of(&token.id), std::slice::from_ref(&id));
+        tokens.remove(&token.id);
+        assert_eq!(tokens.prove_session(&text, now), None, "its token is gone");
+        assert_eq!(tokens.time_left(&id, now), None, "so are its streams");
     }
 
     #[test]

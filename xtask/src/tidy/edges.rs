@@ -34,6 +34,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     ("macos", &[]),
+    ("web", &[]),
     ("windows", &[]),
     ("winlaunch", &["ticket", "windows"]),
     ("cli", &["api", "model", "seal", "spec", "windows"]),
@@ -45,7 +46,9 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
     (
         "supervisor",
-        &["api", "engine", "model", "spec", "store", "ticket", "wire"],
+        &[
+            "api", "engine", "model", "spec", "store", "ticket", "web", "wire",
+        ],
     ),
     (
         "tessera",

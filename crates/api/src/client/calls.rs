@@ -9,9 +9,9 @@ use crate::query::{
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
-    Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, Items, JobDetail, Jobs,
-    JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, SubmitReply,
-    SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
+    Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail,
+    Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken,
+    SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -60,6 +60,16 @@ impl Client {
     pub async fn items(&self, job: u64, which: &ItemsQuery) -> Answer<Items> {
         self.get(&format!("/jobs/{job}/items{}", query::print(which)))
             .await
+    }
+
+    #[doc = concat!("Answers the state of every item of a job.", errors!())]
+    pub async fn item_states(&self, job: u64) -> Answer<ItemStates> {
+        self.get(&format!("/jobs/{job}/states")).await
+    }
+
+    #[doc = concat!("Makes a link that logs a browser in as the caller, once.", errors!())]
+    pub async fn create_session_link(&self) -> Answer<SessionLink> {
+        self.transport.post(&path("/session/links"), &()).await
     }
 
     #[doc = concat!("Answers the attempts of an item (its place from 0).", errors!())]

@@ -77,6 +77,16 @@ pub struct Items {
     pub next: Option<String>,
 }
 
+/// The state of every item of a job, for a picture of all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct ItemStates {
+    /// The journal's number that the states hold for; follow events after it.
+    pub seq: u64,
+    /// One letter an item, in the agenda's order: `p` pending, `b` blocked, `w` waiting, `r` running, `s` suspended,
+    /// `c` complete, `f` failed, `k` killed.
+    pub states: String,
+}
+
 /// One run of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct AttemptRow {

@@ -8,6 +8,7 @@ mod host;
 mod item;
 mod job;
 mod quantity;
+mod session;
 mod submit;
 mod upkeep;
 mod why;
@@ -22,9 +23,10 @@ pub use farm::{
     TokenRequest, Tokens,
 };
 pub use host::{HostDetail, HostRow, Hosts, RunningRow, WhileActive};
-pub use item::{AttemptRow, Attempts, EndView, ItemRow, Items};
+pub use item::{AttemptRow, Attempts, EndView, ItemRow, ItemStates, Items};
 pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
 pub use quantity::Quantity;
+pub use session::{Session, SessionLink, SessionRequest};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
 pub use upkeep::{CleanedJob, CleanupReply, CleanupRequest, Usage};
 pub use why::{HostWhy, Reason, Why};

@@ -223,6 +223,15 @@ pub enum Command {
     Cleanup(CleanupArgs),
     /// Remember a farm elsewhere, and your token for it
     Login(LoginArgs),
+    /// Print a link that logs a browser in, once
+    #[command(after_help = "\
+Examples:
+  tessera open
+  tessera --json open             for programs: url, user, expires_ms
+
+The link works once, within ten minutes; the browser is then you for twelve
+hours. tessera token list names its session, tessera token revoke ends it.")]
+    Open,
     /// Say who the farm takes you for
     Whoami,
     /// Say what is wrong on this host, and the mend
@@ -308,6 +317,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "The farm and you",
         &[
+            "open",
             "whoami",
             "login",
             "token",

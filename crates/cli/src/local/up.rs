@@ -28,6 +28,9 @@ pub(crate) fn up(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
         if let Some(said) = group::make_if_missing(&options.state) {
             context.say(&said);
         }
+        context.say(
+            "once it is up, `tessera open` (as yourself) prints a link to its page in a browser",
+        );
         return Err(become_supervise(&options));
     }
     context.block_on(run(options, context))
@@ -89,13 +92,18 @@ async fn run(options: FarmOptions, context: &Context) -> Result<Exit, CliError> 
 /// Says that the farm is up, and watches its daemons; answers what went wrong.
 async fn serve(farm: &mut Farm, state: &std::path::Path, context: &Context) -> CliError {
     match farm.until_up().await {
-        Ok(host) => context.say(&welcome(farm, &host, state, context)),
+        Ok(host) => context.say(&welcome(farm, &host, state, context).await),
         Err(error) => return error,
     }
     farm.until_ended().await
 }
 
-fn welcome(farm: &Farm, host: &HostRow, state: &std::path::Path, context: &Context) -> String {
+async fn welcome(
+    farm: &Farm,
+    host: &HostRow,
+    state: &std::path::Path,
+    context: &Context,
+) -> String {
     let look = &context.errors;
     let account = host.account.as_deref().unwrap_or("their owner");
     let address = farm.address().unwrap_or_else(|_| "?".to_owned());
@@ -107,9 +115,14 @@ fn welcome(farm: &Farm, host: &HostRow, state: &std::path::Path, context: &Conte
             farm.socket().display()
         )
     };
+    // Without a link the farm is as good; `tessera open` says why there is none.
+    let page = farm.client().create_session_link().await;
+    let page = page.map_or_else(|_| "tessera open".to_owned(), |link| link.url);
     format!(
         "{} supervisor at {address}, worker {} with {}; jobs run as {account}\n\
          state and logs: {}\n\
+         in a browser, once, within ten minutes (later: tessera open):\n\
+         \x20 {page}\n\
          in another terminal:\n{find}\
          \x20 tessera submit --range 1-10 -- sh -c 'echo frame QB_FRAME_NUMBER; sleep 1'\n\
          \x20 tessera jobs\n\

@@ -144,6 +144,13 @@ pub(super) async fn join_string(args: JoinStringArgs, context: &Context) -> Resu
     Ok(Exit::Done)
 }
 
+/// Makes a link that logs a browser in.
+pub(super) async fn open(context: &Context) -> Result<Exit, CliError> {
+    let link = context.client()?.create_session_link().await?;
+    context.show(&link, show::session_link)?;
+    Ok(Exit::Done)
+}
+
 fn unreachable_for_others(address: &str) -> String {
     format!(
         "the string names {address}, which only this machine reaches; for others start the supervisor \

@@ -118,6 +118,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Credential(args) => credential::credential(args, context).await,
         Command::Cleanup(args) => farm::cleanup(args, context).await,
         Command::Login(args) => local::login(args, context).await,
+        Command::Open => farm::open(context).await,
         Command::Whoami => farm::whoami(context).await,
         verb => act::act(verb, context).await,
     }

@@ -4,7 +4,7 @@ use super::Facts;
 use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, text, time};
 use tessera_api::types::{
-    ActionReply, Changed, CleanupReply, Info, JoinToken, NewToken, TargetResult, Token,
+    ActionReply, Changed, CleanupReply, Info, JoinToken, NewToken, SessionLink, TargetResult, Token,
 };
 
 /// Jobs that a clean-up lists.
@@ -122,6 +122,21 @@ pub fn join_token(look: &Look, token: &JoinToken) -> String {
     format!(
         "on the new host, as root:\n\n  tessera join '{string}'\n\ngood once, until {}\n",
         time::day_and_time(look, token.expires_ms)
+    )
+}
+
+/// Prints a link that logs a browser in; alone on stdout when that is no terminal.
+#[must_use]
+pub fn session_link(look: &Look, link: &SessionLink) -> String {
+    let url = text::safe(&link.url);
+    if !look.is_terminal() {
+        return format!("{url}\n");
+    }
+    format!(
+        "open this in a browser, once, until {}; it is then {}:\n\n  {url}\n\n\
+         The first time the browser warns: it can't know the farm's own CA (docs/web.md says how to check it).\n",
+        time::day_and_time(look, link.expires_ms),
+        text::safe(&link.user),
     )
 }
 

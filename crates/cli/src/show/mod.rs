@@ -12,7 +12,7 @@ mod why;
 
 pub use credential::{credential, credentials, new_keys, seal_keys, sealed_for};
 pub use explain::explained;
-pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, tokens};
+pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, session_link, tokens};
 pub use hosts::{host, hosts};
 pub use items::{attempts, history, items};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};

@@ -15,7 +15,7 @@ use tessera_api::ErrorCode;
 use tessera_api::types::{
     JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token, TokenRequest, Tokens,
 };
-use tessera_model::{HostName, UserName};
+use tessera_model::{HostName, Principal, UserName};
 use tessera_spec::FieldError;
 use tessera_store::{JoinTokenRow, TokenRow, Write};
 use tessera_wire::pki::{self, Fingerprint, JoinString, PkiError};
@@ -154,8 +154,17 @@ pub(crate) async fn revoke_token(
     Extension(by): Caller,
     Segments(id): Segments<String>,
 ) -> Answer<StatusCode> {
+    revoke(&app, &by, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Revokes a token, and the sessions that began with it, or a session.
+///
+/// # Errors
+/// When there is none that is the caller's, or it can't be written.
+pub(super) async fn revoke(app: &App, by: &Principal, id: &str) -> Answer<()> {
     let mine = |row: &TokenRow| by.is_admin || row.user == by.name.as_str();
-    let Some(row) = app.tokens.get(&id).filter(mine) else {
+    let Some(row) = app.tokens.get(id).filter(mine) else {
         let shown: String = id.chars().take(40).collect();
         let message = format!("there is no token \"{}\" of yours", shown.escape_debug());
         return Err(
@@ -163,14 +172,20 @@ pub(crate) async fn revoke_token(
         );
     };
     // First here, so that nobody gets in with it while its end is being written.
-    app.tokens.remove(&id);
+    app.tokens.remove(id);
+    let sessions = app.tokens.sessions_of(id);
     let text = format!("revoked token {id} of {}", row.user);
     let told = access_row(wall().0, kind::TOKEN_REVOKED, Some(&by.name), text);
-    if let Err(why) = app.core.keep(vec![Write::TokenRemove(id), told]).await {
+    let gone = sessions.iter().cloned().chain([id.to_owned()]);
+    let writes = gone.map(Write::TokenRemove).chain([told]);
+    if let Err(why) = app.core.keep(writes.collect()).await {
         app.tokens.add(row);
         return Err(why.into());
     }
-    Ok(StatusCode::NO_CONTENT)
+    sessions
+        .iter()
+        .for_each(|session| app.tokens.remove(session));
+    Ok(())
 }
 
 /// `POST /join-tokens`

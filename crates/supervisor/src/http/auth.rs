@@ -1,12 +1,13 @@
 //! Who is asking: the kernel's word on the Unix socket, a token everywhere else.
 
 use super::door::Visit;
-use super::{App, Failure};
+use super::{App, Failure, session};
 use crate::accounts::NoName;
+use crate::tokens::Proven;
 use axum::extract::{Extension, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,10 +32,14 @@ pub(crate) const HEALTH: &str = "/health";
 /// Where hosts join; open to all, for a join token is the proof there.
 pub(crate) const JOIN: &str = "/join";
 
-/// Says whether a path is open to all.
-fn is_open(path: &str) -> bool {
+/// Says whether a request is open to all.
+fn is_open(method: &Method, path: &str) -> bool {
     path.strip_prefix(tessera_api::PREFIX)
-        .is_some_and(|path| [HEALTH, JOIN].contains(&path))
+        .is_some_and(|path| match path {
+            HEALTH | JOIN => true,
+            session::SESSION => method == Method::POST,
+            _ => false,
+        })
 }
 
 /// Finds out who is asking and refuses strangers.
@@ -43,12 +48,12 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if is_open(request.uri().path()) {
+    if is_open(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
     let source = request.extensions().get::<Source>().copied();
-    let presented = request.headers().get(header::AUTHORIZATION).cloned();
-    match principal(&app, source, presented).await {
+    let shown = Shown::of(&app, &request);
+    match principal(&app, source, shown).await {
         Ok(principal) => {
             if let Some(visit) = request.extensions().get::<Visit>() {
                 visit.prove();
@@ -60,18 +65,44 @@ pub(crate) async fn authenticate(
     }
 }
 
-async fn principal(
-    app: &App,
-    source: Option<Source>,
-    presented: Option<HeaderValue>,
-) -> Result<Principal, Failure> {
+/// What a request has to prove its sender with.
+enum Shown {
+    /// What a program presents.
+    Token(HeaderValue),
+    /// What a browser's cookie holds, or why it does not count here.
+    Session(Result<String, Failure>),
+    /// Nothing.
+    Nothing,
+}
+
+impl Shown {
+    fn of(app: &App, request: &Request) -> Self {
+        let headers = request.headers();
+        if let Some(token) = headers.get(header::AUTHORIZATION) {
+            return Self::Token(token.clone());
+        }
+        match session::cookie(app, headers) {
+            None => Self::Nothing,
+            Some(secret) => {
+                let is_ours = session::check_page(request.method(), request.uri(), headers);
+                Self::Session(is_ours.map(|()| secret))
+            }
+        }
+    }
+}
+
+async fn principal(app: &App, source: Option<Source>, shown: Shown) -> Result<Principal, Failure> {
     match source {
         Some(Source::Peer { uid }) => app
             .accounts
             .of_uid(uid, proxies(app))
             .await
             .map_err(|error| nameless(&error)),
-        Some(Source::Network(address)) => by_token(app, presented.as_ref(), address),
+        Some(Source::Network(address)) => match shown {
+            Shown::Token(token) => by_token(app, Some(&token), address),
+            Shown::Nothing => by_token(app, None, address),
+            Shown::Session(secret) => by_session(app, &secret?, address),
+        },
         None => Err(Failure::internal(
             "the connection has no source",
             &"no source",
@@ -130,6 +161,24 @@ fn by_token(
             )
             .hint("make one on the supervisor's host with `tessera token create`")
         })?;
+    Ok(noted(app, proven))
+}
+
+fn by_session(app: &App, secret: &str, address: SocketAddr) -> Result<Principal, Failure> {
+    let proven = app.tokens.prove_session(secret, crate::clock::wall());
+    let proven = proven.ok_or_else(|| {
+        tracing::debug!(%address, "a session that is not good");
+        Failure::new(
+            ErrorCode::Unauthenticated,
+            "the session is over: it ended, was revoked, or its token was",
+        )
+        .hint("`tessera open` makes a link that begins another")
+    })?;
+    Ok(noted(app, proven))
+}
+
+/// Has the use of a token written down, when that is due; answers whom it stands for.
+fn noted(app: &App, proven: Proven) -> Principal {
     if let Some(used) = proven.used {
         let app = Arc::clone(app);
         tokio::spawn(async move {
@@ -138,7 +187,7 @@ fn by_token(
             let _not_kept = app.core.keep(vec![used]).await;
         });
     }
-    Ok(proven.principal)
+    proven.principal
 }
 
 /// Says whether the caller may see what a job runs (its command, environment and folder) and what it printed.

@@ -161,6 +161,7 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    super::pages::guard(response.headers_mut());
     response
 }
 

@@ -8,7 +8,7 @@ use axum::extract::State;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_api::ErrorCode;
 use tessera_api::query::{HistoryQuery, ItemsQuery, page_size};
-use tessera_api::types::{Attempts, History, ItemRow, Items};
+use tessera_api::types::{Attempts, History, ItemRow, ItemStates, Items};
 use tessera_engine::supervisor::{Denied, Job, Launch};
 use tessera_model::msg::Run;
 use tessera_model::{ItemIndex, ItemStatus, JobId};
@@ -27,7 +27,7 @@ pub(crate) async fn list(
     Params(query): Params<ItemsQuery>,
 ) -> Answer<axum::Json<Items>> {
     let from = match &query.cursor {
-        None => 0,
+        None => query.first.unwrap_or(0),
         Some(cursor) => cursor.parse::<u32>().map_err(|_| bad_cursor())?,
     };
     let wanted = query.state.as_deref();
@@ -82,6 +82,40 @@ pub(crate) async fn list(
     let mut page = page.map_err(|error| Failure::new(ErrorCode::NotFound, error.to_string()))?;
     add_attempts(&app, id, &mut page.items).await?;
     Ok(axum::Json(page))
+}
+
+/// `GET /jobs/{id}/states`
+pub(crate) async fn states_of(
+    State(app): State<App>,
+    Segments(id): Segments<u64>,
+) -> Answer<axum::Json<ItemStates>> {
+    // Read first: what is committed meanwhile is told again, not missed.
+    let seq = app.hub.last_seq();
+    let found = app.core.read(move |view| {
+        let job = view.engine.job(JobId(id))?;
+        let items = (0..job.items().len()).map(ItemIndex);
+        Some(
+            items
+                .map(|item| letter(job.items().get(item).status))
+                .collect(),
+        )
+    });
+    let states = found.await?.ok_or(Denied::NoJob(JobId(id)))?;
+    Ok(axum::Json(ItemStates { seq, states }))
+}
+
+/// Answers the letter of a state; `docs/openapi.json` promises them.
+fn letter(status: ItemStatus) -> char {
+    match status {
+        ItemStatus::Pending => 'p',
+        ItemStatus::Blocked => 'b',
+        ItemStatus::Waiting => 'w',
+        ItemStatus::Running => 'r',
+        ItemStatus::Suspended => 's',
+        ItemStatus::Complete => 'c',
+        ItemStatus::Failed => 'f',
+        ItemStatus::Killed => 'k',
+    }
 }
 
 fn launches_by_item<'a>(launches: impl Iterator<Item = &'a Launch>) -> BTreeMap<Run, &'a Launch> {

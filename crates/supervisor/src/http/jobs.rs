@@ -7,9 +7,10 @@ use super::{App, Failure, outlook, views};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use tessera_api::ErrorCode;
+use std::collections::BTreeSet;
 use tessera_api::query::{JobsQuery, SubmitQuery, page_size};
 use tessera_api::types::{JobDetail, Jobs, ModifyRequest, SubmitReply, SubmitRequest};
+use tessera_api::{ErrorCode, PAGE_MAX};
 use tessera_engine::supervisor::{Answer as Engine, Denied, Input, Job, JobPatch, Submission};
 use tessera_model::{JobId, Principal, WorkStatus};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
@@ -112,7 +113,13 @@ pub(crate) async fn list(
     };
     let page = app
         .core
-        .read(move |view| page_of(view.engine.jobs().rev(), &filter, before, limit))
+        .read(move |view| match &filter.ids {
+            None => page_of(view.engine.jobs().rev(), &filter, before, limit),
+            Some(ids) => {
+                let named = ids.iter().rev().filter_map(|id| view.engine.job(*id));
+                page_of(named, &filter, before, limit)
+            }
+        })
         .await?;
     Ok(axum::Json(page))
 }
@@ -150,6 +157,7 @@ struct Filter {
     user: Option<String>,
     states: Option<Vec<WorkStatus>>,
     name: Option<String>,
+    ids: Option<BTreeSet<JobId>>,
 }
 
 impl Filter {
@@ -166,6 +174,7 @@ impl Filter {
             user: query.user.clone(),
             states: states.transpose()?,
             name: query.name.as_ref().map(|name| name.to_lowercase()),
+            ids: query.ids.as_deref().map(named).transpose()?,
         })
     }
 
@@ -182,6 +191,30 @@ impl Filter {
                 .as_ref()
                 .is_none_or(|name| job.spec.name.to_lowercase().contains(name.as_str()))
     }
+}
+
+/// Reads a comma list of job numbers.
+fn named(ids: &str) -> Answer<BTreeSet<JobId>> {
+    let wrong = |message: String| Failure::new(ErrorCode::BadRequest, message);
+    let mut found = BTreeSet::new();
+    for word in ids
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+    {
+        let id = word.parse().map_err(|_| {
+            let shown: String = word.chars().take(40).collect();
+            wrong(format!(
+                "ids: \"{}\" is no job's number",
+                shown.escape_debug()
+            ))
+        })?;
+        found.insert(JobId(id));
+        if found.len() > PAGE_MAX as usize {
+            return Err(wrong(format!("ids: name at most {PAGE_MAX} jobs at once")));
+        }
+    }
+    Ok(found)
 }
 
 /// Reads a comma list of states, with `active` and `ended` for all of a kind.

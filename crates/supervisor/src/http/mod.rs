@@ -17,7 +17,9 @@ mod items;
 mod jobs;
 mod logs;
 mod outlook;
+mod pages;
 pub(crate) mod serve;
+mod session;
 mod views;
 mod why;
 
@@ -31,6 +33,7 @@ use crate::core::{CoreHandle, Health};
 use crate::events::Hub;
 use crate::logs::SharedLogs;
 use crate::readers::Readers;
+use crate::sessions::Links;
 use crate::tokens::Tokens;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -60,6 +63,8 @@ pub(crate) struct AppParts {
     pub(crate) logs: SharedLogs,
     /// Tokens of clients.
     pub(crate) tokens: Tokens,
+    /// Links that log browsers in.
+    pub(crate) links: Links,
     /// Names of local callers.
     pub(crate) accounts: Accounts,
     /// Retention.
@@ -98,6 +103,8 @@ pub(crate) fn router(app: App) -> Router {
             Arc::clone(&app),
             auth::authenticate,
         ))
+        // Beside it: the page is for strangers, too, and holds nothing of the farm.
+        .merge(pages::router())
         .layer(DefaultBodyLimit::max(tessera_api::REQUEST_BYTES_MAX))
         .layer(axum::middleware::from_fn(error::finish))
         .with_state(app)
@@ -115,6 +122,7 @@ fn without_query() -> Router<App> {
         .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
         .route("/jobs/{id}/resubmit", post(jobs::resubmit))
         .route("/jobs/{id}/why", get(why::job))
+        .route("/jobs/{id}/states", get(items::states_of))
         .route("/jobs/{id}/items/{item}/attempts", get(items::attempts))
         .route("/actions", post(actions::act))
         .route("/hosts", get(hosts::list))
@@ -135,6 +143,8 @@ fn without_query() -> Router<App> {
         .route("/credentials/offer", post(credentials::offer))
         .route("/credentials/check", post(credentials::check))
         .route("/credentials/revoke", post(credentials::revoke))
+        .route(session::SESSION, post(session::begin).delete(session::end))
+        .route("/session/links", post(session::create_link))
         .route("/join-tokens", post(access::create_join_token))
         .route_layer(axum::middleware::from_fn(extract::no_query))
 }

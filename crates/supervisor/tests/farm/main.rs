@@ -3,6 +3,7 @@
 //! Tests wait for conditions with a deadline, never for a time.
 
 mod attacks;
+mod browser;
 mod cleanup;
 mod credentials;
 mod events;

@@ -229,7 +229,10 @@ async fn strangers_are_not_told_what_paths_there_are() {
         ("/api/v1/nothing", "401"),
         ("/api/v1/health/", "401"),
         ("/nothing", "401"),
-        ("/", "401"),
+        ("/nothing/below", "401"),
+        ("/jobs/1/nothing", "401"),
+        // The page itself is for all, and holds nothing of the farm.
+        ("/", "200"),
     ] {
         let connected = tessera_wire::tls::connect_pinned(&address, ca).await;
         let mut stream = connected.expect("connects");

@@ -35,7 +35,11 @@ async fn an_unknown_query_key_is_named_with_the_known_ones() {
         ("GET /api/v1/jobs?stat=x", "stat", "user, state, name"),
         ("GET /api/v1/jobs?limit=5&%73ort=x", "sort", "cursor, limit"),
         ("GET /api/v1/events?from=1", "from", "after, job"),
-        ("GET /api/v1/jobs/1/items?page=2", "page", "frames, state"),
+        (
+            "GET /api/v1/jobs/1/items?page=2",
+            "page",
+            "frames, first, state",
+        ),
         ("GET /api/v1/jobs/1/items/0/log?tail=2", "tail", "attempt"),
         ("GET /api/v1/hosts?state=up", "state", "takes no query"),
         ("DELETE /api/v1/hosts/a?hard=true", "hard", "force"),
