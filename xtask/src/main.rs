@@ -19,6 +19,7 @@ mod tally;
 mod target;
 mod tidy;
 mod tree;
+mod web;
 mod windows;
 
 use anyhow::{Result, bail};
@@ -38,6 +39,7 @@ usage: cargo xtask CHORE [OPTIONS]
   windows                        lints and builds for Windows, and runs what was built under Wine
   package [--test] …             packages for Debian and RPM; --test has a booted systemd live with them, as root
   macos                          lints and links for macOS; nothing is run
+  web [--walk [--release]]       builds and checks the web page, which needs Node.js; --walk has a browser go through it on a farm
   gen [--check]                  writes (or compares) the files that are made from the code
   mutants [NAME…]                plants each named fault in a copy of the tree; its test must fail
   costs [NAME…]                  what a launch costs, as root: whole, and without each defence that a planted fault takes out
@@ -72,6 +74,7 @@ fn dispatch(mut words: Vec<String>) -> Result<bool> {
         "fuzz" => fuzz::main(&tree, &words),
         "windows" => no_options(&words).and_then(|()| windows::main(&tree)),
         "package" => package::main(&tree, &words),
+        "web" => web::main(&tree, &words),
         "macos" => no_options(&words).and_then(|()| macos::main(&tree)),
         "gen" => generate::main(&tree, &words),
         "costs" => costs::main(&tree, &words),

@@ -112,6 +112,11 @@ pub(crate) fn main(tree: &Tree, words: &[String]) -> Result<bool> {
 
 /// Builds both programs as they are shipped; answers the folder.
 fn build(tree: &Tree) -> Result<PathBuf> {
+    if !tree.top.join(crate::web::PAGE).exists() {
+        println!(
+            "the web page is not built and will not be in the packages: cargo xtask web builds it"
+        );
+    }
     let words = ["build", "--release", "--locked", "--package", "tessera"];
     let build = Run::new(&cargo(), &tree.top, BUILD_MINUTES).words(words);
     if !build.words(["--package", "tessera-launch"]).go()?.is_well {

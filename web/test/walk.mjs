@@ -1,0 +1,373 @@
+// Walks through the page in Chromium, on a real farm: what an artist does, what a wrangler does, what somebody hostile tries.
+// usage: node test/walk.mjs FOLDER-OF-THE-PROGRAMS [--pictures FOLDER]
+import axe from 'axe-core';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+import { DEADLINE_MS, Farm, until } from './farm.mjs';
+
+const [programs, flag, pictures] = process.argv.slice(2);
+if (!programs) throw new Error('usage: node test/walk.mjs FOLDER-OF-THE-PROGRAMS [--pictures FOLDER]');
+const browserProgram = ['chromium', 'chromium-browser', 'google-chrome'].map(which).find(Boolean);
+let [passed, failed] = [0, 0];
+
+function which(name) {
+  try {
+    return execFileSync('which', [name], { encoding: 'utf8' }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function check(is, what) {
+  if (!is) throw new Error(what);
+}
+
+async function step(name, walk) {
+  const began = Date.now();
+  try {
+    await walk();
+    passed++;
+    console.log(`ok      ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED  ${name}: ${error.stack ?? error}`);
+    await page?.screenshot({ path: path.join(farm.dir, 'failed.png') }).catch(() => undefined);
+  }
+}
+
+const farm = new Farm(path.resolve(programs));
+let browser, page;
+const faults = [];
+
+/** Opens an address of the page. */
+const visit = (to) => page.goto(`https://${farm.address}${to}`);
+const seen = (text, of = page) => of.getByText(text, { exact: false }).first().waitFor({ timeout: DEADLINE_MS });
+const submit = async (...words) => JSON.parse(await farm.tessera('--json', 'submit', ...words)).job;
+const jobOf = async (id) => JSON.parse(await farm.tessera('--json', 'job', String(id))).job;
+const settled = () => page.locator('header .line.on').waitFor({ state: 'attached' });
+
+async function picture(name) {
+  if (flag !== '--pictures') return;
+  mkdirSync(pictures, { recursive: true });
+  await page.screenshot({ path: path.join(pictures, `web-${name}.png`) });
+}
+
+/** Nothing that axe calls serious or worse. */
+async function accessible(view) {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const bad = found.violations.filter((it) => ['serious', 'critical'].includes(it.impact));
+  check(!bad.length, `${view}: ${bad.map((it) => `${it.id} ${it.nodes.map((n) => n.html).slice(0, 3).join(' ')}`).join('; ')}`);
+}
+
+async function logIn() {
+  const { url } = JSON.parse(await farm.tessera('--json', 'open'));
+  await page.goto(url);
+  await page.getByRole('navigation', { name: 'Views' }).waitFor();
+  return url;
+}
+
+async function newPage(options = {}) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1320, height: 840 }, colorScheme: 'dark', locale: 'en-GB', ...options });
+  const made = await context.newPage();
+  made.setDefaultTimeout(DEADLINE_MS);
+  made.on('dialog', (dialog) => (faults.push(`a dialog: ${dialog.message()}`), dialog.dismiss()));
+  made.on('pageerror', (error) => faults.push(`an error in the page: ${error.message}`));
+  made.on('console', (said) => /Content Security Policy|Trusted Type/i.test(said.text()) && faults.push(`the policy: ${said.text()}`));
+  return made;
+}
+
+const mend = path.join(farm.dir, 'home', 'mended');
+const frame = (n) => `printf '\\033[1mframe %s\\033[0m of the shot\\n' ${n}; if [ ${n} = 5 ] && [ ! -e ${mend} ]; then echo 'loading textures/wood.exr'; printf '\\033[31mError: no such file: textures/wood.exr\\033[0m\\n' >&2; exit 3; fi; sleep 0.1`;
+const hostile = `<img src=x onerror="document.hacked=1"><script>document.hacked=1</script>\u202e`;
+let shot, waits, evil;
+
+async function artist() {
+  await visit('/');
+  await seen('My jobs');
+  await page.keyboard.press('g');
+  await page.keyboard.press('m');
+  await page.waitForURL(/q=user(%3A|:)me/);
+  await page.keyboard.press('/');
+  await page.keyboard.type(' shot_010');
+  await page.waitForURL(/shot_010/);
+  await page.keyboard.press('Escape');
+  await page.getByRole('link', { name: String(shot), exact: true }).waitFor();
+  await page.keyboard.press('Enter');
+  await page.waitForURL(new RegExp(`/jobs/${shot}$`));
+  await seen('1 failed');
+  await seen('ended with: exit 3');
+  await page.getByRole('cell', { name: '5', exact: true }).getByRole('link').click();
+  await page.waitForURL(/items\/4/);
+  await seen('The program said that it failed (exit 3)');
+  await seen('no such file: textures/wood.exr');
+  const colour = await page.locator('.line .fg1').first().textContent();
+  check(colour.includes('no such file'), 'the error is coloured');
+  await page.getByRole('button', { name: 'first error' }).click();
+  await page.locator('.line.found').waitFor();
+  await accessible('frame');
+  await picture('frame');
+  writeFileSync(mend, '');
+  await page.getByRole('button', { name: 'retry', exact: true }).click();
+  await seen('tessera retry');
+  await page.getByRole('button', { name: /try 2/ }).waitFor();
+  await seen('It finished well.');
+  await page.keyboard.press('g');
+  await page.keyboard.press('b');
+  await page.locator('.title .state.complete').waitFor();
+  check((await jobOf(shot)).status === 'complete', 'the farm says so too');
+}
+
+async function selecting() {
+  await visit(`/jobs/${shot}`);
+  const grid = page.getByRole('application');
+  await grid.waitFor();
+  const box = await grid.boundingBox();
+  await page.mouse.move(box.x + 25, box.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 25 + 22 * 3, box.y + 10, { steps: 4 });
+  await page.mouse.up();
+  await seen(`tessera retry '${shot}#2-5'`);
+  await grid.focus();
+  await page.keyboard.press('Home');
+  await page.keyboard.press('Shift+ArrowRight');
+  await seen('2 frames');
+  await page.keyboard.press('r');
+  await seen('retry: 2 frames');
+  await until(async () => (await jobOf(shot)).status === 'complete', 'the two ran again');
+}
+
+async function wrangler() {
+  await visit('/hosts');
+  await page.getByRole('link', { name: 'rnd001' }).waitFor();
+  await accessible('hosts');
+  await page.getByRole('button', { name: 'lock', exact: true }).click();
+  await page.locator('td .state.locked').waitFor();
+  const host = JSON.parse(await farm.tessera('--json', 'host', 'rnd001')).host;
+  check(host.is_locked, 'the farm says so too');
+  const job = await submit('--name', 'waits for the lock', '--range', '1-2', '--', 'true');
+  await visit(`/jobs/${job}`);
+  await page.locator('#why').getByText('locked').first().waitFor();
+  await visit('/hosts/rnd001');
+  await page.getByRole('button', { name: 'unlock', exact: true }).click();
+  await until(async () => (await jobOf(job)).status === 'complete', 'it runs when the host is unlocked');
+  await accessible('host');
+}
+
+async function submitting() {
+  await visit('/submit');
+  await page.getByLabel('Command').fill(`sh -c 'echo "frame QB_FRAME_NUMBER"' it\\'s`);
+  await page.getByLabel('Frames', { exact: true }).fill('1-');
+  await page.getByRole('button', { name: 'check' }).click();
+  await page.locator('form .bad').first().waitFor();
+  await page.getByLabel('Frames', { exact: true }).fill('1-3');
+  await page.getByLabel('Only on').fill('nohost');
+  await page.getByRole('button', { name: 'check' }).click();
+  await seen('3 frames in 1 instance; nothing was sent');
+  await seen('no known host is named nohost');
+  await accessible('submit');
+  await picture('submit');
+  await page.getByLabel('Only on').fill('');
+  await page.getByRole('button', { name: 'submit', exact: true }).click();
+  await page.waitForURL(/jobs\/\d+$/);
+  const id = Number(page.url().split('/').at(-1));
+  await page.locator('.title .state.complete').waitFor();
+  const spec = JSON.parse(await farm.tessera('--json', 'job', String(id))).spec;
+  check(JSON.stringify(spec.command) === JSON.stringify(['sh', '-c', 'echo "frame QB_FRAME_NUMBER"', "it's"]), `the words are those that were typed: ${spec.command}`);
+}
+
+async function access() {
+  const other = await newPage();
+  await other.goto(JSON.parse(await farm.tessera('--json', 'open')).url);
+  await other.getByRole('navigation', { name: 'Views' }).waitFor();
+  await visit('/access');
+  await seen('this session');
+  await accessible('access');
+  await picture('access');
+  await page.getByRole('row').filter({ has: page.getByRole('cell', { name: 'session', exact: true }) }).getByRole('button', { name: 'revoke' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'revoke' }).click();
+  await seen('tessera token revoke w');
+  await other.getByLabel(/Or with a token/).waitFor();
+  await other.context().close();
+  await page.getByRole('button', { name: 'make a join string' }).click();
+  await page.locator('code', { hasText: "tessera join 'tessera-join:" }).waitFor();
+}
+
+async function hostility() {
+  for (const view of ['/', '/jobs', `/jobs/${evil}`, `/jobs/${evil}/items/0`]) {
+    await visit(view);
+    await seen(view.endsWith('items/0') ? 'a link that is none' : '<img src=x');
+    await settled();
+  }
+  check((await page.evaluate(() => document.hacked)) === undefined, 'a name or a log ran a script');
+  check((await page.locator('.log a[href^="javascript"], .log img, .log script').count()) === 0, 'a log became markup');
+  // The log by its own address, as a page of our origin.
+  const raw = await page.context().newPage();
+  const answer = await raw.goto(`https://${farm.address}/api/v1/jobs/${evil}/items/0/log`).catch(() => undefined);
+  check(!answer || answer.headers()['content-security-policy'].includes('sandbox'), 'a log can be opened as a page');
+  await raw.close();
+  // The browser itself refuses a text that should become markup or a script.
+  const refused = await page.evaluate(() => {
+    try {
+      Reflect.set(document.createElement('div'), 'inner' + 'HTML', '<b>x</b>');
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  check(refused, 'Trusted Types are on');
+  faults.splice(0, faults.length, ...faults.filter((fault) => !/Trusted Type|TrustedHTML/.test(fault)));
+}
+
+async function otherSites() {
+  const target = `https://${farm.address}`;
+  const site = createServer((request, response) => {
+    response.setHeader('content-type', 'text/html');
+    response.end(`<iframe src="${target}/jobs" name="framed"></iframe>
+      <form id="f" method="post" enctype="text/plain" action="${target}/api/v1/actions" target="framed">
+      <input name='{"action":"kill","targets":["${waits}"],"x":"' value='"}'></form><script>
+      fetch('${target}/api/v1/actions',{method:'POST',mode:'no-cors',credentials:'include',body:'{"action":"kill","targets":["${waits}"]}'})
+        .catch(()=>0).then(()=>fetch('${target}/api/v1/actions',{method:'POST',credentials:'include',headers:{'X-Tessera-Web':'1'},body:'{"action":"kill","targets":["${waits}"]}'}))
+        .catch(()=>0).then(()=>fetch('${target}/api/v1/jobs',{credentials:'include'})).then(a=>a.text(),()=>'refused').then(t=>{document.title=t;document.getElementById('f').submit()})
+      </script>`);
+  });
+  await new Promise((done) => site.listen(0, '127.0.0.1', done));
+  const other = await page.context().newPage();
+  let sent;
+  const over = (request) => {
+    if (request.method() === 'POST' && request.isNavigationRequest()) sent = true;
+  };
+  // What is answered may not be framed, which is a failure to the browser.
+  other.on('requestfinished', over);
+  other.on('requestfailed', over);
+  await other.goto(`http://127.0.0.1:${site.address().port}/`);
+  await until(async () => (await other.title()) === 'refused', 'another site is refused');
+  await until(() => sent, 'the form was sent and answered');
+  const inside = other.frames().find((it) => it.name() === 'framed');
+  check(!inside || !(await inside.content()).includes('id="app"'), 'the page can be put into a frame');
+  await other.close();
+  site.close();
+  check((await jobOf(waits)).status === 'pending', 'another site has killed a job');
+}
+
+async function lostLine() {
+  await visit('/jobs');
+  await page.getByRole('link', { name: String(shot), exact: true }).waitFor();
+  await farm.stopSupervisor();
+  await page.getByRole('alert').filter({ hasText: 'No connection to the supervisor' }).waitFor();
+  check(await page.getByRole('link', { name: String(shot), exact: true }).isVisible(), 'what was shown stays');
+  await picture('offline');
+  await farm.startSupervisor();
+  await page.locator('header .line.on').waitFor();
+  const after = await submit('--name', 'after the break', '--range', '1', '--', 'true');
+  await page.getByRole('link', { name: String(after), exact: true }).waitFor();
+}
+
+async function overSession() {
+  await visit('/jobs');
+  await page.getByRole('link', { name: String(shot), exact: true }).waitFor();
+  const tokens = JSON.parse(await farm.tessera('--json', 'token', 'list')).tokens;
+  for (const token of tokens) await farm.tessera('token', 'revoke', token.id);
+  await page.getByLabel(/Or with a token/).waitFor();
+  check((await page.getByText('shot_010').count()) === 0, 'what was shown is gone');
+  await accessible('login');
+  await picture('login');
+  await page.getByLabel(/Or with a token/).fill('tessera_nonsense');
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await seen('the token is not good');
+  const { token } = JSON.parse(await farm.tessera('--json', 'token', 'create', '--note', 'walk'));
+  await page.getByLabel(/Or with a token/).fill(token);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('link', { name: String(shot), exact: true }).waitFor();
+}
+
+async function looks() {
+  const dark = page;
+  const crowd = await submit('--name', 'shot_100 crowd', '--range', '1001-1900', '--cpus', '2', '--', 'sh', '-c', 'sleep 0.03; exit $((QB_FRAME_NUMBER % 37 == 0))');
+  try {
+    await until(async () => (await jobOf(crowd)).items.complete > 80, 'some of the crowd is done');
+    await lookAtAll(crowd);
+  } finally {
+    page = dark;
+    await farm.tessera('kill', String(crowd));
+  }
+}
+
+async function lookAtAll(crowd) {
+  for (const [view, name, text] of [['/', 'home', 'shot_080'], ['/jobs', 'jobs', 'shot_010'], [`/jobs/${crowd}`, 'job', 'shot_100']]) {
+    await visit(view);
+    await settled();
+    await seen(text);
+    await accessible(name);
+    await picture(name);
+  }
+  await page.keyboard.press('?');
+  await page.getByRole('heading', { name: 'Keys' }).waitFor();
+  await picture('keys');
+  await page.keyboard.press('Escape');
+  await visit('/hosts');
+  await settled();
+  await picture('hosts');
+  const state = await page.context().storageState();
+  page = await newPage({ colorScheme: 'light', storageState: state });
+  await visit('/jobs');
+  await page.getByRole('link', { name: String(shot), exact: true }).waitFor();
+  await accessible('jobs, light');
+  await picture('jobs-light');
+  await page.context().close();
+  page = await newPage({ viewport: { width: 390, height: 780 }, storageState: state });
+  await visit(`/jobs/${crowd}`);
+  await page.getByRole('application').waitFor();
+  await settled();
+  await seen('failed frames ended with');
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  check(wide <= 0, `the phone's page is ${wide} pixels too wide`);
+  await accessible('job on a phone');
+  await picture('job-phone');
+  await page.context().close();
+}
+
+try {
+  await farm.start();
+  browser = await chromium.launch({ executablePath: browserProgram, args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+  page = await newPage();
+  const log = "printf '<script>document.hacked=1</script><img src=x onerror=document.hacked=1>\\n\\033]8;;javascript:document.hacked=1\\007a link that is none\\033]8;;\\007\\n\\033]0;title\\007'";
+  shot = await submit('--name', 'shot_010 comp', '--range', '1-12', '--cpus', '2', '--', 'sh', '-c', frame('QB_FRAME_NUMBER'));
+  const doEvil = () => submit('--name', hostile, '--range', '1', '--', 'sh', '-c', log);
+  waits = await submit('--name', 'shot_020 fx', '--hosts', 'nohost', '--range', '1-400', '--', 'true');
+  for (let n = 3; n < 9; n++) await submit('--name', `shot_0${n}0 lighting`, '--range', '1-40', '--', 'sh', '-c', n === 6 ? 'exit $((QB_FRAME_NUMBER % 4 == 0))' : 'true');
+  evil = await doEvil();
+  await step('a link logs in once, out of the address, and no script sees the cookie', async () => {
+    const url = await logIn();
+    check(!page.url().includes('#'), 'the secret is out of the address');
+    check((await page.evaluate(() => document.cookie)) === '', 'the cookie is none of a script');
+    const other = await newPage();
+    await other.goto(url);
+    await seen('the link is not good', other);
+    await other.context().close();
+  });
+  await until(async () => ['failed', 'complete'].includes((await jobOf(shot)).status), 'the shot ended');
+  await until(async () => (await jobOf(evil)).status === 'complete', 'the hostile job ended');
+  await step('an artist finds the shot, sees why a frame failed, retries it and watches it finish', artist);
+  await step('frames are selected by mouse and keyboard and run again', selecting);
+  await step('a wrangler locks a host, sees who waits for it, and unlocks it', wrangler);
+  await step('a job is checked, mended and submitted', submitting);
+  await step('a session is seen and revoked, and its browser is out at once', access);
+  await step('hostile names and logs stay text', hostility);
+  await step('other sites act not, read not and frame not', otherSites);
+  await step('every view is accessible, dark, light and on a phone', looks);
+  await step('a lost line is said, what was shown stays, and it goes on', lostLine);
+  await step('a session that is over shows nothing more, and a token begins another', overSession);
+  await step('nothing else went wrong in the page', () => check(!faults.length, [...new Set(faults)].slice(0, 5).join('\n')));
+} catch (error) {
+  failed++;
+  console.log(`FAILED  the walk: ${error.stack ?? error}\n${farm.supervisor?.said ?? ''}\n${farm.worker?.said ?? ''}`);
+} finally {
+  await browser?.close();
+  await farm.stop();
+}
+console.log(`${passed} passed, ${failed} failed, 0 skipped`);
+process.exit(failed ? 1 : 0);
