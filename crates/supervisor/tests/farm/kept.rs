@@ -186,7 +186,8 @@ async fn submissions_outlive_kill_9() {
         .await;
         child.kill().await.expect("killed");
         let ids = submitter.await.expect("no panic");
-        assert!(ids.len() + 1 >= enough, "{} of {enough}", ids.len());
+        // Each round may have left one job that is there and whose answer was lost.
+        assert!(ids.len() + 1 + round >= enough, "{} of {enough}", ids.len());
         acknowledged.extend(ids);
     }
     let (_child, client) = serve(dir.path()).await;
