@@ -8,6 +8,7 @@ mod borrowed;
 pub mod codec;
 mod credential;
 pub mod files;
+pub mod hostconfig;
 mod os;
 pub mod output;
 mod progress;
