@@ -1,6 +1,7 @@
 //! What the daemons and the enrolment are asked for on the command line, as plain data. The crate that owns `main`
 //! turns it into the daemons' own options: this crate knows none of them.
 
+use crate::args::System;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,6 +104,24 @@ pub enum ConfigQuestion {
     Show,
     /// Where the value of a key of this host comes from; every key when none is named.
     Explain(Option<String>),
+    /// What a file for all workers sets for a host, and by which section.
+    ExplainHost {
+        /// The host.
+        host: String,
+        /// The file.
+        file: PathBuf,
+        /// The host's system.
+        platform: System,
+        /// Only this key.
+        key: Option<String>,
+    },
+    /// What Qube!'s files come to as a file for all workers.
+    Import {
+        /// Qube!'s files.
+        files: Vec<PathBuf>,
+        /// Where the result goes, if not to standard output.
+        out: Option<PathBuf>,
+    },
 }
 
 /// Whom this desktop lets in, and what about it.

@@ -1,6 +1,6 @@
 //! Answers questions about the configuration with the daemons' own readers.
 
-use crate::explain;
+use crate::{explain, workers};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use tessera_cli::daemon::{ConfigOptions, ConfigQuestion};
@@ -22,6 +22,8 @@ pub(crate) enum Daemon {
     #[cfg(target_os = "linux")]
     Supervisor,
     Worker,
+    /// No daemon: a file for all workers.
+    Workers,
 }
 
 impl Daemon {
@@ -30,6 +32,7 @@ impl Daemon {
             #[cfg(target_os = "linux")]
             Self::Supervisor => "supervisor",
             Self::Worker => "worker",
+            Self::Workers => "workers",
         }
     }
 }
@@ -44,6 +47,15 @@ pub(crate) fn answer(options: &ConfigOptions) -> Result<(), CliError> {
         ConfigQuestion::Show => show(&options.state, options.json),
         ConfigQuestion::Explain(key) => {
             explain::explain(&sources(&[], &options.state), key.as_deref(), options.json)
+        }
+        ConfigQuestion::ExplainHost {
+            host,
+            file,
+            platform,
+            key,
+        } => workers::explain(host, file, *platform, key.as_deref(), options.json),
+        ConfigQuestion::Import { files, out } => {
+            workers::import(files, out.as_deref(), options.json)
         }
     }
 }
@@ -71,19 +83,17 @@ fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
 }
 
 /// Answers whose a file is by its name.
-#[cfg(target_os = "linux")]
 fn reader_of(path: &Path) -> Daemon {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name.to_ascii_lowercase().contains("worker") {
-        Daemon::Worker
-    } else {
-        Daemon::Supervisor
+    let name = name.to_ascii_lowercase();
+    if name.contains("workers") {
+        return Daemon::Workers;
     }
-}
-
-/// Answers whose a file is: there are only workers on this system.
-#[cfg(not(target_os = "linux"))]
-fn reader_of(_path: &Path) -> Daemon {
+    // There are only workers on other systems.
+    #[cfg(target_os = "linux")]
+    if !name.contains("worker") {
+        return Daemon::Supervisor;
+    }
     Daemon::Worker
 }
 
@@ -110,64 +120,91 @@ pub(crate) fn read(source: &Source) -> Result<Option<String>, CliError> {
 /// What came of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    Good,
+    /// It can be used; what in it has no effect.
+    Good(Vec<String>),
     Absent,
-    Wrong(String),
+    /// What is wrong: one mistake or more.
+    Wrong(Vec<String>),
 }
 
 impl State {
     fn word(&self) -> &'static str {
         match self {
-            Self::Good => "good",
+            Self::Good(_) => "good",
             Self::Absent => "absent",
             Self::Wrong(_) => "wrong",
         }
+    }
+
+    /// Says it for programs.
+    fn json(&self, source: &Source) -> serde_json::Value {
+        let (problems, warnings) = match self {
+            Self::Good(warnings) => (&[][..], warnings.as_slice()),
+            Self::Absent => (&[][..], &[][..]),
+            Self::Wrong(problems) => (problems.as_slice(), &[][..]),
+        };
+        serde_json::json!({
+            "file": source.path, "daemon": source.daemon.word(), "state": self.word(),
+            "problem": problems.first(), "problems": problems, "warnings": warnings,
+        })
     }
 }
 
 /// Reads a file as its daemon would.
 fn look(source: &Source) -> State {
-    let problem = match (read(source), source.daemon) {
-        (Ok(None), _) => return State::Absent,
-        (Err(error), _) => Some(error.to_string()),
-        #[cfg(target_os = "linux")]
-        (Ok(Some(_)), Daemon::Supervisor) => SupervisorConfig::load(Some(&source.path))
-            .err()
-            .map(|error| error.to_string()),
-        (Ok(Some(_)), Daemon::Worker) => WorkerConfig::read(&source.path)
-            .err()
-            .map(|error| error.to_string()),
+    let text = match read(source) {
+        Ok(None) => return State::Absent,
+        Ok(Some(text)) => text,
+        Err(error) => return State::Wrong(vec![error.to_string()]),
     };
-    problem.map_or(State::Good, State::Wrong)
+    let problem = match source.daemon {
+        #[cfg(target_os = "linux")]
+        Daemon::Supervisor => SupervisorConfig::load(Some(&source.path))
+            .err()
+            .map(|error| error.to_string()),
+        Daemon::Worker => WorkerConfig::read(&source.path)
+            .err()
+            .map(|error| error.to_string()),
+        Daemon::Workers => {
+            return match workers::read(&source.path, &text) {
+                (_, errors, warnings) if errors.is_empty() => State::Good(warnings),
+                (_, errors, _) => State::Wrong(errors),
+            };
+        }
+    };
+    problem.map_or(State::Good(Vec::new()), |why| State::Wrong(vec![why]))
 }
 
 /// Says of each file whether it is right; one that was named must be there.
 fn check(sources: &[Source], must_exist: bool, json: bool) -> Result<(), CliError> {
     let states: Vec<State> = sources.iter().map(look).collect();
     if json {
-        let row = |(source, state): (&Source, &State)| {
-            let problem = match state {
-                State::Wrong(why) => Some(why),
-                State::Good | State::Absent => None,
-            };
-            serde_json::json!({"file": source.path, "daemon": source.daemon.word(), "state": state.word(), "problem": problem})
-        };
-        let rows = sources.iter().zip(&states).map(row);
+        let rows = sources.iter().zip(&states);
+        let rows = rows.map(|(source, state)| state.json(source));
         println!("{:#}", rows.collect::<serde_json::Value>());
     }
-    let mut wrong = Vec::new();
+    let (mut wrong, mut files) = (Vec::new(), 0);
     let mut exit = Exit::NotFound;
     for (source, state) in sources.iter().zip(states) {
         let path = source.path.display();
         match state {
             State::Wrong(why) => {
                 exit = Exit::Usage;
-                wrong.push(why);
+                files += 1;
+                wrong.extend(why);
             }
-            State::Absent if must_exist => wrong.push(format!("{path}: there is no such file")),
+            State::Absent if must_exist => {
+                files += 1;
+                wrong.push(format!("{path}: there is no such file"));
+            }
             State::Absent if !json => println!("{path}: not there, the defaults hold"),
-            State::Good if !json => println!("{path}: good ({})", source.daemon.word()),
-            State::Good | State::Absent => {}
+            State::Good(warnings) if !json => {
+                println!("{path}: good ({})", source.daemon.word());
+                for warning in warnings {
+                    println!("{warning}");
+                }
+            }
+            State::Good(_) | State::Absent => {}
         }
     }
     if wrong.len() <= 1 {
@@ -175,7 +212,11 @@ fn check(sources: &[Source], must_exist: bool, json: bool) -> Result<(), CliErro
             .pop()
             .map_or(Ok(()), |why| Err(CliError::new(exit, why)));
     }
-    let said = format!("{} of {} files are wrong", wrong.len(), sources.len());
+    let mistakes = wrong.len();
+    let said = match files {
+        1 => format!("{mistakes} mistakes"),
+        files => format!("{files} of {} files are wrong", sources.len()),
+    };
     let mut error = CliError::new(exit, said);
     error.details = wrong;
     Err(error)
@@ -186,8 +227,8 @@ fn show(state: &Path, json: bool) -> Result<(), CliError> {
     let mut rows = Vec::new();
     for source in sources(&[], state) {
         let text = read(&source)?.unwrap_or_default();
-        if let State::Wrong(problem) = look(&source) {
-            return Err(CliError::new(Exit::Usage, problem));
+        if let State::Wrong(problems) = look(&source) {
+            return Err(CliError::new(Exit::Usage, problems.join("; ")));
         }
         let table: toml::Table = text.parse().unwrap_or_default();
         let file = source.path.display().to_string();
@@ -243,6 +284,40 @@ mod tests {
         );
         let both = ask(&["sup.toml", "nope.toml"]).expect_err("wrong");
         assert_eq!((both.exit, both.details.len()), (Exit::Usage, 2));
+    }
+
+    #[test]
+    fn a_file_for_all_workers_is_told_by_its_name_and_has_all_its_mistakes_told() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("workers.toml");
+        let ask = |text: &str| {
+            std::fs::write(&path, text).expect("written");
+            check(
+                &sources(std::slice::from_ref(&path), dir.path()),
+                true,
+                false,
+            )
+        };
+        assert_eq!(ask("[default]\nworker_cpus = 2\n"), Ok(()));
+        let one = ask("[default]\nworker_cpu = 2\n").expect_err("wrong");
+        assert!(
+            one.message.ends_with(
+                "workers.toml:2:1: there is no key `worker_cpu` in [default]; did you mean `worker_cpus`?"
+            ),
+            "{one}"
+        );
+        let two = ask("[default]\nworker_cpus = 9999\nqb_supervisor = \"x\"\n").expect_err("wrong");
+        assert_eq!(
+            (two.message.as_str(), two.details.len()),
+            ("2 mistakes", 2),
+            "{two:?}"
+        );
+        assert!(
+            two.details[0].ends_with(
+                "workers.toml:2:1: `worker_cpus` must be a number from 0 (one slot per core) to 4096"
+            ),
+            "{two:?}"
+        );
     }
 
     #[test]

@@ -78,6 +78,8 @@ fn of_source(source: &Source) -> Result<Vec<Row>, CliError> {
                 wrong(&format!("{}:{line}: {problem}", source.path.display()))
             })?
             .values(),
+        // It sets nothing of this host by itself.
+        Daemon::Workers => Vec::new(),
     };
     let lines = lines(&text);
     Ok(values
@@ -114,7 +116,7 @@ fn from(key: &str, line: Option<usize>, path: &Path) -> String {
 }
 
 /// Answers the worker's keys with their values as they would be written; nothing for what has none.
-fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
+pub(crate) fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
     // Every field by name: a new key does not compile until it is shown.
     let WorkerConfig {
         qb_supervisor,

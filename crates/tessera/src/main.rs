@@ -10,6 +10,7 @@ mod join;
 mod leash;
 #[cfg(windows)]
 mod service;
+mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -106,8 +106,12 @@ pub struct DoctorArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read the files and say what is wrong, with file and line
+    #[command(after_help = "\
+Examples:
+  tessera config check                      the files of this host
+  tessera config check workers.toml         a file for all workers")]
     Check {
-        /// Files (default: those of the state folder)
+        /// Files (default: those of the state folder); one with 'workers' in its name is for all workers
         files: Vec<PathBuf>,
         /// The farm's folder on this host
         #[arg(long, value_name = "DIR")]
@@ -124,10 +128,23 @@ pub enum ConfigCommand {
 Examples:
   tessera config explain                    every key of this host
   tessera config explain --key worker_cpus
-  tessera config explain rnd001             what the supervisor knows of it")]
+  tessera config explain rnd001             what the supervisor knows of it
+  tessera config explain rnd001 --file workers.toml
+      what a file for all workers sets for it, and by which section")]
     Explain {
         /// Another host, as the supervisor knows it (default: this one, from its files)
         host: Option<String>,
+        /// What this file for all workers sets for the host, whatever the supervisor knows
+        #[arg(long, value_name = "FILE", requires = "host", conflicts_with = "state")]
+        file: Option<PathBuf>,
+        /// The host's system, with --file
+        #[arg(
+            long,
+            value_name = "SYSTEM",
+            requires = "file",
+            default_value = "linux"
+        )]
+        platform: System,
         /// Only this key
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
@@ -135,6 +152,41 @@ Examples:
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
     },
+    /// Make a file for all workers of Qube!'s qb.conf and qbwrk.conf, and list what can't be carried over
+    #[command(after_help = "\
+Examples:
+  tessera config import /etc/qbwrk.conf > workers.toml
+  tessera config import qb.conf qbwrk.conf --out workers.toml
+      the later file goes before the earlier one")]
+    Import {
+        /// Qube!'s files, in this order
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Write the result there, where nothing may be yet (default: standard output)
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// A kind of system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "names of systems")]
+pub enum System {
+    Linux,
+    Windows,
+    Macos,
+}
+
+impl System {
+    /// Answers the word for it: what a host of that system says as `host.os`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Linux => "linux",
+            Self::Windows => "windows",
+            Self::Macos => "macos",
+        }
+    }
 }
 
 /// A shell that has completions.

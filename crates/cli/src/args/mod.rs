@@ -30,7 +30,9 @@ pub use install::{
 #[cfg(target_os = "linux")]
 pub use install::{PartArgs, SupervisorCommand, SupervisorPlace, WorkerPart};
 pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
-pub use local::{ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, WorkerArgs};
+pub use local::{
+    ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, System, WorkerArgs,
+};
 pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

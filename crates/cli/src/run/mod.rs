@@ -69,6 +69,8 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
             host: Some(host),
             key,
             state: None,
+            file: None,
+            platform: _,
         }) => context.block_on(explain::host(&host, key.as_deref(), context))?,
         Command::Config(args) => return config(args, context).map(Outcome::Config),
         Command::Desktop(args) => return Ok(Outcome::Desktop(desktop(args, context))),
@@ -143,10 +145,27 @@ fn config(args: ConfigCommand, context: &Context) -> Result<ConfigOptions, CliEr
     let (what, state) = match args {
         C::Check { files, state } => (ConfigQuestion::Check(files), state),
         C::Show { state } => (ConfigQuestion::Show, state),
+        C::Import { files, out } => (ConfigQuestion::Import { files, out }, None),
+        C::Explain {
+            host: Some(host),
+            file: Some(file),
+            platform,
+            key,
+            state: None,
+        } => {
+            let host = ConfigQuestion::ExplainHost {
+                host,
+                file,
+                platform,
+                key,
+            };
+            (host, None)
+        }
         C::Explain {
             host: None,
             key,
             state,
+            ..
         } => (ConfigQuestion::Explain(key), state),
         C::Explain { host: Some(_), .. } => {
             return Err(
