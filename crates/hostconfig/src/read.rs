@@ -355,7 +355,11 @@ impl<K: Keys> Reader<'_, K> {
             });
             return None;
         }
-        let value = value::print(value);
+        let Some(value) = value::print(value) else {
+            let text = format!("`{name}` has a number in it that is none, or is too large");
+            self.findings.push(Finding::error(place, text));
+            return None;
+        };
         match self.keys.judge(name, &value) {
             Ok(()) => Some(Setting { value, place }),
             Err(wanted) => {

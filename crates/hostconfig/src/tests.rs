@@ -231,6 +231,14 @@ fn mistakes_have_a_place_and_a_way_out() {
             "2:1: `inherits` must be a list of at most 32 names of templates (write inherits = [\"gpu\", \"night\"])",
         ),
         (
+            "[default]\nworker_cpus = 0o\n",
+            "2:1: `worker_cpus` has a number in it that is none, or is too large",
+        ),
+        (
+            "[default]\nworker_groups = [99999999999999999999]\n",
+            "2:1: `worker_groups` has a number in it that is none, or is too large",
+        ),
+        (
             "[default]\nworker_cpus = \n",
             "2:15: string values must be quoted, expected literal string",
         ),

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use toml::de::DeValue;
 
-/// Prints a value on one line.
-pub(crate) fn print(value: &DeValue<'_>) -> String {
+/// Prints a value on one line; nothing when there is a number in it that is none, which the parser of TOML lets pass (`0o`).
+pub(crate) fn print(value: &DeValue<'_>) -> Option<String> {
     let mut out = String::new();
-    write(&mut out, value);
-    out
+    write(&mut out, value)?;
+    Some(out)
 }
 
 /// Prints a text in quotes, on one line whatever is in it.
@@ -43,18 +43,24 @@ pub(crate) fn key(name: &str) -> String {
     }
 }
 
-fn write(out: &mut String, value: &DeValue<'_>) {
+fn write(out: &mut String, value: &DeValue<'_>) -> Option<()> {
     match value {
         DeValue::String(text) => *out += &quoted(text),
-        DeValue::Integer(number) => *out += &number.to_string(),
-        DeValue::Float(number) => *out += number.as_str(),
+        DeValue::Integer(number) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+            *out += &number.to_string();
+        }
+        DeValue::Float(number) => {
+            let _is_number: f64 = number.as_str().parse().ok()?;
+            *out += number.as_str();
+        }
         DeValue::Boolean(is_so) => *out += if *is_so { "true" } else { "false" },
         DeValue::Datetime(time) => *out += &time.to_string(),
         DeValue::Array(entries) => {
             out.push('[');
             for (n, entry) in entries.iter().enumerate() {
                 *out += if n > 0 { ", " } else { "" };
-                write(out, entry.get_ref());
+                write(out, entry.get_ref())?;
             }
             out.push(']');
         }
@@ -64,9 +70,10 @@ fn write(out: &mut String, value: &DeValue<'_>) {
                 *out += if n > 0 { ", " } else { " " };
                 *out += &key(name.get_ref());
                 *out += " = ";
-                write(out, entry.get_ref());
+                write(out, entry.get_ref())?;
             }
             *out += if table.is_empty() { "}" } else { " }" };
         }
     }
+    Some(())
 }
