@@ -227,27 +227,21 @@ async function otherSites() {
   const site = createServer((request, response) => {
     response.setHeader('content-type', 'text/html');
     response.end(`<iframe src="${target}/jobs" name="framed"></iframe>
-      <form id="f" method="post" enctype="text/plain" action="${target}/api/v1/actions" target="framed">
+      <form id="f" method="post" enctype="text/plain" action="${target}/api/v1/actions">
       <input name='{"action":"kill","targets":["${waits}"],"x":"' value='"}'></form><script>
       fetch('${target}/api/v1/actions',{method:'POST',mode:'no-cors',credentials:'include',body:'{"action":"kill","targets":["${waits}"]}'})
         .catch(()=>0).then(()=>fetch('${target}/api/v1/actions',{method:'POST',credentials:'include',headers:{'X-Tessera-Web':'1'},body:'{"action":"kill","targets":["${waits}"]}'}))
-        .catch(()=>0).then(()=>fetch('${target}/api/v1/jobs',{credentials:'include'})).then(a=>a.text(),()=>'refused').then(t=>{document.title=t;document.getElementById('f').submit()})
+        .catch(()=>0).then(()=>fetch('${target}/api/v1/jobs',{credentials:'include'})).then(a=>a.text(),()=>'refused').then(t=>{document.title=t})
       </script>`);
   });
   await new Promise((done) => site.listen(0, '127.0.0.1', done));
   const other = await page.context().newPage();
-  let sent;
-  const over = (request) => {
-    if (request.method() === 'POST' && request.isNavigationRequest()) sent = true;
-  };
-  // What is answered may not be framed, which is a failure to the browser.
-  other.on('requestfinished', over);
-  other.on('requestfailed', over);
   await other.goto(`http://127.0.0.1:${site.address().port}/`);
   await until(async () => (await other.title()) === 'refused', 'another site is refused');
-  await until(() => sent, 'the form was sent and answered');
   const inside = other.frames().find((it) => it.name() === 'framed');
   check(!inside || !(await inside.content()).includes('id="app"'), 'the page can be put into a frame');
+  await other.evaluate(() => document.getElementById('f').submit());
+  await other.waitForURL(`${target}/api/v1/actions`);
   await other.close();
   site.close();
   check((await jobOf(waits)).status === 'pending', 'another site has killed a job');
@@ -292,7 +286,8 @@ async function looks() {
     await lookAtAll(crowd);
   } finally {
     page = dark;
-    await farm.tessera('kill', String(crowd));
+    // On a quick machine all of it is done by now.
+    await farm.tessera('kill', String(crowd)).catch(() => '');
   }
 }
 
