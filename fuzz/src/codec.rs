@@ -5,7 +5,8 @@ use tessera_ticket::launcher::{Reply, Request};
 use tessera_ticket::pipe::{Answer, Ask};
 use tessera_ticket::shepherd::{Chain, Command, Event};
 use tessera_ticket::{
-    CommandError, ExitRecord, IndexRecord, PathMap, SigningKey, Template, Ticket, TicketError,
+    CommandError, Digest, ExitRecord, IndexRecord, KernelLimits, LaunchKey, Mode, Nonces, PathMap,
+    Refusal, SigningKey, Template, Ticket, TicketError,
 };
 use tessera_wire::convert;
 
@@ -109,6 +110,68 @@ pub fn exit_record(bytes: &[u8]) {
     });
     whole.extend_from_slice(&sum.to_le_bytes());
     reads_back!(&whole, ExitRecord);
+}
+
+/// The memory of tickets: a file of any bytes, and then what six bytes each tell it to do. What counted once never counts again,
+/// also for a launcher that begins with the records as they came or with a file written anew.
+pub fn nonces(bytes: &[u8]) {
+    let _ = Nonces::read(bytes, bytes.len() / 2);
+    let (mut nonces, mut file, mut wall_ms) = (Nonces::default(), Vec::new(), 1_000);
+    let (mut tickets, mut taken) = (Vec::new(), Vec::new());
+    for step in bytes.chunks_exact(6) {
+        let ticket = small_ticket(step, wall_ms);
+        match step[0] % 3 {
+            0 if nonces.check(&ticket).is_ok() => {
+                nonces.add(&ticket);
+                assert!(nonces.check(&ticket).is_err());
+                taken.push(ticket.clone());
+            }
+            0 => {}
+            1 => {
+                assert_eq!(nonces.bar(ticket.key, wall_ms), Ok(()));
+                assert!(nonces.check(&ticket).is_err());
+            }
+            _ => {
+                wall_ms += u64::from(step[5]) * 1_000;
+                nonces.prune(wall_ms);
+            }
+        }
+        file.extend_from_slice(nonces.pending());
+        nonces.on_written();
+        tickets.push(ticket);
+    }
+    let anew = Nonces::read(&nonces.whole(), 0).expect("it is whole");
+    for ticket in &tickets {
+        assert_eq!(anew.check(ticket), nonces.check(ticket));
+    }
+    let records = Nonces::read(&file, 0).expect("they are whole");
+    for ticket in &taken {
+        let replayed = Err(Refusal::TicketReplayed);
+        assert_eq!(records.check(ticket), replayed);
+        assert!(nonces.check(ticket).is_err());
+    }
+}
+
+fn small_ticket(step: &[u8], wall_ms: u64) -> Ticket {
+    Ticket {
+        farm: [0; 16],
+        host: [0; 16],
+        key: LaunchKey {
+            job: u64::from(step[2] % 4),
+            instance: u32::from(step[3] % 2),
+            launch: u32::from(step[4]),
+        },
+        principal: String::new(),
+        proven: String::new(),
+        mode: Mode::User,
+        account: "mia".into(),
+        items: Vec::new(),
+        template: Digest([0; 32]),
+        not_before_ms: 0,
+        expires_ms: wall_ms + u64::from(step[5]) * 1_000,
+        nonce: [step[1]; 16],
+        limits: KernelLimits::default(),
+    }
 }
 
 /// Messages between supervisor and worker; the first byte picks which.

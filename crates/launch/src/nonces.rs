@@ -1,33 +1,19 @@
-//! What was seen before: nonces until their tickets expire and the last launch of each instance, on disk, so that a
-//! restart of the launcher reopens nothing.
+//! The file in which the launcher keeps what tickets it has seen ([`tessera_ticket::Nonces`]), so that a restart reopens
+//! nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use sha2::{Digest as _, Sha256};
-use tessera_ticket::{LaunchKey, Refusal, SKEW_MAX_MS, TICKET_LIFETIME_MAX_MS, Ticket};
+use tessera_ticket::{LaunchKey, NONCES_BYTES_MAX, NONCES_PENDING_MAX, Refusal, Ticket};
 
 use tessera_sys::{Errno, Sys, file};
 
-/// How long a launch number is kept after its ticket expired: as long as an older ticket could be valid.
-const LAUNCH_KEPT_MS: u64 = TICKET_LIFETIME_MAX_MS + SKEW_MAX_MS;
-/// The file is rewritten without what has expired when it holds more records than this and than twice the live ones.
-const COMPACT_AT: usize = 8_192;
-/// The most bytes of the file.
-const FILE_MAX: usize = 256 << 20;
-/// The most bytes that wait for a disk that takes nothing; no ticket counts while there are so many.
-const PENDING_MAX: usize = 1 << 20;
-/// The most bytes that may be unreadable at the start: what a write cut short by a crash can leave. More is a damaged
-/// file, which can't be relied on.
-const DAMAGE_MAX: usize = 2 * PENDING_MAX;
-/// The most instances whose launches are barred; with more, nothing is vouched for until some are forgotten.
-const BARRED_MAX: usize = 262_144;
-const RECORD: usize = 48;
+/// The most bytes at the end of the file that may be unreadable: what a write cut short by a crash can leave.
+const TORN_MAX: usize = 2 * NONCES_PENDING_MAX;
 const NAME: &CStr = c"nonces";
 const NEW_NAME: &CStr = c"nonces.new";
 
-/// The memory of tickets.
+/// The memory of tickets and its file.
 #[derive(Debug)]
 pub(crate) struct Nonces {
     dir: OwnedFd,
@@ -36,13 +22,7 @@ pub(crate) struct Nonces {
     len: u64,
     /// There may be more in the file than that, which must go before anything is added.
     is_torn: bool,
-    records: usize,
-    pending: Vec<u8>,
-    seen: BTreeMap<[u8; 16], u64>,
-    by_expiry: BTreeSet<(u64, [u8; 16])>,
-    launches: BTreeMap<(u64, u32), (u32, u64)>,
-    /// Tickets that expire no later than this were forgotten, so none of them counts again, whatever the clock says.
-    forgotten_until: u64,
+    seen: tessera_ticket::Nonces,
 }
 
 impl Nonces {
@@ -53,22 +33,15 @@ impl Nonces {
     pub(crate) fn open(dir: BorrowedFd<'_>) -> Sys<Self> {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND;
         let file = file::open_at(dir, NAME, flags, 0o600)?;
-        let bytes = file::read_at(dir, NAME, FILE_MAX)?;
+        let bytes = file::read_at(dir, NAME, NONCES_BYTES_MAX)?;
+        let seen = tessera_ticket::Nonces::read(&bytes, TORN_MAX);
         let mut nonces = Self {
             dir: file::open_dir(dir, c".")?,
             file,
             len: 0,
             is_torn: false,
-            records: 0,
-            pending: Vec::new(),
-            seen: BTreeMap::new(),
-            by_expiry: BTreeSet::new(),
-            launches: BTreeMap::new(),
-            forgotten_until: 0,
+            seen: seen.map_err(|_| Errno(libc::EBADMSG))?,
         };
-        for record in Record::read_all(&bytes)? {
-            nonces.remember(&record);
-        }
         nonces.compact()?;
         Ok(nonces)
     }
@@ -76,65 +49,22 @@ impl Nonces {
     /// Says whether a ticket is new.
     ///
     /// # Errors
-    /// Replayed, superseded, or from a time that was forgotten.
+    /// Replayed, superseded, or from a time that was forgotten; or it can't be remembered.
     pub(crate) fn check(&self, ticket: &Ticket) -> Result<(), Refusal> {
-        if self.pending.len() >= PENDING_MAX {
-            return Err(Refusal::StateUnwritable {
-                errno: libc::ENOSPC,
-            });
-        }
-        if ticket.expires_ms <= self.forgotten_until {
-            return Err(Refusal::TicketExpired { late_seconds: 0 });
-        }
-        if self.seen.contains_key(&ticket.nonce) {
-            return Err(Refusal::TicketReplayed);
-        }
-        match self.launches.get(&(ticket.key.job, ticket.key.instance)) {
-            Some(&(last, _)) if ticket.key.launch <= last => {
-                Err(Refusal::TicketSuperseded { last })
-            }
-            _ => Ok(()),
-        }
+        self.seen.check(ticket)
     }
 
     /// Remembers a ticket; durable after the next [`Nonces::flush`].
     pub(crate) fn add(&mut self, ticket: &Ticket) {
-        let record = Record {
-            nonce: ticket.nonce,
-            job: ticket.key.job,
-            instance: ticket.key.instance,
-            launch: ticket.key.launch,
-            expires_ms: ticket.expires_ms,
-        };
-        self.pending.extend(record.bytes());
-        self.remember(&record);
+        self.seen.add(ticket);
     }
 
-    /// Bars a launch and those before it from ever starting, whatever ticket comes; durable after the next
-    /// [`Nonces::flush`]. Kept for as long as a ticket signed by now could count.
+    /// Bars a launch and those before it from ever starting; durable after the next [`Nonces::flush`].
     ///
     /// # Errors
-    /// `ENOSPC` when too much is barred or waits for the disk already.
-    pub(crate) fn bar(&mut self, key: LaunchKey, wall_ms: u64) -> Sys<()> {
-        let instance = (key.job, key.instance);
-        let known = self.launches.get(&instance);
-        if known.is_some_and(|&(last, expires)| key.launch <= last && expires >= wall_ms) {
-            return Ok(());
-        }
-        let is_full = known.is_none() && self.launches.len() >= BARRED_MAX;
-        if is_full || self.pending.len() >= PENDING_MAX {
-            return Err(Errno(libc::ENOSPC));
-        }
-        let record = Record {
-            nonce: Record::stand_in(key.job, key.instance, key.launch),
-            job: key.job,
-            instance: key.instance,
-            launch: key.launch,
-            expires_ms: wall_ms.saturating_add(LAUNCH_KEPT_MS),
-        };
-        self.pending.extend(record.bytes());
-        self.remember(&record);
-        Ok(())
+    /// When too much is barred or waits for the disk already.
+    pub(crate) fn bar(&mut self, key: LaunchKey, wall_ms: u64) -> Result<(), Refusal> {
+        self.seen.bar(key, wall_ms)
     }
 
     /// Writes what was added and makes it durable. What a failed write has left is cut off before the next.
@@ -142,95 +72,41 @@ impl Nonces {
     /// # Errors
     /// When the disk does not take it; then nothing may be started.
     pub(crate) fn flush(&mut self) -> Sys<()> {
-        if self.pending.is_empty() {
+        // Where there is no room for a new file there may be for a line in the old one, as long as that is one that can be read.
+        if self.seen.is_grown() && self.compact().is_ok() {
             return Ok(());
+        }
+        let pending = self.seen.pending();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let len = self.len + pending.len() as u64;
+        if len > NONCES_BYTES_MAX as u64 {
+            return Err(Errno(libc::ENOSPC));
         }
         if self.is_torn {
             file::truncate(&self.file, self.len)?;
             self.is_torn = false;
         }
-        let written = file::write_all(self.file.as_raw_fd(), &self.pending)
-            .and_then(|()| file::sync(&self.file));
+        let written =
+            file::write_all(self.file.as_raw_fd(), pending).and_then(|()| file::sync(&self.file));
         if let Err(errno) = written {
             self.is_torn = file::truncate(&self.file, self.len).is_err();
             return Err(errno);
         }
-        self.len += self.pending.len() as u64;
-        self.pending.clear();
+        self.len = len;
+        self.seen.on_written();
         Ok(())
     }
 
     /// Forgets what has expired; to be called now and then.
-    pub(crate) fn prune(&mut self, wall_ms: u64) -> Sys<()> {
-        while let Some(&(expires, nonce)) = self.by_expiry.first() {
-            if expires >= wall_ms {
-                break;
-            }
-            self.by_expiry.pop_first();
-            self.seen.remove(&nonce);
-            self.forgotten_until = self.forgotten_until.max(expires);
-        }
-        self.launches
-            .retain(|_, (_, expires)| *expires + LAUNCH_KEPT_MS >= wall_ms);
-        if self.records > COMPACT_AT.max(2 * self.seen.len()) {
-            self.compact()?;
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, record: &Record) {
-        self.records += 1;
-        if record.nonce == [0; 16] && record.job == 0 {
-            self.forgotten_until = self.forgotten_until.max(record.expires_ms);
-            return;
-        }
-        if let Some(before) = self.seen.insert(record.nonce, record.expires_ms) {
-            self.by_expiry.remove(&(before, record.nonce));
-        }
-        self.by_expiry.insert((record.expires_ms, record.nonce));
-        if record.job == 0 {
-            // A nonce alone, as a file that was written anew has it: jobs count from 1.
-            return;
-        }
-        let last = self
-            .launches
-            .entry((record.job, record.instance))
-            .or_insert((0, 0));
-        *last = (last.0.max(record.launch), last.1.max(record.expires_ms));
+    pub(crate) fn prune(&mut self, wall_ms: u64) {
+        self.seen.prune(wall_ms);
     }
 
     /// Writes the file anew, first whole under another name.
     fn compact(&mut self) -> Sys<()> {
-        let mut bytes = Record {
-            expires_ms: self.forgotten_until,
-            ..Record::default()
-        }
-        .bytes()
-        .to_vec();
-        // A launch without its nonce is written with a nonce of its own that no ticket has.
-        for (&(job, instance), &(launch, expires_ms)) in &self.launches {
-            let nonce = Record::stand_in(job, instance, launch);
-            bytes.extend(
-                Record {
-                    nonce,
-                    job,
-                    instance,
-                    launch,
-                    expires_ms,
-                }
-                .bytes(),
-            );
-        }
-        for (&nonce, &expires_ms) in &self.seen {
-            bytes.extend(
-                Record {
-                    nonce,
-                    expires_ms,
-                    ..Record::default()
-                }
-                .bytes(),
-            );
-        }
+        let bytes = self.seen.whole();
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
         let new = file::open_at(self.dir.as_fd(), NEW_NAME, flags, 0o600)?;
         file::write_all(new.as_raw_fd(), &bytes)?;
@@ -240,91 +116,15 @@ impl Nonces {
         self.file = new;
         self.len = bytes.len() as u64;
         self.is_torn = false;
-        self.pending.clear();
-        self.records = bytes.len() / RECORD;
+        self.seen.on_rewritten();
         file::sync(&self.dir)
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Record {
-    nonce: [u8; 16],
-    job: u64,
-    instance: u32,
-    launch: u32,
-    expires_ms: u64,
-}
-
-impl Record {
-    fn bytes(&self) -> [u8; RECORD] {
-        let mut out = [0; RECORD];
-        out[..16].copy_from_slice(&self.nonce);
-        out[16..24].copy_from_slice(&self.job.to_le_bytes());
-        out[24..28].copy_from_slice(&self.instance.to_le_bytes());
-        out[28..32].copy_from_slice(&self.launch.to_le_bytes());
-        out[32..40].copy_from_slice(&self.expires_ms.to_le_bytes());
-        let sum = Sha256::digest(&out[..40]);
-        out[40..].copy_from_slice(&sum[..8]);
-        out
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let word = |at: usize| {
-            bytes
-                .get(at..at + 8)?
-                .try_into()
-                .ok()
-                .map(u64::from_le_bytes)
-        };
-        let half = |at: usize| {
-            bytes
-                .get(at..at + 4)?
-                .try_into()
-                .ok()
-                .map(u32::from_le_bytes)
-        };
-        let record = Self {
-            nonce: bytes.get(..16)?.try_into().ok()?,
-            job: word(16)?,
-            instance: half(24)?,
-            launch: half(28)?,
-            expires_ms: word(32)?,
-        };
-        (record.bytes() == bytes).then_some(record)
-    }
-
-    /// Reads all records of a file, also behind bytes that are none.
-    fn read_all(bytes: &[u8]) -> Sys<Vec<Self>> {
-        let mut records = Vec::with_capacity(bytes.len() / RECORD);
-        let (mut at, mut damaged) = (0, 0);
-        while let Some(part) = bytes.get(at..at + RECORD) {
-            if let Some(record) = Self::read(part) {
-                records.push(record);
-                at += RECORD;
-                continue;
-            }
-            at += 1;
-            damaged += 1;
-            if damaged > DAMAGE_MAX {
-                return Err(Errno(libc::EBADMSG));
-            }
-        }
-        Ok(records)
-    }
-
-    fn stand_in(job: u64, instance: u32, launch: u32) -> [u8; 16] {
-        let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&job.to_le_bytes());
-        nonce[8..12].copy_from_slice(&instance.to_le_bytes());
-        nonce[12..].copy_from_slice(&launch.to_le_bytes());
-        nonce
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tessera_ticket::{Digest, LaunchKey, Mode};
+    use tessera_ticket::{Digest, Mode, NONCE_RECORD_LEN};
 
     fn ticket(nonce: u8, launch: u32, expires_ms: u64) -> Ticket {
         Ticket {
@@ -379,7 +179,7 @@ mod tests {
         assert_eq!(nonces.check(&second), Ok(()));
         nonces.add(&second);
         nonces.flush().unwrap();
-        nonces.prune(200_000).unwrap();
+        nonces.prune(200_000);
         let expired = Err(Refusal::TicketExpired { late_seconds: 0 });
         assert_eq!(nonces.check(&first), expired);
         nonces.compact().unwrap();
@@ -394,49 +194,26 @@ mod tests {
         std::fs::remove_dir_all(path).unwrap();
     }
 
-    #[test]
-    fn restarts_forget_nothing_and_refuse_nothing_new() {
-        let (path, dir) = open();
-        let mut nonces = Nonces::open(dir.as_fd()).unwrap();
-        nonces.add(&ticket(1, 1, 9_000));
-        nonces.flush().unwrap();
-        for _ in 0..4 {
-            let nonces = Nonces::open(dir.as_fd()).unwrap();
-            assert_eq!(
-                nonces.check(&ticket(1, 2, 9_000)),
-                Err(Refusal::TicketReplayed)
-            );
-            // One that ends earlier than what was seen is as good as any.
-            assert_eq!(nonces.check(&ticket(2, 2, 8_000)), Ok(()));
-            assert_eq!(nonces.launches.len(), 1);
-        }
-        std::fs::remove_dir_all(path).unwrap();
-    }
-
     fn key(launch: u32) -> LaunchKey {
         ticket(0, launch, 0).key
     }
 
     #[test]
-    fn a_barred_launch_never_starts_also_after_a_restart() {
+    fn rising_launch_numbers_of_one_instance_keep_the_file_small() {
         let (path, dir) = open();
         let mut nonces = Nonces::open(dir.as_fd()).unwrap();
-        nonces.bar(key(3), 1_000).unwrap();
-        let superseded = Err(Refusal::TicketSuperseded { last: 3 });
-        assert_eq!(nonces.check(&ticket(1, 3, 9_000)), superseded);
-        assert_eq!(nonces.check(&ticket(1, 4, 9_000)), Ok(()));
-        nonces.flush().unwrap();
-        // Again, also for an older one: nothing more is written.
-        nonces.bar(key(3), 1_001).unwrap();
-        nonces.bar(key(2), 1_001).unwrap();
-        assert!(nonces.pending.is_empty());
-        let latest = 1_000 + LAUNCH_KEPT_MS;
-        nonces.prune(latest).unwrap();
-        assert_eq!(nonces.check(&ticket(1, 3, latest)), superseded);
-        for _ in 0..2 {
-            let nonces = Nonces::open(dir.as_fd()).unwrap();
-            assert_eq!(nonces.check(&ticket(1, 3, latest)), superseded);
+        for launch in 1..=40_000 {
+            nonces.bar(key(launch), 1_000).unwrap();
+            if launch % 1_000 == 0 {
+                nonces.flush().unwrap();
+            }
         }
+        let len = std::fs::metadata(path.join("nonces")).unwrap().len();
+        assert!(len < 1 << 20, "{len} bytes for one instance");
+        let superseded = Err(Refusal::TicketSuperseded { last: 40_000 });
+        let nonces = Nonces::open(dir.as_fd()).unwrap();
+        assert_eq!(nonces.check(&ticket(1, 40_000, 9_000)), superseded);
+        assert_eq!(nonces.check(&ticket(1, 40_001, 9_000)), Ok(()));
         std::fs::remove_dir_all(path).unwrap();
     }
 
@@ -451,16 +228,9 @@ mod tests {
         let mut bytes = std::fs::read(&name).unwrap();
         let torn = bytes[..31].to_vec();
         bytes.extend(torn);
-        bytes.extend(
-            Record {
-                nonce: [2; 16],
-                job: 5,
-                instance: 1,
-                launch: 2,
-                expires_ms: 9_000,
-            }
-            .bytes(),
-        );
+        let mut next = tessera_ticket::Nonces::default();
+        next.add(&ticket(2, 2, 9_000));
+        bytes.extend(next.pending());
         std::fs::write(&name, &bytes).unwrap();
         let nonces = Nonces::open(dir.as_fd()).unwrap();
         assert_eq!(
@@ -468,7 +238,7 @@ mod tests {
             Err(Refusal::TicketSuperseded { last: 2 })
         );
         drop(nonces);
-        std::fs::write(&name, vec![7; DAMAGE_MAX + 2 * RECORD]).unwrap();
+        std::fs::write(&name, vec![7; TORN_MAX + 1]).unwrap();
         assert_eq!(
             Nonces::open(dir.as_fd()).err(),
             Some(Errno(libc::EBADMSG)),
@@ -490,9 +260,9 @@ mod tests {
         assert!(nonces.is_torn, "a device can't be cut");
         // As if the first bytes had been taken.
         nonces.file = good;
-        file::write_all(nonces.file.as_raw_fd(), &nonces.pending[..17]).unwrap();
+        file::write_all(nonces.file.as_raw_fd(), &nonces.seen.pending()[..17]).unwrap();
         nonces.flush().unwrap();
-        assert_eq!(nonces.len, len + RECORD as u64);
+        assert_eq!(nonces.len, len + NONCE_RECORD_LEN as u64);
         assert_eq!(
             std::fs::metadata(path.join("nonces")).unwrap().len(),
             nonces.len
@@ -503,25 +273,11 @@ mod tests {
             Err(Refusal::TicketReplayed)
         );
         nonces.file = full();
-        let mut barred = 0;
-        while nonces
-            .bar(
-                LaunchKey {
-                    job: 8,
-                    instance: barred,
-                    launch: 1,
-                },
-                1_000,
-            )
-            .is_ok()
-        {
-            barred += 1;
-            let _ = nonces.flush();
-            assert!(nonces.pending.len() <= PENDING_MAX + RECORD);
-            if barred == 64 {
-                nonces.pending.resize(PENDING_MAX, 0);
-            }
-        }
+        let of = |instance| LaunchKey { instance, ..key(1) };
+        let room = NONCES_PENDING_MAX / NONCE_RECORD_LEN + 1;
+        let barred =
+            (2..).take_while(|it| nonces.bar(of(*it), 1_000).is_ok() && nonces.flush().is_err());
+        assert_eq!(barred.count(), room);
         assert!(matches!(
             nonces.check(&ticket(3, 3, 9_000)),
             Err(Refusal::StateUnwritable { .. })

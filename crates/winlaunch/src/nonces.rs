@@ -1,43 +1,23 @@
-//! Which tickets were seen: nonces until their tickets expire and the last launch of each instance, on disk, so that a
-//! restart of the launcher reopens nothing.
+//! The file in which the launcher keeps what tickets it has seen ([`tessera_ticket::Nonces`]), so that a restart reopens
+//! nothing.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-use tessera_ticket::{LaunchKey, Refusal, SKEW_MAX_MS, TICKET_LIFETIME_MAX_MS, Ticket};
+use tessera_ticket::{LaunchKey, NONCE_RECORD_LEN, NONCES_BYTES_MAX, Refusal, Ticket};
 
-/// How long a launch number is kept after its ticket expired: as long as an older ticket could be valid.
-const LAUNCH_KEPT_MS: u64 = TICKET_LIFETIME_MAX_MS + SKEW_MAX_MS;
-/// The file is rewritten without what has expired when it holds more records than this.
-const COMPACT_AT: usize = 8_192;
-/// The most bytes of the file.
-const FILE_MAX: u64 = 64 << 20;
-/// The most instances whose launches are barred; with more, nothing is vouched for until some are forgotten.
-const BARRED_MAX: usize = 262_144;
-const RECORD: usize = 48;
+/// The most bytes at the end of the file that may be unreadable: less than a record, since each is made durable by itself.
+const TORN_MAX: usize = NONCE_RECORD_LEN - 1;
 const NAME: &str = "nonces";
 const NEW_NAME: &str = "nonces.new";
 
-/// The memory of tickets.
+/// The memory of tickets and its file.
 #[derive(Debug)]
 pub struct Nonces {
     dir: PathBuf,
     file: Option<File>,
-    records: usize,
-    seen: BTreeMap<[u8; 16], u64>,
-    launches: BTreeMap<(u64, u32), (u32, u64)>,
-    /// Tickets that expire no later than this were forgotten, so none of them counts again, whatever the clock says.
-    forgotten_until: u64,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Record {
-    nonce: [u8; 16],
-    key: (u64, u32, u32),
-    expires_ms: u64,
+    seen: tessera_ticket::Nonces,
 }
 
 impl Nonces {
@@ -48,27 +28,23 @@ impl Nonces {
     pub fn open(dir: &Path, now: u64) -> io::Result<Self> {
         let mut bytes = Vec::new();
         match File::open(dir.join(NAME)) {
-            Ok(file) => file.take(FILE_MAX + 1).read_to_end(&mut bytes)?,
+            Ok(file) => {
+                let max = NONCES_BYTES_MAX as u64;
+                file.take(max + 1).read_to_end(&mut bytes)?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };
-        if bytes.len() as u64 > FILE_MAX {
+        if bytes.len() > NONCES_BYTES_MAX {
             return Err(io::ErrorKind::InvalidData.into());
         }
+        let seen = tessera_ticket::Nonces::read(&bytes, TORN_MAX);
         let mut nonces = Self {
             dir: dir.to_owned(),
             file: None,
-            records: 0,
-            seen: BTreeMap::new(),
-            launches: BTreeMap::new(),
-            forgotten_until: 0,
+            seen: seen.map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, damage))?,
         };
-        let (whole, _cut_short) = bytes.as_chunks::<RECORD>();
-        for bytes in whole {
-            let record = Record::read(bytes).ok_or(io::ErrorKind::InvalidData)?;
-            nonces.remember(&record);
-        }
-        nonces.prune(now);
+        nonces.seen.prune(now);
         nonces.compact()?;
         Ok(nonces)
     }
@@ -79,17 +55,8 @@ impl Nonces {
     /// Replayed, superseded, from a time that was forgotten; or the disk does not take it.
     pub fn take(&mut self, ticket: &Ticket, now: u64) -> Result<(), Refusal> {
         self.check(ticket)?;
-        let LaunchKey {
-            job,
-            instance,
-            launch,
-        } = ticket.key;
-        let record = Record {
-            nonce: ticket.nonce,
-            key: (job, instance, launch),
-            expires_ms: ticket.expires_ms,
-        };
-        self.add(&record, now).map_err(|error| unwritable(&error))
+        self.seen.add(ticket);
+        self.flush(now)
     }
 
     /// Says whether a ticket is new.
@@ -97,19 +64,7 @@ impl Nonces {
     /// # Errors
     /// Replayed, superseded, or from a time that was forgotten.
     pub fn check(&self, ticket: &Ticket) -> Result<(), Refusal> {
-        if ticket.expires_ms <= self.forgotten_until {
-            return Err(Refusal::TicketExpired { late_seconds: 0 });
-        }
-        if self.seen.contains_key(&ticket.nonce) {
-            return Err(Refusal::TicketReplayed);
-        }
-        let instance = (ticket.key.job, ticket.key.instance);
-        match self.launches.get(&instance) {
-            Some(&(last, _)) if ticket.key.launch <= last => {
-                Err(Refusal::TicketSuperseded { last })
-            }
-            Some(_) | None => Ok(()),
-        }
+        self.seen.check(ticket)
     }
 
     /// Bars a launch and those before it from ever starting, whatever ticket comes; durable when it returns.
@@ -117,141 +72,49 @@ impl Nonces {
     /// # Errors
     /// When too much is barred, or the disk does not take it.
     pub fn bar(&mut self, key: LaunchKey, now: u64) -> Result<(), Refusal> {
-        let known = self.launches.get(&(key.job, key.instance));
-        if known.is_some_and(|&(last, expires)| key.launch <= last && expires >= now) {
-            return Ok(());
-        }
-        if known.is_none() && self.launches.len() >= BARRED_MAX {
-            return Err(Refusal::Busy);
-        }
-        let record = Record {
-            nonce: stand_in(key.job, key.instance, key.launch),
-            key: (key.job, key.instance, key.launch),
-            expires_ms: now.saturating_add(LAUNCH_KEPT_MS),
-        };
-        self.add(&record, now).map_err(|error| unwritable(&error))
+        self.seen.bar(key, now)?;
+        self.flush(now)
     }
 
-    fn add(&mut self, record: &Record, now: u64) -> io::Result<()> {
-        if self.records >= COMPACT_AT {
-            self.prune(now);
-            self.compact()?;
+    fn flush(&mut self, now: u64) -> Result<(), Refusal> {
+        self.write(now).map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(0);
+            Refusal::StateUnwritable { errno }
+        })
+    }
+
+    fn write(&mut self, now: u64) -> io::Result<()> {
+        if self.seen.pending().is_empty() {
+            return Ok(());
+        }
+        if self.seen.is_grown() {
+            self.seen.prune(now);
+            return self.compact();
         }
         // After a write that failed the file is made anew: nothing may stand behind half a record.
         let Some(mut file) = self.file.take() else {
-            self.remember(record);
             return self.compact();
         };
-        file.write_all(&record.bytes())?;
+        file.write_all(self.seen.pending())?;
         file.sync_data()?;
         self.file = Some(file);
-        self.remember(record);
+        self.seen.on_written();
         Ok(())
-    }
-
-    /// Forgets what has expired.
-    fn prune(&mut self, now: u64) {
-        let forgotten = self.seen.values().filter(|it| **it < now).max();
-        self.forgotten_until = self.forgotten_until.max(forgotten.copied().unwrap_or(0));
-        self.seen.retain(|_, expires| *expires >= now);
-        self.launches
-            .retain(|_, (_, expires)| *expires + LAUNCH_KEPT_MS >= now);
-    }
-
-    fn remember(&mut self, record: &Record) {
-        self.records += 1;
-        let (job, instance, launch) = record.key;
-        if record.nonce == [0; 16] && job == 0 {
-            self.forgotten_until = self.forgotten_until.max(record.expires_ms);
-            return;
-        }
-        self.seen.insert(record.nonce, record.expires_ms);
-        if job == 0 {
-            // The record of a nonce alone; no job has this number.
-            return;
-        }
-        let last = self.launches.entry((job, instance)).or_insert((0, 0));
-        *last = (last.0.max(launch), last.1.max(record.expires_ms));
     }
 
     /// Writes the file anew, first whole under another name.
     fn compact(&mut self) -> io::Result<()> {
-        let mut bytes = Record {
-            expires_ms: self.forgotten_until,
-            ..Record::default()
-        }
-        .bytes()
-        .to_vec();
-        for (&(job, instance), &(launch, expires_ms)) in &self.launches {
-            let record = Record {
-                nonce: stand_in(job, instance, launch),
-                key: (job, instance, launch),
-                expires_ms,
-            };
-            bytes.extend(record.bytes());
-        }
-        for (&nonce, &expires_ms) in &self.seen {
-            // The launch stands in a record of its own.
-            let key = (0, 0, 0);
-            bytes.extend(
-                Record {
-                    nonce,
-                    key,
-                    expires_ms,
-                }
-                .bytes(),
-            );
-        }
         let (old, new) = (self.dir.join(NAME), self.dir.join(NEW_NAME));
         let mut file = File::create(&new)?;
-        file.write_all(&bytes)?;
+        file.write_all(&self.seen.whole())?;
         file.sync_all()?;
         // A file that is open can't always be replaced on Windows.
         drop(file);
         self.file = None;
         std::fs::rename(&new, &old)?;
         self.file = Some(OpenOptions::new().append(true).open(&old)?);
-        self.records = bytes.len() / RECORD;
+        self.seen.on_rewritten();
         Ok(())
-    }
-}
-
-fn unwritable(error: &io::Error) -> Refusal {
-    let errno = error.raw_os_error().unwrap_or(0);
-    Refusal::StateUnwritable { errno }
-}
-
-fn stand_in(job: u64, instance: u32, launch: u32) -> [u8; 16] {
-    let mut nonce = [0; 16];
-    nonce[..8].copy_from_slice(&job.to_le_bytes());
-    nonce[8..12].copy_from_slice(&instance.to_le_bytes());
-    nonce[12..].copy_from_slice(&launch.to_le_bytes());
-    nonce
-}
-
-impl Record {
-    fn bytes(&self) -> [u8; RECORD] {
-        let (job, instance, launch) = self.key;
-        let mut out = [0; RECORD];
-        out[..16].copy_from_slice(&self.nonce);
-        out[16..24].copy_from_slice(&job.to_le_bytes());
-        out[24..28].copy_from_slice(&instance.to_le_bytes());
-        out[28..32].copy_from_slice(&launch.to_le_bytes());
-        out[32..40].copy_from_slice(&self.expires_ms.to_le_bytes());
-        let sum = Sha256::digest(&out[..40]);
-        out[40..].copy_from_slice(&sum[..8]);
-        out
-    }
-
-    fn read(bytes: &[u8; RECORD]) -> Option<Self> {
-        let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let half = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-        let record = Self {
-            nonce: bytes.get(..16)?.try_into().ok()?,
-            key: (word(16)?, half(24)?, half(28)?),
-            expires_ms: word(32)?,
-        };
-        (record.bytes() == *bytes).then_some(record)
     }
 }
 
@@ -344,7 +207,7 @@ mod tests {
         assert_eq!(nonces.take(&first, 2), Err(Refusal::TicketReplayed));
         drop(nonces);
         let mut damaged = whole;
-        damaged[RECORD + 3] ^= 1;
+        damaged[NONCE_RECORD_LEN + 3] ^= 1;
         std::fs::write(&path, damaged).expect("writes");
         let error = Nonces::open(dir.path(), 2).expect_err("damaged");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);

@@ -31,7 +31,7 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_642;
+const LAUNCHER: usize = 3_455;
 const HOLDER: usize = 529;
 const SYSTEM: usize = 2_171;
 

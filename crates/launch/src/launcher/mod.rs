@@ -386,7 +386,7 @@ impl Launcher {
     /// Forgets expired tickets and sweeps groups that have no shepherd.
     fn chores(&mut self) {
         self.chores_at = Instant::now() + CHORES;
-        let _ = self.nonces.prune(wall_ms());
+        self.nonces.prune(wall_ms());
         let starting: Vec<_> = self.starting.iter().map(|it| it.key).collect();
         self.instances.sweep_orphans(&starting);
         self.sweep_places(&starting);

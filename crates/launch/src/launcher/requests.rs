@@ -113,8 +113,7 @@ impl Launcher {
                 self.audit
                     .add("gone_asked", &[("launch", &key.to_string())]);
                 // Made durable before it is answered; see `look_after_instances`.
-                if let Err(Errno(errno)) = self.nonces.bar(key, wall_ms()) {
-                    let refusal = Refusal::StateUnwritable { errno };
+                if let Err(refusal) = self.nonces.bar(key, wall_ms()) {
                     return self.refuse(connection, id, None, &refusal);
                 }
                 if let Some(at) = self.starting.iter().position(|it| it.key == key) {
