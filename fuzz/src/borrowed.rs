@@ -5,11 +5,6 @@
 pub(crate) mod launch_file;
 
 #[allow(dead_code, reason = "only the parser of the file is tried")]
-#[path = "../../crates/identity/src/policy.rs"]
-#[allow(unreachable_pub, reason = "public in its own crate")]
-pub(crate) mod policy;
-
-#[allow(dead_code, reason = "only the parser of the file is tried")]
 #[path = "../../crates/supervisor/src/config.rs"]
 #[allow(unreachable_pub, reason = "public in its own crate")]
 pub(crate) mod supervisor_config;

@@ -1,6 +1,7 @@
 //! Binary layouts: what launcher, shepherds, workers and supervisor say to each other.
 
 use tessera_api::frames::{Decoder, LogPiece};
+use tessera_rules::account;
 use tessera_ticket::launcher::{Reply, Request};
 use tessera_ticket::pipe::{Answer, Ask};
 use tessera_ticket::shepherd::{Chain, Command, Event};
@@ -89,9 +90,15 @@ macro_rules! reads_back {
     )* };
 }
 
-/// Frames on the launcher's socket.
+/// Frames on the launcher's socket, and what the child says that asks the user directory.
 pub fn launcher(bytes: &[u8]) {
     reads_back!(bytes, Request, Reply, Ask, Answer);
+    if let Ok(found) = account::decode(bytes) {
+        assert_eq!(
+            account::decode(&account::encode(Ok(Some(found.clone())))),
+            Ok(found)
+        );
+    }
 }
 
 /// Frames on a shepherd's socket, the words between it and its starter, and the records in the spool.

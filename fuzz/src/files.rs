@@ -1,9 +1,10 @@
 //! Files that people, or a host that lost power, leave to be read.
 
-use crate::borrowed::{launch_file, policy, supervisor_config, worker_config};
+use crate::borrowed::{launch_file, supervisor_config, worker_config};
 use std::path::Path;
 use std::sync::OnceLock;
 use tempfile::TempDir;
+use tessera_rules::policy;
 
 /// `worker.toml`, `supervisor.toml` and the launcher's policy: read, or refused with a line that the file has.
 pub fn configuration(bytes: &[u8]) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tessera_ticket::{AccountName, ProxyAccount, Refusal};
 
-use tessera_identity::account::find_now;
+use tessera_identity::look_up::find_now;
 use tessera_identity::paths::{open_trusted_dir, read_trusted};
 use tessera_identity::policy::{DEFAULT_POLICY, POLICY_MAX, Policy};
 use tessera_identity::user::{Program, exec_as};

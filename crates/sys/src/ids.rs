@@ -2,23 +2,14 @@
 
 use super::{Errno, Sys, check};
 
+pub use tessera_ticket::Identity;
+
 /// The number of `CAP_KILL`.
 pub const CAP_KILL: u32 = 5;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 /// Capability numbers are tried up to here when the bounding set is emptied.
 const CAP_LIMIT: libc::c_ulong = 64;
 const KEEP: u32 = u32::MAX;
-
-/// An account as the kernel sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Its number.
-    pub uid: u32,
-    /// The number of its primary group.
-    pub gid: u32,
-    /// Every group, the primary one included, sorted, none twice.
-    pub groups: Vec<u32>,
-}
 
 #[repr(C)]
 struct CapHeader {

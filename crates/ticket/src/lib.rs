@@ -23,7 +23,9 @@ mod tokens;
 
 pub use codec::DecodeError;
 pub use frames::{Chunk, FrameRun};
-pub use names::{ACCOUNT_NAME_MAX, AccountName, LaunchKey, NameError, ProxyAccount, SLOT_MAX};
+pub use names::{
+    ACCOUNT_NAME_MAX, AccountName, Identity, LaunchKey, NameError, ProxyAccount, SLOT_MAX,
+};
 pub use nonces::{NONCE_RECORD_LEN, NONCES_BYTES_MAX, NONCES_PENDING_MAX, Nonces, NoncesDamaged};
 pub use paths::{
     PATH_ENTRIES_MAX, PATH_ENTRY_BYTES_MAX, PATH_MAP_BYTES_MAX, PathMap, PathMapError,

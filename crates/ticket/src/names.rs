@@ -140,6 +140,17 @@ impl fmt::Display for ProxyAccount {
     }
 }
 
+/// An account as the kernel sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its number.
+    pub uid: u32,
+    /// The number of its primary group.
+    pub gid: u32,
+    /// Every group, the primary one included, sorted, none twice.
+    pub groups: Vec<u32>,
+}
+
 /// One launch of one instance of a job; prints as `12345.0.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaunchKey {

@@ -1,7 +1,8 @@
 //! How much code is privileged: figures that may only fall.
 //!
 //! Counted are lines of source that are neither empty nor a comment, without a file's own tests. The issue that began this
-//! asks for under 2,000 of what is root; `crates/launch/README.md` says where that stands and what is in the way.
+//! asks for under 2,000 of what is root; `crates/launch/README.md` says where that stands and what is in the way. What only judges,
+//! from bytes and values to a value, has a figure of its own: it makes no call, and is fuzzed.
 
 use super::Fault;
 use super::lexer::{blank, without_tests};
@@ -16,7 +17,7 @@ struct Bound {
 
 const BOUNDS: &[Bound] = &[
     Bound {
-        what: "what is root and decides (launcher, policy, accounts, becoming a user)",
+        what: "what is root (launcher, look-ups, becoming a user)",
         folders: &["crates/launch/src/", "crates/identity/src/"],
         lines_max: LAUNCHER,
     },
@@ -26,13 +27,19 @@ const BOUNDS: &[Bound] = &[
         lines_max: HOLDER,
     },
     Bound {
+        what: "what judges for it and does nothing (policy, rules about accounts)",
+        folders: &["crates/rules/src/"],
+        lines_max: RULES,
+    },
+    Bound {
         what: "the system calls, with all of Linux's unsafe code",
         folders: &["crates/sys/src/"],
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_455;
+const LAUNCHER: usize = 3_000;
 const HOLDER: usize = 529;
+const RULES: usize = 520;
 const SYSTEM: usize = 2_171;
 
 /// Counts, and objects where a figure has grown.

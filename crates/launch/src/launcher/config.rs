@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use tessera_ticket::{AccountName, Mode, Refusal, VerifyingKey};
 
-use tessera_identity::account::{Account, Found, find_now, judge};
+use tessera_identity::account::{Account, Found, judge};
+use tessera_identity::look_up::find_now;
 use tessera_identity::paths::{open_trusted_dir, read_trusted};
 use tessera_identity::policy::{POLICY_MAX, Policy};
 use tessera_identity::session::{self, Wanted};

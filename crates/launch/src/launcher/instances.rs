@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tessera_ticket::{AccountName, LaunchKey, Refusal};
 
 use super::tidy::{read_record, slot_of_record};
-use tessera_identity::account::find_now;
+use tessera_identity::look_up::find_now;
 use tessera_sys::limits::Trees;
 use tessera_sys::{Sys, file, process};
 use tessera_sys::{cgroup, procs};

@@ -14,6 +14,7 @@ use super::Launcher;
 use super::config::Stamp;
 use tessera_identity::account::{self, ANSWER_MAX, Account, Found};
 use tessera_identity::chain::{self, REPORT_MAX, read_report, take_template};
+use tessera_identity::look_up;
 use tessera_identity::session::Wanted;
 use tessera_shepherd::{LoginWish, Setup};
 use tessera_sys::cgroup;
@@ -266,7 +267,7 @@ impl Launcher {
         if self.resolving.len() >= LOOK_UPS_MAX {
             return self.refuse_start(&start, &Refusal::Busy);
         }
-        match account::look_up(&start.account) {
+        match look_up::look_up(&start.account) {
             Ok(look_up) => self.resolving.push(Resolving {
                 pid: look_up.pid,
                 answer: look_up.answer,

@@ -1,21 +1,20 @@
-//! From an account's name to what the kernel needs, and the rules that stand against it.
+//! What a user directory says of an account, and the rules that stand against it.
 //!
-//! The look-up runs in a child with a time limit, since the name service may be slow or hostile; what it found comes back
-//! as bytes and is judged here by the host's policy.
+//! The look-up runs in a child, since the name service may be slow or hostile; what it found comes back as bytes, is read here
+//! and judged by the host's policy.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
 
-use tessera_ticket::{AccountName, Mode, Refusal};
+use tessera_ticket::{AccountName, Identity, Mode, Refusal};
 
 use crate::policy::{GroupPolicy, Policy};
-use tessera_sys::ids::Identity;
-use tessera_sys::{Sys, directory, file, process};
 
 /// The most bytes that a look-up may return.
 pub const ANSWER_MAX: usize = 1 << 20;
 const SECONDS_A_DAY: u64 = 86_400;
+/// Linux's number for an answer that makes no sense, and for one whose own number does not.
+const EPROTO: i32 = 71;
+const EIO: i32 = 5;
 
 /// What the user directory knows of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,14 +30,15 @@ pub struct Found {
     /// Its login shell.
     pub shell: String,
     /// The name that the uid leads back to.
-    name_of_uid: String,
+    pub name_of_uid: String,
     /// Gid and name of every group, the primary one included.
-    groups: Vec<(u32, String)>,
-    is_locked: bool,
+    pub groups: Vec<(u32, String)>,
+    /// Whether its password is locked.
+    pub is_locked: bool,
     /// Whether the home is there and this account's own.
-    owns_home: bool,
+    pub owns_home: bool,
     /// The day (since 1970) from which the account is not valid.
-    expires: Option<u64>,
+    pub expires: Option<u64>,
 }
 
 /// An account that may be used, with what the job and the audit need.
@@ -56,61 +56,11 @@ pub struct Account {
     pub stripped: Vec<String>,
 }
 
-/// A look-up under way.
-#[derive(Debug)]
-pub struct LookUp {
-    /// The child that looks.
-    pub pid: i32,
-    /// Where its answer comes.
-    pub answer: OwnedFd,
-}
-
-/// Starts a look-up in a child; the answer can be read from its pipe up to the end.
-pub fn look_up(name: &AccountName) -> Sys<LookUp> {
-    let (read, write) = file::pipe()?;
-    match process::fork()? {
-        Some(pid) => Ok(LookUp { pid, answer: read }),
-        None => {
-            let number = write.as_raw_fd();
-            let _ = process::default_signals();
-            let _ = process::close_all_but(3, &mut [number]);
-            let answer = encode(find(name));
-            let code = i32::from(file::write_all(number, &answer).is_err());
-            process::exit_now(code)
-        }
-    }
-}
-
-/// Looks an account up at once; for the start of a program, when nobody waits.
-pub fn find_now(name: &AccountName) -> Result<Found, Refusal> {
-    decode(&encode(find(name)))
-}
-
-/// Looks up everything about an account. Absent is `None`, trouble is an errno.
-fn find(name: &AccountName) -> Sys<Option<Found>> {
-    let c_name = file::c_string(name.as_str())?;
-    let Some(entry) = directory::by_name(&c_name)? else {
-        return Ok(None);
-    };
-    let mut found = Found::of(entry);
-    let by_uid = directory::by_uid(found.uid)?;
-    found.name_of_uid = by_uid.map(|it| it.name).unwrap_or_default();
-    found.groups = directory::groups_of(&c_name, found.gid)?;
-    if let Some(shadow) = directory::shadow(&c_name) {
-        // `!` or `*` alone is an account without a password, not a locked one; a `!` before a password is how `usermod -L`
-        // and `passwd -l` lock.
-        let behind = shadow.password.trim_start_matches('!');
-        found.is_locked = shadow.password.starts_with('!') && !matches!(behind, "" | "*");
-        found.expires = shadow.expires;
-    }
-    found.owns_home = std::fs::metadata(&found.home).is_ok_and(|it| it.uid() == found.uid);
-    Ok(Some(found))
-}
-
-/// Writes an answer: lines, since names of the directory hold none. A broken name makes the answer unreadable, no more.
-fn encode(answer: Sys<Option<Found>>) -> Vec<u8> {
+/// Writes an answer, or the error number of trouble: lines, since names of the directory hold none. A broken name makes the
+/// answer unreadable, no more.
+pub fn encode(answer: Result<Option<Found>, i32>) -> Vec<u8> {
     let found = match answer {
-        Err(errno) => return format!("error\n{}\n", errno.0).into_bytes(),
+        Err(errno) => return format!("error\n{errno}\n").into_bytes(),
         Ok(None) => return b"none\n".to_vec(),
         Ok(Some(found)) => found,
     };
@@ -134,25 +84,23 @@ fn encode(answer: Sys<Option<Found>>) -> Vec<u8> {
 }
 
 /// Reads an answer; half of one is a directory that did not answer.
+///
+/// # Errors
+/// [`Refusal::NoSuchAccount`], or [`Refusal::DirectoryUnavailable`].
 pub fn decode(bytes: &[u8]) -> Result<Found, Refusal> {
-    let broken = Refusal::DirectoryUnavailable {
-        errno: libc::EPROTO,
-    };
+    let broken = Refusal::DirectoryUnavailable { errno: EPROTO };
     let text = std::str::from_utf8(bytes).map_err(|_| broken.clone())?;
-    let mut lines = text.lines();
+    let mut lines = text.split('\n');
     match lines.next() {
         Some("none") => return Err(Refusal::NoSuchAccount),
         Some("error") => {
-            let errno = lines
-                .next()
-                .and_then(|it| it.parse().ok())
-                .unwrap_or(libc::EIO);
+            let errno = lines.next().and_then(|it| it.parse().ok()).unwrap_or(EIO);
             return Err(Refusal::DirectoryUnavailable { errno });
         }
         Some("found") => {}
         _ => return Err(broken),
     }
-    let read = |lines: &mut std::str::Lines<'_>| {
+    let read = |lines: &mut std::str::Split<'_, char>| {
         let mut found = Found {
             name: lines.next()?.to_owned(),
             uid: lines.next()?.parse().ok()?,
@@ -347,17 +295,6 @@ fn is_closed(shell: &str) -> bool {
 }
 
 impl Found {
-    fn of(entry: directory::Entry) -> Self {
-        Self {
-            name: entry.name,
-            uid: entry.uid,
-            gid: entry.gid,
-            home: entry.home,
-            shell: entry.shell,
-            ..Self::default()
-        }
-    }
-
     fn lets_nobody_in(&self) -> bool {
         is_closed(&self.shell)
     }
@@ -415,7 +352,6 @@ pub fn base_env(account: &Account, path: &str, tmp: Option<&str>) -> Vec<CString
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tessera_sys::Errno;
 
     fn mia() -> Found {
         Found {
@@ -453,7 +389,12 @@ mod tests {
         assert_eq!(decode(&encode(Ok(Some(found.clone())))), Ok(found));
         assert_eq!(decode(&encode(Ok(None))), Err(Refusal::NoSuchAccount));
         let error = Err(Refusal::DirectoryUnavailable { errno: 5 });
-        assert_eq!(decode(&encode(Err(Errno(5)))), error);
+        assert_eq!(decode(&encode(Err(5))), error);
+        let odd = Found {
+            home: "/home/mia\r".into(),
+            ..mia()
+        };
+        assert_eq!(decode(&encode(Ok(Some(odd.clone())))), Ok(odd));
         let whole = encode(Ok(Some(mia())));
         for len in 0..whole.len() - 1 {
             assert!(
