@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fmt::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use tessera_ticket::LaunchKey;
@@ -125,16 +125,16 @@ impl Parent {
         Ok((found.st_uid, found.st_gid))
     }
 
-    /// Opens a directory; as its owner, made readable first.
-    pub fn open_child(&self, name: &str) -> Sys<OwnedFd> {
-        let place = file::open_place(self.dir.as_fd(), &c_name(name)?)?;
-        file::open_for_owner(place.as_fd())
-    }
-
-    /// Returns the directory itself, to be kept open in a child.
+    /// Returns the directory itself, for who removes what is in one of them.
     pub fn dir(&self) -> &OwnedFd {
         &self.dir
     }
+}
+
+/// Opens a private directory below the one that they are in; as its owner, made readable first.
+pub fn open_child(parent: BorrowedFd<'_>, name: &str) -> Sys<OwnedFd> {
+    let place = file::open_place(parent, &c_name(name)?)?;
+    file::open_for_owner(place.as_fd())
 }
 
 fn c_name(name: &str) -> Sys<CString> {

@@ -1,12 +1,12 @@
 //! Becoming a user, in the one order that works, and proving it. Runs in a child that does nothing else before.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use tessera_ticket::Step;
 
 use tessera_sys::ids::Identity;
-use tessera_sys::{At as _, Errno, Failed, file, ids, process};
+use tessera_sys::{At as _, Errno, Failed, Sys, file, ids, process};
 
 /// How to become somebody.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ fn read_back(who: &Identity, caps: u64, room: &mut [u32]) -> Result<(), Failed> 
 #[derive(Debug)]
 pub struct Program<'a> {
     /// The program.
-    pub file: std::os::fd::BorrowedFd<'a>,
+    pub file: BorrowedFd<'a>,
     /// Its arguments, the name first.
     pub argv: &'a [CString],
     /// Its variables.
@@ -98,6 +98,31 @@ pub struct Program<'a> {
     pub fds: &'a [RawFd],
     /// The parent that this program must not outlive; `None` for a program that may.
     pub bound_to: Option<i32>,
+}
+
+/// Executes a program of root's in a child, with these descriptors at 0, 1, 2, …; it ends with this process if that is wanted.
+/// Returns the child's number, also of one that could not execute it, which ends with 127.
+pub fn spawn(
+    file: BorrowedFd<'_>,
+    argv: &[CString],
+    env: &[CString],
+    fds: &[RawFd],
+    bound_to: Option<i32>,
+) -> Sys<i32> {
+    let program = Program {
+        file,
+        argv,
+        env,
+        fds,
+        bound_to,
+    };
+    match process::fork()? {
+        Some(pid) => Ok(pid),
+        None => {
+            exec_as(None, &program);
+            process::exit_now(127)
+        }
+    }
 }
 
 /// Becomes the user if there is one to become, then executes the program; only ever returns a failure.

@@ -17,7 +17,7 @@ use tessera_pam::holder;
 use tessera_shepherd::{login, starter};
 use tessera_sys as sys;
 use tessera_sys::cgroup;
-use {tessera_desktop as desktop, tessera_supervise as supervise};
+use {tessera_clear as clear, tessera_desktop as desktop, tessera_supervise as supervise};
 
 const USAGE: &str = "\
 tessera-launch: starts jobs as their users, for the worker of a Tessera farm
@@ -31,7 +31,7 @@ usage:
       say what this host can do and what stands against it, or whether jobs can run as an account (as root)
   tessera-launch --version | --help
 
-Started by other parts of the farm, not by hand: starter, login, login-print, pam-holder, pam-check, desktop-shepherd,
+Started by other parts of the farm, not by hand: starter, login, login-print, clear, pam-holder, pam-check, desktop-shepherd,
 desktop-capabilities, desktop-gone.
 ";
 
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         ["pam-holder", service, user, launch] => exit(holder::run(service, user, launch)),
         ["pam-check", service, user] => exit(holder::check(service, user)),
         ["login-print"] => exit(login::print()),
+        ["clear", rest @ ..] => report(clear::Order::parse(rest).and_then(|it| clear::run(&it))),
         ["launcher", rest @ ..] => report(launcher_command(rest)),
         ["supervise", rest @ ..] => {
             report(supervise::Options::parse(rest).and_then(|it| supervise::run(&it)))

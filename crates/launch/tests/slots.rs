@@ -3,7 +3,9 @@
 mod common;
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use common::attack::{Stranger, attack_in, evil};
 use common::{Instance, User, World, can_run, processes_of, random, shell, wait_until};
@@ -171,16 +173,20 @@ fn litter(mark: &str) -> Template {
     ))
 }
 
-/// The launcher's child that removes as this user.
-fn remover(world: &World, uid: u32) -> i32 {
-    let parent = format!("PPid:\t{}\n", world.launcher.as_ref().unwrap().id());
-    let is_one = |pid: &i32| {
+/// The processes that clear up: the launcher's child, which is root, and its own, which removes as this user.
+fn clearers(world: &World, uid: u32) -> (i32, i32) {
+    let launcher = world.launcher.as_ref().unwrap().id().to_string();
+    let parent_of = |pid: &str| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.contains(&parent)
+        let line = status.lines().find_map(|it| it.strip_prefix("PPid:"));
+        line.unwrap_or_default().trim().to_owned()
     };
     let mut found = None;
     wait_until("something removes", || {
-        found = processes_of(uid).into_iter().find(is_one);
+        found = processes_of(uid).into_iter().find_map(|pid| {
+            let parent = parent_of(&pid.to_string());
+            (parent_of(&parent) == launcher).then(|| (parent.parse().unwrap(), pid))
+        });
         found.is_some()
     });
     found.unwrap()
@@ -206,7 +212,7 @@ fn l40_an_account_is_held_until_nothing_is_left_on_it() {
     fs::write(format!("{theirs}/file"), "x").unwrap();
     std::os::unix::fs::chown(format!("{mark}-dir"), Some(users[0].uid), None).unwrap();
     first.close();
-    signal(remover(&world, users[0].uid), Signal::SIGKILL);
+    signal(clearers(&world, users[0].uid).1, Signal::SIGKILL);
     wait_until("it is told", || world.audit().contains("account_held"));
     wait_until("the second try", || !Path::new(&mark).exists());
     wait_until("all the rest is gone", || world.private_dirs().len() == 1);
@@ -216,6 +222,70 @@ fn l40_an_account_is_held_until_nothing_is_left_on_it() {
     assert_eq!(again.account, users[0].name);
     assert!(!Path::new(&format!("{mark}-dir")).exists());
     assert_eq!(world.audit().matches("account_held").count(), 1);
+}
+
+#[test]
+fn l40_who_clears_up_may_die_half_way() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let mark = format!("/tmp/tsq-{:016x}", random());
+    let first = start(&world, &litter(&mark)).unwrap();
+    let _second = start(&world, &shell("true")).unwrap();
+    first.run(0);
+    first.close();
+    let (root, remover) = clearers(&world, users[0].uid);
+    signal(root, Signal::SIGKILL);
+    wait_until("it is told", || world.audit().contains("account_held"));
+    wait_until(
+        "nothing removes without somebody who looks after it",
+        || !processes_of(users[0].uid).contains(&remover),
+    );
+    let again = start_in_time(&world, &shell("true"));
+    assert_eq!(again.account, users[0].name);
+    assert!(!Path::new(&mark).exists());
+    assert_eq!(world.audit().matches("account_held").count(), 1);
+}
+
+#[test]
+fn l40_nobody_else_clears_up() {
+    if !can_run() {
+        return;
+    }
+    let world = World::prepare("");
+    let eve = User::new("tsq", &[]);
+    let mut person = Stranger::of(eve.uid);
+    // Where everybody can reach it; the program itself may lie below a private home.
+    let program = world.dir.join("tessera-launch");
+    fs::copy(&world.program, &program).unwrap();
+    let clear = |by: u32, words: &[&str]| {
+        let mut command = Command::new(&program);
+        let said = command
+            .arg("clear")
+            .args(words)
+            .uid(by)
+            .gid(by)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        (said.status.code(), text)
+    };
+    let (uid, gid) = (eve.uid.to_string(), eve.gid.to_string());
+    let (code, text) = clear(eve.uid, &[&uid, &gid, "slot"]);
+    assert!(code == Some(1) && text.contains("must be root"), "{text}");
+    // Root's own hand is told as well when it has no order.
+    for words in [
+        &["0", "0", "slot"][..],
+        &[&uid, &gid, "user", "../launcher"],
+    ] {
+        let (code, text) = clear(0, words);
+        assert!(
+            code == Some(1) && text.contains("by the launcher only"),
+            "{text}"
+        );
+    }
+    assert!(person.is_alive());
 }
 
 #[test]
@@ -229,7 +299,7 @@ fn l40_asking_again_disturbs_no_removal() {
     let _second = start(&world, &shell("true")).unwrap();
     first.run(0);
     first.close();
-    let remover = remover(&world, users[0].uid);
+    let (_, remover) = clearers(&world, users[0].uid);
     // Somebody stops it: it is told to go on.
     signal(remover, Signal::SIGSTOP);
     world.gone(first.key);

@@ -9,7 +9,7 @@ use tessera_ticket::{AccountName, ProxyAccount, Refusal};
 use tessera_identity::look_up::find_now;
 use tessera_identity::paths::{open_trusted_dir, read_trusted};
 use tessera_identity::policy::{DEFAULT_POLICY, POLICY_MAX, Policy};
-use tessera_identity::user::{Program, exec_as};
+use tessera_identity::user::spawn;
 use tessera_sys::ids::Identity;
 use tessera_sys::{Errno, Sys, file, process, say};
 
@@ -151,18 +151,8 @@ fn run(program: &OwnedFd, words: &[&str]) -> Sys<()> {
     let argv = process::c_strings(words.iter().copied())?;
     let env: Vec<CString> = process::c_strings(["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"])?;
     let null = file::open(c"/dev/null", libc::O_RDWR)?;
-    let Some(pid) = process::fork()? else {
-        let fds = [null.as_raw_fd(), 2, 2];
-        let program = Program {
-            file: program.as_fd(),
-            argv: &argv,
-            env: &env,
-            fds: &fds,
-            bound_to: None,
-        };
-        exec_as(None, &program);
-        process::exit_now(127)
-    };
+    let fds = [null.as_raw_fd(), 2, 2];
+    let pid = spawn(program.as_fd(), &argv, &env, &fds, None)?;
     match process::wait_for(pid)? {
         0 => Ok(()),
         _ => Err(Errno(libc::ECANCELED)),

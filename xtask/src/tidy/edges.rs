@@ -21,11 +21,13 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("shepherd", &["sys", "ticket"]),
     ("pam", &["sys"]),
     ("identity", &["pam", "rules", "shepherd", "sys", "ticket"]),
+    ("clear", &["identity", "shepherd", "sys", "ticket"]),
     ("supervise", &["identity", "sys", "ticket"]),
     ("desktop", &["identity", "shepherd", "sys", "ticket"]),
     (
         "launch",
         &[
+            "clear",
             "desktop",
             "identity",
             "pam",
@@ -83,6 +85,7 @@ const APART: &[(&[&str], &[&str], &str)] = &[
             "engine",
             "ticket",
             "rules",
+            "clear",
             "sys",
             "shepherd",
             "pam",

@@ -32,14 +32,20 @@ const BOUNDS: &[Bound] = &[
         lines_max: RULES,
     },
     Bound {
+        what: "what is root for a moment and answers nobody (clearing up)",
+        folders: &["crates/clear/src/"],
+        lines_max: CLEAR,
+    },
+    Bound {
         what: "the system calls, with all of Linux's unsafe code",
         folders: &["crates/sys/src/"],
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 3_000;
+const LAUNCHER: usize = 2_930;
 const HOLDER: usize = 529;
 const RULES: usize = 520;
+const CLEAR: usize = 143;
 const SYSTEM: usize = 2_171;
 
 /// Counts, and objects where a figure has grown.

@@ -156,6 +156,7 @@ impl Launcher {
         let boot = procs::boot_id();
         let (instances, accounts) = Instances::find(groups, trees, &run_dir, &config.farm_text)
             .map_err(what("launcher/run"))?;
+        let tidy = Tidy::new(program.try_clone().map_err(|e| e.to_string())?);
         let mut slots = Slots::default();
         for (key, account) in accounts {
             slots.take_up(account, key);
@@ -180,7 +181,7 @@ impl Launcher {
             environments: Kept::default(),
             slots,
             places: BTreeMap::new(),
-            tidy: Tidy::default(),
+            tidy,
             chores_at: Instant::now() + CHORES,
             is_over: false,
         })
@@ -229,9 +230,9 @@ impl Launcher {
             fds.push(readable(handle));
             sources.push(Source::Shepherd(key));
         }
-        for (number, handle) in self.tidy.handles() {
-            fds.push(readable(handle));
-            sources.push(Source::Tidy(number));
+        for answer in self.tidy.answers() {
+            fds.push(readable(answer));
+            sources.push(Source::Tidy(answer.as_raw_fd()));
         }
         (fds, sources)
     }
@@ -252,7 +253,7 @@ impl Launcher {
             Source::Starting(pid) => self.hear_shepherd(pid),
             Source::Shepherd(key) => self.on_shepherd_ended(key),
             Source::Tidy(number) => {
-                let done = self.tidy.on_ended(number);
+                let done = self.tidy.on_answer(number);
                 done.into_iter().for_each(|it| self.on_tidied(it));
             }
         }
@@ -265,9 +266,7 @@ impl Launcher {
             }
         }
         // Pipes and handles tell what ended; this only takes the ended children away.
-        while let Some(ended) = process::reap() {
-            self.tidy.note_end(&ended);
-        }
+        while process::reap().is_some() {}
     }
 
     fn accept(&mut self) {
@@ -417,12 +416,9 @@ impl Launcher {
             return;
         };
         let tmp = Rc::clone(&rules.tmp);
-        let all = tmp.all();
-        self.tidy.chores(&all);
-        let now = Instant::now();
-        for (key, name) in all {
+        for (key, name) in tmp.all() {
             let is_alive = self.instances.has(key) || starting.contains(&key);
-            if !is_alive && !self.tidy.is_known(&name, now) {
+            if !is_alive {
                 let done = self.tidy.begin(key, Some((Rc::clone(&tmp), name)), None);
                 done.into_iter().for_each(|it| self.on_tidied(it));
             }

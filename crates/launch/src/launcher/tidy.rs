@@ -1,28 +1,19 @@
-//! Clearing up behind instances that are gone: private directories, and what accounts of slots left elsewhere.
-//!
-//! A child that has become the user removes; this process only takes the empty directory away, and ends the child when its
-//! time is over.
+//! What is to be cleared up behind instances that are gone, in what order, and when it is tried again. Processes of their own do it
+//! (the crate `clear`); this one takes an empty directory away, and nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tessera_ticket::{AccountName, LaunchKey};
 
+use tessera_clear::Order;
 use tessera_identity::tmpdir::Parent;
-use tessera_identity::user::{Change, become_user};
-use tessera_shepherd::clear;
-use tessera_sys::ids::Identity;
-use tessera_sys::procs;
-use tessera_sys::{Errno, Sys, file, ids, process};
+use tessera_sys::{Errno, file};
 
-/// The most children at once, of slots and of others each: neither keep the other waiting.
-const CHILDREN_MAX: usize = 4;
-/// How long a child goes on with each of its parts, and when it is ended.
-const TIME: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(25));
-/// How often a child is told to go on: processes of the same user can stop it.
-const NUDGE: Duration = Duration::from_secs(1);
+/// The most processes at once, of slots and of others each: neither keep the other waiting.
+const PROCESSES_MAX: usize = 4;
 /// The first and the longest pause before what could not be removed is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3_600));
 /// The same for the account of a slot, which nobody else gets until then.
@@ -40,17 +31,6 @@ struct Task {
     is_of_slot: bool,
     /// How long the last pause was, if it is not the first try.
     pause: Option<Duration>,
-}
-
-#[derive(Debug)]
-struct Running {
-    task: Task,
-    pid: i32,
-    handle: OwnedFd,
-    deadline: Instant,
-    nudge_at: Instant,
-    /// Its exit code, once it was waited for.
-    code: Option<i32>,
 }
 
 /// What became of a task.
@@ -76,18 +56,28 @@ impl Done {
     }
 }
 
-/// All of it.
-#[derive(Debug, Default)]
+/// All of it: each launch is at one place.
+#[derive(Debug)]
 pub(super) struct Tidy {
+    program: OwnedFd,
     waiting: VecDeque<Task>,
-    running: Vec<Running>,
-    /// Slots' accounts on which something is left, and when to try again.
-    held: Vec<(Instant, Task)>,
-    /// What could not be removed, when to try again and how long to wait then.
-    later: BTreeMap<String, (Instant, Duration)>,
+    /// With where the answer comes.
+    running: Vec<(OwnedFd, Task)>,
+    /// What could not be removed, and when to try again.
+    later: Vec<(Instant, Task)>,
 }
 
 impl Tidy {
+    /// Clears up with this program.
+    pub(super) fn new(program: OwnedFd) -> Self {
+        Self {
+            program,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
     /// Begins to clear up behind a launch; returns what is done at once, because there was nothing to do.
     pub(super) fn begin(
         &mut self,
@@ -98,39 +88,37 @@ impl Tidy {
         if self.has(key) {
             return None;
         }
-        // The common case costs one call: nothing is in there.
-        let place = place.filter(|(parent, name)| parent.remove_empty(name).is_err());
-        let user = match (of_slot, &place) {
-            (Some(user), _) => user,
-            (None, None) => return Some(Done::of(key)),
-            (None, Some((parent, name))) => match parent.owner(name) {
-                // Root's own: not given away yet, or not ours.
-                Ok((0, _)) => return Some(Done::of(key)),
-                Ok(user) => user,
-                Err(errno) => {
-                    let left = self.put_off(name.clone()).map(|name| (name, errno));
-                    return Some(Done {
-                        left,
-                        ..Done::of(key)
-                    });
-                }
-            },
-        };
-        self.waiting.push_back(Task {
+        self.add(Task {
             key,
             place,
-            user,
+            user: of_slot.unwrap_or_default(),
             is_of_slot: of_slot.is_some(),
             pause: None,
-        });
+        })
+    }
+
+    fn add(&mut self, mut task: Task) -> Option<Done> {
+        // The common case costs one call: nothing is in there.
+        let place = task.place.take();
+        task.place = place.filter(|(parent, name)| parent.remove_empty(name).is_err());
+        if !task.is_of_slot {
+            let owner = task.place.as_ref().map(|(parent, name)| parent.owner(name));
+            match owner {
+                Some(Ok(user)) if user.0 != 0 => task.user = user,
+                // Root's own: not given away yet, or not ours.
+                None | Some(Ok(_)) => return Some(Done::of(task.key)),
+                Some(Err(_)) => return Some(self.settle(task, false)),
+            }
+        }
+        self.waiting.push_back(task);
         self.start_waiting();
         None
     }
 
     fn tasks(&self) -> impl Iterator<Item = &Task> {
-        let running = self.running.iter().map(|it| &it.task);
-        let held = self.held.iter().map(|(_, task)| task);
-        self.waiting.iter().chain(running).chain(held)
+        let running = self.running.iter().map(|(_, task)| task);
+        let later = self.later.iter().map(|(_, task)| task);
+        self.waiting.iter().chain(running).chain(later)
     }
 
     /// Says whether a launch is being cleared up behind, or will be again.
@@ -138,117 +126,70 @@ impl Tidy {
         self.tasks().any(|it| it.key == key)
     }
 
-    /// Says whether a directory is being removed, or is to be left alone for now.
-    pub(super) fn is_known(&self, name: &str, now: Instant) -> bool {
-        self.tasks()
-            .any(|it| it.place.as_ref().is_some_and(|(_, of)| of == name))
-            || self.later.get(name).is_some_and(|(at, _)| now < *at)
+    /// Returns where the processes' answers come.
+    pub(super) fn answers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.running.iter().map(|(answer, _)| answer.as_fd())
     }
 
-    /// Returns handles that are readable when a child has ended, with the launch of each.
-    pub(super) fn handles(&self) -> impl Iterator<Item = (i32, BorrowedFd<'_>)> {
-        let handle = |it| -> (i32, BorrowedFd<'_>) {
-            let it: &Running = it;
-            (it.handle.as_raw_fd(), it.handle.as_fd())
-        };
-        self.running.iter().map(handle)
-    }
-
-    /// Returns when the next child has had its time or is to be looked after, or the next try is due.
+    /// Returns when the next try is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let running = self.running.iter().map(|it| it.deadline.min(it.nudge_at));
-        running.chain(self.held.iter().map(|(at, _)| *at)).min()
+        self.later.iter().map(|(at, _)| *at).min()
     }
 
-    /// Looks after the children, ends those that take too long, and tries again what is due.
+    /// Tries again what is due.
     pub(super) fn look(&mut self, now: Instant) {
-        for it in &mut self.running {
-            if now >= it.nudge_at {
-                let _ = process::pidfd_kill(it.handle.as_fd(), libc::SIGCONT);
-                it.nudge_at = now + NUDGE;
-            }
-            if now >= it.deadline {
-                let _ = process::pidfd_kill(it.handle.as_fd(), libc::SIGKILL);
-                // What a kill does not end at once is waited for.
-                it.deadline = now + TIME.1;
-            }
+        let due = self.later.extract_if(.., |(at, _)| *at <= now);
+        let due: Vec<Task> = due.map(|(_, task)| task).collect();
+        for task in due {
+            // That it is not the first try was told.
+            let _ = self.add(task);
         }
-        let due: Vec<Task> = self
-            .held
-            .extract_if(.., |(at, _)| *at <= now)
-            .map(|(_, task)| task)
-            .collect();
-        if !due.is_empty() {
-            self.waiting.extend(due);
-            self.start_waiting();
-        }
+        self.start_waiting();
     }
 
-    /// Notes how a child ended, which was waited for with all others.
-    pub(super) fn note_end(&mut self, ended: &process::Ended) {
-        for it in self.running.iter_mut().filter(|it| it.pid == ended.pid) {
-            it.code = Some(process::exit_code(ended.status));
-        }
-    }
-
-    /// Takes the end of the child with this handle.
-    pub(super) fn on_ended(&mut self, handle: i32) -> Option<Done> {
-        let at = self
-            .running
-            .iter()
-            .position(|it| it.handle.as_raw_fd() == handle)?;
-        let Running {
-            mut task,
-            pid,
-            code,
-            ..
-        } = self.running.swap_remove(at);
-        // It has ended, so this waits for nothing; that nobody knows how counts as not cleared.
-        let code = code.or_else(|| process::wait_for(pid).ok());
-        let mut done = Done::of(task.key);
-        if let Some((parent, name)) = task.place.take()
-            && let Err(errno) = parent.remove_empty(&name)
-        {
-            if task.is_of_slot {
-                let is_first = task.pause.is_none();
-                done.left = is_first.then(|| (name.clone(), errno));
-                task.place = Some((parent, name));
-            } else {
-                done.left = self.put_off(name).map(|name| (name, errno));
-            }
-        }
-        if task.is_of_slot {
-            done.is_slot_free = code == Some(0) && task.place.is_none();
-            if !done.is_slot_free {
-                done.is_slot_held = task.pause.is_none();
-                let pause = task
-                    .pause
-                    .map_or(SLOT_PAUSE.0, |it| (it * 2).min(SLOT_PAUSE.1));
-                task.pause = Some(pause);
-                self.held.push((Instant::now() + pause, task));
-            }
-        }
+    /// Takes the answer that has come here.
+    pub(super) fn on_answer(&mut self, number: i32) -> Option<Done> {
+        let mut running = self.running.iter();
+        let at = running.position(|(answer, _)| answer.as_raw_fd() == number)?;
+        let is_done = tessera_clear::is_done(&self.running[at].0)?;
+        let (_, task) = self.running.swap_remove(at);
+        let done = self.settle(task, is_done);
         self.start_waiting();
         Some(done)
     }
 
-    /// Notes a directory for a later try; returns its name the first time.
-    fn put_off(&mut self, name: String) -> Option<String> {
-        let pause = self.later.get(&name).map(|(_, pause)| *pause);
-        let next = pause.map_or(PAUSE.0, |it| (it * 2).min(PAUSE.1));
-        self.later
-            .insert(name.clone(), (Instant::now() + next, next));
-        pause.is_none().then_some(name)
+    /// Takes the directory away if that can be done now, and notes what is left for a later try.
+    fn settle(&mut self, mut task: Task, is_done: bool) -> Done {
+        let is_first = task.pause.is_none();
+        let place = task.place.take();
+        let removed = place.map(|(parent, name)| match parent.remove_empty(&name) {
+            Ok(()) => Ok(()),
+            Err(errno) => Err((parent, name, errno)),
+        });
+        let mut done = Done::of(task.key);
+        if let Some(Err((parent, name, errno))) = removed {
+            done.left = is_first.then(|| (name.clone(), errno));
+            task.place = Some((parent, name));
+        }
+        done.is_slot_free = task.is_of_slot && is_done && task.place.is_none();
+        done.is_slot_held = task.is_of_slot && !done.is_slot_free && is_first;
+        if task.place.is_some() || (task.is_of_slot && !done.is_slot_free) {
+            let (first, longest) = if task.is_of_slot { SLOT_PAUSE } else { PAUSE };
+            let pause = task.pause.map_or(first, |it| (it * 2).min(longest));
+            task.pause = Some(pause);
+            self.later.push((Instant::now() + pause, task));
+        }
+        done
     }
 
     /// Takes the next task that may run: slots' first, one for each user at a time, so that nobody's can take all places.
     fn take_next(&mut self) -> Option<Task> {
         let may_run = |task: &Task| {
-            let mut running = self.running.iter().map(|it| &it.task);
+            let mut running = self.running.iter().map(|(_, it)| it);
             let alike = running
                 .clone()
                 .filter(|it| it.is_of_slot == task.is_of_slot);
-            alike.count() < CHILDREN_MAX && !running.any(|it| it.user.0 == task.user.0)
+            alike.count() < PROCESSES_MAX && !running.any(|it| it.user.0 == task.user.0)
         };
         let mut waiting = self.waiting.iter();
         let at = waiting
@@ -259,87 +200,19 @@ impl Tidy {
 
     fn start_waiting(&mut self) {
         while let Some(task) = self.take_next() {
-            if task.is_of_slot && task.pause.is_some() {
-                // Of the account nobody has: what has come to run as it since then could undo or end what is done now.
-                let _ = procs::kill_all_of(task.user.0);
-            }
-            let now = Instant::now();
-            match fork_child(&task) {
-                Ok((pid, handle)) => self.running.push(Running {
-                    task,
-                    pid,
-                    handle,
-                    deadline: now + TIME.1,
-                    nudge_at: now + NUDGE,
-                    code: None,
-                }),
+            let order = Order {
+                user: task.user,
+                is_of_slot: task.is_of_slot,
+                name: task.place.as_ref().map(|(_, name)| name.as_str()),
+            };
+            let parent = task.place.as_ref().map(|(parent, _)| parent.dir());
+            match tessera_clear::start(self.program.as_fd(), &order, parent) {
+                Ok(answer) => self.running.push((answer, task)),
                 // No process to be had: all of it later, in order.
                 Err(_) => return self.waiting.push_front(task),
             }
         }
     }
-
-    /// Tries again to start what waits.
-    pub(super) fn chores(&mut self, names: &[(LaunchKey, String)]) {
-        self.start_waiting();
-        self.later
-            .retain(|name, _| names.iter().any(|(_, it)| it == name));
-    }
-}
-
-/// Forks the child that removes; the handle is readable when it has ended. It exits with 0 only if nothing is left.
-fn fork_child(task: &Task) -> Sys<(i32, OwnedFd)> {
-    let parent = process::own_pid();
-    let Some(pid) = process::fork()? else {
-        let is_clear = remove(task, parent) == Ok(true);
-        process::exit_now(i32::from(!is_clear))
-    };
-    match process::pidfd(pid) {
-        Ok(handle) => Ok((pid, handle)),
-        Err(errno) => {
-            let _ = process::kill(pid, libc::SIGKILL);
-            let _ = process::wait_for(pid);
-            Err(errno)
-        }
-    }
-}
-
-/// The child: becomes the user, proves it, removes; says whether nothing is left.
-fn remove(task: &Task, parent: i32) -> Sys<bool> {
-    let mut keep: Vec<i32> = task
-        .place
-        .iter()
-        .map(|(parent, _)| parent.dir().as_raw_fd())
-        .collect();
-    process::close_all_but(3, &mut keep)?;
-    process::new_session()?;
-    let (uid, gid) = task.user;
-    let identity = Identity {
-        uid,
-        gid,
-        groups: vec![gid],
-    };
-    let change = Change {
-        identity: &identity,
-        keep_caps: 0,
-        no_new_privs: true,
-    };
-    become_user(&change).map_err(|it| Errno(it.errno))?;
-    ids::death_signal(libc::SIGKILL)?;
-    if process::parent_pid() != parent {
-        return Err(Errno(libc::ESRCH));
-    }
-    process::change_dir(c"/")?;
-    let mut is_clear = true;
-    // First, and with a time of their own: what is in the directory only its user can be slowed down by.
-    if task.is_of_slot {
-        is_clear &= clear::traces(Instant::now() + TIME.0);
-    }
-    if let Some((parent, name)) = &task.place {
-        let dir = parent.open_child(name)?;
-        is_clear &= clear::below(dir.as_fd(), Instant::now() + TIME.0);
-    }
-    Ok(is_clear)
 }
 
 /// Reads the account that a run record of this boot names, if it is a slot's: `pid start boot uid gid account`. What another
@@ -376,19 +249,12 @@ mod tests {
             is_of_slot,
             pause: None,
         };
-        let mut tidy = Tidy::default();
+        let null = || file::open(c"/dev/null", libc::O_RDONLY).unwrap();
+        let mut tidy = Tidy::new(null());
         let take = |tidy: &mut Tidy| {
             let task = tidy.take_next()?;
-            let now = Instant::now();
             let uid = task.user.0;
-            tidy.running.push(Running {
-                task,
-                pid: 0,
-                handle: file::open(c"/dev/null", libc::O_RDONLY).unwrap(),
-                deadline: now,
-                nudge_at: now,
-                code: None,
-            });
+            tidy.running.push((null(), task));
             Some(uid)
         };
         let all = [
@@ -404,7 +270,7 @@ mod tests {
         tidy.waiting
             .extend((0..10).map(|it| task(10 + it, 2001 + it, false)));
         while take(&mut tidy).is_some() {}
-        assert_eq!(tidy.running.len(), 1 + CHILDREN_MAX);
+        assert_eq!(tidy.running.len(), 1 + PROCESSES_MAX);
         tidy.waiting.push_back(task(4, 902, true));
         assert_eq!(take(&mut tidy), Some(902));
     }
