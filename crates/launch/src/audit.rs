@@ -2,17 +2,14 @@
 //! made durable before what they tell happens.
 
 use std::ffi::CStr;
-use std::fmt::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use sha2::{Digest as _, Sha256};
+use tessera_ticket::{AUDIT_TAIL_MAX, AuditChain};
 
 use tessera_sys::{Errno, Sys, file, wall_ms};
 
 /// At this size the file is put aside as `audit.log.1` and a new one begins, chained to its last line.
 const SIZE_MAX: u64 = 64 << 20;
-/// The bytes of the old end that are read to find the last line, which is far shorter.
-const TAIL: usize = 256 << 10;
 /// The most bytes that wait for a disk that takes nothing; further lines are counted only.
 const PENDING_MAX: usize = 1 << 20;
 const NAME: &CStr = c"audit.log";
@@ -23,7 +20,7 @@ const OLD_NAME: &CStr = c"audit.log.1";
 pub(crate) struct Audit {
     dir: OwnedFd,
     file: OwnedFd,
-    last: String,
+    chain: AuditChain,
     pending: String,
     /// Lines that were not even kept since the last that was written.
     lost: u64,
@@ -43,22 +40,18 @@ impl Audit {
         let file = open_log(dir)?;
         let size = u64::try_from(file::stat(&file)?.st_size).unwrap_or(0);
         let reader = file::open_at(dir, NAME, libc::O_RDONLY, 0)?;
-        let tail = file::read_part(reader.as_fd(), size.saturating_sub(TAIL as u64), TAIL)?;
-        let torn = tail.iter().rev().take_while(|it| **it != b'\n').count();
-        if torn == tail.len() && size > TAIL as u64 {
-            return Err(Errno(libc::EBADMSG));
-        }
+        let from = size.saturating_sub(AUDIT_TAIL_MAX as u64);
+        let tail = file::read_part(reader.as_fd(), from, AUDIT_TAIL_MAX)?;
+        let (chain, torn) = AuditChain::of_tail(&tail, from > 0).ok_or(Errno(libc::EBADMSG))?;
         let size = size - torn as u64;
         if torn > 0 {
             file::truncate(&file, size)?;
         }
-        let tail = String::from_utf8_lossy(&tail[..tail.len() - torn]);
-        let last = tail.lines().last().map_or_else(|| "-".to_owned(), digest);
         let dir = file::open_dir(dir, c".")?;
         Ok(Self {
             dir,
             file,
-            last,
+            chain,
             pending: String::new(),
             lost: 0,
             size,
@@ -76,20 +69,9 @@ impl Audit {
     }
 
     fn add_line(&mut self, event: &str, fields: &[(&str, &str)]) {
-        let mut line = format!("{{\"time_ms\":{},\"event\":", wall_ms());
-        quote(&mut line, event);
-        for (name, value) in fields {
-            line.push(',');
-            quote(&mut line, name);
-            line.push(':');
-            quote(&mut line, value);
-        }
-        line.push_str(",\"prev\":");
-        quote(&mut line, &self.last);
-        line.push('}');
-        self.last = digest(&line);
+        let (line, chain) = self.chain.next(wall_ms(), event, fields);
+        self.chain = chain;
         self.pending.push_str(&line);
-        self.pending.push('\n');
     }
 
     /// Writes what was added and makes it durable.
@@ -146,46 +128,9 @@ fn open_log(dir: BorrowedFd<'_>) -> Sys<OwnedFd> {
     )
 }
 
-fn digest(line: &str) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(line.as_bytes()) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// Writes a JSON string; control characters and everything that is not ASCII are escaped, so that no value can draw on a
-/// terminal or look like a line of its own.
-fn quote(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            ' '..='~' => out.push(c),
-            _ => {
-                let mut units = [0; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    out.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_cannot_break_out() {
-        let mut out = String::new();
-        quote(&mut out, "a\"b\\c\nd\u{1b}[31mé\u{202e}😀");
-        assert_eq!(out, r#""a\"b\\c\u000ad\u001b[31m\u00e9\u202e\ud83d\ude00""#);
-    }
 
     fn lines(path: &std::path::Path) -> Vec<String> {
         let text = std::fs::read_to_string(path.join("audit.log")).unwrap();
@@ -194,11 +139,14 @@ mod tests {
     }
 
     fn check_chain(lines: &[String]) {
-        let mut last = "-".to_owned();
-        for line in lines {
-            assert!(line.ends_with(&format!("\"prev\":\"{last}\"}}")), "{line}");
-            last = digest(line);
+        for pair in lines.windows(2) {
+            let before = format!("{}\n", pair[0]);
+            let (chain, _) = AuditChain::of_tail(before.as_bytes(), true).unwrap();
+            let (like_it, _) = chain.next(0, "", &[]);
+            let (_, prev) = like_it.rsplit_once("\"prev\"").unwrap();
+            assert!(format!("{}\n", pair[1]).ends_with(prev), "{pair:?}");
         }
+        assert!(lines[0].ends_with("\"prev\":\"-\"}"), "{}", lines[0]);
     }
 
     #[test]

@@ -231,7 +231,11 @@ fn l40_who_clears_up_may_die_half_way() {
     }
     let (users, world) = world_with_slots();
     let mark = format!("/tmp/tsq-{:016x}", random());
-    let first = start(&world, &litter(&mark)).unwrap();
+    // All of it in /tmp: the private directory, which the launcher takes away itself, is empty.
+    let what = shell(&format!(
+        "mkdir {mark} && cd {mark} && seq 40000 | xargs touch"
+    ));
+    let first = start(&world, &what).unwrap();
     let _second = start(&world, &shell("true")).unwrap();
     first.run(0);
     first.close();

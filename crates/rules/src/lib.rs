@@ -5,4 +5,5 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod host;
 pub mod policy;

@@ -1,11 +1,12 @@
 //! Owns everything that the parts of a launch say to each other: the signed ticket, the template of what runs and the one
 //! rule that turns it into the command of an item, the frames on the launcher's and the shepherd's sockets, the records in
-//! the spool, the memory of tickets that were seen, and the reasons of refusal.
+//! the spool, the memory of tickets that were seen, the lines of the audit, and the reasons of refusal.
 //!
 //! There is no IO here and no clock: callers hand in bytes and times. Every decoder is bounded by named constants, takes
 //! bytes from anybody and never panics. The layouts are promises: a change moves the version byte first.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod codec;
 mod frames;
 pub mod launcher;
@@ -20,7 +21,9 @@ mod step;
 mod template;
 mod ticket;
 mod tokens;
+mod trusted;
 
+pub use audit::{AUDIT_TAIL_MAX, AuditChain};
 pub use codec::DecodeError;
 pub use frames::{Chunk, FrameRun};
 pub use names::{
@@ -45,6 +48,7 @@ pub use ticket::{
     TICKET_BYTES_MAX, TICKET_LIFETIME_MAX_MS, Ticket, TicketError,
 };
 pub use tokens::{ItemTokens, substitute};
+pub use trusted::{parse_dispatch_keys, parse_id};
 
 /// Re-exported so that signers and verifiers agree on one version of the signature crate.
 pub use ed25519_dalek::{SigningKey, VerifyingKey};

@@ -345,3 +345,20 @@ fn read_items(input: &mut Reader<'_>) -> Result<Vec<ItemRange>, DecodeError> {
     }
     Ok(items)
 }
+
+impl From<&TicketError> for Refusal {
+    fn from(error: &TicketError) -> Self {
+        match error {
+            TicketError::Signature => Self::TicketSignature,
+            TicketError::Malformed(
+                DecodeError::Invalid { field: "account" }
+                | DecodeError::TooLong {
+                    field: "account", ..
+                },
+            ) => Self::NameInvalid,
+            TicketError::Malformed(error) => Self::TicketMalformed {
+                reason: error.to_string(),
+            },
+        }
+    }
+}

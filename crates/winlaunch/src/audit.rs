@@ -1,17 +1,14 @@
 //! The launcher's own record of what it started and refused: JSON lines, each with the digest of the one before it, durable
 //! before what they tell happens.
 
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
+use tessera_ticket::{AUDIT_TAIL_MAX, AuditChain};
 
 /// At this size the file is put aside as `audit.log.1` and a new one begins, chained to its last line.
 const SIZE_MAX: u64 = 64 << 20;
-/// The bytes of the old end that are read to find the last line, which is far shorter.
-const TAIL: u64 = 256 << 10;
 const NAME: &str = "audit.log";
 const OLD_NAME: &str = "audit.log.1";
 
@@ -20,7 +17,7 @@ const OLD_NAME: &str = "audit.log.1";
 pub struct Audit {
     dir: PathBuf,
     file: Option<File>,
-    last: String,
+    chain: AuditChain,
     size: u64,
 }
 
@@ -36,20 +33,19 @@ impl Audit {
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path)?;
         let size = file.metadata()?.len();
-        file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+        let from = size.saturating_sub(AUDIT_TAIL_MAX as u64);
+        file.seek(SeekFrom::Start(from))?;
         let mut tail = Vec::new();
-        (&file).take(TAIL).read_to_end(&mut tail)?;
-        let torn = tail.iter().rev().take_while(|it| **it != b'\n').count();
+        (&file).take(AUDIT_TAIL_MAX as u64).read_to_end(&mut tail)?;
+        let (chain, torn) =
+            AuditChain::of_tail(&tail, from > 0).ok_or(io::ErrorKind::InvalidData)?;
         let size = size - torn as u64;
         file.set_len(size)?;
         file.seek(SeekFrom::Start(size))?;
-        tail.truncate(tail.len() - torn);
-        let tail = String::from_utf8_lossy(&tail);
-        let last = tail.lines().last().map_or_else(|| "-".to_owned(), digest);
         Ok(Self {
             dir: dir.to_owned(),
             file: Some(file),
-            last,
+            chain,
             size,
         })
     }
@@ -59,19 +55,7 @@ impl Audit {
     /// # Errors
     /// When the disk does not take it; then nothing that the line tells may happen.
     pub fn add(&mut self, now: u64, event: &str, fields: &[(&str, &str)]) -> io::Result<()> {
-        let mut line = format!("{{\"time_ms\":{now},\"event\":");
-        quote(&mut line, event);
-        for (name, value) in fields {
-            line.push(',');
-            quote(&mut line, name);
-            line.push(':');
-            quote(&mut line, value);
-        }
-        line.push_str(",\"prev\":");
-        quote(&mut line, &self.last);
-        line.push('}');
-        let digest = digest(&line);
-        line.push('\n');
+        let (line, chain) = self.chain.next(now, event, fields);
         if self.size > SIZE_MAX {
             // A file that is open can't always be renamed on Windows.
             self.file = None;
@@ -86,7 +70,7 @@ impl Audit {
         file.sync_data()?;
         self.file = Some(file);
         self.size += line.len() as u64;
-        self.last = digest;
+        self.chain = chain;
         Ok(())
     }
 
@@ -102,35 +86,6 @@ impl Audit {
         file.seek(SeekFrom::End(0))?;
         Ok(file)
     }
-}
-
-fn digest(line: &str) -> String {
-    let sum = Sha256::digest(line.as_bytes());
-    sum.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Writes a text so that it is one value, whatever is in it: also no line break, and nothing that turns a terminal's text
-/// around.
-fn quote(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        let is_plain = !c.is_control()
-            && !('\u{202a}'..='\u{202e}').contains(&c)
-            && !('\u{2066}'..='\u{2069}').contains(&c);
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            _ if is_plain => out.push(c),
-            _ => {
-                // Writing to a String can't fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]
@@ -159,7 +114,11 @@ mod tests {
             r#"{"time_ms":1,"event":"a","x":"line\u000a\"break\u202e","prev":"-"}"#
         );
         for pair in lines.windows(2) {
-            assert!(pair[1].ends_with(&format!("\"prev\":\"{}\"}}", digest(pair[0]))));
+            let before = format!("{}\n", pair[0]);
+            let (chain, _) = AuditChain::of_tail(before.as_bytes(), true).expect("a line");
+            let (like_it, _) = chain.next(0, "", &[]);
+            let (_, prev) = like_it.rsplit_once("\"prev\"").expect("is there");
+            assert!(format!("{}\n", pair[1]).ends_with(prev), "{pair:?}");
         }
     }
 }

@@ -4,12 +4,10 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use tessera_ticket::{Refusal, VerifyingKey};
+use tessera_ticket::{Refusal, VerifyingKey, parse_dispatch_keys, parse_id};
 
 use crate::policy::{POLICY_MAX, Policy};
 
-/// The most dispatch keys.
-const KEYS_MAX: usize = 8;
 const SMALL: usize = 4_096;
 /// What the files are called.
 pub const POLICY: &str = "policy";
@@ -97,33 +95,16 @@ fn id(dir: &Path, name: &str) -> Result<[u8; 16], String> {
     let text = text.ok_or(format!(
         "{name}: is not there; join this host to a farm first"
     ))?;
-    let digits = text.trim().replace('-', "");
-    hex(&digits).ok_or(format!("{name}: is not an id of 32 hexadecimal digits"))
+    let id = parse_id(&text).ok_or(format!("{name}: is not an id of 32 hexadecimal digits"))?;
+    Ok(id.1)
 }
 
 fn keys(dir: &Path) -> Result<Vec<VerifyingKey>, String> {
     let text = read(dir, KEYS, SMALL)?;
     let text = text.ok_or("dispatch.pub: is not there; join this host to a farm first")?;
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|it| !it.is_empty() && !it.starts_with('#'));
-    let one = |line: &str| hex::<32>(line).and_then(|it| VerifyingKey::from_bytes(&it).ok());
-    let keys: Option<Vec<VerifyingKey>> = lines.map(one).collect();
-    let keys = keys.filter(|keys| !keys.is_empty() && keys.len() <= KEYS_MAX);
-    keys.ok_or_else(|| {
+    parse_dispatch_keys(&text).ok_or_else(|| {
         "dispatch.pub: holds no list of keys, each a line of 64 hexadecimal digits".into()
     })
-}
-
-/// Reads exactly `N` bytes in hexadecimal.
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

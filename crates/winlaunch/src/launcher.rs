@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tessera_ticket::launcher::Capabilities;
 use tessera_ticket::pipe::{Answer, Ask, HEAD, head, length};
 use tessera_ticket::{
-    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, SLOT_MAX, Template, Ticket,
-    TicketError,
+    AccountName, LaunchKey, Mode, ProxyAccount, Refusal, SLOT_MAX, Template, Ticket,
 };
 
 use crate::audit::Audit;
@@ -235,7 +234,7 @@ impl<O: Os> Launcher<O> {
     ) -> Result<Checked, (Refusal, Option<Box<Ticket>>)> {
         let rules = self.config.rules().map_err(|it| (it, None))?;
         let ticket = Ticket::verify(ticket, signature, &rules.keys);
-        let ticket = ticket.map_err(|error| (refusal_of(&error), None))?;
+        let ticket = ticket.map_err(|error| (Refusal::from(&error), None))?;
         match self.check_ticket(&ticket, template, &rules) {
             Ok((template, name)) => Ok(Checked {
                 ticket,
@@ -544,19 +543,4 @@ fn tell(stream: &mut impl Write, answer: &Answer) -> io::Result<()> {
     let message = answer.encode();
     let head = head(&message).ok_or(io::ErrorKind::InvalidData)?;
     stream.write_all(&[&head[..], &message].concat())
-}
-
-fn refusal_of(error: &TicketError) -> Refusal {
-    match error {
-        TicketError::Signature => Refusal::TicketSignature,
-        TicketError::Malformed(
-            DecodeError::Invalid { field: "account" }
-            | DecodeError::TooLong {
-                field: "account", ..
-            },
-        ) => Refusal::NameInvalid,
-        TicketError::Malformed(error) => Refusal::TicketMalformed {
-            reason: error.to_string(),
-        },
-    }
 }

@@ -27,7 +27,7 @@ const BOUNDS: &[Bound] = &[
         lines_max: HOLDER,
     },
     Bound {
-        what: "what judges for it and does nothing (policy, rules about accounts)",
+        what: "what judges for it and does nothing (policy, rules about accounts and tickets)",
         folders: &["crates/rules/src/"],
         lines_max: RULES,
     },
@@ -42,9 +42,9 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 2_930;
+const LAUNCHER: usize = 2_800;
 const HOLDER: usize = 529;
-const RULES: usize = 520;
+const RULES: usize = 590;
 const CLEAR: usize = 143;
 const SYSTEM: usize = 2_171;
 

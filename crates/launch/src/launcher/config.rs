@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use tessera_ticket::{AccountName, Mode, Refusal, VerifyingKey};
+use tessera_ticket::{AccountName, Mode, Refusal, VerifyingKey, parse_dispatch_keys, parse_id};
 
 use tessera_identity::account::{Account, Found, judge};
 use tessera_identity::look_up::find_now;
@@ -16,8 +16,6 @@ use tessera_identity::tmpdir::Parent;
 use tessera_sys::ids::Identity;
 use tessera_sys::{Errno, Sys, file};
 
-/// The most dispatch keys.
-const KEYS_MAX: usize = 8;
 const SMALL: usize = 4_096;
 const POLICY: &CStr = c"policy";
 const KEYS: &CStr = c"dispatch.pub";
@@ -182,36 +180,13 @@ fn id(dir: &OwnedFd, name: &CStr) -> Result<(String, [u8; 16]), String> {
     let text = read_trusted(dir.as_fd(), name, SMALL)?.ok_or(format!(
         "{shown}: is not there; join this host to a farm first"
     ))?;
-    let digits = text.trim().replace('-', "");
-    let id = hex::<16>(&digits).ok_or(format!("{shown}: is not an id of 32 hexadecimal digits"))?;
-    Ok((digits, id))
+    parse_id(&text).ok_or(format!("{shown}: is not an id of 32 hexadecimal digits"))
 }
 
 fn keys(dir: &OwnedFd) -> Result<Vec<VerifyingKey>, String> {
     let text = read_trusted(dir.as_fd(), KEYS, SMALL)?
         .ok_or("dispatch.pub: is not there; join this host to a farm first")?;
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|it| !it.is_empty() && !it.starts_with('#'));
-    let one = |line: &str| hex::<32>(line).and_then(|it| VerifyingKey::from_bytes(&it).ok());
-    let keys: Option<Vec<VerifyingKey>> = lines.map(one).collect();
-    match keys {
-        Some(keys) if !keys.is_empty() && keys.len() <= KEYS_MAX => Ok(keys),
-        _ => {
-            Err("dispatch.pub: holds no list of keys, each a line of 64 hexadecimal digits".into())
-        }
-    }
-}
-
-/// Reads exactly `N` bytes in hexadecimal.
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    parse_dispatch_keys(&text).ok_or_else(|| {
+        "dispatch.pub: holds no list of keys, each a line of 64 hexadecimal digits".into()
+    })
 }

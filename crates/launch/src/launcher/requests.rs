@@ -6,14 +6,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tessera_ticket::launcher::{Capabilities, Reply, Request, START_FDS};
-use tessera_ticket::{
-    AccountName, DecodeError, LaunchKey, Mode, ProxyAccount, Refusal, Step, Ticket, TicketError,
-};
+use tessera_ticket::{AccountName, LaunchKey, ProxyAccount, Refusal, Step, Ticket};
 
 use super::Launcher;
 use super::config::Stamp;
 use tessera_identity::account::{self, ANSWER_MAX, Account, Found};
 use tessera_identity::chain::{self, REPORT_MAX, read_report, take_template};
+use tessera_identity::host::{self, Asked};
 use tessera_identity::look_up;
 use tessera_identity::session::Wanted;
 use tessera_shepherd::{LoginWish, Setup};
@@ -91,23 +90,26 @@ impl Launcher {
                 nice,
             } => {
                 let orphan = Duration::from_secs(orphan_seconds.into());
-                match self.check_start(&ticket, &signature, fds) {
-                    Ok((ticket, account, template, listener)) => {
-                        let start = Start {
-                            connection,
-                            id,
-                            ticket,
-                            account,
-                            template,
-                            listener,
-                            orphan,
-                            nice,
-                        };
-                        self.resolve(start);
-                    }
-                    Err((refusal, ticket)) => {
-                        self.refuse(connection, id, ticket.as_deref(), &refusal);
-                    }
+                let rules = self.config.rules.as_ref().map_err(Clone::clone);
+                let ticket = rules.and_then(|rules| {
+                    Ticket::verify(&ticket, &signature, &rules.keys).map_err(|e| Refusal::from(&e))
+                });
+                let ticket = match ticket {
+                    Ok(ticket) => ticket,
+                    Err(refusal) => return self.refuse(connection, id, None, &refusal),
+                };
+                match self.check_ticket(&ticket, fds) {
+                    Ok((account, template, listener)) => self.resolve(Start {
+                        connection,
+                        id,
+                        ticket,
+                        account,
+                        template,
+                        listener,
+                        orphan,
+                        nice,
+                    }),
+                    Err(refusal) => self.refuse(connection, id, Some(&ticket), &refusal),
                 }
             }
             Request::Gone { id, key } => {
@@ -133,25 +135,6 @@ impl Launcher {
     // ── the ticket ──────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Checks everything about a start that needs no look-up.
-    #[expect(
-        clippy::type_complexity,
-        reason = "the parts of a start, taken apart by the one caller"
-    )]
-    fn check_start(
-        &mut self,
-        ticket: &[u8],
-        signature: &[u8; 64],
-        fds: Vec<OwnedFd>,
-    ) -> Result<(Ticket, AccountName, Vec<u8>, OwnedFd), (Refusal, Option<Box<Ticket>>)> {
-        let rules = self.config.rules.as_ref().map_err(|e| (e.clone(), None))?;
-        let ticket =
-            Ticket::verify(ticket, signature, &rules.keys).map_err(|e| (refusal_of(&e), None))?;
-        match self.check_ticket(&ticket, fds) {
-            Ok((account, template, listener)) => Ok((ticket, account, template, listener)),
-            Err(refusal) => Err((refusal, Some(Box::new(ticket)))),
-        }
-    }
-
     fn check_ticket(
         &mut self,
         ticket: &Ticket,
@@ -166,28 +149,7 @@ impl Launcher {
         }
         ticket.check_times(wall_ms())?;
         self.nonces.check(ticket)?;
-        let proxy = rules.policy.proxy_account.as_ref();
-        // The one text that is no name: an account of the launcher's choice.
-        let wants_slot = ticket.mode == Mode::Proxy
-            && matches!(proxy, Some(it @ ProxyAccount::PerSlot { .. }) if it.to_string() == ticket.account);
-        if wants_slot && self.instances.groups().is_none() {
-            return Err(Refusal::SlotsWithoutGroups);
-        }
-        let named = ticket.account.parse::<AccountName>();
-        if !wants_slot && named.is_err() {
-            return Err(Refusal::NameInvalid);
-        }
-        if !rules.policy.allows(ticket.mode) {
-            return Err(Refusal::ModeNotAllowed {
-                mode: ticket.mode.name(),
-            });
-        }
-        let is_proxy =
-            matches!((proxy, &named), (Some(ProxyAccount::One(one)), Ok(it)) if one == it);
-        if ticket.mode == Mode::Proxy && !wants_slot && !is_proxy {
-            let proxy = proxy.map_or_else(|| "not set".to_owned(), ToString::to_string);
-            return Err(Refusal::ProxyMismatch { proxy });
-        }
+        let asked = host::asked(ticket, &rules.policy, self.instances.groups().is_some())?;
         let waiting: usize = self.resolving.iter().map(|it| it.starts.len()).sum();
         if self.starting.len() + self.accounts.ready.len() + waiting >= STARTS_MAX {
             return Err(Refusal::Busy);
@@ -198,11 +160,12 @@ impl Launcher {
                 last: ticket.key.launch,
             });
         }
-        let account = match (wants_slot, named) {
-            (false, Ok(account)) => account,
+        let account = match asked {
+            Asked::Named(account) => account,
             // Last of all, so that nothing is taken for what is refused.
-            _ => proxy
-                .and_then(|it| self.slots.take(it, ticket.key))
+            Asked::Slot(of) => self
+                .slots
+                .take(of, ticket.key)
                 .ok_or(Refusal::NoFreeAccount)?,
         };
         Ok((account, template, listener))
@@ -684,40 +647,17 @@ pub(crate) fn capabilities_of(
     wall_ms: u64,
 ) -> Capabilities {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let rules = match rules {
-        Ok(rules) => rules,
-        Err(refusal) => {
-            let proxy_problem = format!("{}: {refusal:?}", refusal.code());
-            return Capabilities {
-                proxy_problem,
-                version,
-                ..Capabilities::default()
-            };
+    let what = match rules {
+        Ok(rules) => {
+            let proxy = rules.proxy.as_ref();
+            host::capabilities(&rules.policy, &rules.daemons, proxy, wall_ms)
         }
+        Err(refusal) => Capabilities {
+            proxy_problem: format!("{}: {refusal:?}", refusal.code()),
+            ..Capabilities::default()
+        },
     };
-    let policy = &rules.policy;
-    let proxy = policy.proxy_account.as_ref();
-    let judged = proxy.map(|name| {
-        let found = rules.proxy.as_ref().map_err(Clone::clone)?;
-        let name = name.of_slot(1).ok_or(Refusal::NameInvalid)?;
-        account::judge(found, &name, Mode::Proxy, policy, &rules.daemons, wall_ms)
-    });
-    let (proxy_uid, proxy_problem) = match judged {
-        Some(Ok(account)) => (Some(account.identity.uid), String::new()),
-        Some(Err(refusal)) => (None, refusal.code().to_owned()),
-        None => (None, "not set".to_owned()),
-    };
-    Capabilities {
-        containment: String::new(),
-        modes: policy.modes.iter().map(|it| it.name().to_owned()).collect(),
-        proxy_account: proxy.map(ToString::to_string).unwrap_or_default(),
-        proxy_uid,
-        proxy_problem,
-        uid_min: policy.uid_min,
-        no_new_privs: policy.no_new_privs,
-        version,
-        limits: Vec::new(),
-    }
+    Capabilities { version, ..what }
 }
 
 fn take_fds(ticket: &Ticket, fds: Vec<OwnedFd>) -> Result<(Vec<u8>, OwnedFd), Refusal> {
@@ -731,21 +671,6 @@ fn take_fds(ticket: &Ticket, fds: Vec<OwnedFd>) -> Result<(Vec<u8>, OwnedFd), Re
         return Err(wrong("the control socket does not listen"));
     }
     Ok((take_template(ticket, &template)?, listener))
-}
-
-fn refusal_of(error: &TicketError) -> Refusal {
-    match error {
-        TicketError::Signature => Refusal::TicketSignature,
-        TicketError::Malformed(
-            DecodeError::Invalid { field: "account" }
-            | DecodeError::TooLong {
-                field: "account", ..
-            },
-        ) => Refusal::NameInvalid,
-        TicketError::Malformed(e) => Refusal::TicketMalformed {
-            reason: e.to_string(),
-        },
-    }
 }
 
 fn clone_fd(fd: &OwnedFd) -> Sys<OwnedFd> {
