@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use tessera_ticket::{EndCause, EndKind, ExitRecord, INDEX_RECORDS_MAX, IndexRecord, Stream};
+use tessera_ticket::{Amounts, Arrivals, EndCause, EndKind, ExitRecord, Kept, Stream};
 
 use crate::contain::Member;
 use tessera_sys::cgroup::Used;
@@ -17,7 +17,6 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 const DRAIN_MAX: usize = 1 << 20;
 /// The first and the longest pause between two looks at whether an attempt is gone.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(200));
-const LOST_MARK: &[u8] = b"\n[tessera: output was lost here, the spool could not be written]\n";
 
 /// Where an attempt stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +70,8 @@ pub(crate) struct Item {
     pub(crate) look_again: Option<Instant>,
     pause: Duration,
     pub(crate) streams: [StreamFile; 2],
-    index: Index,
+    index: OwnedFd,
+    arrivals: Arrivals,
     exit: OwnedFd,
     durable: bool,
     started: Instant,
@@ -84,20 +84,7 @@ pub(crate) struct Item {
 pub(crate) struct StreamFile {
     pub(crate) pipe: Option<OwnedFd>,
     file: OwnedFd,
-    kept: u64,
-    produced: u64,
-    is_cut: bool,
-    /// Bytes were lost since the last that were written.
-    has_gap: bool,
-    had_gap: bool,
-}
-
-/// The order of arrival, joined while one stream goes on.
-#[derive(Debug)]
-struct Index {
-    file: OwnedFd,
-    last: Option<IndexRecord>,
-    records: u32,
+    kept: Kept,
 }
 
 /// The four files that come with an order, in this order.
@@ -145,11 +132,8 @@ impl Item {
                 StreamFile::new(out, files.out),
                 StreamFile::new(err, files.err),
             ],
-            index: Index {
-                file: files.index,
-                last: None,
-                records: 0,
-            },
+            index: files.index,
+            arrivals: Arrivals::default(),
             exit: files.exit,
             durable: wish.durable,
             started: Instant::now(),
@@ -187,16 +171,28 @@ impl Item {
         match file::read(pipe, buffer) {
             Ok(0) => it.pipe = None,
             Ok(len) => {
-                let before = it.kept;
-                it.take(&buffer[..len], self.limit);
-                let kept = it.kept - before;
-                self.index.add(stream, kept, self.started.elapsed());
+                let file = &it.file;
+                let write = |bytes: &[u8]| append(file, bytes);
+                let grown = it.kept.take(&buffer[..len], self.limit, write);
+                self.note_arrival(stream, grown);
                 return len;
             }
             Err(Errno(libc::EAGAIN)) => {}
             Err(_) => it.pipe = None,
         }
         0
+    }
+
+    fn note_arrival(&mut self, stream: usize, grown: u64) {
+        let stream = if stream == 0 {
+            Stream::Out
+        } else {
+            Stream::Err
+        };
+        let at_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let index = &self.index;
+        let write = |record: &[u8]| file::write_all(index.as_raw_fd(), record).is_ok();
+        self.arrivals.add(stream, grown, at_ms, write);
     }
 
     /// Sets the next look, later each time.
@@ -216,7 +212,9 @@ impl Item {
                 }
             }
         }
-        self.index.flush();
+        let index = &self.index;
+        self.arrivals
+            .flush(|record| file::write_all(index.as_raw_fd(), record).is_ok());
         let record = self.record(kind);
         // The worker hears of the end in any case; a record that could not be written is its loss alone.
         if file::write_all(self.exit.as_raw_fd(), &record.encode()).is_ok() && self.durable {
@@ -230,6 +228,7 @@ impl Item {
         let elapsed = end.saturating_duration_since(self.started);
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let [out, err] = &self.streams;
+        let amounts = Amounts::of(&out.kept, &err.kept);
         ExitRecord {
             item: self.who.item,
             attempt: self.who.attempt,
@@ -253,10 +252,10 @@ impl Item {
                 let largest = self.ended.map_or(0, |it| it.memory_max);
                 self.used.memory.peak.unwrap_or(0).max(largest)
             },
-            kept: [out.kept, err.kept],
-            produced: [out.produced, err.produced],
-            cut_by_limit: out.is_cut || err.is_cut,
-            cut_by_disk: out.had_gap || err.had_gap,
+            kept: amounts.kept,
+            produced: amounts.produced,
+            cut_by_limit: amounts.cut_by_limit,
+            cut_by_disk: amounts.cut_by_disk,
             out_of_memory: self.used.memory.out_of,
         }
     }
@@ -267,96 +266,17 @@ impl StreamFile {
         Self {
             pipe: Some(pipe),
             file,
-            kept: 0,
-            produced: 0,
-            is_cut: false,
-            has_gap: false,
-            had_gap: false,
+            kept: Kept::default(),
         }
-    }
-
-    /// Keeps bytes up to the limit, then one line that says so, then nothing: the job is never stopped for its output.
-    fn take(&mut self, bytes: &[u8], limit: u64) {
-        self.produced += bytes.len() as u64;
-        if self.is_cut {
-            return;
-        }
-        let room = usize::try_from(limit.saturating_sub(self.kept)).unwrap_or(usize::MAX);
-        let (keep, rest) = bytes.split_at(bytes.len().min(room));
-        self.write(keep);
-        if !rest.is_empty() {
-            self.is_cut = true;
-            let mark = format!(
-                "\n[tessera: this stream passed its output limit of {limit} bytes; what follows is not kept]\n"
-            );
-            self.write(mark.as_bytes());
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if self.has_gap && self.append(LOST_MARK) {
-            self.has_gap = false;
-        }
-        if self.has_gap || !self.append(bytes) {
-            self.has_gap = true;
-            self.had_gap = true;
-        }
-    }
-
-    /// Appends to the file and counts what got there; `false` when not all did.
-    fn append(&mut self, mut bytes: &[u8]) -> bool {
-        while !bytes.is_empty() {
-            match file::write(&self.file, bytes) {
-                Ok(len) if len > 0 => {
-                    self.kept += len as u64;
-                    bytes = &bytes[len..];
-                }
-                Err(Errno(libc::EINTR)) => {}
-                Ok(_) | Err(_) => return false,
-            }
-        }
-        true
     }
 }
 
-impl Index {
-    fn add(&mut self, stream: usize, kept: u64, at: Duration) {
-        let Ok(kept) = u32::try_from(kept) else {
-            return;
-        };
-        if kept == 0 {
-            return;
-        }
-        let stream = if stream == 0 {
-            Stream::Out
-        } else {
-            Stream::Err
-        };
-        let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        match &mut self.last {
-            Some(last) if last.stream == stream && last.len.checked_add(kept).is_some() => {
-                last.len += kept;
-                last.at_ms = at_ms;
-            }
-            _ => {
-                self.flush();
-                self.last = Some(IndexRecord {
-                    stream,
-                    len: kept,
-                    at_ms,
-                });
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        let Some(record) = self.last.take() else {
-            return;
-        };
-        if self.records < INDEX_RECORDS_MAX
-            && file::write_all(self.file.as_raw_fd(), &record.encode()).is_ok()
-        {
-            self.records += 1;
+/// Appends some of the bytes and says how many; 0 when none can be.
+fn append(to: &OwnedFd, bytes: &[u8]) -> usize {
+    loop {
+        match file::write(to, bytes) {
+            Err(Errno(libc::EINTR)) => {}
+            other => return other.unwrap_or(0),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Owns everything that the parts of a launch say to each other: the signed ticket, the template of what runs and the one
 //! rule that turns it into the command of an item, the frames on the launcher's and the shepherd's sockets, the records in
-//! the spool, the memory of tickets that were seen, the lines of the audit, and the reasons of refusal.
+//! the spool and what of an output is kept there, the memory of tickets that were seen, the lines of the audit, and the reasons of refusal.
 //!
 //! There is no IO here and no clock: callers hand in bytes and times. Every decoder is bounded by named constants, takes
 //! bytes from anybody and never panics. The layouts are promises: a change moves the version byte first.
@@ -12,6 +12,7 @@ mod frames;
 pub mod launcher;
 mod names;
 mod nonces;
+mod output;
 mod paths;
 pub mod pipe;
 mod record;
@@ -30,6 +31,7 @@ pub use names::{
     ACCOUNT_NAME_MAX, AccountName, Identity, LaunchKey, NameError, ProxyAccount, SLOT_MAX,
 };
 pub use nonces::{NONCE_RECORD_LEN, NONCES_BYTES_MAX, NONCES_PENDING_MAX, Nonces, NoncesDamaged};
+pub use output::{Amounts, Arrivals, Kept};
 pub use paths::{
     PATH_ENTRIES_MAX, PATH_ENTRY_BYTES_MAX, PATH_MAP_BYTES_MAX, PathMap, PathMapError,
 };
