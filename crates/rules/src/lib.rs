@@ -7,3 +7,4 @@
 pub mod account;
 pub mod host;
 pub mod policy;
+pub mod queue;

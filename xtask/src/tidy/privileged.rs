@@ -27,7 +27,7 @@ const BOUNDS: &[Bound] = &[
         lines_max: HOLDER,
     },
     Bound {
-        what: "what judges for it and does nothing (policy, rules about accounts and tickets)",
+        what: "what judges for it and does nothing (policy, rules about accounts and tickets, what waits for look-ups)",
         folders: &["crates/rules/src/"],
         lines_max: RULES,
     },
@@ -42,11 +42,11 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 2_800;
+const LAUNCHER: usize = 2_683;
 const HOLDER: usize = 529;
-const RULES: usize = 590;
+const RULES: usize = 666;
 const CLEAR: usize = 143;
-const SYSTEM: usize = 2_171;
+const SYSTEM: usize = 2_166;
 
 /// Counts, and objects where a figure has grown.
 pub(super) fn check(

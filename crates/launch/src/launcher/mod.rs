@@ -21,13 +21,15 @@ use begins::Said;
 pub(crate) use config::Config;
 use instances::Instances;
 pub(crate) use requests::capabilities_of;
-use requests::{Resolving, Starting};
+use requests::{Start, Starting};
 
 use slots::Slots;
 use tidy::{Done, Tidy};
 
 use crate::audit::Audit;
 use crate::nonces::Nonces;
+use tessera_identity::account::Account;
+use tessera_identity::queue::LookUps;
 use tessera_identity::tmpdir::Parent;
 use tessera_shepherd::kept::Kept;
 use tessera_sys::cgroup::Place;
@@ -63,10 +65,12 @@ pub(crate) struct Launcher {
     nonces: Nonces,
     connections: Vec<Connection>,
     next_connection: u64,
-    resolving: Vec<Resolving>,
+    /// Starts that wait for the user directory, by the child that asks it.
+    look_ups: LookUps<OwnedFd, Start>,
+    /// Starts that can go on.
+    ready: Vec<(Start, Account)>,
     starting: Vec<Starting>,
     instances: Instances,
-    accounts: requests::Cache,
     /// What login shells said.
     environments: Kept<Said>,
     slots: Slots,
@@ -93,7 +97,7 @@ enum Source {
     Signals,
     Listener,
     Connection(u64),
-    Resolving(i32),
+    LookUp(i32),
     Starting(i32),
     Shepherd(LaunchKey),
     Tidy(i32),
@@ -174,10 +178,10 @@ impl Launcher {
             nonces,
             connections: Vec::new(),
             next_connection: 0,
-            resolving: Vec::new(),
+            look_ups: LookUps::default(),
+            ready: Vec::new(),
             starting: Vec::new(),
             instances,
-            accounts: requests::Cache::default(),
             environments: Kept::default(),
             slots,
             places: BTreeMap::new(),
@@ -218,9 +222,9 @@ impl Launcher {
             fds.push(entry(it.fd.as_raw_fd(), libc::POLLIN | out));
             sources.push(Source::Connection(it.number));
         }
-        for it in &self.resolving {
-            fds.push(readable(it.answer.as_fd()));
-            sources.push(Source::Resolving(it.pid));
+        for (pid, answer, _) in self.look_ups.all() {
+            fds.push(readable(answer.as_fd()));
+            sources.push(Source::LookUp(pid));
         }
         for it in &self.starting {
             fds.push(readable(it.report.as_fd()));
@@ -249,7 +253,7 @@ impl Launcher {
                     self.hear(number);
                 }
             }
-            Source::Resolving(pid) => self.hear_look_up(pid),
+            Source::LookUp(pid) => self.hear_look_up(pid),
             Source::Starting(pid) => self.hear_shepherd(pid),
             Source::Shepherd(key) => self.on_shepherd_ended(key),
             Source::Tidy(number) => {
@@ -353,7 +357,7 @@ impl Launcher {
             .iter()
             .filter(|it| it.open == 0)
             .map(|it| it.heard + IDLE_MAX);
-        let resolving = self.resolving.iter().map(|it| it.deadline);
+        let look_ups = self.look_ups.all().map(|(_, _, deadline)| deadline);
         let starting = self.starting.iter().map(|it| it.deadline);
         let own = [
             Some(self.chores_at),
@@ -361,7 +365,7 @@ impl Launcher {
             self.tidy.next_deadline(),
         ];
         let all = idle
-            .chain(resolving)
+            .chain(look_ups)
             .chain(starting)
             .chain(own.into_iter().flatten());
         let next = all.min().unwrap_or(self.chores_at);

@@ -1,6 +1,5 @@
 //! What the worker asks, from the ticket's signature to the shepherd's report.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,28 +9,21 @@ use tessera_ticket::{AccountName, LaunchKey, ProxyAccount, Refusal, Step, Ticket
 
 use super::Launcher;
 use super::config::Stamp;
-use tessera_identity::account::{self, ANSWER_MAX, Account, Found};
+use tessera_identity::account::{self, Account, Found};
 use tessera_identity::chain::{self, REPORT_MAX, read_report, take_template};
 use tessera_identity::host::{self, Asked};
 use tessera_identity::look_up;
+use tessera_identity::queue::Over;
 use tessera_identity::session::Wanted;
 use tessera_shepherd::{LoginWish, Setup};
 use tessera_sys::cgroup;
 use tessera_sys::procs;
 use tessera_sys::{Errno, Sys, file, process, say, socket, wall_ms};
 
-/// How long the user directory may take.
-const LOOK_UP_TIME: Duration = Duration::from_secs(5);
-/// The most look-ups at once; a start beyond that is refused as busy.
-const LOOK_UPS_MAX: usize = 64;
 /// The most starts at once.
 const STARTS_MAX: usize = 256;
 /// How long a shepherd may take to report.
 const REPORT_TIME: Duration = Duration::from_secs(30);
-/// How long what the directory said counts. Rules and policy are applied anew at each start.
-const CACHE_TIME: Duration = Duration::from_secs(5);
-/// The most accounts kept so.
-const CACHE_MAX: usize = 1_024;
 
 /// A start that passed the checks of its ticket.
 pub(super) struct Start {
@@ -43,16 +35,6 @@ pub(super) struct Start {
     listener: OwnedFd,
     orphan: Duration,
     nice: u8,
-}
-
-/// A look-up under way, and the starts that wait for it.
-pub(super) struct Resolving {
-    pub(super) pid: i32,
-    pub(super) answer: OwnedFd,
-    pub(super) deadline: Instant,
-    account: AccountName,
-    bytes: Vec<u8>,
-    starts: Vec<Start>,
 }
 
 /// A shepherd that has not reported yet.
@@ -69,13 +51,6 @@ pub(super) struct Starting {
     pub(super) policy: Stamp,
     /// Where its login shell's words are kept, if they are to be.
     pub(super) login: LoginWish,
-}
-
-/// What the directory said lately, and the starts that can go on.
-#[derive(Default)]
-pub(super) struct Cache {
-    known: BTreeMap<AccountName, (Instant, Found)>,
-    ready: Vec<(Start, Account)>,
 }
 
 impl Launcher {
@@ -150,8 +125,7 @@ impl Launcher {
         ticket.check_times(wall_ms())?;
         self.nonces.check(ticket)?;
         let asked = host::asked(ticket, &rules.policy, self.instances.groups().is_some())?;
-        let waiting: usize = self.resolving.iter().map(|it| it.starts.len()).sum();
-        if self.starting.len() + self.accounts.ready.len() + waiting >= STARTS_MAX {
+        if self.starting.len() + self.ready.len() + self.look_ups.waiting() >= STARTS_MAX {
             return Err(Refusal::Busy);
         }
         let (template, listener) = take_fds(ticket, fds)?;
@@ -198,80 +172,58 @@ impl Launcher {
             ("text", &text),
         ];
         self.audit.add("refused", &fields);
+        self.reply_refused(connection, id, refusal, text);
+    }
+
+    fn reply_refused(&mut self, connection: u64, id: u32, refusal: &Refusal, text: String) {
         let (code, hint) = (refusal.code().to_owned(), refusal.hint().to_owned());
-        self.reply(
-            connection,
-            &Reply::Refused {
-                id,
-                code,
-                text,
-                hint,
-            },
-        );
+        let reply = Reply::Refused {
+            id,
+            code,
+            text,
+            hint,
+        };
+        self.reply(connection, &reply);
     }
 
     // ── the account ─────────────────────────────────────────────────────────────────────────────────────────────
 
     fn resolve(&mut self, start: Start) {
-        let known = self.accounts.known.get(&start.account);
-        if let Some((at, found)) = known
-            && at.elapsed() < CACHE_TIME
-        {
-            let found = found.clone();
+        let now = Instant::now();
+        let account = start.account.clone();
+        if let Some(found) = self.look_ups.known(&account, now).cloned() {
             return self.judge(start, &found);
         }
-        if let Some(it) = self
-            .resolving
-            .iter_mut()
-            .find(|it| it.account == start.account)
-        {
-            return it.starts.push(start);
-        }
-        if self.resolving.len() >= LOOK_UPS_MAX {
+        let Err(start) = self.look_ups.join(&account, start) else {
+            return;
+        };
+        if self.look_ups.is_full() {
             return self.refuse_start(&start, &Refusal::Busy);
         }
-        match look_up::look_up(&start.account) {
-            Ok(look_up) => self.resolving.push(Resolving {
-                pid: look_up.pid,
-                answer: look_up.answer,
-                deadline: Instant::now() + LOOK_UP_TIME,
-                account: start.account.clone(),
-                bytes: Vec::new(),
-                starts: vec![start],
-            }),
+        match look_up::look_up(&account) {
+            Ok(it) => self.look_ups.begin(it.pid, it.answer, account, start, now),
             Err(Errno(errno)) => {
-                let refusal = Refusal::DirectoryUnavailable { errno };
-                self.refuse_start(&start, &refusal);
+                self.refuse_start(&start, &Refusal::DirectoryUnavailable { errno });
             }
         }
     }
 
     pub(super) fn hear_look_up(&mut self, pid: i32) {
-        let Some(at) = self.resolving.iter().position(|it| it.pid == pid) else {
-            return;
-        };
         let mut part = [0; 4_096];
         loop {
-            let it = &mut self.resolving[at];
-            match file::read(&it.answer, &mut part) {
+            let Some((_, answer, _)) = self.look_ups.all().find(|it| it.0 == pid) else {
+                return;
+            };
+            match file::read(answer, &mut part) {
                 Err(Errno(libc::EAGAIN)) => return,
-                Ok(len) if len > 0 && it.bytes.len() + len <= ANSWER_MAX => {
-                    it.bytes.extend_from_slice(&part[..len]);
-                }
+                Ok(len) if len > 0 && self.look_ups.hear(pid, &part[..len]) => {}
                 Ok(_) | Err(_) => break,
             }
         }
-        let it = self.resolving.swap_remove(at);
-        let result = account::decode(&it.bytes);
-        if let Ok(found) = &result {
-            if self.accounts.known.len() >= CACHE_MAX {
-                self.accounts.known.clear();
-            }
-            self.accounts
-                .known
-                .insert(it.account, (Instant::now(), found.clone()));
-        }
-        for start in it.starts {
+        let Some(Over { waiting, result }) = self.look_ups.end(pid, Instant::now()) else {
+            return;
+        };
+        for start in waiting {
             match &result {
                 Ok(found) => self.judge(start, found),
                 // The account of a slot beyond the last that exists, because others are just being cleared up.
@@ -286,13 +238,12 @@ impl Launcher {
     }
 
     pub(super) fn give_up_slow_look_ups(&mut self, now: Instant) {
-        while let Some(at) = self.resolving.iter().position(|it| now >= it.deadline) {
-            let it = self.resolving.swap_remove(at);
-            let _ = process::kill(it.pid, libc::SIGKILL);
+        while let Some((pid, waiting)) = self.look_ups.give_up(now) {
+            let _ = process::kill(pid, libc::SIGKILL);
             let refusal = Refusal::DirectoryUnavailable {
                 errno: libc::ETIMEDOUT,
             };
-            for start in it.starts {
+            for start in waiting {
                 self.refuse_start(&start, &refusal);
             }
         }
@@ -316,7 +267,7 @@ impl Launcher {
                 )
             });
         match result {
-            Ok(account) => self.accounts.ready.push((start, account)),
+            Ok(account) => self.ready.push((start, account)),
             Err(refusal) => self.refuse_start(&start, &refusal),
         }
     }
@@ -325,7 +276,7 @@ impl Launcher {
 
     /// Starts what is ready: first the tickets and the intents of all of them are made durable, in one go each.
     pub(super) fn start_ready(&mut self) {
-        let ready = std::mem::take(&mut self.accounts.ready);
+        let ready = std::mem::take(&mut self.ready);
         if ready.is_empty() {
             return;
         }
@@ -547,22 +498,10 @@ impl Launcher {
         self.environments.forget(|(of, _)| *of == it.account);
         let what = format!("{}.{}", it.key.job, it.key.instance);
         let text = refusal.sentence(&self.host, &what, &it.account.name);
-        let fields = [
-            ("launch", it.key.to_string()),
-            ("code", refusal.code().to_owned()),
-        ];
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let key = it.key.to_string();
+        let fields = [("launch", key.as_str()), ("code", refusal.code())];
         self.audit.add("failed", &fields);
-        let (code, hint) = (refusal.code().to_owned(), refusal.hint().to_owned());
-        self.reply(
-            it.connection,
-            &Reply::Refused {
-                id: it.id,
-                code,
-                text,
-                hint,
-            },
-        );
+        self.reply_refused(it.connection, it.id, refusal, text);
     }
 
     pub(super) fn give_up_slow_shepherds(&mut self, now: Instant) {
@@ -578,19 +517,11 @@ impl Launcher {
     /// Forgets starts of a launch that wait for the directory or for their turn: it is being asked whether the launch is
     /// gone.
     fn drop_unstarted(&mut self, key: LaunchKey) {
-        let mut dropped = Vec::new();
-        for it in &mut self.resolving {
-            let (out, stay) = std::mem::take(&mut it.starts)
-                .into_iter()
-                .partition(|start| start.ticket.key == key);
-            it.starts = stay;
-            dropped.extend::<Vec<Start>>(out);
-        }
-        let (out, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut self.accounts.ready)
-            .into_iter()
-            .partition(|(start, _)| start.ticket.key == key);
-        self.accounts.ready = stay;
-        dropped.extend(out.into_iter().map(|(start, _)| start));
+        let mut dropped = self.look_ups.take(|start| start.ticket.key == key);
+        let ready = self
+            .ready
+            .extract_if(.., |(start, _)| start.ticket.key == key);
+        dropped.extend(ready.map(|(start, _)| start));
         for start in dropped {
             self.refuse_start(&start, &Refusal::Busy);
         }
