@@ -25,6 +25,7 @@ const DONE: u8 = 1;
 const TIME: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(25));
 /// How often the child is told to go on: processes of the same user can stop it.
 const NUDGE: Duration = Duration::from_secs(1);
+const NOT_BY_HAND: &str = "clear: started by the launcher only, with UID GID slot|user [NAME]";
 const WORDS: [&str; 2] = ["tessera-launch", "clear"];
 
 /// What is to be removed, and as whom.
@@ -44,7 +45,7 @@ impl<'a> Order<'a> {
     /// # Errors
     /// A sentence when they are none, name root, or name something else than an entry of the directory.
     pub fn parse(words: &[&'a str]) -> Result<Self, String> {
-        let wrong = "clear: started by the launcher only, with UID GID slot|user [NAME]";
+        let wrong = NOT_BY_HAND;
         let (uid, gid, kind, name) = match *words {
             [uid, gid, kind] => (uid, gid, kind, None),
             [uid, gid, kind, name] => (uid, gid, kind, Some(name)),
@@ -113,6 +114,11 @@ pub fn is_done(answer: &OwnedFd) -> Option<bool> {
 pub fn run(order: &Order<'_>) -> Result<(), String> {
     if ids::uids() != Ok([0; 3]) {
         return Err("clear: must be root; the launcher starts it".into());
+    }
+    // A hand that types an order would end all that its user runs.
+    let answer = file::stat(file::standing(ANSWER_FD)).map(|it| it.st_mode & libc::S_IFMT);
+    if answer != Ok(libc::S_IFIFO) {
+        return Err(NOT_BY_HAND.into());
     }
     let is_clear =
         remove_in_child(order).map_err(|e| format!("clear: uid {}: {e}", order.user.0))?;

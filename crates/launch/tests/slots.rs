@@ -233,7 +233,7 @@ fn l40_who_clears_up_may_die_half_way() {
     let mark = format!("/tmp/tsq-{:016x}", random());
     // All of it in /tmp: the private directory, which the launcher takes away itself, is empty.
     let what = shell(&format!(
-        "mkdir {mark} && cd {mark} && seq 40000 | xargs touch"
+        "mkdir {mark} && cd {mark} && seq 15000 | xargs touch"
     ));
     let first = start(&world, &what).unwrap();
     let _second = start(&world, &shell("true")).unwrap();
@@ -278,10 +278,11 @@ fn l40_nobody_else_clears_up() {
     let (uid, gid) = (eve.uid.to_string(), eve.gid.to_string());
     let (code, text) = clear(eve.uid, &[&uid, &gid, "slot"]);
     assert!(code == Some(1) && text.contains("must be root"), "{text}");
-    // Root's own hand is told as well when it has no order.
+    // Root's own hand is told as well, by a wrong order and by a good one that is not the launcher's.
     for words in [
         &["0", "0", "slot"][..],
         &[&uid, &gid, "user", "../launcher"],
+        &[&uid, &gid, "slot"],
     ] {
         let (code, text) = clear(0, words);
         assert!(

@@ -45,7 +45,7 @@ const BOUNDS: &[Bound] = &[
 const LAUNCHER: usize = 2_683;
 const HOLDER: usize = 529;
 const RULES: usize = 666;
-const CLEAR: usize = 143;
+const CLEAR: usize = 148;
 const SYSTEM: usize = 2_166;
 
 /// Counts, and objects where a figure has grown.
