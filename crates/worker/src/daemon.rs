@@ -154,7 +154,8 @@ pub(crate) async fn run<P: Processes>(
         events,
         orders,
     );
-    let watcher = Watcher::new(&settings.config, settings.config_path.clone(), eyes);
+    let path = settings.config_path.clone();
+    let watcher = Watcher::new(&settings.config, path, settings.config_seen, eyes);
     let (desk_now, desk) = watch::channel(watcher.desk());
     let recheck = Arc::clone(&daemon.recheck);
     let looker = Looker::new(settings, processes, &state, desk, vault.is_some(), recheck);

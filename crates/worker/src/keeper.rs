@@ -26,6 +26,7 @@ use crate::diagnose::causes;
 use crate::launch_file;
 use crate::os;
 use crate::output::Spares;
+use crate::pauses;
 use crate::processes::{Processes, ShepherdLink};
 use crate::record;
 
@@ -226,7 +227,10 @@ impl<P: Processes> Keeper<P> {
                     .end_item(run.item.0, run.attempt.0, grace, cause)
                     .await
             }
-            Order::SetSuspended(is) => shepherd.set_suspended(is).await,
+            Order::SetSuspended(is) => {
+                self.note_pause(is);
+                shepherd.set_suspended(is).await
+            }
             // A shepherd that can't be told is lost; the end of its connection says so.
             Order::Close => {
                 let told = shepherd.close().await;
@@ -237,6 +241,14 @@ impl<P: Processes> Keeper<P> {
         };
         self.warn(result);
         Next::GoOn
+    }
+
+    /// Notes for the next worker what does not count towards limits.
+    fn note_pause(&self, is_suspended: bool) {
+        if let Err(error) = pauses::note(&self.dir, is_suspended) {
+            tracing::warn!(launch = %self.key, %error,
+                "can't note in the spool that it is suspended; after a restart of the worker this time counts towards its limits");
+        }
     }
 
     fn warn(&self, result: Result<(), ChainError>) {

@@ -24,6 +24,7 @@ mod looker;
 mod options;
 mod os;
 mod output;
+mod pauses;
 mod processes;
 mod record;
 mod scan;

@@ -7,6 +7,7 @@ use tessera_model::limits::SLOTS_MAX;
 
 use crate::chain;
 use crate::config::{Config, ProxyMode};
+use crate::desk::Stamp;
 use crate::error::WorkerError;
 use crate::os;
 use crate::state::StateDir;
@@ -55,12 +56,15 @@ pub(crate) struct Settings {
     pub(crate) config: Config,
     /// Where that is from, though the file may be missing.
     pub(crate) config_path: PathBuf,
+    /// The file as it was before it was read.
+    pub(crate) config_seen: Stamp,
 }
 
 impl Options {
     /// Reads the configuration, and settles what options and configuration leave open.
     pub(crate) fn resolve(&self) -> Result<Settings, WorkerError> {
         let path = self.config_path();
+        let config_seen = Stamp::of(&path);
         let config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::read_if_there(&path)?.unwrap_or_default(),
@@ -86,6 +90,7 @@ impl Options {
             name: name.unwrap_or_else(host_name),
             config,
             config_path: path,
+            config_seen,
         })
     }
 

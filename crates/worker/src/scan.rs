@@ -15,6 +15,7 @@ use crate::diagnose::causes;
 use crate::launch_file::{self, Kept};
 use crate::os;
 use crate::output::{Command, Output};
+use crate::pauses;
 use crate::processes::Processes;
 use crate::record;
 use crate::state::{Spool, number};
@@ -120,6 +121,8 @@ async fn take<P: Processes>(
         attempt: Attempt(it.attempt),
     });
     let current_elapsed = running.map_or(Duration::ZERO, |it| os::age_of(it.pid));
+    let is_suspended = state.is_some_and(|it| it.suspended);
+    let pauses = pauses::read(&dir);
     // Read after the shepherd has answered: what ends from now on, it says.
     let (mut ended, mut forgotten) = (Vec::new(), Vec::new());
     for (run, exit) in attempts(&dir) {
@@ -154,7 +157,10 @@ async fn take<P: Processes>(
         current,
         current_elapsed,
         elapsed,
-        is_suspended: state.is_some_and(|it| it.suspended),
+        is_suspended,
+        is_starter_lost: state.is_some_and(|it| it.starter_lost),
+        suspended: pauses.within(elapsed, is_suspended),
+        current_suspended: pauses.within(current_elapsed, is_suspended),
         ended: ended.iter().map(record::attempt_end).collect(),
     };
     Taken {

@@ -120,7 +120,7 @@ impl Launch {
             run,
             since: ago(found.current_elapsed),
             last_output: now.elapsed,
-            was_suspended: Duration::ZERO,
+            was_suspended: found.suspended.saturating_sub(found.current_suspended),
             ended_by: None,
             was_ahead: false,
         });
@@ -137,7 +137,7 @@ impl Launch {
                 by_owner: false,
             },
             suspended: found.is_suspended.then_some(now.elapsed),
-            was_suspended: Duration::ZERO,
+            was_suspended: found.suspended,
         }
     }
 
@@ -388,9 +388,9 @@ impl Launch {
         self.suspend_as_wanted(now, e);
     }
 
-    /// Who works at the host wants it suspended, or not any more. What ends by the farm's will is left to end.
+    /// Who works at the host wants it suspended, or not any more. What is being ended is left to end.
     pub(super) fn suspend_for_owner(&mut self, now: Now, e: &mut Vec<Effect>, is: bool) {
-        if is && matches!(self.phase, Phase::Closing(_) | Phase::Proving(_)) {
+        if is && !self.goes_on() {
             return;
         }
         self.wanted.by_owner = is;
@@ -407,9 +407,21 @@ impl Launch {
 
     /// Ends it because who works at the host wants it gone: nothing of it counts.
     pub(super) fn give_back(&mut self, e: &mut Vec<Effect>) {
-        let is_open = matches!(self.phase, Phase::Starting | Phase::Open);
-        if is_open {
+        if self.goes_on() {
             self.close(e, self.limits.grace);
+        }
+    }
+
+    /// Says whether nobody ends it yet. A launch that lost its starter takes no more items, but the one that runs goes on for
+    /// as long as it likes.
+    fn goes_on(&self) -> bool {
+        match self.phase {
+            Phase::Starting | Phase::Open => true,
+            Phase::Closing(_) => {
+                let current = self.current.as_ref();
+                current.is_some_and(|it| it.ended_by.is_none())
+            }
+            Phase::Proving(_) => false,
         }
     }
 
@@ -463,7 +475,7 @@ impl Launch {
     }
 
     fn next_limit(&self) -> Option<(Duration, Limit)> {
-        if self.suspended.is_some() || self.phase != Phase::Open {
+        if self.suspended.is_some() || self.phase == Phase::Starting || !self.goes_on() {
             return None;
         }
         let instance = self
@@ -475,7 +487,7 @@ impl Launch {
             .as_ref()
             .filter(|current| current.ended_by.is_none());
         let item = current.and_then(|current| {
-            let paused = self.was_suspended - current.was_suspended;
+            let paused = self.was_suspended.saturating_sub(current.was_suspended);
             self.limits
                 .agendatimelimit
                 .map(|l| (current.since + paused + l, Limit::ItemTime))

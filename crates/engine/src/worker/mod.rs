@@ -186,6 +186,12 @@ pub struct Found {
     pub elapsed: Duration,
     /// Whether it is suspended.
     pub is_suspended: bool,
+    /// Whether its starter is gone: it takes no more items.
+    pub is_starter_lost: bool,
+    /// For how long of `elapsed` it was suspended.
+    pub suspended: Duration,
+    /// For how long of `current_elapsed` it was.
+    pub current_suspended: Duration,
     /// Records of ended attempts that nobody has acknowledged, oldest first.
     pub ended: Vec<(Run, AttemptEnd)>,
 }
@@ -227,6 +233,9 @@ impl Worker {
         for (run, end) in found.ended {
             launch.forget_current(run);
             self.report(&mut effects, Report::ItemEnded { key, run, end });
+        }
+        if found.is_starter_lost {
+            launch.starter_lost(&mut effects);
         }
         if !found.is_alive {
             launch.phase = Phase::Proving(GoneCause::ShepherdLost);

@@ -284,6 +284,9 @@ fn a_new_worker_takes_up_what_lives_and_tells_what_ended() {
         current_elapsed: Duration::from_secs(30),
         elapsed: Duration::from_secs(60),
         is_suspended: false,
+        is_starter_lost: false,
+        suspended: Duration::ZERO,
+        current_suspended: Duration::ZERO,
         ended: vec![(RUN, end)],
     };
     assert!(worker.adopt(at(1000), found.clone()).is_empty());
@@ -300,6 +303,145 @@ fn a_new_worker_takes_up_what_lives_and_tells_what_ended() {
         ..found
     };
     assert_eq!(other.adopt(at(0), dead), [Effect::ProveGone(KEY)]);
+}
+
+/// A launch with limits of 100 s for its item and 200 s for all, of 60 s and 30 s of age.
+fn found_with_limits() -> Found {
+    let limits = RunLimits {
+        timelimit: Some(Duration::from_secs(200)),
+        agendatimelimit: Some(Duration::from_secs(100)),
+        ..RunLimits::default()
+    };
+    Found {
+        key: KEY,
+        limits,
+        is_alive: true,
+        current: Some(RUN),
+        current_elapsed: Duration::from_secs(30),
+        elapsed: Duration::from_secs(60),
+        is_suspended: false,
+        is_starter_lost: false,
+        suspended: Duration::ZERO,
+        current_suspended: Duration::ZERO,
+        ended: Vec::new(),
+    }
+}
+
+#[test]
+fn what_was_suspended_before_a_restart_counts_towards_no_limit() {
+    let mut worker = Worker::new();
+    let found = Found {
+        suspended: Duration::from_secs(50),
+        current_suspended: Duration::from_secs(20),
+        ..found_with_limits()
+    };
+    worker.adopt(at(1000), found.clone());
+    // 10 s of the item's 100 have counted.
+    assert_eq!(worker.next_deadline(), Some(Duration::from_secs(1090)));
+    worker.handle(at(1090), Input::Tick);
+    // And 10 s of the launch's 200, up to when the worker came.
+    assert_eq!(worker.next_deadline(), Some(Duration::from_secs(1190)));
+
+    let mut worker = Worker::new();
+    let found = Found {
+        is_suspended: true,
+        ..found
+    };
+    worker.adopt(at(1000), found);
+    assert_eq!(worker.next_deadline(), None, "it is suspended still");
+    worker.handle(at(1500), said(ToWorker::Resume(KEY)));
+    assert_eq!(worker.next_deadline(), Some(Duration::from_secs(1590)));
+}
+
+#[test]
+fn a_new_worker_gives_a_launch_without_starter_no_more_items() {
+    let found = Found {
+        is_starter_lost: true,
+        ..found_with_limits()
+    };
+    let mut worker = Worker::new();
+    assert!(worker.adopt(at(0), found.clone()).is_empty());
+    assert!(worker.launches().all(|it| it.is_closing));
+    let effects = worker.handle(at(1), ended(RUN, End::Exit(0)));
+    assert!(effects.contains(&Effect::CloseShepherd { key: KEY }));
+    let mut worker = Worker::new();
+    let idle = Found {
+        current: None,
+        ..found
+    };
+    let effects = worker.adopt(at(0), idle);
+    assert_eq!(effects, [Effect::CloseShepherd { key: KEY }]);
+}
+
+/// A worker whose launch lost its starter while an item runs, which goes on.
+fn without_starter(limits: RunLimits) -> Worker {
+    let mut worker = running(limits);
+    assert!(worker.handle(at(1), Input::StarterLost(KEY)).is_empty());
+    worker
+}
+
+#[test]
+fn a_launch_without_starter_can_be_suspended_and_given_back() {
+    let closed = |suspends| Input::Closed {
+        is_closed: suspends,
+        suspends,
+    };
+    let mut worker = without_starter(RunLimits::default());
+    let effects = worker.handle(at(2), closed(true));
+    assert_eq!(suspensions(&effects), [true]);
+    let effects = worker.handle(at(3), closed(false));
+    assert_eq!(suspensions(&effects), [false]);
+    let effects = worker.handle(at(4), Input::GiveBack(KEY));
+    assert!(
+        matches!(effects[..], [Effect::EndItem { run: RUN, .. }]),
+        "{effects:?}"
+    );
+    // What is being ended is neither ended twice nor kept from its end.
+    assert!(worker.handle(at(5), Input::GiveBack(KEY)).is_empty());
+    assert!(worker.handle(at(6), closed(true)).is_empty());
+    let effects = worker.handle(at(7), ended(RUN, End::Signal(15)));
+    assert!(effects.contains(&Effect::CloseShepherd { key: KEY }));
+    let [Report::ItemEnded { end, .. }] = reports(&effects)[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(end.end, End::Asked);
+}
+
+#[test]
+fn who_ends_the_own_starter_escapes_no_limit() {
+    for (limits, limit) in [
+        (
+            RunLimits {
+                agendatimelimit: Some(Duration::from_secs(10)),
+                ..RunLimits::default()
+            },
+            Limit::ItemTime,
+        ),
+        (
+            RunLimits {
+                timelimit: Some(Duration::from_secs(10)),
+                ..RunLimits::default()
+            },
+            Limit::InstanceTime,
+        ),
+        (
+            RunLimits {
+                silence_limit: Some(Duration::from_secs(10)),
+                ..RunLimits::default()
+            },
+            Limit::Silence,
+        ),
+    ] {
+        let mut worker = without_starter(limits);
+        assert!(worker.handle(at(9), Input::Tick).is_empty());
+        let effects = worker.handle(at(10), Input::Tick);
+        assert!(
+            matches!(&effects[..], [Effect::EndItem { limit: Some(it), .. }] if *it == limit),
+            "{effects:?}"
+        );
+        assert!(worker.handle(at(20), Input::Tick).is_empty(), "once");
+        assert_eq!(worker.next_deadline(), None);
+    }
 }
 
 /// A running worker that was also given an item ahead.

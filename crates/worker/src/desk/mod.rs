@@ -20,7 +20,7 @@ pub(crate) use macos::Eyes;
 pub(crate) use windows::Eyes;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -76,9 +76,23 @@ impl Wishes {
     }
 }
 
+/// What changes when a file is written: its time, and its size. `None` when there is no such file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp(Option<(SystemTime, u64)>);
+
+impl Stamp {
+    /// Looks at a file; to be done before it is read, so that what is written meanwhile is seen later.
+    pub(crate) fn of(path: &Path) -> Self {
+        let found = path.metadata().ok();
+        Self(found.and_then(|it| Some((it.modified().ok()?, it.len()))))
+    }
+}
+
 /// The task.
 pub(crate) struct Watcher {
     config: PathBuf,
+    /// The file as it was when it was last read.
+    read_at: Stamp,
     wishes: Wishes,
     /// The rule that the supervisor gave; the configuration's own comes first.
     ordered: Option<WhileActive>,
@@ -88,10 +102,11 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Makes the task of a host with this configuration.
-    pub(crate) fn new(config: &Config, path: PathBuf, eyes: Arc<dyn Look>) -> Self {
+    /// Makes the task of a host with this configuration, whose file was so before it was read.
+    pub(crate) fn new(config: &Config, path: PathBuf, seen: Stamp, eyes: Arc<dyn Look>) -> Self {
         let mut watcher = Self {
             config: path,
+            read_at: seen,
             wishes: Wishes::of(config),
             ordered: None,
             idle: None,
@@ -117,12 +132,11 @@ impl Watcher {
         told: watch::Sender<Desk>,
         events: mpsc::Sender<Event>,
     ) {
-        let mut known = stamp(&self.config);
         let mut look_at = Instant::now();
         loop {
-            let now = stamp(&self.config);
-            if now != known {
-                known = now;
+            let now = Stamp::of(&self.config);
+            if now != self.read_at {
+                self.read_at = now;
                 self.read();
             }
             if self.follow_rule() {
@@ -195,12 +209,6 @@ fn say(presence: &Presence) {
     }
 }
 
-/// Answers what changes when a file is written: its time, and its size.
-fn stamp(path: &std::path::Path) -> Option<(SystemTime, u64)> {
-    let found = path.metadata().ok()?;
-    Some((found.modified().ok()?, found.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -221,7 +229,30 @@ mod tests {
         let path = PathBuf::from("/nonexistent/worker.toml");
         let config = Config::parse(&path, config).expect("is right");
         let eyes = Arc::new(Told(Mutex::new(Seen::Nobody)));
-        Watcher::new(&config, path, eyes)
+        Watcher::new(&config, path, Stamp(None), eyes)
+    }
+
+    #[tokio::test]
+    async fn what_is_written_while_the_worker_starts_is_read() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("worker.toml");
+        // Its owner takes the desktop back after the worker has read the file, and before the task runs.
+        let text = "desktop_allowed_submitters = \"*\"\n";
+        std::fs::write(&path, text).expect("writes");
+        let seen = Stamp::of(&path);
+        let config = Config::read(&path).expect("is right");
+        std::fs::write(&path, "").expect("writes");
+        let eyes = Arc::new(Told(Mutex::new(Seen::Nobody)));
+        let watcher = Watcher::new(&config, path, seen, eyes);
+        let (told, mut desk) = watch::channel(watcher.desk());
+        assert_eq!(desk.borrow_and_update().allows, Consent::Everybody);
+        let (_orders, ordered) = mpsc::channel(ORDERS_MAX);
+        let (events, _inbox) = mpsc::channel(1);
+        let task = tokio::spawn(watcher.run(ordered, told, events));
+        let changed = tokio::time::timeout(Duration::from_secs(30), desk.changed());
+        changed.await.expect("in time").expect("it looks still");
+        assert_eq!(desk.borrow().allows, Consent::default());
+        task.abort();
     }
 
     #[test]

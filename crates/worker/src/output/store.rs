@@ -15,6 +15,7 @@ use super::attempt::{Attempt, News};
 use super::spares::Spares;
 use crate::chain::{SpoolFile, spool_path};
 use crate::launch_file;
+use crate::pauses;
 
 const OUTPUT: [SpoolFile; 3] = [SpoolFile::Out, SpoolFile::Err, SpoolFile::Index];
 const STREAMS: [LogStream; 3] = [LogStream::Out, LogStream::Err, LogStream::Index];
@@ -146,6 +147,9 @@ impl Store {
     /// The file that says that there is a launch goes first: without it the directory holds only output.
     pub(super) fn forget_launch(&mut self, key: LaunchKey, dir: Arc<PathBuf>) {
         remove_if_there(&launch_file::path(&dir));
+        pauses::paths(&dir)
+            .iter()
+            .for_each(|it| remove_if_there(it));
         self.gone(key);
         self.spares.forget(key);
         let launch = self.launches.entry(key).or_insert_with(|| LaunchOutput {

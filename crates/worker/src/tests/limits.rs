@@ -7,6 +7,9 @@ use tessera_model::state::{End, Limit};
 
 use super::{Bench, key, limits, run};
 use crate::chain::{EndCause, SpoolFile};
+use crate::output::Output;
+use crate::state::StateDir;
+use crate::{pauses, scan};
 
 fn end_of(report: &Report) -> Option<End> {
     match report {
@@ -119,6 +122,32 @@ async fn limits_are_kept_over_a_restart() {
         })
         .await;
     bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_worker_knows_for_how_long_a_launch_was_suspended() {
+    let mut bench = Bench::new().await;
+    bench.launch(key(1), limits()).await;
+    bench.launch(key(2), limits()).await;
+    bench.farm.order(ToWorker::Suspend(key(1))).await;
+    let hour = Duration::from_secs(3_600);
+    let paused = |key, is| pauses::read(&bench.dir(key)).within(hour, is);
+    bench
+        .until("the pause is noted, and some time passes", || {
+            paused(key(1), true) > Duration::ZERO && !bench.host.lock().suspended.is_empty()
+        })
+        .await;
+    bench.stop().await;
+    let state = StateDir::open(bench.state.path()).expect("opens");
+    let (events, _inbox) = tokio::sync::mpsc::channel(64);
+    let (output, _delivery) = Output::start(events);
+    let taken = scan::take_over(&bench.host, &state.spool(), &output).await;
+    let found: Vec<_> = taken.iter().map(|it| &it.found).collect();
+    assert!(found[0].is_suspended && found[0].suspended > Duration::ZERO);
+    assert!(found[0].suspended <= found[0].elapsed, "{:?}", found[0]);
+    assert!(found[0].current_suspended > Duration::ZERO);
+    assert!(!found[1].is_suspended);
+    assert_eq!(found[1].suspended, Duration::ZERO);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,7 +27,7 @@ use crate::chain;
 use crate::config::Config;
 use crate::credential::Vault;
 use crate::daemon;
-use crate::desk::Look;
+use crate::desk::{Look, Stamp};
 use crate::error::WorkerError;
 use crate::options::Settings;
 use farm::Farm;
@@ -105,6 +105,7 @@ impl Bench {
             name: "rnd042".to_owned(),
             config: self.config.clone(),
             config_path: self.config_path(),
+            config_seen: Stamp::of(&self.config_path()),
         }
     }
 
