@@ -6,16 +6,18 @@ use std::path::PathBuf;
 /// Where a worker of this host is, or is to be.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerPlace {
+    #[cfg(not(target_os = "macos"))]
     /// The farm's folder of the service (default: /var/lib/tessera)
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// The farm's folder of the desktop worker (default: the XDG state folder)
     #[arg(long, value_name = "DIR")]
     pub desktop_state: Option<PathBuf>,
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// As root: whose desktop is meant (default: who is behind sudo)
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
+    #[cfg(not(target_os = "macos"))]
     /// The program tessera-launch (default: beside this program, then in PATH)
     #[arg(long, value_name = "FILE")]
     pub launch: Option<PathBuf>,
@@ -41,7 +43,7 @@ pub enum WorkerCommand {
     Status(WorkerStatusArgs),
     /// Stop the worker, and have it started no more
     Uninstall(WorkerUninstallArgs),
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     /// Do a part of a switch as the person whose desktop it is
     #[command(hide = true)]
     Part(PartArgs),
@@ -141,7 +143,7 @@ pub struct WorkerUninstallArgs {
     pub dry_run: bool,
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 /// A part of a switch that is done as the person whose desktop it is.
 #[derive(Debug, Args)]
 pub struct PartArgs {
@@ -155,7 +157,7 @@ pub struct PartArgs {
     pub launch: Option<PathBuf>,
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 /// The parts of a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "named for what they do")]
@@ -174,7 +176,7 @@ pub enum WorkerPart {
     Remove,
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 /// What to do with the supervisor of this host.
 #[derive(Debug, Subcommand)]
 pub enum SupervisorCommand {
@@ -202,7 +204,7 @@ Examples:
     },
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 /// Where a supervisor of this host is, or is to be.
 #[derive(Debug, Clone, Args)]
 pub struct SupervisorPlace {

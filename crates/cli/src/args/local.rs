@@ -2,7 +2,6 @@
 
 #[cfg(target_os = "linux")]
 use super::here::DoctorCommand;
-#[cfg(any(target_os = "linux", windows))]
 use super::install::WorkerCommand;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -12,7 +11,6 @@ use std::path::PathBuf;
 #[command(args_conflicts_with_subcommands = true)]
 pub struct WorkerArgs {
     /// Something else than to run it.
-    #[cfg(any(target_os = "linux", windows))]
     #[command(subcommand)]
     pub command: Option<WorkerCommand>,
     /// Everything of the farm on this host goes there (default: /var/lib/tessera, or the XDG state

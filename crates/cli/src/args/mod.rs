@@ -5,7 +5,6 @@ mod credential;
 mod farm;
 #[cfg(target_os = "linux")]
 mod here;
-#[cfg(any(target_os = "linux", windows))]
 mod install;
 mod jobs;
 mod local;
@@ -22,7 +21,6 @@ pub use here::{
     BenchCommand, BenchLocalArgs, DemoArgs, DoctorCommand, FolderCommand, Renderer, SupervisorArgs,
     UninstallArgs, UpArgs,
 };
-#[cfg(any(target_os = "linux", windows))]
 pub use install::{
     InstallMode, WorkerCommand, WorkerInstallArgs, WorkerPlace, WorkerSetModeArgs,
     WorkerStatusArgs, WorkerUninstallArgs,

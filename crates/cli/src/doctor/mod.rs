@@ -6,8 +6,8 @@ mod host;
 #[cfg(windows)]
 #[path = "host_windows.rs"]
 mod host;
-#[cfg(not(any(target_os = "linux", windows)))]
-#[path = "host_elsewhere.rs"]
+#[cfg(target_os = "macos")]
+#[path = "host_macos.rs"]
 mod host;
 #[cfg(target_os = "linux")]
 mod identity;
@@ -104,11 +104,15 @@ pub(crate) fn run(args: DoctorArgs, context: &Context) -> Result<Exit, CliError>
         };
         return tell(&identity::look(&account, &place), context);
     }
-    let mut findings = host::look(&Place {
+    let place = Place {
         state: args.state.unwrap_or_else(local::default_state),
         #[cfg(target_os = "linux")]
         launch: args.launch,
-    });
+    };
+    #[cfg(target_os = "macos")]
+    let mut findings = host::look(&place, context);
+    #[cfg(not(target_os = "macos"))]
+    let mut findings = host::look(&place);
     findings.extend(context.block_on(async { Ok(farm::look(context).await) })?);
     tell(&findings, context)
 }

@@ -4,7 +4,7 @@
 pub(crate) mod farm;
 #[cfg(target_os = "linux")]
 pub(crate) mod group;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) mod install;
 #[cfg(windows)]
 #[path = "install_windows/mod.rs"]
@@ -16,7 +16,7 @@ pub(crate) mod pins;
 mod place;
 #[cfg(target_os = "linux")]
 pub(crate) mod processes;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) mod programs;
 #[cfg(target_os = "linux")]
 mod uninstall;
@@ -26,7 +26,7 @@ mod up;
 pub(crate) use login::login;
 #[cfg(windows)]
 pub(crate) use place::is_administrator;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) use place::is_root;
 pub(crate) use place::{default_state, system_state, user_state};
 #[cfg(target_os = "linux")]

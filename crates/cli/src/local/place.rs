@@ -10,9 +10,15 @@ fn named(variable: &str) -> Option<PathBuf> {
         .filter(|path| path.is_absolute())
 }
 
+/// Says whether the caller is root.
+#[cfg(unix)]
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 #[cfg(target_os = "linux")]
 mod system {
-    use super::{CliError, PathBuf, named};
+    use super::{CliError, PathBuf, is_root, named};
 
     /// Answers the folder of the farm of a service.
     pub(crate) fn system_state() -> PathBuf {
@@ -30,11 +36,6 @@ mod system {
     pub(crate) fn default_state() -> PathBuf {
         let own = if is_root() { None } else { user_state() };
         own.unwrap_or_else(system_state)
-    }
-
-    /// Says whether the caller is root.
-    pub(crate) fn is_root() -> bool {
-        nix::unistd::geteuid().is_root()
     }
 
     /// Refuses who can't make a host a service's.
@@ -115,6 +116,4 @@ mod system {
 
 #[cfg(windows)]
 pub(crate) use system::is_administrator;
-#[cfg(target_os = "linux")]
-pub(crate) use system::is_root;
 pub(crate) use system::{default_state, may_enrol_service, system_state, user_state};

@@ -1,10 +1,14 @@
 //! Where programs are.
 
 use crate::error::CliError;
+#[cfg(target_os = "linux")]
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// The privileged program.
+#[cfg(target_os = "linux")]
 const LAUNCH: &str = "tessera-launch";
 
 /// Answers this program's file.
@@ -14,6 +18,7 @@ pub(crate) fn own() -> Result<PathBuf, CliError> {
 }
 
 /// Answers `tessera-launch`: the one that was named, beside this program, or in `PATH`.
+#[cfg(target_os = "linux")]
 pub(crate) fn launch(named: Option<&Path>) -> Result<PathBuf, CliError> {
     if let Some(path) = named {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -37,6 +42,7 @@ pub(crate) fn launch(named: Option<&Path>) -> Result<PathBuf, CliError> {
 }
 
 /// Looks for a program in `PATH`; relative entries are not looked at.
+#[cfg(target_os = "linux")]
 pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let found = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
@@ -45,6 +51,7 @@ pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
         .find(|file| is_program(file))
 }
 
+#[cfg(target_os = "linux")]
 fn is_program(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)

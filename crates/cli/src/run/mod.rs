@@ -19,9 +19,7 @@ pub(crate) use watch::{Ended, Watch};
 use crate::Exit;
 #[cfg(target_os = "linux")]
 use crate::args::SupervisorArgs;
-#[cfg(any(target_os = "linux", windows))]
-use crate::args::WorkerArgs;
-use crate::args::{Command, ConfigCommand, DesktopCommand};
+use crate::args::{Command, ConfigCommand, DesktopCommand, WorkerArgs};
 #[cfg(target_os = "linux")]
 use crate::daemon::SupervisorOptions;
 use crate::daemon::{
@@ -56,7 +54,6 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
             command: Some(command),
             ..
         }) => local::install::supervisor(command, context)?,
-        #[cfg(any(target_os = "linux", windows))]
         Command::Worker(WorkerArgs {
             command: Some(command),
             ..

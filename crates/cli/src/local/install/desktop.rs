@@ -1,8 +1,9 @@
 //! Desktop mode: a unit of the person's own service manager, or an autostart entry where there is none. What is the
 //! person's is touched as the person only: root has it done by this program under their account.
 
-use super::half::{Half, is_up, wait_steady};
+use super::half::Half;
 use super::system::System;
+use super::systemd::{is_up, wait_steady};
 use super::units::{AUTOSTART_ENTRY, Paths, WORKER_UNIT};
 use super::work::Work;
 use crate::error::CliError;

@@ -1,7 +1,8 @@
 //! Service mode: units of the system, accounts without passwords, folders with their owners, a policy.
 
-use super::half::{Half, is_up, wait_steady};
+use super::half::Half;
 use super::system::System;
+use super::systemd::{is_up, wait_steady};
 use super::units::{LAUNCH_UNIT, PACKAGE_FOLDER, Paths, SUPERVISOR_UNIT, UNIT_FOLDER, WORKER_UNIT};
 use super::work::Work;
 use crate::Exit;

@@ -61,6 +61,7 @@ pub(super) fn install(
 }
 
 /// Changes from one half to the other.
+#[cfg(target_os = "linux")]
 pub(super) fn set_mode(
     from: &dyn Half,
     to: &dyn Half,

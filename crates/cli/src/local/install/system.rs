@@ -17,8 +17,10 @@ pub(super) trait System {
     /// Tells the person a step.
     fn say(&mut self, line: &str);
     /// Says whether systemd runs this host.
+    #[cfg(target_os = "linux")]
     fn has_systemd(&mut self) -> bool;
     /// Says whether a service manager of the caller's own runs.
+    #[cfg(target_os = "linux")]
     fn has_user_manager(&mut self) -> bool;
     /// Runs a command that changes nothing.
     fn ask(&mut self, words: &[&str]) -> Result<Answer, String>;
@@ -33,14 +35,17 @@ pub(super) trait System {
     /// Says whether there is something with that path.
     fn exists(&mut self, path: &Path) -> bool;
     /// Says whether there is such an account.
+    #[cfg(target_os = "linux")]
     fn has_account(&mut self, name: &str) -> bool;
     /// Says why others than root could have changed a program, or can't run it.
+    #[cfg(target_os = "linux")]
     fn program_problem(&mut self, path: &Path) -> Option<String>;
     /// Answers the process that holds the lock on a file.
     fn lock_holder(&mut self, path: &Path) -> Option<i32>;
     /// Counts the launches of a farm's folder that run, or whose end the supervisor has not acknowledged.
     fn launches(&mut self, state: &Path) -> Result<usize, String>;
     /// Ends what runs of a farm's folder, and returns at once.
+    #[cfg(target_os = "linux")]
     fn end_launches(&mut self, state: &Path) -> Result<(), String>;
     /// Locks this host at the farm, so that no new work comes; `is_desktop` says which worker is meant.
     fn lock_host(&mut self, is_desktop: bool) -> Result<(), String>;
