@@ -15,7 +15,14 @@ const BUILD_MINUTES: u64 = 60;
 /// The program that has cargo build with zig.
 const ZIGBUILD: &str = "cargo-zigbuild";
 /// What is linted and linked: all that runs on macOS.
-const PACKAGES: &[&str] = &["--package", "tessera", "--package", "tessera-macos"];
+const PACKAGES: &[&str] = &[
+    "--package",
+    "tessera",
+    "--package",
+    "tessera-maclaunch",
+    "--package",
+    "tessera-macos",
+];
 
 /// Does all of it. Answers whether all is well.
 pub(crate) fn main(tree: &Tree) -> Result<bool> {

@@ -7,7 +7,7 @@
 //!
 //! **Invariant:** a process is signalled only after a walk that has just seen it with the birth that is meant.
 //!
-//! What does not call the system is built and tested everywhere. The rest is compiled and linked in CI, and **has never been
+//! What does not call the system, or calls what Linux has as well, is built and tested everywhere. The rest is compiled and linked in CI, and **has never been
 //! run**: see `docs/macos.md`.
 #![deny(unsafe_code)]
 
@@ -15,9 +15,16 @@ pub mod walk;
 
 #[cfg(target_os = "macos")]
 mod sys;
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+mod unix;
 
 #[cfg(target_os = "macos")]
-pub use sys::{Started, Tree, awake, boot_id, end_left, machine, start};
+pub use sys::{Held, Started, Tree, awake, boot_id, end_left, hold, machine, start};
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub use unix::{
+    Entry, FDS_MAX, by_name, by_uid, can_go_back, close_others_on_exec, gids, groups, groups_of,
+    host_name, init_groups, peer_uid, receive_with, send_with, set_gid, set_uid, status_pipe, uids,
+};
 
 use std::path::PathBuf;
 

@@ -42,6 +42,13 @@ pub enum Ask {
         /// The attempt.
         attempt: u32,
     },
+    /// Ask all processes of an attempt to end by themselves (macOS; on Windows there is no way to).
+    End {
+        /// The item.
+        item: u32,
+        /// The attempt.
+        attempt: u32,
+    },
     /// End all processes of an attempt now.
     Kill {
         /// The item.
@@ -178,6 +185,7 @@ impl Ask {
                 out.u8(8);
                 key.write(&mut out);
             }
+            Self::End { item, attempt } => of_attempt(&mut out, 9, *item, *attempt),
         }
         out.finish()
     }
@@ -202,7 +210,7 @@ impl Ask {
                 },
                 token: input.u64("token")?,
             },
-            3..=7 => {
+            3..=7 | 9 => {
                 let (item, attempt) = (input.u32("item")?, input.u32("attempt")?);
                 match kind {
                     3 => Self::Run { item, attempt },
@@ -213,6 +221,7 @@ impl Ask {
                         is: input.flag("is")?,
                     },
                     6 => Self::Look { item, attempt },
+                    9 => Self::End { item, attempt },
                     _ => Self::Forget { item, attempt },
                 }
             }
@@ -349,6 +358,7 @@ mod tests {
             },
             Ask::Run { item, attempt },
             Ask::Kill { item, attempt },
+            Ask::End { item, attempt },
             Ask::Suspend {
                 item,
                 attempt,

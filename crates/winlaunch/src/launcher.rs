@@ -175,6 +175,7 @@ impl<O: Os> Launcher<O> {
                 Err(refusal) => self.refused(&refusal, None),
             },
             Ask::Run { .. }
+            | Ask::End { .. }
             | Ask::Kill { .. }
             | Ask::Suspend { .. }
             | Ask::Look { .. }
@@ -220,6 +221,8 @@ impl<O: Os> Launcher<O> {
                 instance.forget(item, attempt);
                 Answer::Done
             }
+            // Programs have no common way to be asked.
+            Ask::End { .. } => Answer::Done,
             // The caller has answered these.
             Ask::Capabilities | Ask::Start { .. } | Ask::Gone { .. } => Answer::Done,
         }

@@ -30,10 +30,13 @@ pub enum WorkerError {
          gives it an account of its own"
     )]
     ServiceAsSystem,
-    /// This system has no worker as a service yet.
+    /// Root itself would talk to the network.
     #[cfg(target_os = "macos")]
-    #[error("a worker runs in a user's session on macOS, not as a service; give --desktop")]
-    NoService,
+    #[error(
+        "the worker runs as root, which nothing that talks to the network should; tessera worker install --mode service gives it \
+         an account of its own"
+    )]
+    ServiceAsRoot,
     /// This process' account has no name.
     #[error("uid {uid} has no account on this host, so its jobs would have no owner; create one")]
     NoAccount {

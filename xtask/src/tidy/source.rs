@@ -71,6 +71,8 @@ const KEPT: &[Kept] = &[
         within: &[],
         places: &[
             "crates/macos/",
+            "crates/maclaunch/src/real.rs",
+            "crates/maclaunch/src/user.rs",
             "crates/cli/",
             "crates/worker/src/chain/",
             "crates/worker/src/desk/",
@@ -83,14 +85,23 @@ const KEPT: &[Kept] = &[
     Kept {
         code: "CommandExt",
         within: &[],
-        places: &["crates/macos/", "crates/cli/"],
+        places: &[
+            "crates/macos/",
+            "crates/maclaunch/src/user.rs",
+            "crates/cli/",
+        ],
         in_tests: true,
         why: "its uid and gid drop the user's supplementary groups; only identity becomes somebody",
     },
     Kept {
         code: "thread::sleep",
         within: &[],
-        places: &["crates/cli/", "crates/winlaunch/", "xtask/"],
+        places: &[
+            "crates/cli/",
+            "crates/maclaunch/",
+            "crates/winlaunch/",
+            "xtask/",
+        ],
         in_tests: true,
         why: "wait for what you wait for: a channel, a descriptor, a timer of the loop",
     },
@@ -121,6 +132,7 @@ const fn wall(code: &'static str) -> Kept {
         places: &[
             "crates/cli/src/out/",
             "crates/sys/",
+            "crates/maclaunch/src/real.rs",
             "crates/supervisor/src/clock.rs",
             "crates/wire/src/link/mod.rs",
             "crates/wire/src/pki/mod.rs",

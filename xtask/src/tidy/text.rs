@@ -67,6 +67,7 @@ const HOSTS: &[&str] = &[
     "invalid",
     "test",
     "apache.org",
+    "www.apple.com",
     "docs.rs",
     "www.debian.org",
     "github.com",

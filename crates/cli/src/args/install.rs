@@ -6,7 +6,6 @@ use std::path::PathBuf;
 /// Where a worker of this host is, or is to be.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerPlace {
-    #[cfg(not(target_os = "macos"))]
     /// The farm's folder of the service (default: /var/lib/tessera)
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -16,9 +16,19 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Refuses who can't make a host a service's.
+#[cfg(unix)]
+pub(crate) fn may_enrol_service() -> Result<(), CliError> {
+    if is_root() {
+        return Ok(());
+    }
+    Err(CliError::usage("only root can enrol a host as a service")
+        .hint("run it with sudo, or with --desktop for a worker that runs jobs as you"))
+}
+
 #[cfg(target_os = "linux")]
 mod system {
-    use super::{CliError, PathBuf, is_root, named};
+    use super::{PathBuf, is_root, named};
 
     /// Answers the folder of the farm of a service.
     pub(crate) fn system_state() -> PathBuf {
@@ -37,22 +47,13 @@ mod system {
         let own = if is_root() { None } else { user_state() };
         own.unwrap_or_else(system_state)
     }
-
-    /// Refuses who can't make a host a service's.
-    pub(crate) fn may_enrol_service() -> Result<(), CliError> {
-        if is_root() {
-            return Ok(());
-        }
-        Err(CliError::usage("only root can enrol a host as a service")
-            .hint("run it with sudo, or with --desktop for a worker that runs jobs as you"))
-    }
 }
 
 #[cfg(target_os = "macos")]
 mod system {
-    use super::{CliError, PathBuf, named};
+    use super::{PathBuf, is_root, named};
 
-    /// Answers the folder of the farm of a service, which there is none of yet.
+    /// Answers the folder of the farm of a service.
     pub(crate) fn system_state() -> PathBuf {
         PathBuf::from("/Library/Application Support/Tessera")
     }
@@ -62,17 +63,10 @@ mod system {
         named("HOME").map(|home| home.join("Library/Application Support/Tessera"))
     }
 
-    /// Answers the folder that holds for the caller: workers run for the caller here, so it is their own.
+    /// Answers the folder that holds for the caller: the service's for root, else their own.
     pub(crate) fn default_state() -> PathBuf {
-        user_state().unwrap_or_else(system_state)
-    }
-
-    /// Refuses: workers run in a user's session here.
-    pub(crate) fn may_enrol_service() -> Result<(), CliError> {
-        Err(
-            CliError::usage("a worker runs in a user's session on macOS, not as a service yet")
-                .hint("give --desktop: jobs run as you, while you are logged in"),
-        )
+        let own = if is_root() { None } else { user_state() };
+        own.unwrap_or_else(system_state)
     }
 }
 
@@ -116,4 +110,6 @@ mod system {
 
 #[cfg(windows)]
 pub(crate) use system::is_administrator;
-pub(crate) use system::{default_state, may_enrol_service, system_state, user_state};
+#[cfg(windows)]
+pub(crate) use system::may_enrol_service;
+pub(crate) use system::{default_state, system_state, user_state};

@@ -5,7 +5,7 @@ mod machine;
 mod tree;
 
 pub use machine::{awake, boot_id, machine};
-pub use tree::{Started, Tree, end_left, start};
+pub use tree::{Held, Started, Tree, end_left, hold, start};
 
 use std::io;
 

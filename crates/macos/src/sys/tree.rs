@@ -1,10 +1,12 @@
 //! A program as the leader of a session, and all that comes of it.
 #![expect(unsafe_code, reason = "calls of the system")]
 
-use std::io;
+use std::io::{self, PipeReader, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::{check, list};
 use crate::walk::{Known, members};
@@ -44,11 +46,75 @@ struct State {
     ended: Option<Used>,
 }
 
+/// A program that has begun, and waits for what it is told on its standard input; where it can't go on it says so on descriptor
+/// 3, which is closed when it has become another.
+#[derive(Debug)]
+pub struct Held {
+    /// It, and what comes of it.
+    pub started: Started,
+    input: ChildStdin,
+    status: PipeReader,
+}
+
+impl Held {
+    /// Tells it, and waits until it is another program, or says why it is not: at most `max` bytes.
+    ///
+    /// # Errors
+    /// When it can't be told, or says nothing in time.
+    pub fn tell(self, order: &[u8], max: u64, within: Duration) -> io::Result<(Started, Vec<u8>)> {
+        let Self {
+            started,
+            mut input,
+            status,
+        } = self;
+        input.write_all(order)?;
+        drop(input);
+        let mut poll = libc::pollfd {
+            fd: status.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let within = libc::c_int::try_from(within.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the structure lives through the call.
+        if check(unsafe { libc::poll(&raw mut poll, 1, within) })? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut said = Vec::new();
+        status.take(max).read_to_end(&mut said)?;
+        Ok((started, said))
+    }
+}
+
+/// Starts a program as [`start`] does, but with a pipe as its standard input and another, for words about itself, as descriptor 3.
+///
+/// # Errors
+/// When it can't be started.
+pub fn hold(what: &Start) -> io::Result<Held> {
+    let (status, said) = io::pipe()?;
+    let (started, input) = begin(what, Stdio::piped(), Some(said.as_raw_fd()))?;
+    drop(said);
+    let input = input.ok_or(io::ErrorKind::BrokenPipe)?;
+    Ok(Held {
+        started,
+        input,
+        status,
+    })
+}
+
 /// Starts a program as the leader of a session of its own, with nothing open but its three streams.
 ///
 /// # Errors
 /// When it can't be started.
 pub fn start(what: &Start) -> io::Result<Started> {
+    begin(what, Stdio::null(), None).map(|(started, _)| started)
+}
+
+/// Starts a program; `kept` is open in it as descriptor 3.
+fn begin(
+    what: &Start,
+    input: Stdio,
+    kept: Option<RawFd>,
+) -> io::Result<(Started, Option<ChildStdin>)> {
     let (program, arguments) = what
         .argv
         .split_first()
@@ -64,12 +130,12 @@ pub fn start(what: &Start) -> io::Result<Started> {
         .env_clear()
         .envs(what.env.iter().map(|(name, value)| (name, value)))
         .current_dir(&what.directory)
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     // SAFETY: between fork and exec only calls that are safe in a signal handler are made, and nothing is allocated.
     unsafe {
-        command.pre_exec(move || prepare(&made));
+        command.pre_exec(move || prepare(&made, kept));
     }
     let before = now();
     let mut child = command.spawn()?;
@@ -86,7 +152,8 @@ pub fn start(what: &Start) -> io::Result<Started> {
         born,
         state: Mutex::default(),
     };
-    Ok(Started { tree, out, err })
+    let input = child.stdin.take();
+    Ok((Started { tree, out, err }, input))
 }
 
 /// Answers the time that births are told in, microseconds since 1970.
@@ -131,7 +198,7 @@ fn limit(it: &Limit) -> (libc::c_int, libc::rlimit) {
 }
 
 /// In the child: a session of its own, its niceness, mask and limits, and nothing inherited but the three streams.
-fn prepare(made: &Made) -> io::Result<()> {
+fn prepare(made: &Made, kept: Option<RawFd>) -> io::Result<()> {
     // SAFETY: it takes nothing; this process was just forked and leads no group.
     check(unsafe { libc::setsid() })?;
     if made.nice != 0 {
@@ -144,17 +211,16 @@ fn prepare(made: &Made) -> io::Result<()> {
         // SAFETY: the structure lives through the call.
         check(unsafe { libc::setrlimit(*number, std::ptr::from_ref(limit)) })?;
     }
-    // SAFETY: it takes nothing.
-    let most = unsafe { libc::getdtablesize() };
-    for fd in 3..most.min(DESCRIPTORS_MAX) {
-        // SAFETY: it takes numbers; one that is not open is an error that changes nothing.
-        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    crate::unix::close_others_on_exec();
+    match kept {
+        // Who is the third already has only to be kept.
+        // SAFETY: it takes numbers.
+        Some(3) => check(unsafe { libc::fcntl(3, libc::F_SETFD, 0) }).map(drop),
+        // SAFETY: it takes numbers.
+        Some(fd) => check(unsafe { libc::dup2(fd, 3) }).map(drop),
+        None => Ok(()),
     }
-    Ok(())
 }
-
-/// Descriptors that are looked at: macOS can allow any number, and nothing here has so many.
-const DESCRIPTORS_MAX: libc::c_int = 65_536;
 
 impl Tree {
     /// Answers the leader's number and when it was born, microseconds since 1970.

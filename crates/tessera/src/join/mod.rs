@@ -3,16 +3,12 @@
 //! As a service the worker's files belong to the account `tessera`, and the launcher's, by which it judges tickets, to
 //! root: the worker can replace none of them.
 
-#[cfg(target_os = "macos")]
-mod macos;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
-#[cfg(target_os = "macos")]
-use macos as system;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 use unix as system;
 #[cfg(windows)]
 use windows as system;
@@ -31,7 +27,11 @@ use tessera_wire::pki::{JoinString, WorkerIdentity};
 use tokio::time::{Instant, sleep};
 
 /// The account of the worker daemon.
+#[cfg(not(target_os = "macos"))]
 const WORKER_ACCOUNT: &str = "tessera";
+/// The account of the worker daemon; that of a service begins so on macOS.
+#[cfg(target_os = "macos")]
+const WORKER_ACCOUNT: &str = "_tessera";
 /// Minutes that a token is good for when it is used at once.
 const TOKEN_MINUTES: u32 = 5;
 /// The worker's configuration.
@@ -46,6 +46,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the supervisor can't be reached or refuses, is another than the join string's, or files can't be written.
 pub(crate) async fn join(options: JoinOptions) -> Result<(), CliError> {
+    // The worker's files must be its own, and a token is good for one try.
+    if cfg!(target_os = "macos")
+        && options.mode == WorkerMode::Service
+        && system::owner_of(WORKER_ACCOUNT).is_none()
+    {
+        let said = format!(
+            "there is no account {WORKER_ACCOUNT} on this Mac, to which the worker would belong"
+        );
+        return Err(CliError::new(Exit::State, said)
+            .hint("sudo tessera worker install --mode service makes it; then join"));
+    }
     let (ticket, client) = match &options.by {
         JoinBy::String(text) => {
             let ticket = read(text)?;

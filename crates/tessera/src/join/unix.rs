@@ -1,19 +1,24 @@
 //! Folders of the state on Unix, which may be another account's.
 
-use nix::fcntl::OFlag;
-use nix::unistd::{Gid, Uid};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, unlinkat};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use tessera_cli::CliError;
 
-use super::{CONFIG_BYTES_MAX, WORKER_ACCOUNT, file_error, read_error};
+#[cfg(target_os = "linux")]
+use super::WORKER_ACCOUNT;
+use super::{CONFIG_BYTES_MAX, file_error, read_error};
 
 /// The account of shepherds.
+#[cfg(target_os = "linux")]
 const SHEPHERD_ACCOUNT: &str = "tessera-shepherd";
 /// The account of jobs in mode proxy.
+#[cfg(target_os = "linux")]
 const JOB_ACCOUNT: &str = "tessera-job";
 
 /// An account, by its numbers.
@@ -32,7 +37,14 @@ pub(super) fn new_dir() -> DirBuilder {
     builder
 }
 
+/// Says what to run next for a service: it makes the worker's account, to which the worker's files must belong.
+#[cfg(target_os = "macos")]
+pub(super) fn service_next(_at: &Path, state: &str) -> String {
+    format!("next: sudo tessera worker install --mode service{state}\n")
+}
+
 /// Says what to run next for a service; `state` is what says where it is.
+#[cfg(target_os = "linux")]
 pub(super) fn service_next(at: &Path, state: &str) -> String {
     let path = at.display().to_string();
     let path = tessera_cli::out::text::command(&[path]);
@@ -83,9 +95,12 @@ impl Folder {
         Ok(Self { path, fd, owner })
     }
 
-    /// Names a file through the open folder, so that the folder can't be exchanged.
-    fn inside(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.fd.as_raw_fd()))
+    /// Opens a file through the open folder, so that the folder can't be exchanged.
+    fn open_inside(&self, name: &str, flags: OFlag, mode: u32) -> io::Result<File> {
+        let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        // Its type has not the same size on every system.
+        let mode = Mode::from_bits_truncate(mode.try_into().unwrap_or_default());
+        Ok(File::from(openat(&self.fd, name, flags, mode)?))
     }
 
     /// Reads a small file of the owner's own; `None` if there is none.
@@ -95,10 +110,8 @@ impl Folder {
     }
 
     fn try_read(&self, name: &str) -> io::Result<Option<String>> {
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).custom_flags(flags.bits());
-        let file = match opened.open(self.inside(name)) {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = match self.open_inside(name, flags, 0) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -118,29 +131,26 @@ impl Folder {
 
     /// Writes a file in the place of the old one, at once and durably; it is the owner's before it has its name.
     pub(super) fn replace(&self, name: &str, mode: u32, text: &str) -> Result<(), CliError> {
-        let partial = self.inside(&format!(".{name}.new{}", std::process::id()));
+        let partial = format!(".{name}.new{}", std::process::id());
+        let remove = || unlinkat(&self.fd, partial.as_str(), UnlinkatFlags::NoRemoveDir);
         let write = || -> io::Result<()> {
             // One that an earlier process of this number left.
-            match fs::remove_file(&partial) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
+            match remove() {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno.into()),
             }
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(mode)
-                .custom_flags(OFlag::O_NOFOLLOW.bits())
-                .open(&partial)?;
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+            let mut file = self.open_inside(&partial, flags, mode)?;
             file.write_all(text.as_bytes())?;
             if let Some((uid, gid)) = self.owner {
                 fchown(&file, Some(uid.as_raw()), Some(gid.as_raw()))?;
             }
             file.sync_all()?;
-            fs::rename(&partial, self.inside(name))?;
+            renameat(&self.fd, partial.as_str(), &self.fd, name)?;
             self.fd.sync_all()
         };
         write().map_err(|error| {
-            let _ = fs::remove_file(&partial);
+            let _ = remove();
             file_error(&self.path.join(name), &error)
         })
     }
@@ -178,6 +188,7 @@ pub(super) fn make_dir(path: &Path, mode: u32) -> Result<(), CliError> {
 mod tests {
     use super::super::{CONFIG, write_address};
     use super::*;
+    use std::fs;
 
     #[test]
     fn nothing_but_a_plain_file_of_the_workers_is_read() {

@@ -22,7 +22,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 #[cfg(target_os = "macos")]
-pub use macos::{Chain, Mode, Shepherd};
+pub use inside::living::Shepherd;
+#[cfg(target_os = "macos")]
+pub use macos::{Chain, Mode};
 pub use owner::Owner;
 pub use spool::{SpoolFile, read_exit, read_index, spool_path};
 pub use tessera_model::msg::LaunchKey;

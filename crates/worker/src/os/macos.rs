@@ -16,6 +16,12 @@ pub(crate) fn own_uid() -> u32 {
     Uid::effective().as_raw()
 }
 
+/// Answers the number of an account, if there is one.
+pub(crate) fn uid_of(account: &str) -> Option<u32> {
+    let found = nix::unistd::User::from_name(account).ok().flatten();
+    found.map(|it| it.uid.as_raw())
+}
+
 /// Nothing is taken over here, so nothing has an age.
 pub(crate) fn age_of(_pid: u32) -> Duration {
     Duration::ZERO

@@ -6,9 +6,13 @@
 
 #[cfg(any(test, target_os = "macos"))]
 mod agent;
+#[cfg(any(test, target_os = "macos"))]
+mod daemons;
 #[cfg(target_os = "linux")]
 mod desktop;
 mod half;
+#[cfg(any(test, target_os = "macos"))]
+mod launchd;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -21,6 +25,8 @@ mod system;
 #[cfg(target_os = "linux")]
 mod systemd;
 #[cfg(all(test, target_os = "linux"))]
+use agent::tests as agent_tests;
+#[cfg(all(test, target_os = "linux"))]
 mod tests;
 #[cfg(target_os = "linux")]
 mod units;
@@ -29,7 +35,7 @@ mod work;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{set_up_host, supervisor, worker};
 #[cfg(target_os = "macos")]
-pub(crate) use macos::{look_at_agent, worker};
+pub(crate) use macos::{look_at, worker};
 #[cfg(target_os = "linux")]
 pub(crate) use real::lock_holder;
 

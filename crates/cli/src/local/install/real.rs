@@ -14,11 +14,9 @@ use super::system::{Answer, System};
 use crate::error::CliError;
 use crate::out::text;
 use crate::run::Context;
-#[cfg(target_os = "linux")]
 use nix::unistd::User;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
-#[cfg(target_os = "linux")]
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -194,12 +192,10 @@ impl System for Real<'_> {
         path.symlink_metadata().is_ok()
     }
 
-    #[cfg(target_os = "linux")]
     fn has_account(&mut self, name: &str) -> bool {
         matches!(User::from_name(name), Ok(Some(_)))
     }
 
-    #[cfg(target_os = "linux")]
     fn program_problem(&mut self, path: &Path) -> Option<String> {
         let real = match std::fs::canonicalize(path) {
             Ok(real) => real,
@@ -268,7 +264,6 @@ fn command(words: &[&str]) -> Result<std::process::Output, String> {
 }
 
 /// Says what is wrong with a part of a privileged program's path.
-#[cfg(target_os = "linux")]
 fn part_problem(part: &Path, is_last: bool) -> Option<String> {
     let found = match part.metadata() {
         Ok(found) => found,

@@ -35,10 +35,8 @@ pub(super) trait System {
     /// Says whether there is something with that path.
     fn exists(&mut self, path: &Path) -> bool;
     /// Says whether there is such an account.
-    #[cfg(target_os = "linux")]
     fn has_account(&mut self, name: &str) -> bool;
     /// Says why others than root could have changed a program, or can't run it.
-    #[cfg(target_os = "linux")]
     fn program_problem(&mut self, path: &Path) -> Option<String>;
     /// Answers the process that holds the lock on a file.
     fn lock_holder(&mut self, path: &Path) -> Option<i32>;

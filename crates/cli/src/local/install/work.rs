@@ -86,6 +86,7 @@ impl<'a> Work<'a> {
     }
 
     /// Runs a command only when everything after this is taken back: last, when the rest is as it was.
+    #[cfg(target_os = "linux")]
     pub(super) fn at_the_end_of_undo(&mut self, words: &[&str]) {
         if !self.is_dry {
             let words = words.iter().map(|word| (*word).to_owned()).collect();

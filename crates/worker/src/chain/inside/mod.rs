@@ -6,6 +6,12 @@
 
 mod attempt;
 mod instance;
+#[cfg(any(target_os = "macos", all(test, unix)))]
+#[cfg_attr(
+    not(target_os = "macos"),
+    expect(unreachable_pub, reason = "exported on macOS")
+)]
+pub(crate) mod living;
 mod output;
 #[cfg(all(test, unix))]
 mod tests;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tessera_ticket::{
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::living::Living;
 use super::{Begun, Failed, Handle, Instance, Order, Program, System, Tree, Used};
 use crate::chain::{RunItem, ShepherdEvent, SpoolFile, read_exit, read_index, spool, spool_path};
 
@@ -115,65 +116,68 @@ struct Bench {
     handle: Handle,
 }
 
+/// An instance that runs a shell command for each of the frames 1 to 9, in chunks of one.
+fn instance(dir: &Path, command: &str) -> Instance<Groups> {
+    let template = Template {
+        argv: ["/bin/sh", "-c", command].map(str::to_owned).to_vec(),
+        env: vec![("SHOW".to_owned(), "abc".to_owned())],
+        cwd: String::new(),
+        umask: 0o022,
+        limits: Vec::new(),
+        slots: 1,
+        agenda: Some(Agenda {
+            runs: vec![FrameRun {
+                start: 1,
+                step: 1,
+                count: 9,
+            }],
+            split: Split::Chunk(1),
+            padding: 0,
+        }),
+        convert_path: true,
+    };
+    let ticket = Ticket {
+        farm: [1; 16],
+        host: [2; 16],
+        key: LaunchKey {
+            job: 5,
+            instance: 0,
+            launch: 1,
+        },
+        principal: "mia".to_owned(),
+        proven: "test".to_owned(),
+        mode: Mode::Desktop,
+        account: String::new(),
+        items: vec![ItemRange { first: 0, last: 7 }],
+        template: Digest([0; 32]),
+        not_before_ms: 0,
+        expires_ms: 1,
+        nonce: [0; 16],
+        limits: tessera_ticket::KernelLimits::default(),
+    };
+    let tmp = dir.join("tmp");
+    fs::create_dir_all(&tmp).unwrap();
+    fs::write(tmp.join("left"), "x").unwrap();
+    Instance {
+        system: Groups,
+        ticket,
+        template,
+        env: vec![
+            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+            ("SHOW".to_owned(), "no".to_owned()),
+        ],
+        home: dir.to_string_lossy().into_owned(),
+        nice: 0,
+        paths: PathMap::new([("P:".to_owned(), "/mnt/p".to_owned())]).unwrap(),
+        tmp: Some(tmp),
+        processes: dir.join("processes"),
+    }
+}
+
 impl Bench {
-    /// An instance that runs a shell command for each of the frames 1 to 9, in chunks of one.
     fn new(command: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let template = Template {
-            argv: ["/bin/sh", "-c", command].map(str::to_owned).to_vec(),
-            env: vec![("SHOW".to_owned(), "abc".to_owned())],
-            cwd: String::new(),
-            umask: 0o022,
-            limits: Vec::new(),
-            slots: 1,
-            agenda: Some(Agenda {
-                runs: vec![FrameRun {
-                    start: 1,
-                    step: 1,
-                    count: 9,
-                }],
-                split: Split::Chunk(1),
-                padding: 0,
-            }),
-            convert_path: true,
-        };
-        let ticket = Ticket {
-            farm: [1; 16],
-            host: [2; 16],
-            key: LaunchKey {
-                job: 5,
-                instance: 0,
-                launch: 1,
-            },
-            principal: "mia".to_owned(),
-            proven: "test".to_owned(),
-            mode: Mode::Desktop,
-            account: String::new(),
-            items: vec![ItemRange { first: 0, last: 7 }],
-            template: Digest([0; 32]),
-            not_before_ms: 0,
-            expires_ms: 1,
-            nonce: [0; 16],
-            limits: tessera_ticket::KernelLimits::default(),
-        };
-        let tmp = dir.path().join("tmp");
-        fs::create_dir(&tmp).unwrap();
-        fs::write(tmp.join("left"), "x").unwrap();
-        let handle = Instance {
-            system: Groups,
-            ticket,
-            template,
-            env: vec![
-                ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
-                ("SHOW".to_owned(), "no".to_owned()),
-            ],
-            home: dir.path().to_string_lossy().into_owned(),
-            nice: 0,
-            paths: PathMap::new([("P:".to_owned(), "/mnt/p".to_owned())]).unwrap(),
-            tmp: Some(tmp),
-            processes: dir.path().join("processes"),
-        }
-        .begin(watch::channel(()).0);
+        let handle = instance(dir.path(), command).begin(watch::channel(()).0);
         Self { dir, handle }
     }
 
@@ -474,4 +478,62 @@ async fn a_worker_that_ends_takes_all_with_it_and_records_nothing() {
     assert_eq!(none, None);
     assert!(!is_alive(pid) && !dir.path().join("tmp").exists());
     assert_eq!(read_exit(dir.path(), 0, 1).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_launch_lives_once_and_is_gone_when_it_was_ended() {
+    let bench = Bench::new("while :; do sleep 0.05; done");
+    let living = Living::default();
+    let key = tessera_model::msg::LaunchKey {
+        job: tessera_model::JobId(5),
+        instance: tessera_model::InstanceNo(0),
+        launch: tessera_model::LaunchNo(1),
+    };
+    let dir = bench.dir.path().to_owned();
+    let mut shepherd = living
+        .begin(key, dir.clone(), instance(bench.dir.path(), "sleep 60"))
+        .expect("begins");
+    let again = living.begin(key, dir.clone(), instance(bench.dir.path(), "true"));
+    assert!(again.is_err(), "twice");
+    let run = RunItem {
+        item: 1,
+        attempt: 7,
+        output_limit: 1_024,
+        leftover_grace: Duration::ZERO,
+        durable: false,
+        next: false,
+    };
+    shepherd.run_item(run, None).await.expect("runs");
+    let started = shepherd.next_event().await;
+    assert!(
+        matches!(
+            started,
+            Some(ShepherdEvent::ItemStarted {
+                item: 1,
+                attempt: 7,
+                ..
+            })
+        ),
+        "{started:?}"
+    );
+    shepherd.set_suspended(true).await.expect("told");
+    shepherd.set_suspended(false).await.expect("told");
+    let grace = Duration::ZERO;
+    shepherd
+        .end_item(1, 7, grace, EndCause::Kill)
+        .await
+        .expect("told");
+    shepherd.close().await.expect("told");
+    living.end(key).await.expect("is gone");
+    let mut last = None;
+    while let Some(event) = shepherd.next_event().await {
+        last = Some(event);
+    }
+    assert_eq!(last, Some(ShepherdEvent::Closing));
+    living.forget(key, &dir);
+    assert!(
+        living
+            .begin(key, dir.clone(), instance(&dir, "true"))
+            .is_ok()
+    );
 }

@@ -1,44 +1,54 @@
-//! A user's desktop on macOS: instances live in the worker, their processes in sessions that a walk over all finds.
+//! macOS. On a person's desktop instances live in the worker, their processes in sessions that a walk over all finds. As a service
+//! they live in the worker as well, and their processes are the launcher's, which is asked over a socket.
 //!
-//! The system does not end them with the worker. The next one finds the leaders in the spool and ends what is left of their
-//! sessions before it says that a launch is gone.
+//! The system does not end them with the worker. On a desktop the next one finds the leaders in the spool and ends what is left of
+//! their sessions before it says that a launch is gone; in a service the launcher does.
 
 mod base;
+mod link;
+mod remote;
 mod system;
 
-use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tessera_ticket::launcher::Capabilities;
-use tessera_ticket::{Mode as TicketMode, PathMap, Refusal, Step};
-use tokio::sync::{mpsc, watch};
+use tessera_ticket::pipe::{Answer, Ask};
+use tessera_ticket::{Mode as TicketMode, PathMap, Refusal, Step, Ticket};
 
-use super::inside::{Handle, Instance, Order};
+use super::inside::living::{Living, PROCESSES, Shepherd, end_noted, in_time};
+use super::inside::{Failed, Instance};
 use super::owner::{Owner, refused, ticket_of_owner};
-use super::{
-    ChainError, EndCause, LaunchKey, RunItem, ShepherdEvent, ShepherdState, StartError,
-    StartRequest, Started, spool,
-};
+use super::{ChainError, LaunchKey, ShepherdState, StartError, StartRequest, Started};
 use crate::config::Config;
 use crate::error::WorkerError;
 use crate::options::{self, Options};
 use crate::os;
+use link::Link;
+use remote::Remote;
 use system::Sessions;
 
-/// How long what is left of a launch may take to end.
-const GONE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How processes are kept together here.
 const CONTAINMENT: &str = "session";
-/// What says in a directory which processes a launch began.
-const PROCESSES: &str = "processes";
-/// The most bytes of that file.
-const PROCESSES_BYTES_MAX: u64 = 1 << 20;
 
 /// How instances are started on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mode {
+pub enum Mode {
+    /// Through the privileged launcher beside the worker.
+    Service {
+        /// Its socket.
+        socket: PathBuf,
+        /// 0 to 19; more is less.
+        nice: u8,
+    },
+    /// As the worker's own user.
+    Desktop(Desktop),
+}
+
+/// What a desktop's instances are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desktop {
     /// The user, and whom they let in.
     owner: Owner,
     /// Variables of the session that jobs see beside the usual ones.
@@ -54,26 +64,38 @@ pub struct Mode {
 impl Mode {
     /// Settles what the options leave open.
     pub(crate) fn of(options: &Options, config: &Config) -> Result<Self, WorkerError> {
+        let nice = config.proxy_nice_value;
         match &options.mode {
-            options::Mode::Service { .. } => Err(WorkerError::NoService),
+            options::Mode::Service { .. } if os::is_privileged() => Err(WorkerError::ServiceAsRoot),
+            options::Mode::Service { launcher_socket } => {
+                let usual = || options.state.join("run").join("launcher.sock");
+                let socket = launcher_socket.clone().unwrap_or_else(usual);
+                Ok(Self::Service { socket, nice })
+            }
             options::Mode::Desktop if os::is_privileged() => Err(WorkerError::DesktopAsRoot),
-            options::Mode::Desktop => Ok(Self {
+            options::Mode::Desktop => Ok(Self::Desktop(Desktop {
                 owner: Owner {
                     user: os::own_account()?,
                     config: options.config_path(),
                 },
                 variables: config.desktop_environment.clone(),
                 tmp: options.state.join("worker").join("tmp"),
-                nice: config.proxy_nice_value,
+                nice,
                 paths: config.worker_path_map.clone(),
-            }),
+            })),
         }
     }
 
     /// Says what it means that capabilities can't be had, and what to do.
-    #[expect(clippy::unused_self, reason = "as on other systems")]
     pub(crate) fn no_answer(&self, cause: &str) -> String {
-        format!("nothing can be started ({cause})")
+        match self {
+            Self::Service { socket, .. } => format!(
+                "the launcher does not answer at {} ({cause}); see `launchctl print system/tessera.launch` and its log, \
+                 /Library/Logs/tessera.launch.log",
+                socket.display()
+            ),
+            Self::Desktop(_) => format!("nothing can be started ({cause})"),
+        }
     }
 }
 
@@ -81,24 +103,7 @@ impl Mode {
 #[derive(Debug, Clone)]
 pub struct Chain {
     mode: Arc<Mode>,
-    /// Those that are not gone, each with the way to tell it, and to hear that it is.
-    alive: Arc<Mutex<BTreeMap<LaunchKey, Alive>>>,
-}
-
-#[derive(Debug, Clone)]
-struct Alive {
-    orders: mpsc::Sender<Order>,
-    /// Closed when the instance is gone.
-    gone: watch::Receiver<()>,
-}
-
-/// An instance of this worker.
-#[derive(Debug)]
-pub struct Shepherd {
-    key: LaunchKey,
-    dir: PathBuf,
-    orders: mpsc::Sender<Order>,
-    events: mpsc::UnboundedReceiver<ShepherdEvent>,
+    living: Living,
 }
 
 impl Chain {
@@ -106,36 +111,48 @@ impl Chain {
     pub fn new(mode: Mode) -> Self {
         Self {
             mode: Arc::new(mode),
-            alive: Arc::default(),
+            living: Living::default(),
         }
     }
 
     /// Says what this host can do.
     ///
     /// # Errors
-    /// None; as on other systems.
-    #[expect(clippy::unused_async, reason = "as on other systems")]
+    /// When the launcher of a service does not say.
     pub async fn capabilities(&self) -> Result<Capabilities, ChainError> {
-        Ok(Capabilities {
-            containment: CONTAINMENT.to_owned(),
-            modes: vec!["desktop".to_owned()],
-            proxy_account: String::new(),
-            proxy_uid: None,
-            proxy_problem: String::new(),
-            uid_min: 0,
-            no_new_privs: false,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            limits: Vec::new(),
-        })
+        let Mode::Service { socket, .. } = &*self.mode else {
+            return Ok(Capabilities {
+                containment: CONTAINMENT.to_owned(),
+                modes: vec!["desktop".to_owned()],
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..Capabilities::default()
+            });
+        };
+        match ask_once(socket.clone(), Ask::Capabilities).await? {
+            Answer::Capabilities(what) => Ok(what),
+            _ => Err(NONSENSE),
+        }
     }
 
     /// Starts an instance; its items start when they are run.
     ///
     /// # Errors
-    /// `Refused` when the ticket is not for this desktop or for another template.
-    #[expect(clippy::unused_async, reason = "as on other systems")]
+    /// `Refused` when the ticket is not for this desktop or for another template, or the launcher refuses; `Unavailable` when
+    /// that does not answer.
     pub async fn start(&self, req: StartRequest) -> Result<(Started, Shepherd), StartError> {
-        let ticket = ticket_of_owner(&req, &self.mode.owner)?;
+        match &*self.mode {
+            Mode::Service { socket, nice } => self.start_remote(req, socket.clone(), *nice).await,
+            Mode::Desktop(desktop) => self.start_here(req, desktop),
+        }
+    }
+
+    /// Starts an instance as this user.
+    fn start_here(
+        &self,
+        req: StartRequest,
+        desktop: &Desktop,
+    ) -> Result<(Started, Shepherd), StartError> {
+        let ticket = ticket_of_owner(&req, &desktop.owner)?;
         let refuse = |refusal: Refusal| {
             let text = refusal.sentence(&host(), "an instance", "of this desktop");
             refused(&refusal, text)
@@ -146,60 +163,81 @@ impl Chain {
         }
         ticket.check_times(os::wall_ms()).map_err(refuse)?;
         let template = ticket.check_template(&req.template).map_err(refuse)?;
-        let tmp = self.mode.tmp.join(req.key.to_string());
+        let tmp = desktop.tmp.join(req.key.to_string());
         os::dirs().create(&tmp).map_err(|error| {
             let errno = error.raw_os_error().unwrap_or(0);
             refuse(Refusal::StateUnwritable { errno })
         })?;
+        let user = &desktop.owner.user;
         let instance = Instance {
             system: Sessions::of(&template),
             template,
-            env: base::environment(
-                &self.mode.owner.user,
-                &tmp,
-                &ticket.farm,
-                &self.mode.variables,
-            ),
+            env: base::environment(user, &tmp, &ticket.farm, &desktop.variables),
             home: base::home(),
-            nice: self.mode.nice,
-            paths: self.mode.paths.clone(),
+            nice: desktop.nice,
+            paths: desktop.paths.clone(),
             tmp: Some(tmp),
             processes: req.dir.join(PROCESSES),
             ticket,
         };
-        let started = Started {
-            account: self.mode.owner.user.clone(),
-            uid: os::own_uid(),
-            containment: CONTAINMENT.to_owned(),
-            shepherd_pid: std::process::id(),
-        };
-        Ok((started, self.begin(req.key, req.dir, instance)?))
+        let started = started(user.clone(), os::own_uid());
+        Ok((started, self.living.begin(req.key, req.dir, instance)?))
     }
 
-    fn begin(
+    /// Has the launcher look the account up. It judges the ticket; here it is only read.
+    async fn start_remote(
         &self,
-        key: LaunchKey,
-        dir: PathBuf,
-        instance: Instance<Sessions>,
-    ) -> Result<Shepherd, StartError> {
-        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        if alive.contains_key(&key) {
-            let text = format!("launch {key} was started before");
-            return Err(refused(&Refusal::Busy, text));
-        }
-        let (over, gone) = watch::channel(());
-        let Handle { orders, events } = instance.begin(over);
-        let known = Alive {
-            orders: orders.clone(),
-            gone,
+        req: StartRequest,
+        socket: PathBuf,
+        nice: u8,
+    ) -> Result<(Started, Shepherd), StartError> {
+        let unreadable = |reason: String| {
+            let refusal = Refusal::TicketMalformed { reason };
+            let text = refusal.sentence(&host(), "an instance", "unknown");
+            refused(&refusal, text)
         };
-        alive.insert(key, known);
-        Ok(Shepherd {
-            key,
-            dir,
-            orders,
-            events,
-        })
+        let ticket = Ticket::decode(&req.ticket).map_err(|it| unreadable(it.to_string()))?;
+        let template = ticket.check_template(&req.template);
+        let template = template.map_err(|it| refused(&it, it.reason_and_hint()))?;
+        let ask = Ask::Start {
+            ticket: req.ticket,
+            signature: req.signature,
+            template: req.template,
+            nice,
+            token: 0,
+        };
+        let talk = move || -> io::Result<(Link, Answer)> {
+            let link = Link::open(&socket)?;
+            let answer = link.ask(&ask)?;
+            Ok((link, answer))
+        };
+        let asked = tokio::task::spawn_blocking(talk).await;
+        let asked = asked.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let (link, answer) = asked
+            .map_err(ChainError::io("the launcher could not be asked"))
+            .map_err(StartError::Unavailable)?;
+        let account = match answer {
+            Answer::Started { account } => account,
+            Answer::Refused { code, text, hint } => {
+                return Err(StartError::Refused { code, text, hint });
+            }
+            _ => return Err(StartError::Unavailable(NONSENSE)),
+        };
+        let instance = Instance {
+            system: Remote::new(link),
+            template,
+            // The launcher has its own.
+            env: Vec::new(),
+            home: String::new(),
+            nice,
+            paths: PathMap::default(),
+            tmp: None,
+            processes: req.dir.join(PROCESSES),
+            ticket,
+        };
+        let uid = os::uid_of(&account).unwrap_or_default();
+        let started = started(account, uid);
+        Ok((started, self.living.begin(req.key, req.dir, instance)?))
     }
 
     /// Answers that there is no instance of an earlier worker: nobody can wait for what another process began.
@@ -216,30 +254,23 @@ impl Chain {
         Err(ChainError::NotThere { launch })
     }
 
-    /// Returns when nothing of the launch is alive, as far as a walk finds it. An instance of this worker is ended first; of
-    /// what an earlier worker began the sessions are looked for and ended.
+    /// Returns when nothing of the launch is alive, as far as a walk finds it. An instance of this worker is ended first; then the
+    /// launcher, or on a desktop the spool, knows what an earlier worker began.
     ///
     /// # Errors
     /// When something is still alive; ask again later.
     pub async fn prove_gone(&self, key: LaunchKey, dir: &Path) -> Result<(), ChainError> {
-        let known = {
-            let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-            alive.get(&key).cloned()
-        };
-        if let Some(Alive { orders, mut gone }) = known {
-            // It may be closing already.
-            let _ = orders.try_send(Order::Close);
-            // An error says that nobody holds the other end any more.
-            let is_gone = async { while gone.changed().await.is_ok() {} };
-            timeout(is_gone).await?;
-        }
-        let path = dir.join(PROCESSES);
-        let ended =
-            tokio::task::spawn_blocking(move || system::end_all(&path, PROCESSES_BYTES_MAX));
-        let ended = timeout(ended).await?;
-        if !ended.unwrap_or(false) {
-            let text = format!("a process of launch {key} does not end");
-            return Err(ChainError::Refused { text });
+        self.living.end(key).await?;
+        match &*self.mode {
+            Mode::Service { socket, .. } => {
+                let gone = Ask::Gone { key: wire_key(key) };
+                match ask_once(socket.clone(), gone).await? {
+                    Answer::Done => {}
+                    Answer::Refused { text, .. } => return Err(ChainError::Refused { text }),
+                    _ => return Err(NONSENSE),
+                }
+            }
+            Mode::Desktop(_) => end_noted(key, dir, tessera_macos::end_left).await?,
         }
         self.forget(key, dir);
         Ok(())
@@ -247,82 +278,37 @@ impl Chain {
 
     /// Removes what only a living launch needs; output and exit records stay.
     pub fn forget(&self, key: LaunchKey, dir: &Path) {
-        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive.remove(&key);
-        let _missing_is_fine = std::fs::remove_file(dir.join(PROCESSES));
+        self.living.forget(key, dir);
     }
 }
 
-async fn timeout<T>(what: impl Future<Output = T>) -> Result<T, ChainError> {
-    let timed = tokio::time::timeout(GONE_TIMEOUT, what).await;
-    timed.map_err(|_| ChainError::TimedOut {
-        what: "the end of a launch",
-        seconds: GONE_TIMEOUT.as_secs(),
-    })
+/// What makes no sense of a launcher.
+const NONSENSE: ChainError = ChainError::Nonsense {
+    what: "the launcher",
+};
+
+/// Asks the launcher something on a connection of its own.
+async fn ask_once(socket: PathBuf, ask: Ask) -> Result<Answer, ChainError> {
+    let talk = move || Link::open(&socket)?.ask(&ask);
+    let asked = in_time(tokio::task::spawn_blocking(talk)).await?;
+    let asked = asked.unwrap_or_else(|error| Err(io::Error::other(error)));
+    asked.map_err(ChainError::io("the launcher could not be asked"))
 }
 
-impl Shepherd {
-    /// Makes the attempt's files (never existing ones; those of `spare` may be had) and runs the item.
-    ///
-    /// # Errors
-    /// `AlreadyRan` when the attempt's files exist; `Io` when they can't be made.
-    pub async fn run_item(
-        &self,
-        run: RunItem,
-        spare: Option<(u32, u32)>,
-    ) -> Result<(), ChainError> {
-        let files = match spare {
-            Some(spare) => spool::reuse_files(&self.dir, run.item, run.attempt, spare)?,
-            None => spool::make_files(&self.dir, run.item, run.attempt)?,
-        };
-        self.tell(Order::Run(run, files)).await
+fn started(account: String, uid: u32) -> Started {
+    Started {
+        account,
+        uid,
+        containment: CONTAINMENT.to_owned(),
+        shepherd_pid: std::process::id(),
     }
+}
 
-    /// Ends an item: SIGTERM, the grace time, SIGKILL.
-    ///
-    /// # Errors
-    /// When the instance is gone.
-    pub async fn end_item(
-        &self,
-        item: u32,
-        attempt: u32,
-        grace: Duration,
-        cause: EndCause,
-    ) -> Result<(), ChainError> {
-        self.tell(Order::End {
-            item,
-            attempt,
-            grace,
-            cause,
-        })
-        .await
-    }
-
-    /// Stops all processes where they are, or lets them go on.
-    ///
-    /// # Errors
-    /// When the instance is gone.
-    pub async fn set_suspended(&self, is: bool) -> Result<(), ChainError> {
-        self.tell(Order::SetSuspended(is)).await
-    }
-
-    /// Ends everything.
-    ///
-    /// # Errors
-    /// When the instance is gone.
-    pub async fn close(&self) -> Result<(), ChainError> {
-        self.tell(Order::Close).await
-    }
-
-    /// Waits for the next event; `None` when the instance is gone. Safe to cancel.
-    pub async fn next_event(&mut self) -> Option<ShepherdEvent> {
-        self.events.recv().await
-    }
-
-    async fn tell(&self, order: Order) -> Result<(), ChainError> {
-        let launch = self.key.to_string();
-        let told = self.orders.send(order).await;
-        told.map_err(|_| ChainError::NotThere { launch })
+fn wire_key(key: LaunchKey) -> tessera_ticket::LaunchKey {
+    tessera_ticket::LaunchKey {
+        job: key.job.0,
+        instance: key.instance.0,
+        launch: key.launch.0,
     }
 }
 
@@ -331,7 +317,7 @@ fn host() -> String {
 }
 
 /// Answers a failure at a step with the system's number.
-fn failed(step: Step, error: &std::io::Error) -> super::inside::Failed {
+fn failed(step: Step, error: &io::Error) -> Failed {
     let errno = error.raw_os_error().unwrap_or(0);
-    super::inside::Failed { step, errno }
+    Failed { step, errno }
 }

@@ -1,14 +1,12 @@
 //! Programs as leaders of sessions.
 
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use tessera_macos::{End, Limit, Resource, Start, Tree as Session, end_left, start};
+use tessera_macos::{End, Limit, Resource, Start, Tree as Session, start};
 use tessera_ticket::{EndKind, Resource as Limited, Step, Template};
 
 use super::failed;
 use crate::chain::inside::{Begun, Failed, Program, System, Tree, Used};
-use crate::os;
 
 /// What the system says of a directory that is none (`ENOTDIR`).
 const NO_DIRECTORY: i32 = 20;
@@ -125,32 +123,4 @@ impl Tree for Session {
             memory_max: used.memory_max,
         }
     }
-}
-
-/// Ends the sessions that a file names and says whether nothing of them is left; one per line, `number born`.
-pub(super) fn end_all(path: &Path, bytes_max: u64) -> bool {
-    let read = || -> io::Result<String> {
-        let mut text = String::new();
-        let file = os::to_read().open(path)?;
-        file.take(bytes_max).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = match read() {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return true,
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "which processes there were can't be read");
-            return false;
-        }
-    };
-    // Each is tried, also after one that does not end.
-    let mut is_clear = true;
-    for line in text.lines() {
-        let numbers = line.split_once(' ');
-        let numbers = numbers.and_then(|(pid, born)| Some((pid.parse().ok()?, born.parse().ok()?)));
-        if let Some((pid, born)) = numbers {
-            is_clear &= end_left(pid, born);
-        }
-    }
-    is_clear
 }

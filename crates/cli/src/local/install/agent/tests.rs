@@ -1,6 +1,7 @@
 //! The order of steps, every failure and every way back, with a launchd that is made up.
 
 use super::*;
+use crate::local::install::launchd::{Seen, seen};
 use crate::local::install::switch::{self, Running};
 use crate::local::install::system::Answer;
 use std::collections::{BTreeMap, VecDeque};
@@ -410,7 +411,7 @@ fn paths_mean_only_themselves() {
 }
 
 /// Reads a property list with Python's library, the one of this kind that build machines have.
-fn parsed(text: &str) -> Option<serde_json::Value> {
+pub(in crate::local::install) fn parsed(text: &str) -> Option<serde_json::Value> {
     const READ: &str = "import sys, json, plistlib; json.dump(plistlib.loads(sys.stdin.buffer.read()), sys.stdout)";
     let mut child = match Command::new("python3")
         .args(["-c", READ])
