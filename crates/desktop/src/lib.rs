@@ -298,6 +298,7 @@ fn capabilities() -> Capabilities {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         // Nobody here may set them: the group is the user's, as the job is.
         limits: Vec::new(),
+        logons: Vec::new(),
     }
 }
 

@@ -67,6 +67,9 @@ pub struct Capabilities {
     pub version: String,
     /// What the kernel keeps instances to here: `memory`, `pids`, `cpu`; empty where nothing, and from older launchers.
     pub limits: Vec<String>,
+    /// How accounts are logged on where that is a question (Windows), for each mode: `user=password,s4u`, the first for which there
+    /// is something; empty elsewhere.
+    pub logons: Vec<String>,
 }
 
 /// What the launcher answers.
@@ -285,10 +288,15 @@ impl Capabilities {
         out.u8(u8::from(self.no_new_privs));
         out.text(&self.version);
         // Left out where there is nothing to say, so that an older worker reads it.
-        if !self.limits.is_empty() {
-            out.count(self.limits.len());
-            for limit in &self.limits {
-                out.text(limit);
+        let has_logons = !self.logons.is_empty();
+        let lists = [
+            (&self.limits, has_logons || !self.limits.is_empty()),
+            (&self.logons, has_logons),
+        ];
+        for (list, _) in lists.into_iter().filter(|(_, is_said)| *is_said) {
+            out.count(list.len());
+            for text in list {
+                out.text(cut(text));
             }
         }
     }
@@ -312,10 +320,13 @@ impl Capabilities {
             no_new_privs: input.flag("no_new_privs")?,
             version: input.text("version", TEXT_MAX)?,
             limits: Vec::new(),
+            logons: Vec::new(),
         };
-        if !input.is_at_end() {
-            for _ in 0..input.count("limits", 8)? {
-                all.limits.push(input.text("limits", TEXT_MAX)?);
+        for (field, list) in [("limits", &mut all.limits), ("logons", &mut all.logons)] {
+            if !input.is_at_end() {
+                for _ in 0..input.count(field, 8)? {
+                    list.push(input.text(field, TEXT_MAX)?);
+                }
             }
         }
         Ok(all)

@@ -14,7 +14,8 @@ use crate::ticket::TICKET_BYTES_MAX;
 pub const MESSAGE_MAX: usize = TICKET_BYTES_MAX + TEMPLATE_BYTES_MAX + 1_024;
 /// The bytes of a length.
 pub const HEAD: usize = 4;
-const VERSION: u8 = 1;
+/// Both programs are installed together; one of another release is refused, and says so.
+const VERSION: u8 = 2;
 
 /// What the worker asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,8 +134,10 @@ pub enum Answer {
         user_us: u64,
         /// Microseconds in the system.
         system_us: u64,
-        /// The most that one process had committed, bytes.
+        /// The most that all its processes had committed together, bytes.
         memory_max: u64,
+        /// Whether one of them was refused memory by the limit of the instance.
+        is_out_of_memory: bool,
     },
     /// It is done.
     Done,
@@ -284,12 +287,14 @@ impl Answer {
                 user_us,
                 system_us,
                 memory_max,
+                is_out_of_memory,
             } => {
                 out.u8(6);
                 out.u32(*alive);
                 for number in [user_us, system_us, memory_max] {
                     out.u64(*number);
                 }
+                out.u8(u8::from(*is_out_of_memory));
             }
             Self::Done => out.u8(7),
         }
@@ -332,6 +337,7 @@ impl Answer {
                 user_us: input.u64("user_us")?,
                 system_us: input.u64("system_us")?,
                 memory_max: input.u64("memory_max")?,
+                is_out_of_memory: input.flag("is_out_of_memory")?,
             },
             7 => Self::Done,
             _ => return Err(DecodeError::Invalid { field: "kind" }),
@@ -404,6 +410,7 @@ mod tests {
                 user_us: 2,
                 system_us: 3,
                 memory_max: 4,
+                is_out_of_memory: true,
             },
             Answer::Done,
         ]
@@ -435,12 +442,14 @@ mod tests {
             item: 7,
             attempt: 2,
         };
-        assert_eq!(kill.encode(), [1, 4, 7, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(kill.encode(), [2, 4, 7, 0, 0, 0, 2, 0, 0, 0]);
+        // Of the release before; its launcher counted no memory that was refused.
+        assert!(Ask::decode(&[1, 4, 7, 0, 0, 0, 2, 0, 0, 0]).is_err());
         let step = Answer::NotStarted {
             step: Step::Logon,
             errno: 5,
         };
-        assert_eq!(step.encode(), [1, 5, 40, 5, 0, 0, 0]);
+        assert_eq!(step.encode(), [2, 5, 40, 5, 0, 0, 0]);
     }
 
     #[test]

@@ -186,6 +186,7 @@ proptest! {
             containment: text.clone(), modes: vec!["proxy".into(), "user".into()], proxy_account: text.clone(),
             proxy_uid: a.is_multiple_of(2).then_some(b), proxy_problem: text.clone(), uid_min: c, no_new_privs: true,
             version: "0".into(), limits: vec!["memory".into(); (a % 3) as usize],
+            logons: vec!["user=password".into(); (b % 2) as usize],
         };
         let replies = [
             Reply::Started { id: a, shepherd: b, account: text.clone(), uid: c, gid: d, containment: text.clone() },

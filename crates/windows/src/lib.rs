@@ -10,6 +10,7 @@
 
 pub mod command_line;
 pub mod environment;
+pub mod limits;
 pub mod logon;
 pub mod program;
 pub mod search;

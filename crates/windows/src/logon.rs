@@ -3,27 +3,52 @@
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Why a logon was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LogonError {
     /// No such account.
+    #[error("no such account")]
     NoSuchAccount,
     /// The password is another one.
+    #[error("name and password do not go together")]
     WrongPassword,
-    /// The password has expired or must be changed first.
+    /// The password has expired.
+    #[error("the password has expired")]
     PasswordExpired,
+    /// The password must be changed before a logon.
+    #[error("the password must be changed first")]
+    MustChange,
     /// The account is locked.
+    #[error("the account is locked")]
     Locked,
     /// The account is disabled.
+    #[error("the account is disabled")]
     Disabled,
     /// The account has expired.
+    #[error("the account has expired")]
     Expired,
-    /// The account may not log on in this way on this host.
+    /// Something about the account stands against it: the hour, the host, a rule of its domain.
+    #[error("the account may not log on here and now (error {0})")]
+    Restricted(u32),
+    /// The account may not log on in this way on this host: it lacks the right, or is denied it, which the system does not tell apart.
+    #[error("the account lacks the right to log on so, or is denied it")]
     NoRight,
-    /// No domain controller answers: it may pass.
+    /// No domain controller answers, or does not trust this host: it may pass, and says nothing of a password.
+    #[error("no domain controller can be asked (error {0})")]
     NoDirectory(u32),
     /// Something else.
+    #[error("error {0}")]
     Other(u32),
 }
+
+/// What says that a directory can't be asked: ERROR_BAD_NETPATH, ERROR_NETNAME_DELETED, ERROR_SEM_TIMEOUT,
+/// ERROR_NETWORK_UNREACHABLE, ERROR_HOST_UNREACHABLE, ERROR_NO_LOGON_SERVERS, ERROR_NO_SUCH_DOMAIN, ERROR_TIME_SKEW, ERROR_TIMEOUT,
+/// RPC_S_SERVER_UNAVAILABLE, RPC_S_SERVER_TOO_BUSY, RPC_S_CALL_FAILED, RPC_S_CALL_FAILED_DNE, ERROR_NO_TRUST_LSA_SECRET,
+/// ERROR_NO_TRUST_SAM_ACCOUNT, ERROR_TRUSTED_DOMAIN_FAILURE, ERROR_TRUSTED_RELATIONSHIP_FAILURE, ERROR_TRUST_FAILURE,
+/// ERROR_NETLOGON_NOT_STARTED, ERROR_DOMAIN_CONTROLLER_NOT_FOUND.
+const DIRECTORY: [u32; 20] = [
+    53, 64, 121, 1231, 1232, 1311, 1355, 1398, 1460, 1722, 1723, 1726, 1727, 1786, 1787, 1788,
+    1789, 1790, 1792, 1908,
+];
 
 impl LogonError {
     /// Answers what a number of the system means.
@@ -34,18 +59,19 @@ impl LogonError {
             // ERROR_WRONG_PASSWORD, ERROR_LOGON_FAILURE.
             1323 | 1326 => Self::WrongPassword,
             // ERROR_PASSWORD_EXPIRED, ERROR_PASSWORD_MUST_CHANGE.
-            1330 | 1907 => Self::PasswordExpired,
+            1330 => Self::PasswordExpired,
+            1907 => Self::MustChange,
             // ERROR_ACCOUNT_LOCKED_OUT.
             1909 => Self::Locked,
             // ERROR_ACCOUNT_DISABLED.
             1331 => Self::Disabled,
             // ERROR_ACCOUNT_EXPIRED.
             1793 => Self::Expired,
+            // ERROR_ACCOUNT_RESTRICTION, ERROR_INVALID_LOGON_HOURS, ERROR_INVALID_WORKSTATION.
+            1327..=1329 => Self::Restricted(code),
             // ERROR_LOGON_NOT_GRANTED, ERROR_LOGON_TYPE_NOT_GRANTED.
             1380 | 1385 => Self::NoRight,
-            // ERROR_NO_LOGON_SERVERS, ERROR_NO_SUCH_DOMAIN, ERROR_DOMAIN_CONTROLLER_NOT_FOUND, RPC_S_SERVER_UNAVAILABLE,
-            // ERROR_TRUSTED_RELATIONSHIP_FAILURE, ERROR_TIME_SKEW.
-            1311 | 1355 | 1908 | 1722 | 1789 | 1398 => Self::NoDirectory(code),
+            code if DIRECTORY.contains(&code) => Self::NoDirectory(code),
             other => Self::Other(other),
         }
     }
@@ -107,10 +133,17 @@ mod tests {
             (1331, LogonError::Disabled),
             (1793, LogonError::Expired),
             (1330, LogonError::PasswordExpired),
-            (1907, LogonError::PasswordExpired),
+            (1907, LogonError::MustChange),
+            (1327, LogonError::Restricted(1327)),
+            (1328, LogonError::Restricted(1328)),
+            (1329, LogonError::Restricted(1329)),
+            (1380, LogonError::NoRight),
             (1385, LogonError::NoRight),
             (1332, LogonError::NoSuchAccount),
             (1311, LogonError::NoDirectory(1311)),
+            (1722, LogonError::NoDirectory(1722)),
+            (1792, LogonError::NoDirectory(1792)),
+            (1460, LogonError::NoDirectory(1460)),
             (6, LogonError::Other(6)),
         ] {
             assert_eq!(LogonError::of(code), reason);

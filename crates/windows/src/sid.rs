@@ -9,6 +9,10 @@ const PARTS_MAX: usize = 15;
 const HEAD: usize = 8;
 /// NT's own authority.
 const NT: u64 = 5;
+/// What accounts and groups of hosts and domains begin with.
+const OF_DOMAINS: u32 = 21;
+/// What the guest's ends with.
+const GUEST: u32 = 501;
 
 /// A security identifier; prints as `S-1-5-21-…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +70,11 @@ impl Sid {
     /// Answers its parts when it is one of NT's own.
     pub fn nt_parts(&self) -> Option<&[u32]> {
         (self.authority == NT).then_some(self.parts.as_slice())
+    }
+
+    /// Says whether it is the guest of a host or domain.
+    pub fn is_guest(&self) -> bool {
+        matches!(self.nt_parts(), Some([OF_DOMAINS, .., GUEST]))
     }
 
     /// Says whether it is the system, one of its two little brothers, a service, or a virtual account of an application pool,
@@ -170,7 +179,9 @@ mod tests {
         }
         for other in ["S-1-5-21-1-2-3-1001", "S-1-5-32-544", "S-1-1-0", "S-1-5-11"] {
             let sid: Sid = other.parse().expect("a SID");
-            assert!(!sid.is_service(), "{other}");
+            assert!(!sid.is_service() && !sid.is_guest(), "{other}");
         }
+        let guest: Sid = "S-1-5-21-1-2-3-501".parse().expect("a SID");
+        assert!(guest.is_guest());
     }
 }

@@ -3,10 +3,12 @@
 
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use tessera_windows::limits::Limits;
 use tessera_windows::{
-    As, Priority, Sid, Start, Station, Token, autostart, command_line, environment, open_sealed,
-    seal, service_sid, service_state, set_autostart, start_as, variables,
+    As, Bounds, Priority, Sid, Start, Station, Token, autostart, command_line, environment,
+    open_sealed, seal, service_sid, service_state, set_autostart, start_as, variables,
 };
 
 fn probe() -> PathBuf {
@@ -71,6 +73,7 @@ fn w04_a_program_starts_with_a_token_on_a_desktop_of_its_own_and_is_noted_first(
     let who = As {
         token: &token,
         desktop: &desktop,
+        bounds: None,
     };
     let mut noted = None;
     let mut started = start_as(&what, who, |it| {
@@ -92,6 +95,30 @@ fn w04_a_program_starts_with_a_token_on_a_desktop_of_its_own_and_is_noted_first(
     let failed = start_as(&what, who, |_| Err(std::io::ErrorKind::StorageFull.into()));
     assert_eq!(failed.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     assert!(!file.exists());
+    // Within bounds it is in both job objects: with the outer one all of it ends. (Wine keeps nobody to the figures.)
+    let bounds = Bounds::new(&Limits {
+        memory: 1 << 30,
+        processes: 20,
+        weight: 100,
+    })
+    .unwrap();
+    let who = As {
+        bounds: Some(&bounds),
+        ..who
+    };
+    let within = start_as(&what, who, |_| Ok(())).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !file.exists() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(file.exists() && within.tree.alive().unwrap() > 0);
+    assert_eq!(bounds.refused(), 0);
+    drop(bounds);
+    within.tree.wait().unwrap();
+    while within.tree.alive().unwrap() > 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(within.tree.alive().unwrap(), 0);
 }
 
 #[test]

@@ -18,9 +18,10 @@ mod itself {
     use std::io;
     use std::path::Path;
 
+    use tessera_windows::limits::Limits;
     use tessera_windows::logon::{LogonError, Password};
     use tessera_windows::program::Command;
-    use tessera_windows::{Peer, Profile, Sid, Station, Token, Tree};
+    use tessera_windows::{Bounds, Peer, Profile, Sid, Station, Token, Tree};
     use tessera_winlaunch::judge::Who;
     use tessera_winlaunch::name::Name;
     use tessera_winlaunch::os::{Given, Note, Os, StartError};
@@ -38,8 +39,7 @@ mod itself {
             pipe: pipe.clone(),
         };
         let (launcher, listener, worker) = serve::open(Itself(Real::new()), &options)?;
-        serve::serve(&launcher, listener, &worker);
-        Ok(())
+        serve::serve(&launcher, listener, &worker)
     }
 
     struct Itself(Real);
@@ -54,6 +54,7 @@ mod itself {
         type Profile = Option<Profile>;
         type Station = Station;
         type Tree = Tree;
+        type Bounds = Bounds;
         type Peer = Peer;
 
         fn wall_ms(&self) -> u64 {
@@ -92,9 +93,11 @@ mod itself {
         }
         /// Under Wine everybody is an administrator.
         fn who(&self, token: &Token) -> io::Result<Who> {
-            let Who { user, .. } = self.0.who(token)?;
             let groups = Vec::new();
-            Ok(Who { user, groups })
+            Ok(Who {
+                groups,
+                ..self.0.who(token)?
+            })
         }
         fn strip(&self, token: Token) -> io::Result<Token> {
             self.0.strip(token)
@@ -121,18 +124,28 @@ mod itself {
         fn make_private(&self, path: &Path, account: &Sid) -> io::Result<()> {
             self.0.make_private(path, account)
         }
+        fn is_there(&self, path: &Path) -> bool {
+            self.0.is_there(path)
+        }
         fn remove_private(&self, token: &Token, path: &Path) -> io::Result<()> {
             self.0.remove_private(token, path)
+        }
+        fn limits(&self) -> Vec<String> {
+            self.0.limits()
+        }
+        fn bound(&self, limits: &Limits) -> io::Result<Bounds> {
+            self.0.bound(limits)
         }
         fn start(
             &self,
             token: &Token,
             station: &Station,
+            bounds: Option<&Bounds>,
             command: &Command,
             note: Note<'_>,
             peer: &Peer,
         ) -> Result<(Tree, Given), StartError> {
-            self.0.start(token, station, command, note, peer)
+            self.0.start(token, station, bounds, command, note, peer)
         }
         fn end_process(&self, id: u32, born: u64) -> bool {
             self.0.end_process(id, born)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tessera_ticket::{PathMap, Step, Template, Ticket};
 use tessera_windows::program::{Command, ProgramError};
 
-use crate::os::{Given, Os, StartError, Tree as _, Used};
+use crate::os::{Bounds, Given, Os, StartError, Tree as _, Used};
 use crate::session::Session;
 
 /// The most attempts of an instance at once.
@@ -26,12 +26,33 @@ pub struct Instance<O: Os> {
     session: Session<O>,
     ticket: Ticket,
     template: Template,
-    nice: u8,
-    paths: PathMap,
-    /// Where its processes are noted.
-    notes: PathBuf,
-    attempts: Vec<(u32, u32, O::Tree)>,
+    manner: Manner<O::Bounds>,
+    attempts: Vec<Attempt<O::Tree>>,
     is_over: bool,
+    /// What could not be taken back.
+    left: Vec<String>,
+}
+
+/// How the programs of an instance are run.
+#[derive(Debug)]
+pub struct Manner<B> {
+    /// 0 to 19; more is less.
+    pub nice: u8,
+    /// How paths of other systems are called here.
+    pub paths: PathMap,
+    /// Where its processes are noted.
+    pub notes: PathBuf,
+    /// What all of them together are kept to, if to anything.
+    pub bounds: Option<B>,
+}
+
+/// A program that was begun and not forgotten.
+struct Attempt<T> {
+    item: u32,
+    attempt: u32,
+    tree: T,
+    /// How often the instance had been refused memory when it began.
+    refused_before: u64,
 }
 
 /// A step that failed, with the system's number for the reason.
@@ -54,6 +75,17 @@ pub struct Begun {
     pub given: Given,
 }
 
+/// How an attempt is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Processes that are alive.
+    pub alive: u32,
+    /// What all its processes have used.
+    pub used: Used,
+    /// Whether the instance was refused memory since it began.
+    pub is_out_of_memory: bool,
+}
+
 impl<O: Os> Instance<O> {
     /// Makes one of a logon.
     pub fn new(
@@ -61,21 +93,23 @@ impl<O: Os> Instance<O> {
         session: Session<O>,
         ticket: Ticket,
         template: Template,
-        nice: u8,
-        paths: PathMap,
-        notes: PathBuf,
+        manner: Manner<O::Bounds>,
     ) -> Self {
         Self {
             os: Arc::clone(os),
             session,
             ticket,
             template,
-            nice,
-            paths,
-            notes,
+            manner,
             attempts: Vec::new(),
             is_over: false,
+            left: Vec::new(),
         }
+    }
+
+    /// Answers how often it was refused memory so far.
+    fn refused(&self) -> u64 {
+        self.manner.bounds.as_ref().map_or(0, Bounds::refused)
     }
 
     /// Runs an item.
@@ -93,18 +127,25 @@ impl<O: Os> Instance<O> {
         let command = self.command(item, attempt)?;
         let parts = self.session.parts();
         let parts = parts.ok_or(failed(Step::StarterLost, 0))?;
-        let notes = self.notes.clone();
+        let notes = self.manner.notes.clone();
+        let refused_before = self.refused();
+        let bounds = self.manner.bounds.as_ref();
         let note = |pid: u32, born: u64| note(&notes, pid, born);
         let begun = self
             .os
-            .start(parts.token, parts.station, &command, &note, peer);
+            .start(parts.token, parts.station, bounds, &command, &note, peer);
         let (tree, given) = begun.map_err(|error| match error {
             StartError::Program(error) => failed(step_of(&error), error.code()),
             StartError::Note(error) => failed(Step::Prepare, error.raw_os_error().unwrap_or(0)),
             StartError::System(error) => failed(Step::Exec, error.raw_os_error().unwrap_or(0)),
         })?;
         let (pid, born) = tree.main();
-        self.attempts.push((item, attempt, tree));
+        self.attempts.push(Attempt {
+            item,
+            attempt,
+            tree,
+            refused_before,
+        });
         Ok(Begun { pid, born, given })
     }
 
@@ -114,7 +155,7 @@ impl<O: Os> Instance<O> {
         if !self.ticket.allows(item) {
             return Err(failed(Step::NotAllowed));
         }
-        let argv = self.template.argv_of(item, &self.paths);
+        let argv = self.template.argv_of(item, &self.manner.paths);
         let argv = argv.ok().filter(|it| !it.is_empty());
         let argv = argv.ok_or(failed(Step::Command))?;
         let parts = self.session.parts().ok_or(failed(Step::StarterLost))?;
@@ -139,20 +180,19 @@ impl<O: Os> Instance<O> {
         let directory = if self.template.cwd.is_empty() {
             env.get(HOME).unwrap_or(r"C:\").to_owned()
         } else {
-            self.template.cwd_here(&self.paths)
+            self.template.cwd_here(&self.manner.paths)
         };
         Ok(Command {
             argv,
             env: env.0,
             directory,
-            nice: self.nice,
+            nice: self.manner.nice,
         })
     }
 
-    fn find(&self, item: u32, attempt: u32) -> Option<&O::Tree> {
+    fn find(&self, item: u32, attempt: u32) -> Option<&Attempt<O::Tree>> {
         let mut all = self.attempts.iter();
-        let found = all.find(|it| (it.0, it.1) == (item, attempt));
-        found.map(|(_, _, tree)| tree)
+        all.find(|it| (it.item, it.attempt) == (item, attempt))
     }
 
     /// Ends an attempt now; that there is none is fine.
@@ -160,7 +200,7 @@ impl<O: Os> Instance<O> {
     /// # Errors
     /// When the system refuses.
     pub fn kill(&self, item: u32, attempt: u32) -> io::Result<()> {
-        self.find(item, attempt).map_or(Ok(()), |it| it.kill())
+        self.find(item, attempt).map_or(Ok(()), |it| it.tree.kill())
     }
 
     /// Stops an attempt where it is, or lets it go on; that there is none is fine.
@@ -169,31 +209,36 @@ impl<O: Os> Instance<O> {
     /// When the system refuses.
     pub fn suspend(&self, item: u32, attempt: u32, is: bool) -> io::Result<()> {
         self.find(item, attempt)
-            .map_or(Ok(()), |it| it.set_suspended(is))
+            .map_or(Ok(()), |it| it.tree.set_suspended(is))
     }
 
-    /// Answers how many processes of an attempt are alive and what it has used. Who can't be counted counts as alive.
-    pub fn look(&self, item: u32, attempt: u32) -> (u32, Used) {
-        let found = self.find(item, attempt);
-        found.map_or((0, Used::default()), |it| {
-            (it.alive().unwrap_or(1), it.used())
-        })
+    /// Answers how an attempt is. Who can't be counted counts as alive; one that is not there has used nothing.
+    pub fn look(&self, item: u32, attempt: u32) -> Look {
+        let Some(it) = self.find(item, attempt) else {
+            return Look::default();
+        };
+        Look {
+            alive: it.tree.alive().unwrap_or(1),
+            used: it.tree.used(),
+            is_out_of_memory: self.refused() > it.refused_before,
+        }
     }
 
     /// Forgets an attempt; what is left of it ends.
     pub fn forget(&mut self, item: u32, attempt: u32) {
-        self.attempts.retain(|it| (it.0, it.1) != (item, attempt));
+        self.attempts
+            .retain(|it| (it.item, it.attempt) != (item, attempt));
     }
 
     /// Ends everything, in reverse; answers whether nothing is left, and what could not be taken back, for people.
     pub fn end(&mut self, logons: &Mutex<()>) -> (bool, Vec<String>) {
         if self.is_over {
-            return (true, Vec::new());
+            return (true, self.left.clone());
         }
         let deadline = Instant::now() + END_TIME;
-        for (_, _, tree) in &self.attempts {
+        for it in &self.attempts {
             // Who can't be ended so is looked for below, and dies with its job object.
-            let _ = tree.kill();
+            let _ = it.tree.kill();
         }
         while !self.is_empty() {
             if Instant::now() >= deadline {
@@ -203,17 +248,18 @@ impl<O: Os> Instance<O> {
             std::thread::sleep(PAUSE);
         }
         self.attempts.clear();
+        drop(self.manner.bounds.take());
         self.is_over = true;
-        let problems = self.session.end(logons);
+        self.left = self.session.end(logons);
         // What stays is looked at again at the next start.
-        let _ = std::fs::remove_file(&self.notes);
-        (true, problems)
+        let _ = std::fs::remove_file(&self.manner.notes);
+        (true, self.left.clone())
     }
 
     fn is_empty(&self) -> bool {
         self.attempts
             .iter()
-            .all(|(_, _, tree)| tree.alive().unwrap_or(1) == 0)
+            .all(|it| it.tree.alive().unwrap_or(1) == 0)
     }
 
     /// Answers as whom it runs.

@@ -26,8 +26,6 @@ const POWERFUL_OF_DOMAINS: [(u32, &str); 5] = [
 ];
 /// What accounts and groups of hosts and domains begin with.
 const OF_DOMAINS: u32 = 21;
-/// The guest of a host or domain.
-const GUEST: u32 = 501;
 
 /// Who a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +34,8 @@ pub struct Who {
     pub user: Sid,
     /// All its groups, also those that only count where something is denied.
     pub groups: Vec<Sid>,
+    /// Whether it is what a logon gives, and not what a server has of a client of its.
+    pub is_primary: bool,
 }
 
 /// Objects to what no policy can allow: the system, services, this launcher, administrators.
@@ -49,7 +49,7 @@ pub fn never(sid: &Sid, groups: &[Sid], own: &Sid) -> Result<(), Refusal> {
     };
     // What is no account of a host or domain is something of the system.
     let last = last_of_domain(sid);
-    if sid.is_service() || sid == own || last.is_none() || last == Some(GUEST) {
+    if sid.is_service() || sid == own || last.is_none() || sid.is_guest() {
         return Err(Refusal::ServiceAccount);
     }
     for it in std::iter::once(sid).chain(groups) {
@@ -82,6 +82,9 @@ pub fn judge(
     policy: &Policy,
     look_up: &dyn Fn(&Name) -> Result<Sid, LogonError>,
 ) -> Result<(), Refusal> {
+    if !who.is_primary {
+        return Err(Refusal::IdentityMismatch);
+    }
     if who.user != *expected {
         return Err(Refusal::IdentityMismatch);
     }
@@ -92,9 +95,7 @@ pub fn judge(
     }
     let among = |names: &[Name], sids: &[Sid]| -> Result<Option<String>, Refusal> {
         for name in names {
-            let sid = look_up(name).map_err(|_| Refusal::PolicyInvalid {
-                reason: format!("{name} is not known here"),
-            })?;
+            let sid = look_up(name).map_err(|error| unknown(name, error))?;
             if sids.contains(&sid) {
                 return Ok(Some(name.to_string()));
             }
@@ -117,12 +118,32 @@ pub fn judge(
     Ok(())
 }
 
+/// Says what it means that a name of the policy can't be looked up: a slip of the pen, unless nobody could be asked.
+fn unknown(name: &Name, error: LogonError) -> Refusal {
+    match error {
+        LogonError::NoDirectory(code) | LogonError::Other(code) => Refusal::DirectoryUnavailable {
+            errno: code.cast_signed(),
+        },
+        LogonError::NoSuchAccount
+        | LogonError::WrongPassword
+        | LogonError::PasswordExpired
+        | LogonError::MustChange
+        | LogonError::Locked
+        | LogonError::Disabled
+        | LogonError::Expired
+        | LogonError::Restricted(_)
+        | LogonError::NoRight => Refusal::PolicyInvalid {
+            reason: format!("{name} is not known here"),
+        },
+    }
+}
+
 /// Answers the refusal of a logon that the system refused.
 pub fn refusal_of(error: LogonError) -> Refusal {
     match error {
         LogonError::NoSuchAccount => Refusal::NoSuchAccount,
         LogonError::WrongPassword => Refusal::PasswordWrong,
-        LogonError::PasswordExpired => Refusal::PasswordExpired,
+        LogonError::PasswordExpired | LogonError::MustChange => Refusal::PasswordExpired,
         LogonError::Locked => Refusal::AccountLocked,
         LogonError::Disabled => Refusal::AccountDisabled,
         LogonError::Expired => Refusal::AccountExpired,
@@ -130,7 +151,7 @@ pub fn refusal_of(error: LogonError) -> Refusal {
         LogonError::NoDirectory(code) => Refusal::DirectoryUnavailable {
             errno: code.cast_signed(),
         },
-        LogonError::Other(code) => Refusal::LogonRefused { code },
+        LogonError::Restricted(code) | LogonError::Other(code) => Refusal::LogonRefused { code },
     }
 }
 
@@ -196,8 +217,10 @@ mod tests {
         let who = Who {
             user: sid(user),
             groups: groups.iter().map(|it| sid(it)).collect(),
+            is_primary: true,
         };
         let look_up = |name: &Name| match name.account.as_str() {
+            "far" => Err(LogonError::of(1722)),
             "mia" => Ok(sid(MIA)),
             "bob" => Ok(sid("S-1-5-21-1-2-3-1002")),
             "artists" => Ok(sid("S-1-5-21-1-2-3-2000")),
@@ -225,6 +248,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_has_of_its_client_is_no_logon() {
+        let who = Who {
+            user: sid(MIA),
+            groups: Vec::new(),
+            is_primary: false,
+        };
+        let policy = Policy::parse("modes = user").expect("a policy");
+        let look_up = |_: &Name| Ok(sid(MIA));
+        let judged = judge(
+            &who,
+            &sid(MIA),
+            &Sid::system(),
+            Mode::User,
+            &policy,
+            &look_up,
+        );
+        assert_eq!(judged, Err(Refusal::IdentityMismatch));
+    }
+
+    #[test]
     fn lists_are_of_sids_and_deny_comes_first() {
         let artists = "S-1-5-21-1-2-3-2000";
         let interns = "S-1-5-21-1-2-3-2001";
@@ -247,6 +290,13 @@ mod tests {
         // A name that nobody knows may be a slip of the pen that would let somebody in.
         let unknown = judged("deny_users = mai", MIA, &[]);
         assert!(matches!(unknown, Err(Refusal::PolicyInvalid { .. })));
+        // Nobody could be asked: the policy may be right, and the work is tried again.
+        for list in ["deny_users", "deny_groups", "allow_users", "allow_groups"] {
+            let refused = judged(&format!("{list} = far"), MIA, &[]).expect_err("refused");
+            assert_eq!(refused, Refusal::DirectoryUnavailable { errno: 1722 });
+            let class = Refusal::class_of(refused.code());
+            assert_eq!(class, tessera_ticket::RefusalClass::Passing);
+        }
     }
 
     #[test]

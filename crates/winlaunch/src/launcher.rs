@@ -6,17 +6,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tessera_ticket::launcher::Capabilities;
-use tessera_ticket::pipe::{Answer, Ask, HEAD, head, length};
+use tessera_ticket::pipe::{Answer, Ask};
 use tessera_ticket::{
-    AccountName, LaunchKey, Mode, ProxyAccount, Refusal, SLOT_MAX, Template, Ticket,
+    AccountName, KernelLimits, LaunchKey, Mode, ProxyAccount, Refusal, SLOT_MAX, Template, Ticket,
 };
+use tessera_windows::limits::Limits;
 
 use crate::audit::Audit;
 use crate::config::{Config, Rules};
-use crate::instance::{Instance, noted};
+use crate::frames::{hear, tell};
+use crate::instance::{Instance, Look, Manner, noted};
+use crate::left::{self, Record, Records};
 use crate::name::{Authority, Name};
 use crate::nonces::Nonces;
 use crate::os::Os;
+use crate::policy::Logon;
 use crate::session::{Session, Wanted};
 
 /// The most instances at once.
@@ -31,6 +35,7 @@ pub struct Launcher<O: Os> {
     os: Arc<O>,
     config: Config,
     nonces: Mutex<Nonces>,
+    records: Records,
     audit: Mutex<Audit>,
     /// Held by the one that logs on or off.
     logons: Mutex<()>,
@@ -81,9 +86,11 @@ impl<O: Os> Launcher<O> {
         };
         std::fs::create_dir_all(dir.join(LAUNCHES)).map_err(failed("launches"))?;
         let nonces = Nonces::open(dir, os.wall_ms()).map_err(failed("nonces"))?;
+        let records = Records::open(dir).map_err(failed("logons"))?;
         let audit = Audit::open(dir).map_err(failed("audit.log"))?;
         let launcher = Self {
             nonces: Mutex::new(nonces),
+            records,
             audit: Mutex::new(audit),
             logons: Mutex::new(()),
             alive: Mutex::default(),
@@ -92,7 +99,21 @@ impl<O: Os> Launcher<O> {
             config,
         };
         launcher.end_left().map_err(|error| error.to_string())?;
+        launcher.clear_left();
         Ok(launcher)
+    }
+
+    /// Takes back what an earlier launcher has left of its logons. What can't be taken back is on record for the next, and said.
+    fn clear_left(&self) {
+        let is_over = |key: &str| !self.config.dir.join(LAUNCHES).join(key).exists();
+        let problems = left::clear(&self.os, &self.records, is_over);
+        let problems = problems.unwrap_or_else(|error| vec![error.to_string()]);
+        if problems.is_empty() {
+            return;
+        }
+        let said = problems.join("; ");
+        // It is left, whether or not that can be written.
+        let _ = lock(&self.audit).add(self.os.wall_ms(), "left", &[("problems", said.as_str())]);
     }
 
     /// Ends what is noted and still alive; what does not end stays noted.
@@ -209,12 +230,17 @@ impl<O: Os> Launcher<O> {
             Ask::Kill { item, attempt } => done(instance.kill(item, attempt)),
             Ask::Suspend { item, attempt, is } => done(instance.suspend(item, attempt, is)),
             Ask::Look { item, attempt } => {
-                let (alive, used) = instance.look(item, attempt);
+                let Look {
+                    alive,
+                    used,
+                    is_out_of_memory,
+                } = instance.look(item, attempt);
                 Answer::State {
                     alive,
                     user_us: used.user_us,
                     system_us: used.system_us,
                     memory_max: used.memory_max,
+                    is_out_of_memory,
                 }
             }
             Ask::Forget { item, attempt } => {
@@ -372,17 +398,27 @@ impl<O: Os> Launcher<O> {
             station: format!("tessera-{key}"),
             policy: &rules.policy,
         };
-        let session = Session::begin(&self.os, peer, &wanted, &self.logons)?;
-        let notes = self.notes(key);
-        let instance = Instance::new(
-            &self.os,
-            session,
-            ticket,
-            template,
+        let manner = Manner {
             nice,
-            rules.policy.paths,
-            notes,
-        );
+            bounds: self.bound(ticket.limits)?,
+            notes: self.notes(key),
+            paths: rules.policy.paths.clone(),
+        };
+        let record = Record {
+            name: wanted.name.clone(),
+            is_made: wanted.mode == Mode::Proxy && rules.policy.proxy_logon == Logon::Dynamic,
+            private: wanted.private.clone(),
+        };
+        let recorded = self.records.add(key, &record);
+        recorded.map_err(|error| unwritable(&error))?;
+        let session = Session::begin(&self.os, peer, &wanted, &self.logons);
+        let session = session.map_err(|refused| {
+            if refused.left.is_empty() {
+                self.records.strike(key);
+            }
+            refused.refusal
+        })?;
+        let instance = Instance::new(&self.os, session, ticket, template, manner);
         let instance = Arc::new(Mutex::new(instance));
         if let Some(alive) = lock(&self.alive).get_mut(&key) {
             alive.instance = Some(Arc::clone(&instance));
@@ -390,10 +426,31 @@ impl<O: Os> Launcher<O> {
         Ok(instance)
     }
 
+    /// Makes what an instance is kept to, as was signed. What can't be kept starts nothing: it was promised to others.
+    fn bound(&self, limits: KernelLimits) -> Result<Option<O::Bounds>, Refusal> {
+        let limits = Limits {
+            memory: limits.memory,
+            processes: limits.pids,
+            weight: limits.cpu_weight,
+        };
+        if limits.is_none() {
+            return Ok(None);
+        }
+        let made = self.os.bound(&limits).map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(0);
+            Refusal::ContainmentFailed { errno }
+        })?;
+        Ok(Some(made))
+    }
+
     /// Ends an instance; what does not end stays known, and is not vouched for.
     fn end(&self, own: &Own<O>) {
         let (is_over, problems) = lock(&own.instance).end(&self.logons);
         if is_over {
+            // What could not be taken back is on record for the next launcher.
+            if problems.is_empty() {
+                self.records.strike(own.key);
+            }
             self.remove(own.key);
         }
         let now = self.os.wall_ms();
@@ -412,9 +469,12 @@ impl<O: Os> Launcher<O> {
         let known = lock(&self.alive).get(&key).map(|it| it.instance.clone());
         match known {
             Some(Some(instance)) => {
-                let (is_over, _) = lock(&instance).end(&self.logons);
+                let (is_over, problems) = lock(&instance).end(&self.logons);
                 if !is_over {
                     return Err(Refusal::Busy);
+                }
+                if problems.is_empty() {
+                    self.records.strike(key);
                 }
                 self.remove(key);
             }
@@ -432,13 +492,15 @@ impl<O: Os> Launcher<O> {
     /// Ends everything; for the end of the launcher.
     pub fn end_all(&self) {
         let alive = lock(&self.alive);
-        let all: Vec<Shared<O>> = alive
-            .values()
-            .filter_map(|it| it.instance.clone())
+        let all: Vec<(LaunchKey, Shared<O>)> = alive
+            .iter()
+            .filter_map(|(key, it)| Some((*key, it.instance.clone()?)))
             .collect();
         drop(alive);
-        for instance in all {
-            let _ = lock(&instance).end(&self.logons);
+        for (key, instance) in all {
+            if lock(&instance).end(&self.logons) == (true, Vec::new()) {
+                self.records.strike(key);
+            }
         }
     }
 
@@ -508,7 +570,8 @@ pub fn capabilities_of<O: Os>(os: &O, config: &Config) -> Capabilities {
         uid_min: 0,
         no_new_privs: true,
         version,
-        limits: Vec::new(),
+        limits: os.limits(),
+        logons: policy.logons(),
     }
 }
 
@@ -521,29 +584,4 @@ fn problem_of<O: Os>(os: &O, name: &Name) -> String {
     judged
         .err()
         .map_or_else(String::new, |it| it.code().to_owned())
-}
-
-/// Reads a question; `None` at the end of the connection.
-fn hear(stream: &mut impl Read) -> io::Result<Option<Ask>> {
-    let mut bytes = [0; HEAD];
-    match stream.read_exact(&mut bytes) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
-    }
-    let len = length(bytes).ok_or(io::ErrorKind::InvalidData)?;
-    // Grows as bytes arrive, so that a length alone takes no memory.
-    let mut message = Vec::new();
-    stream.take(len as u64).read_to_end(&mut message)?;
-    if message.len() < len {
-        return Ok(None);
-    }
-    let ask = Ask::decode(&message);
-    ask.map(Some)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-fn tell(stream: &mut impl Write, answer: &Answer) -> io::Result<()> {
-    let message = answer.encode();
-    let head = head(&message).ok_or(io::ErrorKind::InvalidData)?;
-    stream.write_all(&[&head[..], &message].concat())
 }

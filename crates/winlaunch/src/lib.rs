@@ -7,12 +7,15 @@
 
 pub mod audit;
 pub mod config;
+mod frames;
 pub mod instance;
 pub mod judge;
 pub mod launcher;
+pub mod left;
 pub mod name;
 pub mod nonces;
 pub mod os;
+pub mod patience;
 pub mod policy;
 #[cfg(windows)]
 pub mod real;

@@ -110,8 +110,6 @@ usage:
         let thread = std::thread::Builder::new().name("pipe".into());
         let begun = thread.spawn(move || {
             serve::serve(&own, listener, &worker);
-            // Without its pipe it is of no use; all that runs ends with it, and the service manager starts another.
-            std::process::exit(1);
         });
         begun.map_err(|error| format!("no thread: {error}"))?;
         Ok(launcher)

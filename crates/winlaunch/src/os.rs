@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use tessera_windows::Sid;
+use tessera_windows::limits::Limits;
 use tessera_windows::logon::{LogonError, Password};
 use tessera_windows::program::{Command, ProgramError};
 
@@ -41,7 +42,7 @@ pub struct Used {
     pub user_us: u64,
     /// Microseconds in the system.
     pub system_us: u64,
-    /// The most that one process had committed, bytes.
+    /// The most that all processes had committed together, bytes.
     pub memory_max: u64,
 }
 
@@ -68,6 +69,12 @@ pub trait Tree: Send {
     fn used(&self) -> Used;
 }
 
+/// What the processes of an instance are kept to, all of them together. Dropping it ends them.
+pub trait Bounds: Send {
+    /// Answers how often one of them was refused memory for it.
+    fn refused(&self) -> u64;
+}
+
 /// Notes a process before its first instruction.
 pub type Note<'a> = &'a dyn Fn(u32, u64) -> io::Result<()>;
 
@@ -81,6 +88,8 @@ pub trait Os: Send + Sync + 'static {
     type Station: Send;
     /// The processes of an attempt.
     type Tree: Tree;
+    /// What an instance is kept to.
+    type Bounds: Bounds;
     /// The worker's process.
     type Peer;
 
@@ -181,13 +190,22 @@ pub trait Os: Send + Sync + 'static {
     /// # Errors
     /// When the system refuses, or it is there.
     fn make_private(&self, path: &Path, account: &Sid) -> io::Result<()>;
+    /// Says whether it, or anything in its place, is there.
+    fn is_there(&self, path: &Path) -> bool;
     /// Removes it with all that is in it, as the account; only the empty rest as the launcher.
     ///
     /// # Errors
     /// When something stays.
     fn remove_private(&self, token: &Self::Token, path: &Path) -> io::Result<()>;
 
-    /// Starts a program as the account: in a job object from its first moment, with three handles, on that desktop. `note` is told
+    /// Answers what instances can be kept to here, in the words of `ticket::launcher::Capabilities`.
+    fn limits(&self) -> Vec<String>;
+    /// Makes what an instance is kept to.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn bound(&self, limits: &Limits) -> io::Result<Self::Bounds>;
+    /// Starts a program as the account: within its bounds, in a job object from its first moment, with three handles, on that desktop. `note` is told
     /// who it is before its first instruction.
     ///
     /// # Errors
@@ -196,6 +214,7 @@ pub trait Os: Send + Sync + 'static {
         &self,
         token: &Self::Token,
         station: &Self::Station,
+        bounds: Option<&Self::Bounds>,
         command: &Command,
         note: Note<'_>,
         peer: &Self::Peer,

@@ -132,6 +132,22 @@ impl Policy {
         Fields(values).policy()
     }
 
+    /// Says how accounts of each mode that is allowed are logged on, as the worker is told.
+    pub fn logons(&self) -> Vec<String> {
+        let words = |ways: &[Logon]| {
+            ways.iter()
+                .map(|it| it.word())
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let proxy = std::slice::from_ref(&self.proxy_logon);
+        let all = [(Mode::Proxy, proxy), (Mode::User, &self.user_logon)];
+        let allowed = all.into_iter().filter(|(mode, _)| self.allows(*mode));
+        allowed
+            .map(|(mode, ways)| format!("{}={}", mode.name(), words(ways)))
+            .collect()
+    }
+
     /// Says whether the policy allows an execution mode.
     pub fn allows(&self, mode: Mode) -> bool {
         self.modes.contains(&mode)

@@ -5,17 +5,18 @@ use std::os::windows::io::AsHandle as _;
 use std::path::Path;
 use std::time::SystemTime;
 
+use tessera_windows::limits::Limits;
 use tessera_windows::logon::{LogonError, Password};
 use tessera_windows::program::Command;
 use tessera_windows::{
-    As, Peer, Profile, Sid, Station, Token, Tree as JobTree, WAIT_RIGHTS, chance, disable_account,
-    end_process, grant_batch, logon_batch, logon_managed, logon_s4u, look_up, map_drive, protect,
-    renew_account, start_as, unmap_drive, variables,
+    As, Bounds as JobBounds, Peer, Profile, Sid, Station, Token, Tree as JobTree, WAIT_RIGHTS,
+    chance, disable_account, end_process, grant_batch, limits_here, logon_batch, logon_managed,
+    logon_s4u, look_up, map_drive, protect, renew_account, start_as, unmap_drive, variables,
 };
 
 use crate::judge::Who;
 use crate::name::Name;
-use crate::os::{Given, Note, Os, StartError, Tree, Used};
+use crate::os::{Bounds, Given, Note, Os, StartError, Tree, Used};
 use crate::policy::Drive;
 
 /// Somebody's own account (`SidTypeUser`).
@@ -46,6 +47,7 @@ impl Os for Real {
     type Profile = Profile;
     type Station = Station;
     type Tree = JobTree;
+    type Bounds = JobBounds;
     type Peer = Peer;
 
     fn wall_ms(&self) -> u64 {
@@ -105,6 +107,7 @@ impl Os for Real {
         Ok(Who {
             user: token.user()?,
             groups: token.groups()?,
+            is_primary: token.is_primary()?,
         })
     }
 
@@ -153,6 +156,12 @@ impl Os for Real {
         protect(path, &list)
     }
 
+    fn is_there(&self, path: &Path) -> bool {
+        // What can't be looked at is there.
+        path.symlink_metadata()
+            .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
+    }
+
     fn remove_private(&self, token: &Token, path: &Path) -> io::Result<()> {
         let found = token.impersonate(|| -> io::Result<()> {
             for entry in std::fs::read_dir(path)? {
@@ -172,10 +181,19 @@ impl Os for Real {
         found.and(removed)
     }
 
+    fn limits(&self) -> Vec<String> {
+        limits_here()
+    }
+
+    fn bound(&self, limits: &Limits) -> io::Result<JobBounds> {
+        JobBounds::new(limits)
+    }
+
     fn start(
         &self,
         token: &Token,
         station: &Station,
+        bounds: Option<&JobBounds>,
         command: &Command,
         note: Note<'_>,
         peer: &Peer,
@@ -189,6 +207,7 @@ impl Os for Real {
         let who = As {
             token,
             desktop: &desktop,
+            bounds,
         };
         let mut given = Err(io::Error::from(io::ErrorKind::NotConnected));
         let mut is_noted = false;
@@ -223,6 +242,12 @@ fn give(peer: &Peer, started: &tessera_windows::Started) -> io::Result<Given> {
         out: peer.give(started.out.as_handle(), None)?,
         err: peer.give(started.err.as_handle(), None)?,
     })
+}
+
+impl Bounds for JobBounds {
+    fn refused(&self) -> u64 {
+        JobBounds::refused(self)
+    }
 }
 
 impl Tree for JobTree {

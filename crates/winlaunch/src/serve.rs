@@ -10,6 +10,7 @@ use tessera_windows::{Listener, Peer, Sid, enable_privileges, look_up, protect, 
 use crate::config::{Config, POLICY};
 use crate::launcher::Launcher;
 use crate::os::Os;
+use crate::patience::{is_worth_saying, pause_after};
 use crate::policy::DEFAULT_POLICY;
 
 /// The pipe's usual name.
@@ -108,15 +109,25 @@ pub fn serve<O: Os<Peer = Peer>>(
     launcher: &Arc<Launcher<O>>,
     mut listener: Listener,
     worker: &Sid,
-) {
+) -> ! {
     let count = Arc::new(AtomicUsize::new(0));
+    let mut failures = 0;
     loop {
         let mut connection = match listener.accept() {
-            Ok(connection) => connection,
+            Ok(connection) => {
+                failures = 0;
+                connection
+            }
             Err(error) => {
-                say(&format!("a connection could not be taken: {error}"));
-                // A name that is lost can't be had again here; the service manager starts another launcher.
-                return;
+                // The name is still this launcher's, and what runs is not the fault of whoever connected.
+                failures += 1;
+                if is_worth_saying(failures) {
+                    say(&format!(
+                        "a connection could not be taken ({failures} in a row): {error}"
+                    ));
+                }
+                std::thread::sleep(pause_after(failures));
+                continue;
             }
         };
         let peer = match Peer::of(&connection).and_then(|it| Ok((it.account()?, it))) {

@@ -44,6 +44,15 @@ pub struct Session<O: Os> {
     private: Option<PathBuf>,
 }
 
+/// A logon that was not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// What of it could not be taken back, for people.
+    pub left: Vec<String>,
+}
+
 /// What programs of a logon need.
 pub struct Parts<'a, O: Os> {
     /// Whose they are.
@@ -77,13 +86,13 @@ impl<O: Os> Session<O> {
     /// Logs on and makes everything ready. Only one at a time does so: `logons` is held meanwhile.
     ///
     /// # Errors
-    /// Why not; then nothing is left of it.
+    /// Why not; then nothing is left of it but what is said there.
     pub fn begin(
         os: &Arc<O>,
         peer: &O::Peer,
         wanted: &Wanted<'_>,
         logons: &Mutex<()>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Refused> {
         let mut session = Self {
             os: Arc::clone(os),
             name: wanted.name.clone(),
@@ -101,9 +110,8 @@ impl<O: Os> Session<O> {
         match done {
             Ok(()) => Ok(session),
             Err(refusal) => {
-                // What can't be taken back is said by the step that follows, if any: here the refusal is the news.
-                session.end(logons);
-                Err(refusal)
+                let left = session.end(logons);
+                Err(Refused { refusal, left })
             }
         }
     }

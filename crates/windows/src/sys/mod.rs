@@ -2,6 +2,7 @@
 
 mod accounts;
 mod acl;
+mod bounds;
 mod drives;
 mod host;
 mod pipe;
@@ -18,6 +19,7 @@ pub use accounts::{
     renew_account,
 };
 pub use acl::{owner_of, protect};
+pub use bounds::{Bounds, limits_here};
 pub use drives::{map_drive, unmap_drive};
 pub use host::{Account, account, idle, machine};
 pub use pipe::{Listener, Peer, connect};

@@ -10,15 +10,14 @@ use std::ptr::null_mut;
 use windows_sys::Win32::Foundation::{
     DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_PIPE_BUSY, ERROR_PIPE_CONNECTED, HANDLE,
 };
-use windows_sys::Win32::Security::TOKEN_ALL_ACCESS;
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_FLAG_FIRST_PIPE_INSTANCE, PIPE_ACCESS_DUPLEX, SECURITY_IDENTIFICATION,
     SECURITY_SQOS_PRESENT,
 };
 use windows_sys::Win32::System::Pipes::{
-    ConnectNamedPipe, CreateNamedPipeW, GetNamedPipeClientProcessId, PIPE_READMODE_BYTE,
-    PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_UNLIMITED_INSTANCES, PIPE_WAIT,
-    WaitNamedPipeW,
+    ConnectNamedPipe, CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeClientProcessId,
+    PIPE_READMODE_BYTE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_UNLIMITED_INSTANCES,
+    PIPE_WAIT, WaitNamedPipeW,
 };
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, OpenProcess, PROCESS_DUP_HANDLE, PROCESS_QUERY_LIMITED_INFORMATION,
@@ -55,19 +54,28 @@ impl Listener {
         Ok(Self { name, sddl, next })
     }
 
-    /// Waits for the next client.
+    /// Waits for the next client. After an error the name is still this process', and the next client can be waited for.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When a client has gone before it was taken, or the system refuses.
     pub fn accept(&mut self) -> io::Result<File> {
         // SAFETY: the pipe is open and was made without overlapping.
         let is_there = unsafe { ConnectNamedPipe(self.next.as_raw_handle(), null_mut()) };
-        if is_there == 0 && last() != ERROR_PIPE_CONNECTED {
-            return Err(io::Error::last_os_error());
+        let lost = (is_there == 0 && last() != ERROR_PIPE_CONNECTED).then(io::Error::last_os_error);
+        // Made before the other is given away or closed: at no time is the name free.
+        match (end_of(&self.name, &self.sddl, 0), lost) {
+            (Ok(next), None) => Ok(File::from(std::mem::replace(&mut self.next, next))),
+            (Ok(next), Some(error)) => {
+                self.next = next;
+                Err(error)
+            }
+            (Err(error), lost) => {
+                // Else who is at its other end, or was, would be in the way of the next.
+                // SAFETY: the pipe is open.
+                unsafe { DisconnectNamedPipe(self.next.as_raw_handle()) };
+                Err(lost.unwrap_or(error))
+            }
         }
-        // Made before the other is given away: at no time is the name free.
-        let next = end_of(&self.name, &self.sddl, 0)?;
-        Ok(File::from(std::mem::replace(&mut self.next, next)))
     }
 }
 
@@ -143,7 +151,8 @@ impl Peer {
 }
 
 impl Peer {
-    /// Takes a second handle of a token out of that process' table.
+    /// Takes a second handle of a token out of that process' table. It is good for what that process' own handle is good for and
+    /// no more: who may only look at somebody's token has nothing started with it.
     ///
     /// # Errors
     /// When there is no such handle; what it is shows when the token is looked at.
@@ -158,9 +167,9 @@ impl Peer {
                 theirs,
                 GetCurrentProcess(),
                 &raw mut made,
-                TOKEN_ALL_ACCESS,
                 0,
                 0,
+                DUPLICATE_SAME_ACCESS,
             )
         })?;
         Ok(Token::of_handle(owned(made)?))

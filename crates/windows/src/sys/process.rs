@@ -21,6 +21,7 @@ use windows_sys::Win32::System::Threading::{
     UpdateProcThreadAttribute, WaitForSingleObject,
 };
 
+use super::bounds::Bounds;
 use super::token::Token;
 use super::tree::{Tree, new_job};
 use super::{check, owned, size_of_u32, units, wide};
@@ -49,6 +50,8 @@ pub struct As<'a> {
     pub token: &'a Token,
     /// The window station and desktop, from [`super::Station::path`].
     pub desktop: &'a str,
+    /// What it is kept to, together with others.
+    pub bounds: Option<&'a Bounds>,
 }
 
 /// Starts a program: in a job object from its first moment, with three handles (standard input is empty), without a console
@@ -151,7 +154,10 @@ fn create(
     streams: &Streams,
 ) -> io::Result<Made> {
     let handles = [&streams.input, &streams.out, &streams.err].map(|it| it.as_raw_handle());
-    let jobs = [job.as_raw_handle()];
+    // The outer one first.
+    let bounds = who.and_then(|it| it.bounds);
+    let outer = bounds.map(|it| it.job().as_raw_handle());
+    let jobs: Vec<HANDLE> = outer.into_iter().chain([job.as_raw_handle()]).collect();
     let mut attributes = Attributes::new()?;
     attributes.set(PROC_THREAD_ATTRIBUTE_HANDLE_LIST, &handles)?;
     attributes.set(PROC_THREAD_ATTRIBUTE_JOB_LIST, &jobs)?;

@@ -12,7 +12,7 @@ use windows_sys::Win32::Security::{
     LookupPrivilegeValueW, PSID, RevertToSelf, SE_PRIVILEGE_ENABLED, SID_AND_ATTRIBUTES,
     SecurityImpersonation, SetTokenInformation, TOKEN_ADJUST_PRIVILEGES, TOKEN_ALL_ACCESS,
     TOKEN_GROUPS, TOKEN_INFORMATION_CLASS, TOKEN_MANDATORY_LABEL, TOKEN_PRIVILEGES, TOKEN_QUERY,
-    TOKEN_USER, TokenGroups, TokenIntegrityLevel, TokenPrimary, TokenUser,
+    TOKEN_USER, TokenGroups, TokenIntegrityLevel, TokenPrimary, TokenType, TokenUser,
 };
 use windows_sys::Win32::System::SystemServices::{
     SE_GROUP_INTEGRITY, SE_GROUP_INTEGRITY_ENABLED, SE_GROUP_LOGON_ID,
@@ -87,6 +87,17 @@ impl Token {
         // SAFETY: the system has filled the buffer, which is aligned and large enough, with this structure; the SID that
         // it points to lies in the buffer, too.
         unsafe { sid_at((*info.as_ptr().cast::<TOKEN_USER>()).User.Sid) }
+    }
+
+    /// Says whether it is what a logon gives; else it is what a server has of a client, which may not be good for anything.
+    ///
+    /// # Errors
+    /// When the token can't be looked at.
+    pub fn is_primary(&self) -> io::Result<bool> {
+        let info = self.info(TokenType, size_of::<u64>())?;
+        // The system has filled the lower half with a number.
+        let kind = info.first().map_or(0, |it| *it & 0xffff_ffff);
+        Ok(kind == u64::from(TokenPrimary.cast_unsigned()))
     }
 
     /// Answers all groups, also those that only count where something is denied; not the one of the logon, and not the

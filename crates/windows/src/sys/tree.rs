@@ -56,7 +56,7 @@ pub struct Used {
     pub user_us: u64,
     /// Microseconds in the system.
     pub system_us: u64,
-    /// The most that one process had committed, bytes.
+    /// The most that all processes had committed together, bytes.
     pub memory_max: u64,
 }
 
@@ -69,12 +69,20 @@ struct Ids {
 
 /// Makes a job object whose processes die with it and can't leave it.
 pub(super) fn new_job() -> io::Result<OwnedHandle> {
+    job_with(|_| Ok(()))
+}
+
+/// Makes such a job object with more limits; whoever sets them leaves the flags that are there.
+pub(super) fn job_with(
+    more: impl FnOnce(&mut JOBOBJECT_EXTENDED_LIMIT_INFORMATION) -> io::Result<()>,
+) -> io::Result<OwnedHandle> {
     // SAFETY: no attributes and no name are allowed.
     let job = owned(unsafe { CreateJobObjectW(null(), null()) })?;
     let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
     // Neither of the flags that let a process break away is set.
     limits.BasicLimitInformation.LimitFlags =
         JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION;
+    more(&mut limits)?;
     // SAFETY: `limits` is what this class takes, of the size that is said, and the job is open.
     check(unsafe {
         SetInformationJobObject(
@@ -142,7 +150,7 @@ impl Tree {
         Ok(Used {
             user_us: us(times.TotalUserTime),
             system_us: us(times.TotalKernelTime),
-            memory_max: limits.PeakProcessMemoryUsed as u64,
+            memory_max: limits.PeakJobMemoryUsed as u64,
         })
     }
 

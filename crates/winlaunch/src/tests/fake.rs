@@ -2,16 +2,17 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tessera_windows::Sid;
+use tessera_windows::limits::Limits;
 use tessera_windows::logon::{LogonError, Password};
 use tessera_windows::program::Command;
 
 use crate::judge::Who;
 use crate::name::Name;
-use crate::os::{Given, Note, Os, StartError, Tree, Used};
+use crate::os::{Bounds, Given, Note, Os, StartError, Tree, Used};
 use crate::policy::Drive;
 
 const MIA: &str = "S-1-5-21-1-2-3-1001";
@@ -38,6 +39,10 @@ pub(super) struct Fake {
     pub(super) next_pid: AtomicU32,
     /// Processes that are alive, of all trees.
     pub(super) alive: Arc<AtomicU32>,
+    /// Whether each program is refused memory as soon as it runs.
+    pub(super) refuses_memory_at_start: bool,
+    /// How often an instance was refused memory.
+    pub(super) refused: Arc<AtomicU64>,
     pub(super) ended: Mutex<Vec<(u32, u64)>>,
 }
 
@@ -58,6 +63,21 @@ pub(super) struct Station(Log);
 impl Drop for Station {
     fn drop(&mut self) {
         say(&self.0, "close station");
+    }
+}
+
+/// What an instance is kept to; refuses memory as often as it is told.
+pub(super) struct Room(Arc<AtomicU64>, Log);
+
+impl Bounds for Room {
+    fn refused(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        say(&self.1, "close bounds");
     }
 }
 
@@ -137,6 +157,7 @@ impl Os for Fake {
     type Profile = ();
     type Station = Station;
     type Tree = Processes;
+    type Bounds = Room;
     type Peer = ();
 
     fn wall_ms(&self) -> u64 {
@@ -193,6 +214,7 @@ impl Os for Fake {
         Ok(Who {
             user: token.user.clone(),
             groups: self.groups.clone(),
+            is_primary: true,
         })
     }
     fn strip(&self, mut token: Token) -> io::Result<Token> {
@@ -244,13 +266,25 @@ impl Os for Fake {
         assert_eq!(*account, sid(MIA));
         self.step("private")
     }
+    fn is_there(&self, path: &Path) -> bool {
+        path.exists()
+    }
     fn remove_private(&self, _token: &Token, _path: &Path) -> io::Result<()> {
         self.step("remove private")
+    }
+    fn limits(&self) -> Vec<String> {
+        vec!["memory".to_owned()]
+    }
+    fn bound(&self, limits: &Limits) -> io::Result<Room> {
+        self.step("bound")?;
+        say(&self.log, format!("{limits:?}"));
+        Ok(Room(Arc::clone(&self.refused), Arc::clone(&self.log)))
     }
     fn start(
         &self,
         token: &Token,
         _station: &Station,
+        bounds: Option<&Room>,
         command: &Command,
         note: Note<'_>,
         (): &(),
@@ -267,6 +301,11 @@ impl Os for Fake {
             if ["TEMP", "SHOT", "QBJOBID"].contains(&name.to_uppercase().as_str()) {
                 say(&self.log, format!("{name}={value}"));
             }
+        }
+        if bounds.is_some() {
+            say(&self.log, "within bounds");
+            let more = u64::from(self.refuses_memory_at_start);
+            self.refused.fetch_add(more, Ordering::SeqCst);
         }
         self.alive.fetch_add(1, Ordering::SeqCst);
         let tree = Processes {

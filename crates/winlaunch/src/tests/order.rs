@@ -33,7 +33,7 @@ fn begin(
         station: "station".to_owned(),
         policy,
     };
-    Session::begin(os, &(), &wanted, &Mutex::new(()))
+    Session::begin(os, &(), &wanted, &Mutex::new(())).map_err(|it| it.refusal)
 }
 
 const CLIMB: [&str; 13] = [

@@ -2,9 +2,12 @@
 
 use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tessera_ticket::pipe::{Answer, Ask, HEAD, head, length};
-use tessera_ticket::{Digest, ItemRange, LaunchKey, Mode, SigningKey, Step, Template, Ticket};
+use tessera_ticket::{
+    Digest, ItemRange, KernelLimits, LaunchKey, Mode, SigningKey, Step, Template, Ticket,
+};
 
 use super::fake::{Fake, NOW};
 use crate::config::Config;
@@ -31,7 +34,7 @@ impl Write for Talk {
     }
 }
 
-fn key(launch: u32) -> LaunchKey {
+pub(super) fn key(launch: u32) -> LaunchKey {
     LaunchKey {
         job: 12,
         instance: 0,
@@ -60,13 +63,13 @@ fn signer() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-struct World {
-    dir: tempfile::TempDir,
-    os: Arc<Fake>,
-    launcher: Launcher<Fake>,
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) os: Arc<Fake>,
+    pub(super) launcher: Launcher<Fake>,
 }
 
-fn world_in(dir: tempfile::TempDir, os: Fake, policy: &str) -> World {
+pub(super) fn world_in(dir: tempfile::TempDir, os: Fake, policy: &str) -> World {
     let own = dir.path().join("launcher");
     std::fs::create_dir_all(&own).expect("made");
     let write = |name: &str, text: &str| std::fs::write(own.join(name), text).expect("written");
@@ -86,13 +89,13 @@ fn world_in(dir: tempfile::TempDir, os: Fake, policy: &str) -> World {
     World { dir, os, launcher }
 }
 
-fn world(os: Fake, policy: &str) -> World {
+pub(super) fn world(os: Fake, policy: &str) -> World {
     world_in(tempfile::tempdir().expect("a folder"), os, policy)
 }
 
 impl World {
     /// Says all of it on one connection, which then closes.
-    fn say(&self, asks: &[Ask]) -> Vec<Answer> {
+    pub(super) fn say(&self, asks: &[Ask]) -> Vec<Answer> {
         let mut bytes = Vec::new();
         for ask in asks {
             let message = ask.encode();
@@ -114,12 +117,12 @@ impl World {
         answers
     }
 
-    fn audit(&self) -> String {
+    pub(super) fn audit(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("launcher/audit.log")).expect("reads")
     }
 }
 
-fn ticket(launch: u32, mode: Mode, account: &str) -> Ticket {
+pub(super) fn ticket(launch: u32, mode: Mode, account: &str) -> Ticket {
     Ticket {
         farm: [1; 16],
         host: [2; 16],
@@ -133,11 +136,11 @@ fn ticket(launch: u32, mode: Mode, account: &str) -> Ticket {
         not_before_ms: NOW,
         expires_ms: NOW + 60_000,
         nonce: [u8::try_from(launch).expect("small"); 16],
-        limits: tessera_ticket::KernelLimits::default(),
+        limits: KernelLimits::default(),
     }
 }
 
-fn start(ticket: &Ticket) -> Ask {
+pub(super) fn start(ticket: &Ticket) -> Ask {
     let bytes = ticket.encode();
     Ask::Start {
         signature: Ticket::sign(&bytes, &signer()),
@@ -148,7 +151,7 @@ fn start(ticket: &Ticket) -> Ask {
     }
 }
 
-const SLOTS: &str = "tessera-job{slot}";
+pub(super) const SLOTS: &str = "tessera-job{slot}";
 
 fn code(answer: &Answer) -> &str {
     match answer {
@@ -195,6 +198,7 @@ fn an_instance_runs_what_was_signed_and_ends_with_its_connection() {
         user_us: 5,
         system_us: 0,
         memory_max: 0,
+        is_out_of_memory: false,
     };
     let not_allowed = Answer::NotStarted {
         step: Step::NotAllowed,
@@ -297,6 +301,85 @@ fn what_is_not_signed_for_this_host_now_and_once_is_refused() {
 }
 
 #[test]
+fn an_instance_is_kept_to_what_was_signed() {
+    let limited = |fails, pids| {
+        let world = world(
+            Fake {
+                fails,
+                ..Fake::default()
+            },
+            "",
+        );
+        let mut it = ticket(1, Mode::Proxy, SLOTS);
+        it.limits = KernelLimits {
+            memory: 1 << 30,
+            pids,
+            cpu_weight: 200,
+        };
+        (world, start(&it))
+    };
+    let (world, ask) = limited("", 8_192);
+    let refused = Arc::clone(&world.os.refused);
+    // Memory that was refused to the item before is nothing of this one's.
+    refused.store(3, Ordering::SeqCst);
+    let (item, attempt) = (1, 1);
+    let look = Ask::Look { item, attempt };
+    let answers = world.say(&[ask, Ask::Run { item, attempt }, look]);
+    let is_out_of_memory = |answer: &Answer| match answer {
+        Answer::State {
+            is_out_of_memory, ..
+        } => *is_out_of_memory,
+        other => panic!("{other:?}"),
+    };
+    assert!(!is_out_of_memory(&answers[2]));
+    let said = world.os.said();
+    let place = |word: &str| {
+        let found = said.iter().position(|it| it.starts_with(word));
+        found.unwrap_or_else(|| panic!("{word}: {said:?}"))
+    };
+    let limits = "Limits { memory: 1073741824, processes: 8192, weight: 200 }";
+    assert!(place(limits) < place("logon"));
+    assert!(place("start") < place("within bounds"));
+    assert!(place("kill") < place("close bounds"));
+    // A limit that can't be kept starts nothing, and nobody is logged on.
+    let (world, ask) = limited("bound", 8_192);
+    assert_eq!(code(&world.say(&[ask])[0]), "containment_failed");
+    assert!(world.os.said().is_empty());
+}
+
+#[test]
+fn memory_that_was_refused_while_an_item_ran_is_told() {
+    let world = world(
+        Fake {
+            refuses_memory_at_start: true,
+            ..Fake::default()
+        },
+        "",
+    );
+    let mut it = ticket(1, Mode::Proxy, SLOTS);
+    it.limits.memory = 1 << 30;
+    let answers = world.say(&[
+        start(&it),
+        Ask::Run {
+            item: 1,
+            attempt: 1,
+        },
+        Ask::Look {
+            item: 1,
+            attempt: 1,
+        },
+    ]);
+    let is_told = matches!(
+        answers[2],
+        Answer::State {
+            is_out_of_memory: true,
+            ..
+        }
+    );
+    assert!(is_told, "{answers:?}");
+}
+
+#[test]
 fn a_refused_logon_uses_the_ticket_up_and_gives_the_account_back() {
     let world = world(
         Fake {
@@ -379,6 +462,10 @@ fn what_the_host_can_do_is_said() {
         (SLOTS, "")
     );
     assert_eq!(usual.modes, ["proxy"]);
+    assert_eq!(usual.logons, ["proxy=dynamic"]);
+    assert_eq!(usual.limits, ["memory"]);
+    let both = can("modes = proxy, user\nuser_logon = password, s4u");
+    assert_eq!(both.logons, ["proxy=dynamic", "user=password,s4u"]);
     let admin = can("proxy_account = root\nproxy_logon = password");
     assert_eq!(admin.proxy_problem, "administrator_refused");
     assert_eq!(

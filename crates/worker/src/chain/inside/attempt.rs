@@ -220,6 +220,12 @@ impl<T: Tree> Attempt<T> {
             started_ms: self.started_ms,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             used: self.tree.used(),
+            // A program that was refused memory and came to a good end all the same has not failed for it.
+            out_of_memory: match (kind, cause) {
+                (EndKind::Exited { code: 0 } | EndKind::NotStarted { .. }, _) => None,
+                (_, EndCause::Itself) => self.tree.refused_memory(),
+                (_, _) => None,
+            },
         };
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         write_record(&self.run, &self.exit, &mut output, kind, cause, figures)
@@ -245,6 +251,7 @@ struct Figures {
     started_ms: u64,
     elapsed_ms: u64,
     used: Used,
+    out_of_memory: Option<u64>,
 }
 
 fn write_record(
@@ -261,6 +268,7 @@ fn write_record(
         started_ms,
         elapsed_ms,
         used,
+        out_of_memory,
     } = figures;
     let record = ExitRecord {
         item: run.item,
@@ -278,7 +286,7 @@ fn write_record(
         produced: amounts.produced,
         cut_by_limit: amounts.cut_by_limit,
         cut_by_disk: amounts.cut_by_disk,
-        out_of_memory: None,
+        out_of_memory,
     };
     // The worker hears of the end in any case; a record that could not be written is its loss alone.
     if exit.write_all(&record.encode()).is_ok() && run.durable {

@@ -56,7 +56,7 @@ pub(crate) struct Begun<T> {
 pub(crate) struct Used {
     pub(crate) user_us: u64,
     pub(crate) system_us: u64,
-    /// Greatest memory of a process, bytes.
+    /// Greatest memory, bytes: of all of them together where the system counts it so, else of a process.
     pub(crate) memory_max: u64,
 }
 
@@ -88,4 +88,8 @@ pub(crate) trait Tree: Send + Sync + 'static {
     /// Stops all of them where they are, or lets them go on.
     fn set_suspended(&self, is: bool);
     fn used(&self) -> Used;
+    /// Answers the limit of memory, bytes, if one of them was refused memory for it.
+    fn refused_memory(&self) -> Option<u64> {
+        None
+    }
 }

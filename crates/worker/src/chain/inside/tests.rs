@@ -30,6 +30,8 @@ struct Groups;
 struct Group {
     pid: i32,
     child: Mutex<Option<Child>>,
+    /// The limit that refused it memory: of commands with `malloc` in them.
+    refused: Option<u64>,
 }
 
 impl System for Groups {
@@ -52,6 +54,11 @@ impl System for Groups {
         let tree = Group {
             pid: i32::try_from(child.id()).unwrap(),
             child: Mutex::new(Some(child)),
+            refused: program
+                .argv
+                .iter()
+                .any(|it| it.contains("malloc"))
+                .then_some(99),
         };
         Ok(Begun {
             tree,
@@ -108,6 +115,10 @@ impl Tree for Group {
             system_us: 12,
             memory_max: 13,
         }
+    }
+
+    fn refused_memory(&self) -> Option<u64> {
+        self.refused
     }
 }
 
@@ -283,6 +294,39 @@ async fn an_item_runs_and_is_recorded() {
     assert_eq!(read_index(bench.dir.path(), 2, 1).unwrap().len(), 2);
     let noted = fs::read_to_string(bench.path("processes")).unwrap();
     assert_eq!(noted, format!("{pid} 7\n"));
+}
+
+#[tokio::test]
+async fn an_end_for_want_of_memory_is_told_apart() {
+    for (command, refused) in [
+        ("echo malloc; exit 3", Some(99)),
+        ("echo malloc; kill -9 $$", Some(99)),
+        // It was refused some and came to a good end without.
+        ("echo malloc; exit 0", None),
+        ("exit 3", None),
+    ] {
+        let mut bench = Bench::new(command);
+        bench.run(0, |_| {}).await;
+        bench.started().await;
+        let record = bench.ended().await;
+        assert_eq!(record.out_of_memory, refused, "{command}");
+        let kept = read_exit(bench.dir.path(), 0, 1).unwrap().unwrap();
+        assert_eq!(kept.out_of_memory, refused, "{command}");
+    }
+    // Who asked for the end has the word.
+    let mut bench = Bench::new("echo malloc; while :; do sleep 0.05; done");
+    bench.run(0, |_| {}).await;
+    bench.started().await;
+    let (item, attempt, grace, cause) = (0, 1, Duration::ZERO, EndCause::Kill);
+    bench
+        .tell(Order::End {
+            item,
+            attempt,
+            grace,
+            cause,
+        })
+        .await;
+    assert_eq!(bench.ended().await.out_of_memory, None);
 }
 
 #[tokio::test]

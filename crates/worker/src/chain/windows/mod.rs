@@ -268,7 +268,7 @@ impl Chain {
             _ => return Err(StartError::Unavailable(NONSENSE)),
         };
         let instance = Instance {
-            system: Remote::new(link),
+            system: Remote::new(link, ticket.limits.memory),
             template,
             // The launcher has its own.
             env: Vec::new(),

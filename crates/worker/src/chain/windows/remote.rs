@@ -14,12 +14,17 @@ use crate::chain::inside::{Begun, Failed, Program, System, Tree, Used};
 
 /// The launcher, on the connection of one instance.
 #[derive(Debug, Clone)]
-pub(super) struct Remote(Arc<Link>);
+pub(super) struct Remote {
+    link: Arc<Link>,
+    /// What the instance may have, bytes; 0 for no limit.
+    memory: u64,
+}
 
 /// An attempt that the launcher holds.
 #[derive(Debug)]
 pub(super) struct RemoteTree {
     link: Arc<Link>,
+    memory: u64,
     item: u32,
     attempt: u32,
     pid: u32,
@@ -28,8 +33,9 @@ pub(super) struct RemoteTree {
 }
 
 impl Remote {
-    pub(super) fn new(link: Link) -> Self {
-        Self(Arc::new(link))
+    pub(super) fn new(link: Link, memory: u64) -> Self {
+        let link = Arc::new(link);
+        Self { link, memory }
     }
 }
 
@@ -40,7 +46,7 @@ impl System for Remote {
     fn start(&self, program: &Program) -> Result<Begun<RemoteTree>, Failed> {
         let (item, attempt) = program.run;
         let failed = |error: &io::Error| super::failed(Step::StarterLost, error);
-        let answer = self.0.ask(&Ask::Run { item, attempt });
+        let answer = self.link.ask(&Ask::Run { item, attempt });
         let (pid, born, process, out, err) = match answer.map_err(|error| failed(&error))? {
             Answer::Running {
                 pid,
@@ -59,7 +65,8 @@ impl System for Remote {
         let (process, out, err) = (take(process)?, take(out)?, take(err)?);
         Ok(Begun {
             tree: RemoteTree {
-                link: Arc::clone(&self.0),
+                link: Arc::clone(&self.link),
+                memory: self.memory,
                 item,
                 attempt,
                 pid,
@@ -77,12 +84,13 @@ impl System for Remote {
             item: 0,
             attempt: 0,
         };
-        self.0.ask(&look).is_err()
+        self.link.ask(&look).is_err()
     }
 }
 
 impl RemoteTree {
-    fn look(&self) -> io::Result<(u32, Used)> {
+    /// Answers how many are alive, what they used, and whether they were refused memory.
+    fn look(&self) -> io::Result<(u32, Used, bool)> {
         let (item, attempt) = (self.item, self.attempt);
         match self.link.ask(&Ask::Look { item, attempt })? {
             Answer::State {
@@ -90,14 +98,15 @@ impl RemoteTree {
                 user_us,
                 system_us,
                 memory_max,
-            } => Ok((
-                alive,
-                Used {
+                is_out_of_memory,
+            } => {
+                let used = Used {
                     user_us,
                     system_us,
                     memory_max,
-                },
-            )),
+                };
+                Ok((alive, used, is_out_of_memory))
+            }
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
@@ -141,7 +150,7 @@ impl Tree for RemoteTree {
 
     fn alive(&self) -> u32 {
         // Job objects end with the launcher that holds them.
-        self.look().map_or(0, |(alive, _)| alive)
+        self.look().map_or(0, |(alive, _, _)| alive)
     }
 
     fn set_suspended(&self, is: bool) {
@@ -152,7 +161,12 @@ impl Tree for RemoteTree {
 
     fn used(&self) -> Used {
         self.look()
-            .map_or_else(|_| Used::default(), |(_, used)| used)
+            .map_or_else(|_| Used::default(), |(_, used, _)| used)
+    }
+
+    fn refused_memory(&self) -> Option<u64> {
+        let is_refused = self.look().is_ok_and(|(_, _, is)| is);
+        is_refused.then_some(self.memory)
     }
 }
 

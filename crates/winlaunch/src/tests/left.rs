@@ -1,0 +1,202 @@
+//! What a launcher leaves that ends in the middle, and what the next makes of it.
+
+use std::path::{Path, PathBuf};
+
+use tessera_ticket::Mode;
+use tessera_ticket::pipe::Ask;
+
+use super::fake::Fake;
+use super::talk::{SLOTS, World, key, start, ticket, world, world_in};
+use crate::left::{Record, Records};
+use crate::name::{Authority, Name};
+
+fn records(dir: &Path) -> Vec<String> {
+    let all = std::fs::read_dir(dir.join("launcher/logons")).expect("reads");
+    all.map(|it| {
+        it.expect("reads")
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
+    })
+    .collect()
+}
+
+/// A launcher has ended in the middle of a logon of `account`, with a private directory.
+fn after_a_crash(account: &str, is_made: bool) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let private = dir.path().join("tmp/12.0.1");
+    std::fs::create_dir_all(&private).expect("made");
+    let own = dir.path().join("launcher");
+    std::fs::create_dir_all(&own).expect("made");
+    let record = Record {
+        name: Name {
+            authority: Authority::Domain("STUDIO".to_owned()),
+            account: account.to_owned(),
+        },
+        is_made,
+        private,
+    };
+    let records = Records::open(&own).expect("opens");
+    records.add(key(1), &record).expect("written");
+    assert_eq!(
+        records.all().expect("reads"),
+        [("12.0.1".to_owned(), Some(record))]
+    );
+    dir
+}
+
+#[test]
+fn an_account_of_a_slot_is_disabled_and_its_directory_emptied_as_itself() {
+    let world = world_in(after_a_crash("tessera-job1", true), Fake::default(), "");
+    let steps = [
+        "chance",
+        "renew",
+        "logon",
+        "look_up",
+        "who",
+        "remove private",
+        "close token",
+        "disable",
+    ];
+    assert_eq!(world.os.said(), steps);
+    assert!(records(world.dir.path()).is_empty());
+}
+
+#[test]
+fn nobodys_password_is_needed_to_empty_what_was_a_persons() {
+    let world = world_in(after_a_crash("mia", false), Fake::default(), "");
+    let steps = [
+        "s4u",
+        "logon",
+        "look_up",
+        "who",
+        "remove private",
+        "close token",
+    ];
+    assert_eq!(world.os.said(), steps);
+    assert!(records(world.dir.path()).is_empty());
+}
+
+#[test]
+fn a_directory_is_never_emptied_as_anybody_else() {
+    let other = Fake {
+        is_swapped: true,
+        ..Fake::default()
+    };
+    let world = world_in(after_a_crash("mia", false), other, "");
+    let said = world.os.said();
+    assert!(!said.contains(&"remove private".to_owned()), "{said:?}");
+    assert!(
+        world.audit().contains("another account"),
+        "{}",
+        world.audit()
+    );
+    assert_eq!(records(world.dir.path()), ["12.0.1"]);
+}
+
+#[test]
+fn what_can_not_be_taken_back_stays_for_the_next_launcher() {
+    for fails in ["remove private", "disable", "logon", "renew"] {
+        let failing = Fake {
+            fails,
+            ..Fake::default()
+        };
+        let world = world_in(after_a_crash("tessera-job1", true), failing, "");
+        assert_eq!(records(world.dir.path()), ["12.0.1"], "{fails}");
+        let audit = world.audit();
+        assert!(audit.contains("\"event\":\"left\""), "{audit}");
+        // What can be done is: the account is not left enabled for want of the other.
+        let is_disabled = world.os.said().contains(&"disable".to_owned());
+        assert_eq!(is_disabled, fails != "disable", "{fails}");
+        let World { dir, launcher, .. } = world;
+        drop(launcher);
+        let next = world_in(dir, Fake::default(), "");
+        assert!(records(next.dir.path()).is_empty(), "{fails}");
+    }
+}
+
+#[test]
+fn while_something_of_it_runs_nothing_is_touched() {
+    let dir = after_a_crash("tessera-job1", true);
+    let launches = dir.path().join("launcher/launches");
+    std::fs::create_dir_all(&launches).expect("made");
+    std::fs::write(launches.join("12.0.1"), "41 7\n").expect("written");
+    let stubborn = Fake {
+        fails: "end_process",
+        ..Fake::default()
+    };
+    let world = world_in(dir, stubborn, "");
+    assert!(world.os.said().is_empty());
+    assert_eq!(records(world.dir.path()), ["12.0.1"]);
+}
+
+#[test]
+fn a_directory_that_is_gone_needs_no_logon() {
+    let dir = after_a_crash("tessera-job1", true);
+    std::fs::remove_dir(dir.path().join("tmp/12.0.1")).expect("removed");
+    let world = world_in(dir, Fake::default(), "");
+    assert_eq!(world.os.said(), ["disable"]);
+    assert!(records(world.dir.path()).is_empty());
+}
+
+#[test]
+fn a_record_that_was_cut_off_is_of_nothing_that_had_begun() {
+    let dir = after_a_crash("tessera-job1", true);
+    let path = dir.path().join("launcher/logons/12.0.1");
+    let whole = std::fs::read_to_string(&path).expect("reads");
+    for len in [0, 5, whole.len() / 2] {
+        std::fs::write(&path, &whole[..len]).expect("written");
+        let records = Records::open(&dir.path().join("launcher")).expect("opens");
+        assert_eq!(records.all().expect("reads")[0].1, None);
+    }
+    let world = world_in(dir, Fake::default(), "");
+    assert!(world.os.said().is_empty());
+    assert!(records(world.dir.path()).is_empty());
+}
+
+/// A logon is on record before its first step, and until its last is taken back.
+#[test]
+fn a_logon_is_on_record_as_long_as_anything_of_it_is_there() {
+    let begin = |fails| {
+        let os = Fake {
+            fails,
+            ..Fake::default()
+        };
+        let world = world(os, "");
+        let run = Ask::Run {
+            item: 1,
+            attempt: 1,
+        };
+        world.say(&[start(&ticket(1, Mode::Proxy, SLOTS)), run]);
+        records(world.dir.path())
+    };
+    assert!(begin("").is_empty(), "it has ended as it should");
+    assert!(
+        begin("profile").is_empty(),
+        "it was refused, and taken back"
+    );
+    assert_eq!(begin("unload profile"), ["12.0.1"]);
+    assert_eq!(begin("disable"), ["12.0.1"]);
+}
+
+#[test]
+fn a_record_names_the_one_authority_that_was_asked() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let records = Records::open(dir.path()).expect("opens");
+    for authority in [
+        Authority::Local,
+        Authority::Domain("STUDIO".to_owned()),
+        Authority::Realm("studio.example".to_owned()),
+    ] {
+        let record = Record {
+            name: Name {
+                authority,
+                account: "svc$".to_owned(),
+            },
+            is_made: false,
+            private: PathBuf::from(r"C:\ProgramData\Tessera\tmp\12.0.1"),
+        };
+        records.add(key(1), &record).expect("written");
+        assert_eq!(records.all().expect("reads")[0].1, Some(record));
+    }
+}
