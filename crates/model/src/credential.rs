@@ -8,6 +8,10 @@ use std::str::FromStr;
 
 /// The property of a host that says whether it needs a registered password to become an account.
 pub const NEEDS_CREDENTIAL: &str = "host.identity.needs_credential";
+/// Its value where there is no other way.
+pub const CREDENTIAL_ALWAYS: &str = "1";
+/// Its value where a password is used that is registered, and another way is taken where none is.
+pub const CREDENTIAL_OPTIONAL: &str = "optional";
 /// The pool of a worker that names none.
 pub const POOL_DEFAULT: &str = "default";
 /// Longest domain name in bytes.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -147,6 +148,28 @@ impl Farm {
             output.status
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs `tessera` with a text to read, and answers what it printed and whether it went well.
+    ///
+    /// # Errors
+    /// When it can't be run.
+    pub fn tessera_hearing(&self, arguments: &[&str], text: &str) -> Result<(String, bool)> {
+        let mut command = self.command();
+        command
+            .args(arguments)
+            .env("XDG_CONFIG_HOME", self.folder().join("config"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut input = child.stdin.take().context("a pipe")?;
+        input.write_all(text.as_bytes())?;
+        drop(input);
+        let output = child.wait_with_output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let is_well = output.status.success();
+        Ok((String::from_utf8_lossy(&said).into_owned(), is_well))
     }
 
     /// Runs `tessera … --json` and answers the value.

@@ -60,6 +60,11 @@ impl World {
 
     /// Starts a farm whose Windows host is a service: a worker, and beside it a launcher that becomes nobody but itself.
     fn start_service() -> Result<Self> {
+        Self::start_service_with("")
+    }
+
+    /// The same with more lines of the policy.
+    fn start_service_with(policy: &str) -> Result<Self> {
         let farm = Farm::start(&folder(PROGRAMS)?, 1)?;
         let said = farm.json(&["join-string"])?;
         let string = said["join_string"].as_str().context("a string")?;
@@ -68,8 +73,9 @@ impl World {
         let joined = wine(&program("tessera.exe")?, &words).output()?;
         ensure!(joined.status.success(), "join: {}", said_by(&joined));
         // Wine knows no accounts of services: it is the one that runs these tests.
-        let policy = farm.folder().join("winhost/launcher/policy");
-        std::fs::write(policy, format!("worker_account = {}\r\n", account()?))?;
+        let path = farm.folder().join("winhost/launcher/policy");
+        let text = format!("worker_account = {}\r\n{policy}", account()?);
+        std::fs::write(path, text)?;
         let launcher = Some(Launcher::start(&farm)?);
         let worker = Worker::start_in(&farm, Some(&pipe_of(&farm)))?;
         Ok(Self {
@@ -569,6 +575,78 @@ fn w03_a_killed_launcher_takes_its_trees_with_it_and_the_next_runs_the_frame_aga
     world.farm.tessera(&["kill", &job])?;
     assert_eq!(world.end_of(&job)?, "killed", "{}", world.told(&job));
     wait_until_gone(&windows_path(&file))
+}
+
+const PASSWORD: &str = "cAnArY-pa55word-on-windows";
+
+/// Wine's `LogonUserW` says yes to everybody: it is not believed from the command line to the launcher, and nothing runs for it.
+#[test]
+#[ignore = "cargo xtask windows runs it"]
+fn a_registered_password_is_sealed_tried_once_and_a_false_yes_starts_nothing() -> Result<()> {
+    let mut world = World::start_service_with("modes = user\r\nuser_logon = password\r\n")?;
+    let key = key_of(&world)?;
+    let job = world.submit(&["--", "cmd", "/c", "echo", "nobody"])?;
+    let has =
+        |word: &str| -> Result<Option<()>> { Ok(world.told(&job).contains(word).then_some(())) };
+    wait::until("work that waits for a password", LONG, || {
+        has("credential_missing")
+    })
+    .with_context(|| world.told(&job))?;
+    let words = ["credential", "register", "--stdin", "--accept-new-keys"];
+    let (said, _) = world
+        .farm
+        .tessera_hearing(&words, &format!("{PASSWORD}\n"))?;
+    // It was opened and tried, and what Wine said is no word about the password.
+    let found = wait::until("a try", LONG, || {
+        let all = world.farm.tessera(&["--json", "credential", "list"])?;
+        Ok(all.contains("whose the logon is").then_some(all))
+    });
+    let found = found.with_context(|| format!("{said}{}", world.told(&job)))?;
+    assert!(found.contains("unavailable"), "{found}");
+    assert_eq!(world.state(&job)?, "pending", "{}", world.told(&job));
+    let audit = world.farm.folder().join("winhost/launcher/audit.log");
+    let audit = std::fs::read_to_string(audit).unwrap_or_default();
+    assert!(!audit.contains("\"event\":\"start\""), "{audit}");
+    // The key is the same for the next worker, and lies sealed.
+    world.worker.kill()?;
+    world.worker = Worker::start_in(&world.farm, Some(&pipe_of(&world.farm)))?;
+    assert_eq!(key_of(&world)?, key);
+    let keys = world.farm.folder().join("winhost/worker/credentials/keys");
+    let kept = std::fs::read(keys.join("pool-keys"))?;
+    // As it is, the pool's name would be in it.
+    assert!(!kept.windows(7).any(|it| it == b"default"), "not sealed");
+    nothing_has(world.farm.folder(), PASSWORD)
+}
+
+/// The fingerprint of the host's key, as the farm has it.
+fn key_of(world: &World) -> Result<String> {
+    wait::until("the host's key", LONG, || {
+        // As long as no worker has said one, that is an error.
+        let said = world
+            .farm
+            .tessera(&["credential", "keys"])
+            .unwrap_or_default();
+        let mut lines = said.lines().filter(|it| it.contains(HOST));
+        let key = lines.next().and_then(|it| it.split_whitespace().nth(1));
+        Ok(key.map(str::to_owned))
+    })
+    .with_context(|| world.worker.log())
+}
+
+/// Looks for a text in all files below a folder.
+fn nothing_has(folder: &Path, text: &str) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let found = path.symlink_metadata()?;
+        if found.is_dir() {
+            nothing_has(&path, text)?;
+        } else if found.is_file() {
+            let bytes = std::fs::read(&path)?;
+            let has = bytes.windows(text.len()).any(|it| it == text.as_bytes());
+            ensure!(!has, "{} has it", path.display());
+        }
+    }
+    Ok(())
 }
 
 /// Runs the installed program of Windows; answers what it said.

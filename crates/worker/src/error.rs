@@ -37,6 +37,9 @@ pub enum WorkerError {
          an account of its own"
     )]
     ServiceAsRoot,
+    /// What is kept of registered passwords can't be used.
+    #[error(transparent)]
+    Vault(#[from] crate::credential::VaultError),
     /// This process' account has no name.
     #[error("uid {uid} has no account on this host, so its jobs would have no owner; create one")]
     NoAccount {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use tessera_model::credential::{CREDENTIAL_ALWAYS, CREDENTIAL_OPTIONAL};
 use tessera_model::{HostFacts, Identity};
 
 use crate::chain::Capabilities;
 use crate::config::ProxyMode;
+use crate::credential::{Need, need_of, ways_of};
 use crate::desk::Desk;
 use crate::diagnose::Findings;
 use crate::options::{Settings, cores};
@@ -82,6 +84,9 @@ pub(crate) fn facts(
     all.property("groups", &settings.config.worker_groups.join(","));
     if let Some(capabilities) = &findings.capabilities {
         identity_properties(&mut all, capabilities);
+        if let Some(has) = has_network(capabilities, &findings.identity) {
+            all.property("identity.netlogon", if has { "1" } else { "0" });
+        }
     }
     all.properties
         .extend(settings.config.worker_properties.clone());
@@ -111,6 +116,34 @@ fn identity_properties(all: &mut Hardware, it: &Capabilities) {
     );
     all.property("identity.launcher_version", &it.version);
     all.property("identity.limits", &it.limits.join(","));
+    all.property("identity.logons", &it.logons.join(" "));
+}
+
+/// Says whether who jobs run as here can be told to other machines by their logon, so that they have shares; nothing where that is no
+/// question (Linux).
+fn has_network(launcher: &Capabilities, identity: &Identity) -> Option<bool> {
+    let ways = ways_of(launcher, mode_of(identity)?)?;
+    Some(ways.iter().all(|it| matches!(*it, "password" | "gmsa")))
+}
+
+/// Answers the word for the mode of a service.
+fn mode_of(identity: &Identity) -> Option<&'static str> {
+    match identity {
+        Identity::User => Some("user"),
+        Identity::Proxy(_) => Some("proxy"),
+        Identity::Desktop(_) => None,
+    }
+}
+
+/// Answers what the supervisor is told of registered passwords: whether this host needs one to become whom jobs run as here, or
+/// uses one where there is one.
+pub(crate) fn credential_word(findings: &Findings) -> Option<&'static str> {
+    let mode = mode_of(&findings.identity)?;
+    match need_of(findings.capabilities.as_ref()?, mode) {
+        Need::Always => Some(CREDENTIAL_ALWAYS),
+        Need::Optional => Some(CREDENTIAL_OPTIONAL),
+        Need::None => None,
+    }
 }
 
 /// Answers as whom jobs run beside a launcher: its policy has the last word, the worker's configuration only narrows.
@@ -165,6 +198,36 @@ mod tests {
             proxy_problem: problem.to_owned(),
             ..Capabilities::default()
         }
+    }
+
+    #[test]
+    fn what_passwords_are_for_and_who_has_shares_is_said_of_the_mode_that_counts() {
+        let (user, proxy) = (Identity::User, Identity::Proxy("tessera-job".to_owned()));
+        let said = |logons: &[&str], identity: &Identity| {
+            let findings = Findings {
+                identity: identity.clone(),
+                capabilities: Some(Capabilities {
+                    logons: logons.iter().map(|&it| it.to_owned()).collect(),
+                    ..launcher(&["proxy", "user"], "")
+                }),
+                ..Findings::default()
+            };
+            let launcher = findings.capabilities.as_ref().expect("there");
+            (
+                credential_word(&findings),
+                has_network(launcher, &findings.identity),
+            )
+        };
+        let mixed = ["proxy=dynamic", "user=password"];
+        assert_eq!(said(&mixed, &user), (Some("1"), Some(true)));
+        assert_eq!(said(&mixed, &proxy), (None, Some(false)));
+        let both = ["proxy=gmsa", "user=password,s4u"];
+        assert_eq!(said(&both, &user), (Some("optional"), Some(false)));
+        assert_eq!(said(&both, &proxy), (None, Some(true)));
+        assert_eq!(said(&["user=s4u"], &user), (None, Some(false)));
+        let desktop = Identity::Desktop("mia".to_owned());
+        assert_eq!(said(&mixed, &desktop), (None, None));
+        assert_eq!(said(&[], &user), (None, None), "Linux");
     }
 
     #[test]

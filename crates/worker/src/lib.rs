@@ -79,11 +79,14 @@ async fn run_with(
     listen: impl FnOnce(CancellationToken) -> Result<tokio::task::JoinHandle<()>, WorkerError>,
 ) -> Result<(), WorkerError> {
     let settings = options.resolve()?;
+    let vault = credential::of_host(&settings)?;
     let chain = Chain::new(settings.chain_mode.clone());
+    #[cfg(windows)]
+    let chain = chain.with_passwords(vault.clone());
     let stop = CancellationToken::new();
     let signals = listen(stop.clone())?;
     let eyes = Arc::new(desk::Eyes::new(settings.desktop_user.clone()));
-    let result = daemon::run(settings, chain, eyes, None, stop).await;
+    let result = daemon::run(settings, chain, eyes, vault, stop).await;
     signals.abort();
     result
 }

@@ -12,7 +12,7 @@ use tokio::time::{Duration, sleep, timeout};
 use crate::daemon::Event;
 use crate::desk::Desk;
 use crate::diagnose::{self, Findings};
-use crate::facts::{Hardware, facts};
+use crate::facts::{Hardware, credential_word, facts};
 use crate::options::Settings;
 use crate::processes::Processes;
 use crate::state::{Spool, StateDir};
@@ -28,8 +28,8 @@ pub(crate) struct Looker<P> {
     spool: Spool,
     identity: PathBuf,
     desk: watch::Receiver<Desk>,
-    /// Whether this host needs registered passwords to become an account.
-    needs_credential: bool,
+    /// Whether registered passwords can be used here to become an account.
+    has_vault: bool,
     /// Asks for a look.
     recheck: Arc<Notify>,
     /// The supervisor's clock minus ours, in milliseconds, at the last welcome.
@@ -42,7 +42,7 @@ impl<P: Processes> Looker<P> {
         processes: P,
         state: &StateDir,
         desk: watch::Receiver<Desk>,
-        needs_credential: bool,
+        has_vault: bool,
         recheck: Arc<Notify>,
     ) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl<P: Processes> Looker<P> {
             spool: state.spool(),
             identity: state.identity().to_owned(),
             desk,
-            needs_credential,
+            has_vault,
             recheck,
             clock_offset_ms: Arc::default(),
         }
@@ -94,9 +94,9 @@ impl<P: Processes> Looker<P> {
             findings,
             &self.desk.borrow(),
         );
-        if self.needs_credential {
-            let (name, yes) = (NEEDS_CREDENTIAL.to_owned(), "1".to_owned());
-            facts.properties.insert(name, yes);
+        if let Some(word) = credential_word(findings).filter(|_| self.has_vault) {
+            let (name, word) = (NEEDS_CREDENTIAL.to_owned(), word.to_owned());
+            facts.properties.insert(name, word);
         }
         facts
     }

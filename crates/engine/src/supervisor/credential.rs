@@ -11,8 +11,8 @@ use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_model::credential::{
-    AccountKind, CredentialId, KeyId, NEEDS_CREDENTIAL, PoolKey, PoolKeys, SealedCredential,
-    Verdict,
+    AccountKind, CREDENTIAL_ALWAYS, CREDENTIAL_OPTIONAL, CredentialId, KeyId, NEEDS_CREDENTIAL,
+    PoolKey, PoolKeys, SealedCredential, Verdict,
 };
 use tessera_model::msg::{LaunchKey, ToWorker};
 use tessera_model::{HostId, Identity, InstanceStatus, JobId, Refusal, Timestamp, UserName};
@@ -185,14 +185,23 @@ pub(super) fn in_domain(account: &UserName, domain: &str) -> String {
 /// Says whether a host needs a registered password to become the account of a job.
 #[must_use]
 pub fn needs_credential(host: &Host) -> bool {
+    said(host) == Some(CREDENTIAL_ALWAYS)
+}
+
+/// Says whether a host uses a registered password where there is one.
+fn takes_credential(host: &Host) -> bool {
+    matches!(said(host), Some(CREDENTIAL_ALWAYS | CREDENTIAL_OPTIONAL))
+}
+
+fn said(host: &Host) -> Option<&str> {
     let is_desktop = matches!(host.facts.identity, Identity::Desktop(_));
     let property = host.facts.properties.get(NEEDS_CREDENTIAL);
-    !is_desktop && property.is_some_and(|value| value == "1")
+    property.map(String::as_str).filter(|_| !is_desktop)
 }
 
 /// Says whether a host starts work with this password.
 pub(super) fn wants(host: &Host, id: &CredentialId) -> bool {
-    needs_credential(host)
+    takes_credential(host)
         && match (&host.facts.identity, id.kind) {
             (Identity::User, AccountKind::User) => true,
             (Identity::Proxy(account), AccountKind::Proxy) => account == id.account.as_str(),
@@ -236,7 +245,15 @@ impl Credentials {
     /// Says whether a start of a job of this owner may go to the host now.
     #[must_use]
     pub fn gate(&self, host: &Host, owner: &UserName, now: Now) -> Gate {
-        if !needs_credential(host) {
+        if !takes_credential(host) {
+            return Gate::Open;
+        }
+        let has_any = || {
+            let found = self.id_for(host, owner).and_then(|id| self.all.get(&id));
+            found.is_some_and(|it| !it.record.is_revoked)
+        };
+        if !needs_credential(host) && !has_any() {
+            // It has another way.
             return Gate::Open;
         }
         let account = host.facts.identity.account_for(owner.as_str());
@@ -333,7 +350,7 @@ impl Engine {
 
     /// Sends the password that a start on this host needs, before it.
     pub(super) fn send_credential(&mut self, t: &mut Turn<'_>, host: HostId, owner: &UserName) {
-        let Some(known) = self.hosts.get(&host).filter(|host| needs_credential(host)) else {
+        let Some(known) = self.hosts.get(&host).filter(|host| takes_credential(host)) else {
             return;
         };
         let id = self.credentials.id_for(known, owner);
@@ -364,7 +381,7 @@ impl Engine {
 
     /// Puts what a job would start into `badlogin` when no host may take it for want of a good password.
     pub(super) fn bar_job(&mut self, t: &mut Turn<'_>, id: JobId) {
-        if self.credentials.keys.is_empty() && !self.hosts.values().any(needs_credential) {
+        if self.credentials.keys.is_empty() && !self.hosts.values().any(takes_credential) {
             return;
         }
         let Some(job) = self

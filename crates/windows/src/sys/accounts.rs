@@ -7,9 +7,9 @@ use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Foundation::{HANDLE, LUID, NTSTATUS, RtlNtStatusToDosError};
 use windows_sys::Win32::NetworkManagement::NetManagement::{
-    NERR_UserExists, NetApiBufferFree, NetUserAdd, NetUserGetInfo, NetUserSetInfo,
-    UF_ACCOUNTDISABLE, UF_DONT_EXPIRE_PASSWD, UF_NORMAL_ACCOUNT, UF_PASSWD_CANT_CHANGE, UF_SCRIPT,
-    USER_INFO_1, USER_INFO_1003, USER_INFO_1008, USER_PRIV_USER,
+    NERR_UserExists, NERR_UserNotFound, NetApiBufferFree, NetUserAdd, NetUserGetInfo,
+    NetUserSetInfo, UF_ACCOUNTDISABLE, UF_DONT_EXPIRE_PASSWD, UF_NORMAL_ACCOUNT,
+    UF_PASSWD_CANT_CHANGE, UF_SCRIPT, USER_INFO_1, USER_INFO_1003, USER_INFO_1008, USER_PRIV_USER,
 };
 use windows_sys::Win32::Security::Authentication::Identity::{
     KERB_S4U_LOGON, KerbS4ULogon, LSA_HANDLE, LSA_OBJECT_ATTRIBUTES, LSA_STRING,
@@ -300,14 +300,17 @@ pub fn renew_account(name: &str, password: &Password) -> io::Result<()> {
     set_info(&mut user, 1008, &flags)
 }
 
-/// Disables an account that was made for jobs.
+/// Disables an account that was made for jobs; one that is not there is fine.
 ///
 /// # Errors
 /// When it was not made here, or the system refuses.
 pub fn disable_account(name: &str) -> io::Result<()> {
     let mut user = units(name)?;
-    if !is_ours(&user)? {
-        return Err(io::ErrorKind::PermissionDenied.into());
+    match is_ours(&user) {
+        Ok(true) => {}
+        Ok(false) => return Err(io::ErrorKind::PermissionDenied.into()),
+        Err(e) if e.raw_os_error() == Some(NERR_UserNotFound.cast_signed()) => return Ok(()),
+        Err(e) => return Err(e),
     }
     let flags = USER_INFO_1008 {
         usri1008_flags: UF_SCRIPT | UF_NORMAL_ACCOUNT | UF_DONT_EXPIRE_PASSWD | UF_ACCOUNTDISABLE,

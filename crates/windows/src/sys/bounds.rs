@@ -18,13 +18,12 @@ use windows_sys::Win32::System::JobObjects::{
     JOBOBJECT_ASSOCIATE_COMPLETION_PORT, JOBOBJECT_CPU_RATE_CONTROL_INFORMATION,
     JOBOBJECT_CPU_RATE_CONTROL_INFORMATION_0, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
     JobObjectAssociateCompletionPortInformation, JobObjectCpuRateControlInformation,
-    SetInformationJobObject,
 };
 use windows_sys::Win32::System::SystemServices::JOB_OBJECT_MSG_JOB_MEMORY_LIMIT;
 use windows_sys::Win32::System::Threading::INFINITE;
 
-use super::tree::job_with;
-use super::{check, owned, size_of_u32};
+use super::owned;
+use super::tree::{job_with, tell_job};
 use crate::limits::{Limits, WEIGHT_USUAL};
 
 /// What a packet of the job object itself is known by, and the one that ends the thread.
@@ -108,15 +107,8 @@ fn set_weight(job: &OwnedHandle, weight: u32) -> io::Result<()> {
         ControlFlags: JOB_OBJECT_CPU_RATE_CONTROL_ENABLE | JOB_OBJECT_CPU_RATE_CONTROL_WEIGHT_BASED,
         Anonymous: JOBOBJECT_CPU_RATE_CONTROL_INFORMATION_0 { Weight: weight },
     };
-    // SAFETY: `control` is what this class takes, of the size that is said, and the job is open.
-    check(unsafe {
-        SetInformationJobObject(
-            job.as_raw_handle(),
-            JobObjectCpuRateControlInformation,
-            (&raw const control).cast(),
-            size_of_u32::<JOBOBJECT_CPU_RATE_CONTROL_INFORMATION>(),
-        )
-    })
+    // SAFETY: `control` is what this class takes.
+    unsafe { tell_job(job, JobObjectCpuRateControlInformation, &control) }
 }
 
 fn listen_to(job: &OwnedHandle, port: &OwnedHandle) -> io::Result<()> {
@@ -124,15 +116,8 @@ fn listen_to(job: &OwnedHandle, port: &OwnedHandle) -> io::Result<()> {
         CompletionKey: std::ptr::without_provenance_mut(OF_JOB),
         CompletionPort: port.as_raw_handle(),
     };
-    // SAFETY: `to` is what this class takes, of the size that is said; job and port are open.
-    check(unsafe {
-        SetInformationJobObject(
-            job.as_raw_handle(),
-            JobObjectAssociateCompletionPortInformation,
-            (&raw const to).cast(),
-            size_of_u32::<JOBOBJECT_ASSOCIATE_COMPLETION_PORT>(),
-        )
-    })
+    // SAFETY: `to` is what this class takes; the port that it names is open.
+    unsafe { tell_job(job, JobObjectAssociateCompletionPortInformation, &to) }
 }
 
 /// Takes what the job object says until it is told to stop, and counts what was refused. All is taken: what waits takes memory of the
@@ -186,6 +171,7 @@ pub fn limits_here() -> Vec<String> {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use super::super::check;
     use super::*;
 
     /// What the system would say is said here: Wine, under which this runs, refuses nobody memory.

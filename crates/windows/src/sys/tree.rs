@@ -83,16 +83,19 @@ pub(super) fn job_with(
     limits.BasicLimitInformation.LimitFlags =
         JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION;
     more(&mut limits)?;
-    // SAFETY: `limits` is what this class takes, of the size that is said, and the job is open.
-    check(unsafe {
-        SetInformationJobObject(
-            job.as_raw_handle(),
-            JobObjectExtendedLimitInformation,
-            (&raw const limits).cast(),
-            size_of_u32::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>(),
-        )
-    })?;
+    // SAFETY: `limits` is what this class takes.
+    unsafe { tell_job(&job, JobObjectExtendedLimitInformation, &limits) }?;
     Ok(job)
+}
+
+/// Tells a job object something of a class.
+///
+/// # Safety
+/// `T` is the structure of that class, and what it points to lives through the call.
+pub(super) unsafe fn tell_job<T>(job: &OwnedHandle, class: i32, what: &T) -> io::Result<()> {
+    let (what, size) = (std::ptr::from_ref(what).cast(), size_of_u32::<T>());
+    // SAFETY: the job is open, and the size is that of what is told.
+    check(unsafe { SetInformationJobObject(job.as_raw_handle(), class, what, size) })
 }
 
 impl Tree {

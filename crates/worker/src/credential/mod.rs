@@ -2,21 +2,31 @@
 //!
 //! Owns this worker's keys ([`keys`]), what it knows of registrations that were tried ([`memory`]) and the [`Vault`], which
 //! holds sealed passwords for launches and opens one only for the moment of a logon. Leaves to others: how a logon is made
-//! and where a key is kept safely, which differ between systems and are behind [`Accounts`] and [`SecretStore`].
+//! and where a key is kept safely, which differ between systems and are behind [`Accounts`] and [`SecretStore`]. On Windows that is
+//! `LogonUserW` and DPAPI (`domain`, `sealed`, `system`); other systems need no passwords.
 //!
 //! **Invariant:** a password that was wrong is not tried again on this worker until its owner registers another or asks for
 //! a check. **Invariant:** a password is in memory only while it is opened and tried.
 
+#[cfg(any(windows, test))]
+mod domain;
 mod keys;
+mod launch;
 mod memory;
+#[cfg(any(windows, test))]
+mod sealed;
 mod secrets;
 mod settings;
+#[cfg(windows)]
+mod system;
 mod vault;
 
+pub(crate) use launch::{Need, need_of, ways_of};
 pub use secrets::FileSecrets;
 pub use settings::{KEY_DAYS_DEFAULT, Settings};
 pub use vault::{TOKEN_LIFE, Vault, VaultError};
 
+use crate::options;
 use std::any::Any;
 use std::io;
 use std::sync::Arc;
@@ -117,6 +127,20 @@ pub trait SecretStore: Send + Sync {
     /// # Errors
     /// When it can't be written.
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Opens the vault of this host, where accounts are become with passwords: on Windows, as a service.
+///
+/// # Errors
+/// When what is kept of passwords can't be kept from others, or not be read.
+pub(crate) fn of_host(host: &options::Settings) -> Result<Option<Vault>, VaultError> {
+    #[cfg(windows)]
+    if host.desktop_user.is_none() {
+        let dir = host.state.join("worker").join("credentials");
+        return system::open(&dir, host.config.credentials.clone()).map(Some);
+    }
+    let _needs_none = host;
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use tessera_model::credential::{
 use tessera_model::msg::{FromWorker, ToWorker};
 use tessera_model::{Timestamp, UserName};
 use tessera_seal::{Bound, Kind, PublicKey, Secret, seal};
+use tessera_ticket::launcher::Capabilities;
+use tessera_ticket::{Digest, KernelLimits, LaunchKey, Mode, Ticket};
 use tokio::time::Instant;
 
 const FARM: &str = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
@@ -198,6 +200,87 @@ fn a_good_password_gives_one_token_for_many_launches() {
         .token_at(AccountKind::User, &mia(), later)
         .expect("good");
     assert_eq!(w.attempts(), 2, "after an hour it is tried again");
+}
+
+fn ticket(mode: Mode, account: &str) -> Ticket {
+    Ticket {
+        farm: [0; 16],
+        host: [0; 16],
+        key: LaunchKey {
+            job: 1,
+            instance: 0,
+            launch: 1,
+        },
+        principal: "mia".into(),
+        proven: "test".into(),
+        mode,
+        account: account.into(),
+        items: Vec::new(),
+        template: Digest([0; 32]),
+        not_before_ms: 0,
+        expires_ms: 0,
+        nonce: [0; 16],
+        limits: KernelLimits::default(),
+    }
+}
+
+fn launcher(logons: &[&str]) -> Capabilities {
+    Capabilities {
+        logons: logons.iter().map(|&it| it.to_owned()).collect(),
+        ..Capabilities::default()
+    }
+}
+
+#[test]
+fn a_launch_is_logged_on_here_only_where_the_hosts_policy_says_password() {
+    let w = World::new();
+    w.hold(w.sealed(1, 1));
+    let user = ticket(Mode::User, "mia");
+    let has_token = |logons: &[&str], ticket: &Ticket| {
+        let found = w.vault.token_for(&launcher(logons), ticket);
+        found.map(|it| it.is_some()).map_err(|it| it.verdict)
+    };
+    for elsewhere in [
+        &[][..],
+        &["proxy=dynamic", "user=s4u"],
+        &["proxy=password"],
+        &["user=s4u,password"],
+        &["user="],
+        &["user"],
+    ] {
+        assert_eq!(has_token(elsewhere, &user), Ok(false), "{elsewhere:?}");
+    }
+    // Also when it runs for somebody at a desktop.
+    let desktop = ticket(Mode::Desktop, "mia");
+    assert_eq!(has_token(&["desktop=password"], &desktop), Ok(false));
+    assert_eq!(w.attempts(), 0, "nobody asked for a logon");
+    let both = ["proxy=dynamic", "user=password,s4u"];
+    assert_eq!(has_token(&both, &user), Ok(true));
+    assert_eq!(has_token(&["user=password"], &user), Ok(true));
+    assert_eq!(w.attempts(), 1);
+    // Nothing is registered for these: another way is taken where there is one.
+    let other = ticket(Mode::User, "bob");
+    assert_eq!(has_token(&both, &other), Ok(false));
+    let refused = Err(Verdict::Unreadable);
+    assert_eq!(has_token(&["user=password"], &other), refused);
+    // That of a person is none for the proxy account, whatever that is called.
+    let proxy = ticket(Mode::Proxy, "mia");
+    assert_eq!(has_token(&["proxy=password"], &proxy), refused);
+    let none = ticket(Mode::User, r"X\mia");
+    assert_eq!(has_token(&both, &none), Err(Verdict::NoAccount));
+    assert_eq!(w.attempts(), 1);
+}
+
+#[test]
+fn a_registered_password_that_is_bad_is_not_passed_over_for_another_way() {
+    let w = World::new();
+    w.hold(seal_for(w.keys().keys[0], "guess", 1, 1));
+    let launcher = launcher(&["user=password,s4u"]);
+    for _ in 0..3 {
+        let failed = w.vault.token_for(&launcher, &ticket(Mode::User, "mia"));
+        assert_eq!(failed.expect_err("refused").verdict, Verdict::Wrong);
+    }
+    assert_eq!(w.attempts(), 1);
 }
 
 #[test]

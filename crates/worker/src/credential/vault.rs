@@ -27,10 +27,10 @@ const HELD_MAX: usize = 4_096;
 #[derive(Debug, thiserror::Error)]
 #[error("can't {what} for registered passwords in {path}")]
 pub struct VaultError {
-    what: &'static str,
-    path: String,
+    pub(super) what: &'static str,
+    pub(super) path: String,
     #[source]
-    source: io::Error,
+    pub(super) source: io::Error,
 }
 
 /// What a worker knows and may do with registered passwords. Cheap to clone. All calls block.
@@ -246,6 +246,21 @@ impl Vault {
         self.try_logon(id).0
     }
 
+    /// Says whether a password of an account was sent to this worker.
+    pub(super) fn holds(&self, kind: AccountKind, account: &UserName) -> bool {
+        lock(&self.0.state)
+            .held
+            .contains_key(&self.id_of(kind, account))
+    }
+
+    fn id_of(&self, kind: AccountKind, account: &UserName) -> CredentialId {
+        CredentialId {
+            kind,
+            account: account.clone(),
+            pool: self.0.settings.pool.clone(),
+        }
+    }
+
     /// Answers a token for a launch: the one of an earlier logon, or that of one logon with the password that is held.
     ///
     /// # Errors
@@ -260,11 +275,7 @@ impl Vault {
         account: &UserName,
         now: Instant,
     ) -> Result<Token, LogonFailed> {
-        let id = CredentialId {
-            kind,
-            account: account.clone(),
-            pool: self.0.settings.pool.clone(),
-        };
+        let id = self.id_of(kind, account);
         let _one = lock(&self.0.one_logon);
         if let Some(token) = self.kept(&id, now) {
             return Ok(token);

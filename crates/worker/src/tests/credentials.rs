@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tessera_model::credential::{
-    AccountKind, CredentialId, NEEDS_CREDENTIAL, PoolKey, SealedCredential, Verdict,
+    AccountKind, CREDENTIAL_ALWAYS, CredentialId, NEEDS_CREDENTIAL, PoolKey, SealedCredential,
+    Verdict,
 };
 use tessera_model::msg::{FromWorker, ToWorker};
 use tessera_seal::{Bound, Kind, PublicKey, seal};
@@ -98,7 +99,7 @@ async fn a_worker_with_a_vault_says_its_keys_and_checks_passwords() {
         .wait_for("its key", |it| keys_before_inventory(&it.said))
         .await;
     let facts = bench.farm.wait_for("a hello", |it| it.hellos.pop()).await;
-    assert_eq!(facts.properties[NEEDS_CREDENTIAL], "1");
+    assert_eq!(facts.properties[NEEDS_CREDENTIAL], CREDENTIAL_ALWAYS);
     let farm = bench.farm.id();
     for (sequence, password, verdict) in [
         (1, "a guess", Verdict::Wrong),

@@ -238,6 +238,7 @@ impl Processes for Host {
             modes,
             containment,
             uid_min: 1000,
+            logons: vec!["user=password".to_owned()],
             ..Capabilities::default()
         })
     }

@@ -7,6 +7,8 @@ mod remote;
 mod system;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::windows::io::{AsHandle as _, AsRawHandle as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +26,7 @@ use super::{
     StartRequest, Started, spool,
 };
 use crate::config::Config;
+use crate::credential::{LogonFailed, Vault};
 use crate::error::WorkerError;
 use crate::options::{self, Options};
 use crate::os;
@@ -113,6 +116,8 @@ struct Own<'a> {
 #[derive(Debug, Clone)]
 pub struct Chain {
     mode: Arc<Mode>,
+    /// Registered passwords, for launchers that take tokens.
+    vault: Option<Vault>,
     /// Those that are not gone, each with the way to tell it, and to hear that it is.
     alive: Arc<Mutex<BTreeMap<LaunchKey, Alive>>>,
 }
@@ -138,8 +143,16 @@ impl Chain {
     pub fn new(mode: Mode) -> Self {
         Self {
             mode: Arc::new(mode),
+            vault: None,
             alive: Arc::default(),
         }
+    }
+
+    /// Has accounts logged on with registered passwords where the launcher wants that.
+    #[must_use]
+    pub fn with_passwords(mut self, vault: Option<Vault>) -> Self {
+        self.vault = vault;
+        self
     }
 
     /// Says what this host can do.
@@ -250,16 +263,14 @@ impl Chain {
             nice,
             token: 0,
         };
-        let talk = move || {
-            let link = Link::open(&pipe)?;
-            let answer = link.ask(&ask)?;
-            Ok((link, answer))
-        };
+        let (vault, named) = (self.vault.clone(), ticket.clone());
+        let talk = move || begin_remote(&pipe, ask, vault.as_ref(), &named);
         let asked = tokio::task::spawn_blocking(talk).await;
-        let asked = asked.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let (link, answer) = asked
+        let asked = asked.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let asked = asked
             .map_err(ChainError::io("the launcher could not be asked"))
             .map_err(StartError::Unavailable)?;
+        let (link, answer) = asked.map_err(|failed| not_logged_on(&failed, &ticket))?;
         let account = match answer {
             Answer::Started { account } => account,
             Answer::Refused { code, text, hint } => {
@@ -381,6 +392,50 @@ impl Chain {
     }
 }
 
+/// Asks the launcher to start an instance. Where it wants the account logged on with a registered password, that is done first, and
+/// the token named: this process' handle of it stays open until the launcher has its own.
+///
+/// The inner error is a logon that failed; the launcher was not asked then.
+fn begin_remote(
+    pipe: &str,
+    mut ask: Ask,
+    vault: Option<&Vault>,
+    ticket: &Ticket,
+) -> io::Result<Result<(Link, Answer), LogonFailed>> {
+    let link = Link::open(pipe)?;
+    let mut held = None;
+    if let Some(vault) = vault {
+        let Answer::Capabilities(launcher) = link.ask(&Ask::Capabilities)? else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        held = match vault.token_for(&launcher, ticket) {
+            Ok(found) => found.and_then(|it| it.downcast::<Token>().ok()),
+            Err(failed) => return Ok(Err(failed)),
+        };
+    }
+    if let (Ask::Start { token, .. }, Some(held)) = (&mut ask, &held) {
+        *token = held.as_handle().as_raw_handle().addr() as u64;
+    }
+    let answer = link.ask(&ask);
+    drop(held);
+    Ok(Ok((link, answer?)))
+}
+
+/// Refuses a launch whose account could not be logged on.
+fn not_logged_on(failed: &LogonFailed, ticket: &Ticket) -> StartError {
+    let (key, account) = (ticket.key, &ticket.account);
+    StartError::Refused {
+        code: failed.code(),
+        text: format!(
+            "{} can't start {}.{} as {account}: {failed}",
+            host(),
+            key.job,
+            key.instance
+        ),
+        hint: failed.verdict.in_words().1.to_owned(),
+    }
+}
+
 /// What makes no sense of a launcher.
 const NONSENSE: ChainError = ChainError::Nonsense {
     what: "the launcher",
@@ -390,7 +445,7 @@ const NONSENSE: ChainError = ChainError::Nonsense {
 async fn ask_once(pipe: String, ask: Ask) -> Result<Answer, ChainError> {
     let talk = move || Link::open(&pipe)?.ask(&ask);
     let asked = timeout(tokio::task::spawn_blocking(talk)).await?;
-    let asked = asked.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let asked = asked.unwrap_or_else(|error| Err(io::Error::other(error)));
     asked.map_err(ChainError::io("the launcher could not be asked"))
 }
 
@@ -486,7 +541,7 @@ fn host() -> String {
 }
 
 /// Answers a failure at a step with the system's number.
-fn failed(step: Step, error: &std::io::Error) -> super::inside::Failed {
+fn failed(step: Step, error: &io::Error) -> super::inside::Failed {
     let errno = error.raw_os_error().unwrap_or(0);
     super::inside::Failed { step, errno }
 }

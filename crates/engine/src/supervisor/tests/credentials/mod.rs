@@ -5,8 +5,8 @@ mod keys;
 
 use super::*;
 use tessera_model::credential::{
-    AccountKind, CredentialChecked, CredentialId, KeyId, NEEDS_CREDENTIAL, PoolKey, PoolKeys,
-    SealedCredential, Verdict,
+    AccountKind, CREDENTIAL_ALWAYS, CREDENTIAL_OPTIONAL, CredentialChecked, CredentialId, KeyId,
+    NEEDS_CREDENTIAL, PoolKey, PoolKeys, SealedCredential, Verdict,
 };
 
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -47,12 +47,16 @@ impl World {
     }
 
     fn hello_needy(&mut self, number: u8, slots: u32, identity: Identity) {
+        self.hello_saying(CREDENTIAL_ALWAYS, number, slots, identity);
+    }
+
+    fn hello_saying(&mut self, word: &str, number: u8, slots: u32, identity: Identity) {
         self.sessions += 1;
         let facts = HostFacts {
             name: format!("win{number}"),
             slots,
             identity,
-            properties: [(NEEDS_CREDENTIAL.to_owned(), "1".to_owned())].into(),
+            properties: [(NEEDS_CREDENTIAL.to_owned(), word.to_owned())].into(),
             ..HostFacts::default()
         };
         self.step(Input::Connected {
@@ -205,6 +209,32 @@ fn a_farm_without_needy_hosts_asks_for_nothing() {
         ),
         "{refused:?}"
     );
+}
+
+#[test]
+fn where_there_is_another_way_a_password_is_used_only_if_there_is_one() {
+    let mut w = World::new();
+    w.hello_saying(CREDENTIAL_OPTIONAL, 1, 4, Identity::User);
+    w.say(1, keys(&[1]));
+    w.say(1, FromWorker::Inventory(Vec::new()));
+    // Without one it starts, the other way.
+    w.submit(spec(1));
+    assert_eq!((w.starts(), w.in_badlogin()), (1, 0));
+    w.said.clear();
+    // One that is there is tried, sent, and never passed over when it is bad.
+    w.register(1, &[1]);
+    w.check();
+    w.found(1, 1, Verdict::Wrong);
+    let job = w.submit(spec(1));
+    assert_eq!(w.code(job), "credential_wrong");
+    w.register(2, &[1]);
+    w.check();
+    w.found(1, 2, Verdict::Valid);
+    let said = std::mem::take(&mut w.said);
+    let place = |is_it: &dyn Fn(&ToWorker) -> bool| said.iter().position(|(_, it)| is_it(it));
+    let sent = place(&|it| matches!(it, ToWorker::Credential { .. }));
+    let started = place(&|it| matches!(it, ToWorker::Start { .. }));
+    assert!(sent.expect("sent") < started.expect("started"));
 }
 
 #[test]
