@@ -1,11 +1,46 @@
 //! Hosts: what they are, offer and refuse.
 
 use crate::desk::{Consent, Presence};
-use std::collections::BTreeMap;
+use crate::limits::GROUPS_MAX;
+use crate::name::GroupName;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use tessera_requirements::{ClusterChoice, ClusterPath, Restriction};
 
 /// The property that says what the kernel keeps instances to on a host: `memory,pids,cpu`; absent where nothing.
 pub const LIMITS_PROPERTY: &str = "host.identity.limits";
+
+/// The property that names the groups that a host is in: `gpu,linux`.
+pub const GROUPS_PROPERTY: &str = "host.groups";
+
+/// The property that names the cluster that a host is in.
+pub const CLUSTER_PROPERTY: &str = "host.cluster";
+/// The property that says of which clusters a host takes jobs.
+pub const RESTRICTIONS_PROPERTY: &str = "host.restrictions";
+
+/// Of which clusters a host takes jobs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Takes {
+    /// Of all.
+    #[default]
+    All,
+    /// Of these.
+    Those(Restriction),
+    /// Of none: what its worker says of it can't be read.
+    Nothing,
+}
+
+impl Takes {
+    /// Says whether it takes jobs of these clusters.
+    #[must_use]
+    pub fn admits(&self, job: &ClusterChoice) -> bool {
+        match self {
+            Self::All => true,
+            Self::Those(restriction) => restriction.admits_choice(job),
+            Self::Nothing => false,
+        }
+    }
+}
 
 /// Whether a host can be given work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +92,35 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// Answers the cluster that it is in: the top one when it names none, or none that can be read.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterPath {
+        let said = self.properties.get(CLUSTER_PROPERTY);
+        said.and_then(|said| said.parse().ok()).unwrap_or_default()
+    }
+
+    /// Answers of which clusters it takes jobs.
+    #[must_use]
+    pub fn takes(&self) -> Takes {
+        let said = self.properties.get(RESTRICTIONS_PROPERTY);
+        match said.map(|said| said.trim()).filter(|said| !said.is_empty()) {
+            None => Takes::All,
+            Some(said) => said.parse().map_or(Takes::Nothing, Takes::Those),
+        }
+    }
+
+    /// Answers the groups that it is in, at most [`GROUPS_MAX`]; what is no name of a group is left out.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<String> {
+        let all = self.properties.get(GROUPS_PROPERTY);
+        let all = all.into_iter().flat_map(|all| all.split(','));
+        let names = all.filter_map(|name| name.trim().parse::<GroupName>().ok());
+        names
+            .take(GROUPS_MAX)
+            .map(|name| name.to_string())
+            .collect()
+    }
+
     /// Says whether jobs of this owner run there at all: a desktop runs its own person's, and those of whom that lets in.
     #[must_use]
     pub fn admits(&self, owner: &str) -> bool {

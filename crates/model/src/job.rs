@@ -6,6 +6,7 @@ use crate::name::UserName;
 use crate::reservation::Reservation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tessera_requirements::{ClusterChoice, Restriction};
 
 /// What the instances of a job do (Qube!'s *job type*).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,14 @@ pub struct JobSpec {
     pub hosts: BTreeSet<String>,
     /// Never these hosts.
     pub omithosts: BTreeSet<String>,
+    /// The clusters that it is in.
+    pub cluster: ClusterChoice,
+    /// Only hosts in one of these clusters.
+    pub restrictions: Option<Restriction>,
+    /// Only hosts that are in one of these groups; empty: any.
+    pub groups: BTreeSet<String>,
+    /// Never hosts that are in one of these groups.
+    pub omitgroups: BTreeSet<String>,
     /// Retries of an item after a failed attempt.
     pub retrywork: u32,
     /// Pause before each of them.

@@ -26,7 +26,10 @@ pub use desk::{Consent, Presence, Running, WhileActive};
 pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobFlag, JobKind, JobSpec, Principal, Proof};
-pub use name::{HostName, UserName};
+pub use name::{GroupName, HostName, UserName};
 pub use reservation::{KernelLimits, Reservation, Taken};
 pub use state::{End, InstanceStatus, ItemStatus, Outcome, WorkStatus};
+pub use tessera_requirements::{
+    ClusterChoice, ClusterError, ClusterPath, Restriction, RestrictionError,
+};
 pub use time::Timestamp;

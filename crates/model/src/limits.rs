@@ -22,6 +22,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const NOTES_BYTES_MAX: usize = 16 * 1024;
 /// Host names in `hosts` or `omithosts`.
 pub const HOST_NAMES_MAX: usize = 1_000;
+/// Groups that a host is in, or in `groups` or `omitgroups` of a job.
+pub const GROUPS_MAX: usize = 100;
 /// The best priority and the worst (Qube!'s scale: 1 is served first).
 pub const PRIORITY_RANGE: std::ops::RangeInclusive<u32> = 1..=9_999;
 /// Retries of an item or instance.

@@ -1,4 +1,4 @@
-//! Names that cross a border: of accounts and hosts.
+//! Names that cross a border: of accounts, hosts and groups of hosts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -104,6 +104,50 @@ impl fmt::Display for HostName {
     }
 }
 
+/// The name of a group of hosts, lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupName(String);
+
+/// Why a text is no name of a group.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{}\" is no name of a group (letters, digits, -, _ and ., at most 63)", text.escape_debug())]
+pub struct BadGroupName {
+    /// What was given, cut to 64 characters.
+    pub text: String,
+}
+
+impl GroupName {
+    /// Longest name in bytes.
+    pub const BYTES_MAX: usize = 63;
+
+    /// Answers the name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = BadGroupName;
+    fn from_str(text: &str) -> Result<Self, BadGroupName> {
+        let is_good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let length = 1..=Self::BYTES_MAX;
+        if length.contains(&text.len()) && text.bytes().all(is_good) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(BadGroupName {
+                text: text.chars().take(64).collect(),
+            })
+        }
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +178,15 @@ mod tests {
                 good.parse::<UserName>().map(|n| n.to_string()),
                 Ok(good.to_owned())
             );
+        }
+    }
+
+    #[test]
+    fn names_of_groups_fold_case() {
+        let name = |text: &str| text.parse::<GroupName>().map(|n| n.to_string());
+        assert_eq!(name("GPU-2.x_a"), Ok("gpu-2.x_a".into()));
+        for bad in ["", "a b", "a,b", "x/y", "ä", &"a".repeat(64)] {
+            assert!(name(bad).is_err(), "{bad:?} was accepted");
         }
     }
 

@@ -141,14 +141,14 @@ impl fmt::Display for ClusterPath {
 }
 
 /// The clusters of a job: `/a`, `/a,/b`, `/a+`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClusterChoice {
     /// One or more.
     parts: Vec<Choice>,
 }
 
 /// One cluster of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Choice {
     pub(crate) path: ClusterPath,
     /// Whether all below it are meant, too (`/a+`).

@@ -8,13 +8,13 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Which clusters are let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Restriction {
     /// One or more.
     patterns: Vec<Pattern>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Pattern {
     Itself(ClusterPath),
     OneBelow(ClusterPath),

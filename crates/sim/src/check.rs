@@ -4,9 +4,9 @@ use crate::durable::Durable;
 use crate::host::{Host, Shepherd};
 use crate::tally::Tally;
 use std::collections::{BTreeMap, BTreeSet};
-use tessera_engine::supervisor::{Change, Engine, kind};
+use tessera_engine::supervisor::{Change, Effect, Engine, kind};
 use tessera_model::msg::{FromWorker, LaunchKey, Report, Run};
-use tessera_model::{Attempt, End, HostId, ItemIndex, JobId, Outcome};
+use tessera_model::{Attempt, ClusterPath, End, HostId, ItemIndex, JobId, Outcome, Restriction};
 
 type Item = (JobId, ItemIndex);
 
@@ -29,6 +29,43 @@ pub struct Checker {
     worker_ticks: BTreeSet<(usize, u64)>,
     /// Processes that nobody looks after (of a planted bug).
     strays: Vec<(usize, LaunchKey, Run)>,
+}
+
+/// An instance goes to a host.
+///
+/// # Errors
+/// When its job does not allow that one.
+pub fn placed(hosts: &[Host], effect: &Effect) -> Result<(), String> {
+    let Effect::Start { host, order, .. } = effect else {
+        return Ok(());
+    };
+    let Some(host) = hosts.iter().find(|it| it.id == *host) else {
+        return Err(format!("{} goes to {host}, which nobody knows", order.key));
+    };
+    let (spec, name) = (&order.spec, &host.name);
+    let is_in = |names: &BTreeSet<String>| host.groups().split(',').any(|it| names.contains(it));
+    let is_named = spec.hosts.is_empty() || spec.hosts.contains(name);
+    let is_grouped = spec.groups.is_empty() || is_in(&spec.groups);
+    let cluster: ClusterPath = host.cluster().parse().unwrap_or_default();
+    let is_inside = spec
+        .restrictions
+        .as_ref()
+        .is_none_or(|it| it.admits(&cluster));
+    let takes = host.restrictions().parse::<Restriction>();
+    let is_taken = takes.map_or(true, |it| it.admits_choice(&spec.cluster));
+    if !is_inside || !is_taken {
+        return Err(format!(
+            "{} goes to {name}, which restrictions rule out",
+            order.key
+        ));
+    }
+    if !is_named || !is_grouped || spec.omithosts.contains(name) || is_in(&spec.omitgroups) {
+        return Err(format!(
+            "{} goes to {name}, which its job rules out",
+            order.key
+        ));
+    }
+    Ok(())
 }
 
 impl Checker {

@@ -8,8 +8,8 @@ use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, Submission, Targe
 use tessera_model::reservation::MEMORY;
 use tessera_model::state::WorkStatus;
 use tessera_model::{
-    Action, Agenda, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobKind, JobSpec, Order,
-    Principal, Proof, Reservation, Split, UserName,
+    Action, Agenda, ClusterChoice, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobKind, JobSpec,
+    Order, Principal, Proof, Reservation, Restriction, Split, UserName,
 };
 
 /// Notes of a job on which somebody may use *complete*.
@@ -177,6 +177,10 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         reservation: reservation(rng),
         hosts: pick(rng),
         omithosts,
+        cluster: cluster(rng),
+        restrictions: restrictions(rng),
+        groups: group(rng, 10, "fast"),
+        omitgroups: group(rng, 10, "slow"),
         retrywork: u32::try_from(rng.below(3)).unwrap_or(0),
         retrywork_delay: Duration::from_secs(if rng.chance(50) {
             0
@@ -205,6 +209,28 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         key: Some(format!("key{number}")),
         is_blocked: rng.chance(10),
     }
+}
+
+fn cluster(rng: &mut Rng) -> ClusterChoice {
+    let all = ["/", "/", "/a", "/a/b", "/a+", "/c,/a/b/x"];
+    rng.pick(&all)
+        .and_then(|it| it.parse().ok())
+        .unwrap_or_default()
+}
+
+/// The first host is in what each of them lets in.
+fn restrictions(rng: &mut Rng) -> Option<Restriction> {
+    let all = ["/a/b", "/c || /a/*", "/a/+"];
+    rng.chance(10)
+        .then(|| rng.pick(&all).and_then(|it| it.parse().ok()))
+        .flatten()
+}
+
+fn group(rng: &mut Rng, percent: u64, name: &str) -> BTreeSet<String> {
+    rng.chance(percent)
+        .then(|| name.to_owned())
+        .into_iter()
+        .collect()
 }
 
 /// Most slots that a job reserves.
@@ -266,7 +292,15 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
         let cpus = (!job.is_cmdline()).then(|| u32::try_from(rng.between(1, 6)).unwrap_or(1));
         let priority = Some(u32::try_from(rng.between(1, 4)).unwrap_or(1));
         let reservation = rng.chance(30).then(|| reservation(rng));
+        let groups = rng.chance(30).then(|| group(rng, 50, "fast"));
+        let omitgroups = rng.chance(30).then(|| group(rng, 50, "slow"));
+        let cluster = rng.chance(30).then(|| cluster(rng));
+        let restrictions = rng.chance(30).then(|| restrictions(rng));
         let patch = Box::new(JobPatch {
+            cluster,
+            restrictions,
+            groups,
+            omitgroups,
             reservation,
             cpus,
             priority,

@@ -133,6 +133,35 @@ impl Host {
         }
     }
 
+    /// Answers the groups that it is in. The first is in those only that jobs ask for, so that each job has a host.
+    #[must_use]
+    pub fn groups(&self) -> &'static str {
+        match self.id.0[0] {
+            1 => "fast",
+            2 => "fast,slow",
+            _ => "slow",
+        }
+    }
+
+    /// Answers the cluster that it is in.
+    #[must_use]
+    pub fn cluster(&self) -> &'static str {
+        match self.id.0[0] {
+            1 => "/a/b",
+            2 => "/a",
+            _ => "/",
+        }
+    }
+
+    /// Answers of which clusters it takes jobs: the first of all, so that each job has a host.
+    #[must_use]
+    pub fn restrictions(&self) -> &'static str {
+        match self.id.0[0] {
+            2 => "/a || /a/+",
+            _ => "",
+        }
+    }
+
     /// Answers what a new worker finds in the spool.
     #[must_use]
     pub fn found(&self, now: u64) -> Vec<Found> {

@@ -1,5 +1,6 @@
 //! The supervisor of the world: turns, commits, effects, and crashes between them.
 
+use crate::check;
 use crate::host::Promise;
 use crate::world::{Bug, Event, Request, Supervisor, TURN_MAX, World};
 use std::time::Duration;
@@ -105,6 +106,9 @@ impl World {
                     .hear(&mut self.tally, &supervisor.engine, *host, what);
             }
             let output = supervisor.engine.handle(now, request.input);
+            for effect in &output.effects {
+                check::placed(&self.hosts, effect)?;
+            }
             outputs.push((request.ticket, output));
             let faults = supervisor.engine.faults();
             if !faults.is_empty() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tessera_engine::Now;
 use tessera_engine::supervisor::Input;
 use tessera_engine::worker::{self, Worker};
+use tessera_model::host::{CLUSTER_PROPERTY, GROUPS_PROPERTY, RESTRICTIONS_PROPERTY};
 use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run};
 use tessera_model::reservation::MEMORY;
 use tessera_model::state::End;
@@ -607,6 +608,15 @@ fn facts(host: &host::Host) -> HostFacts {
         name: host.name.clone(),
         slots: host.slots,
         resources: [(MEMORY.to_owned(), host.memory)].into(),
+        properties: [
+            (GROUPS_PROPERTY.to_owned(), host.groups().to_owned()),
+            (CLUSTER_PROPERTY.to_owned(), host.cluster().to_owned()),
+            (
+                RESTRICTIONS_PROPERTY.to_owned(),
+                host.restrictions().to_owned(),
+            ),
+        ]
+        .into(),
         identity: Identity::Proxy("tessera-job".into()),
         ..HostFacts::default()
     }

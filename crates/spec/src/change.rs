@@ -4,7 +4,7 @@ use crate::field::FieldError;
 use crate::submit::SubmissionDraft;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tessera_model::Reservation;
+use tessera_model::{ClusterChoice, Reservation, Restriction};
 
 /// What somebody wants to change, in the words they used; `None` leaves a field as it is. The fields are those of
 /// [`SubmissionDraft`]; an empty list of hosts means any host, `none` takes a time limit away.
@@ -17,6 +17,10 @@ pub struct ChangeDraft {
     pub reservations: Option<String>,
     pub hosts: Option<Vec<String>>,
     pub omithosts: Option<Vec<String>>,
+    pub cluster: Option<String>,
+    pub restrictions: Option<String>,
+    pub groups: Option<Vec<String>>,
+    pub omitgroups: Option<Vec<String>>,
     pub retrywork: Option<i64>,
     pub retryworkdelay: Option<String>,
     pub retrysubjob: Option<i64>,
@@ -37,6 +41,10 @@ pub struct Change {
     pub reservation: Option<Reservation>,
     pub hosts: Option<BTreeSet<String>>,
     pub omithosts: Option<BTreeSet<String>>,
+    pub cluster: Option<ClusterChoice>,
+    pub restrictions: Option<Option<Restriction>>,
+    pub groups: Option<BTreeSet<String>>,
+    pub omitgroups: Option<BTreeSet<String>>,
     pub retrywork: Option<u32>,
     pub retrywork_delay: Option<Duration>,
     pub retrysubjob: Option<u32>,
@@ -69,6 +77,10 @@ impl ChangeDraft {
             reservation: said(self.reservations.is_some()).map(|()| spec.reservation),
             hosts: said(self.hosts.is_some()).map(|()| spec.hosts),
             omithosts: said(self.omithosts.is_some()).map(|()| spec.omithosts),
+            cluster: said(self.cluster.is_some()).map(|()| spec.cluster),
+            restrictions: said(self.restrictions.is_some()).map(|()| spec.restrictions),
+            groups: said(self.groups.is_some()).map(|()| spec.groups),
+            omitgroups: said(self.omitgroups.is_some()).map(|()| spec.omitgroups),
             retrywork: said(self.retrywork.is_some()).map(|()| spec.retrywork),
             retrywork_delay: said(self.retryworkdelay.is_some()).map(|()| spec.retrywork_delay),
             retrysubjob: said(self.retrysubjob.is_some()).map(|()| spec.retrysubjob),
@@ -90,6 +102,10 @@ impl ChangeDraft {
             reservations: self.reservations.clone(),
             hosts: self.hosts.clone(),
             omithosts: self.omithosts.clone(),
+            cluster: self.cluster.clone(),
+            restrictions: self.restrictions.clone(),
+            groups: self.groups.clone(),
+            omitgroups: self.omitgroups.clone(),
             retrywork: self.retrywork,
             retryworkdelay: self.retryworkdelay.clone(),
             retrysubjob: self.retrysubjob,

@@ -57,6 +57,14 @@ pub struct SubmissionDraft {
     pub hosts: Option<Vec<String>>,
     /// Never these hosts; each entry may be a comma list.
     pub omithosts: Option<Vec<String>>,
+    /// The clusters that the job is in, `/show,/other+`.
+    pub cluster: Option<String>,
+    /// Only hosts in one of these clusters, `/a || /b/*`.
+    pub restrictions: Option<String>,
+    /// Only hosts in one of these groups; each entry may be a comma list.
+    pub groups: Option<Vec<String>>,
+    /// Never hosts in one of these groups; each entry may be a comma list.
+    pub omitgroups: Option<Vec<String>>,
     /// Environment variables; the last of a name wins.
     pub env: Option<Vec<(String, String)>>,
     /// Working directory, absolute.
@@ -148,6 +156,14 @@ impl SubmissionDraft {
                 .unwrap_or_default(),
             hosts: lists::hosts("hosts", self.hosts.as_deref(), &mut errors),
             omithosts: lists::hosts("omithosts", self.omithosts.as_deref(), &mut errors),
+            cluster: errors
+                .take(check::cluster(self.cluster.as_deref()))
+                .unwrap_or_default(),
+            restrictions: errors
+                .take(check::restrictions(self.restrictions.as_deref()))
+                .flatten(),
+            groups: lists::groups("groups", self.groups.as_deref(), &mut errors),
+            omitgroups: lists::groups("omitgroups", self.omitgroups.as_deref(), &mut errors),
             retrywork,
             retrywork_delay: times.retry_delay,
             retrysubjob,
@@ -167,7 +183,14 @@ impl SubmissionDraft {
                 .take(check::notes(self.notes.as_deref()))
                 .unwrap_or_default(),
         };
-        check::host_sets(&spec.hosts, &spec.omithosts, &mut errors);
+        check::host_sets(
+            ["hosts", "omithosts"],
+            &spec.hosts,
+            &spec.omithosts,
+            &mut errors,
+        );
+        let groups = ["groups", "omitgroups"];
+        check::host_sets(groups, &spec.groups, &spec.omitgroups, &mut errors);
         let is_blocked = errors
             .take(check::status(self.status.as_deref()))
             .unwrap_or_default();
@@ -283,6 +306,10 @@ impl SubmissionDraft {
             reservations: Some(reservation::print_reservation(&spec.reservation)),
             hosts: list(&spec.hosts),
             omithosts: list(&spec.omithosts),
+            cluster: Some(spec.cluster.to_string()),
+            restrictions: spec.restrictions.as_ref().map(ToString::to_string),
+            groups: list(&spec.groups),
+            omitgroups: list(&spec.omitgroups),
             env: Some(spec.env.clone().into_iter().collect()),
             cwd: spec.cwd.clone(),
             umask: Some(format!("{:03o}", spec.umask)),
@@ -332,7 +359,8 @@ impl SubmissionDraft {
         if over.chunk.is_some() || over.partitions.is_some() {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
-        put!(shell name range padding order priority cpus reservations hosts omithosts env cwd umask flags retrywork
+        put!(shell name range padding order priority cpus reservations hosts omithosts cluster restrictions
+             groups omitgroups env cwd umask flags retrywork
              retryworkdelay retrysubjob retry_oom timelimit agendatimelimit silence_limit grace output_limit progress
              waitfor notes status
              user key);

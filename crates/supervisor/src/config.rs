@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tessera_engine::supervisor::{Config as EngineConfig, OnHostLost};
+use tessera_engine::supervisor::{Algorithm, Config as EngineConfig, OnHostLost};
 use tessera_model::credential::CREDENTIAL_DAYS_MAX;
 use tessera_spec::quantity;
 use toml::de::{DeTable, DeValue};
@@ -168,6 +168,11 @@ const KEYS: &[Key] = &[
             OnHostLost::Requeue => quoted("requeue"),
             OnHostLost::Hold => quoted("hold"),
         },
+    ),
+    (
+        "supervisor_queue_algorithm",
+        |c, v| put(&mut c.engine.queue_algorithm, algorithm(v)),
+        |c| quoted(c.engine.queue_algorithm.word()),
     ),
     (
         "enforce_password",
@@ -362,6 +367,13 @@ fn time(value: &DeValue<'_>) -> Result<Duration, String> {
             .map(Duration::from_secs)
             .map_err(|_| wants.into()),
     }
+}
+
+fn algorithm(value: &DeValue<'_>) -> Result<Algorithm, String> {
+    let word = value.as_str();
+    let mut all = Algorithm::ALL.into_iter();
+    let found = all.find(|it| word == Some(it.word()));
+    found.ok_or_else(|| "must be \"queue\", \"priority\" or \"cluster\"".to_owned())
 }
 
 fn on_host_lost(value: &DeValue<'_>) -> Result<OnHostLost, String> {

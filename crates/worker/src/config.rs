@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tessera_model::credential::{KEYS_OF_POOL_MAX, KeyId, PoolName};
 use tessera_model::desk::{ALLOWED_MAX, IDLE_AFTER_DEFAULT};
-use tessera_model::limits::SLOTS_MAX;
-use tessera_model::{Consent, Running, WhileActive};
+use tessera_model::limits::{GROUPS_MAX, SLOTS_MAX};
+use tessera_model::{ClusterPath, Consent, GroupName, Restriction, Running, WhileActive};
 use tessera_ticket::PathMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -50,6 +50,7 @@ const KEYS: &[&str] = &[
     "proxy_execution_mode",
     "proxy_nice_value",
     "qb_supervisor",
+    "worker_cluster",
     "worker_cpus",
     "worker_credential_admit",
     "worker_credential_key_days",
@@ -60,6 +61,7 @@ const KEYS: &[&str] = &[
     "worker_path_map",
     "worker_properties",
     "worker_resources",
+    "worker_restrictions",
     "worker_spool_durable",
     "worker_spool_max",
 ];
@@ -75,8 +77,12 @@ pub struct Config {
     pub worker_name: Option<String>,
     /// For people; shown as `host.description`.
     pub worker_description: String,
-    /// Host groups; shown as `host.groups`.
+    /// Groups of hosts that it is in, which jobs choose by (`--groups`); told as `host.groups`.
     pub worker_groups: Vec<String>,
+    /// The cluster that it is in; told as `host.cluster`.
+    pub worker_cluster: ClusterPath,
+    /// Of which clusters it takes jobs, when not of all; told as `host.restrictions`.
+    pub worker_restrictions: Option<Restriction>,
     /// More `host.*` properties.
     pub worker_properties: BTreeMap<String, String>,
     /// More `host.*` amounts.
@@ -211,6 +217,8 @@ impl Default for Config {
             worker_name: None,
             worker_description: String::new(),
             worker_groups: Vec::new(),
+            worker_cluster: ClusterPath::default(),
+            worker_restrictions: None,
             worker_properties: BTreeMap::new(),
             worker_resources: BTreeMap::new(),
             proxy_execution_mode: None,
@@ -292,7 +300,9 @@ impl Config {
             "worker_cpus" => self.worker_cpus = slots(value)?,
             "worker_name" => self.worker_name = Some(word(value)?),
             "worker_description" => self.worker_description = text(value)?,
-            "worker_groups" => self.worker_groups = list(value)?,
+            "worker_groups" => self.worker_groups = groups(value)?,
+            "worker_cluster" => self.worker_cluster = cluster(value)?,
+            "worker_restrictions" => self.worker_restrictions = restrictions(value)?,
             "worker_properties" => self.worker_properties = pairs(value)?,
             "worker_resources" => self.worker_resources = amounts(value)?,
             "proxy_execution_mode" => self.proxy_execution_mode = Some(mode(value)?),
@@ -500,6 +510,32 @@ fn list(value: &DeValue<'_>) -> Result<Vec<String>, Problem> {
     Ok(parts.into_iter().filter(|it| !it.is_empty()).collect())
 }
 
+fn cluster(value: &DeValue<'_>) -> Result<ClusterPath, Problem> {
+    let path = value.as_str().and_then(|text| text.parse().ok());
+    path.ok_or(Problem::Wanted("one cluster, such as \"/show/sequence\""))
+}
+
+fn restrictions(value: &DeValue<'_>) -> Result<Option<Restriction>, Problem> {
+    let wanted = Problem::Wanted("clusters joined by ||, such as \"/a || /b/* || /c/+\"");
+    match value.as_str().map(str::trim) {
+        Some("") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| wanted),
+        None => Err(wanted),
+    }
+}
+
+/// Reads names of groups, as jobs write them.
+fn groups(value: &DeValue<'_>) -> Result<Vec<String>, Problem> {
+    let wanted =
+        Problem::Wanted("at most 100 names of groups (letters, digits, -, _ and ., at most 63)");
+    let all = list(value)?;
+    let all: Option<Vec<String>> = all
+        .iter()
+        .map(|name| Some(name.parse::<GroupName>().ok()?.to_string()))
+        .collect();
+    all.filter(|all| all.len() <= GROUPS_MAX).ok_or(wanted)
+}
+
 /// Reads `"host.a=b,host.c=d"`, a list of `"host.a=b"`, or a table with such keys.
 fn pairs(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, Problem> {
     let wanted = || Problem::Wanted("a list of \"host.name=value\"");
@@ -619,6 +655,7 @@ mod tests {
     fn all_keys_are_read() {
         let config = parse(
             "qb_supervisor = \"farm:7433\"\nworker_cpus = 4\nworker_groups = \"gpu, linux\"\n\
+             worker_cluster = \"/show/a\"\nworker_restrictions = \"/show or /show/+\"\n\
              worker_resources = [\"host.gpu=2\"]\nworker_properties = \"host.rack=b7\"\n\
              proxy_execution_mode = \"proxy\"\nproxy_account = \"render\"\n\
              worker_spool_max = \"2 GiB\"\nworker_description = \"by the door\"\n\
@@ -627,6 +664,9 @@ mod tests {
         .expect("is right");
         assert_eq!(config.qb_supervisor.as_deref(), Some("farm:7433"));
         assert_eq!(config.worker_cpus, 4);
+        assert_eq!(config.worker_cluster.to_string(), "/show/a");
+        let restrictions = config.worker_restrictions.map(|it| it.to_string());
+        assert_eq!(restrictions.as_deref(), Some("/show || /show/+"));
         assert_eq!(config.worker_groups, ["gpu", "linux"]);
         assert_eq!(config.worker_resources["host.gpu"], 2);
         assert_eq!(config.worker_properties["host.rack"], "b7");
@@ -733,6 +773,11 @@ mod tests {
             "worker_spool_max = \"12\"",
             "worker_spool_max = \"9999999999 TiB\"",
             "worker_resources = [\"gpu=2\"]",
+            "worker_groups = \"gpu, a b\"",
+            "worker_cluster = \"show\"",
+            "worker_cluster = [\"/show\"]",
+            "worker_restrictions = \"/a && /b\"",
+            "worker_groups = [\"gpu,linux\"]",
             "worker_resources = [\"host.gpu=x\"]",
             "worker_groups = 3",
             "qb_supervisor = \"\"",

@@ -82,6 +82,10 @@ pub(crate) fn facts(
     all.property("tessera_version", env!("CARGO_PKG_VERSION"));
     all.property("description", &settings.config.worker_description);
     all.property("groups", &settings.config.worker_groups.join(","));
+    all.property("cluster", &settings.config.worker_cluster.to_string());
+    let restrictions = settings.config.worker_restrictions.as_ref();
+    let restrictions = restrictions.map_or_else(String::new, ToString::to_string);
+    all.property("restrictions", &restrictions);
     if let Some(capabilities) = &findings.capabilities {
         identity_properties(&mut all, capabilities);
         if let Some(has) = has_network(capabilities, &findings.identity) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Our crates, by folder name, each with those that it may use. `ARCHITECTURE.md` has the same map in words.
 const DIRECTION: &[(&str, &[&str])] = &[
-    ("model", &[]),
+    ("model", &["requirements"]),
     ("ticket", &[]),
     ("store", &[]),
     ("spec", &["model"]),

@@ -163,6 +163,18 @@ pub struct SpecView {
     /// Never these hosts.
     #[serde(default)]
     pub omithosts: Vec<String>,
+    /// The clusters that it is in.
+    #[serde(default)]
+    pub cluster: String,
+    /// Only hosts in these clusters; empty: any.
+    #[serde(default)]
+    pub restrictions: String,
+    /// Only hosts in one of these groups; empty: any.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Never hosts in one of these groups.
+    #[serde(default)]
+    pub omitgroups: Vec<String>,
     /// Retries of an item.
     pub retrywork: u32,
     /// Pause before each of them.

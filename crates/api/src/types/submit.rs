@@ -56,6 +56,20 @@ pub struct SubmitRequest {
     /// Never these hosts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omithosts: Option<Vec<String>>,
+    /// The clusters that the job is in (`/`): `/show/sequence`, several with commas, `/show+` with all below it.
+    #[schema(example = "/show/sequence")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Only hosts in these clusters: `/a`, `/a/*` (one level below), `/a/+` (all below), joined by `||`.
+    #[schema(example = "/show || /show/+")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restrictions: Option<String>,
+    /// Only hosts in one of these groups (`worker_groups`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
+    /// Never hosts in one of these groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitgroups: Option<Vec<String>>,
     /// Environment variables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<BTreeMap<String, String>>,
@@ -158,6 +172,20 @@ pub struct ModifyRequest {
     /// Never these hosts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omithosts: Option<Vec<String>>,
+    /// The clusters that the job is in (`/`): `/show/sequence`, several with commas, `/show+` with all below it.
+    #[schema(example = "/show/sequence")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Only hosts in these clusters: `/a`, `/a/*` (one level below), `/a/+` (all below), joined by `||`.
+    #[schema(example = "/show || /show/+")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restrictions: Option<String>,
+    /// Only hosts in one of these groups (`worker_groups`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
+    /// Never hosts in one of these groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitgroups: Option<Vec<String>>,
     /// Retries of an item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retrywork: Option<i64>,

@@ -108,6 +108,18 @@ pub struct ModifyArgs {
     /// Never these hosts; an empty text: none are left out
     #[arg(long, value_name = "LIST")]
     pub omithosts: Option<String>,
+    /// Clusters that the job is in; an empty text: /
+    #[arg(long, value_name = "LIST")]
+    pub cluster: Option<String>,
+    /// Only in these clusters; an empty text: any
+    #[arg(long, value_name = "LIST")]
+    pub restrictions: Option<String>,
+    /// Only in one of these groups; an empty text: any
+    #[arg(long, value_name = "LIST")]
+    pub groups: Option<String>,
+    /// Never in these groups; an empty text: none
+    #[arg(long, value_name = "LIST")]
+    pub omitgroups: Option<String>,
     /// Retries of a frame
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub retrywork: Option<i64>,

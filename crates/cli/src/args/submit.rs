@@ -171,6 +171,18 @@ pub struct JobFields {
     /// Never on these hosts
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub omithosts: Vec<String>,
+    /// Clusters that the job is in (default: /): /show/sequence,/other+
+    #[arg(long, value_name = "LIST", help_heading = "Hosts")]
+    pub cluster: Option<String>,
+    /// Only in these clusters: "/a || /b/* || /c/+"
+    #[arg(long, value_name = "LIST", help_heading = "Hosts")]
+    pub restrictions: Option<String>,
+    /// Only on hosts in one of these groups
+    #[arg(long, value_name = "LIST", help_heading = "Hosts")]
+    pub groups: Vec<String>,
+    /// Never on hosts in one of these groups
+    #[arg(long, value_name = "LIST", help_heading = "Hosts")]
+    pub omitgroups: Vec<String>,
 
     /// Run a failed frame again so many times (default: 0)
     #[arg(

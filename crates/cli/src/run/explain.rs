@@ -9,9 +9,11 @@ use serde::Serialize;
 use tessera_api::types::HostRow;
 
 /// Properties that are a key's value.
-const OF_KEYS: [(&str, &str); 2] = [
+const OF_KEYS: [(&str, &str); 4] = [
     ("host.description", "worker_description"),
+    ("host.cluster", "worker_cluster"),
     ("host.groups", "worker_groups"),
+    ("host.restrictions", "worker_restrictions"),
 ];
 
 /// A value of a host as the supervisor knows it.

@@ -183,6 +183,10 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         reservations: job.reservations,
         hosts: list(&job.hosts),
         omithosts: list(&job.omithosts),
+        cluster: job.cluster,
+        restrictions: job.restrictions,
+        groups: list(&job.groups),
+        omitgroups: list(&job.omitgroups),
         env,
         cwd: cwd.or(if is_mine { current_dir() } else { None }),
         umask: job

@@ -188,6 +188,18 @@ fn place_facts(facts: &mut Facts, spec: &SpecView) {
     if !spec.omithosts.is_empty() {
         facts.add("omithosts", spec.omithosts.join(", "));
     }
+    if !matches!(spec.cluster.as_str(), "" | "/") {
+        facts.add("cluster", spec.cluster.clone());
+    }
+    if !spec.restrictions.is_empty() {
+        facts.add("restrictions", spec.restrictions.clone());
+    }
+    if !spec.groups.is_empty() {
+        facts.add("groups", spec.groups.join(", "));
+    }
+    if !spec.omitgroups.is_empty() {
+        facts.add("omitgroups", spec.omitgroups.join(", "));
+    }
     if !spec.waitfor.is_empty() {
         let ids: Vec<String> = spec.waitfor.iter().map(u64::to_string).collect();
         facts.add("waitfor", ids.join(", "));

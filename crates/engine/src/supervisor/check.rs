@@ -174,7 +174,8 @@ impl Engine {
         for size in Size::ALL {
             let is_ready = job.next_instance_of(size).is_some();
             let class = job.class_of(size);
-            let thinks = class.is_some_and(|class| self.planner.is_ready(class, place_of(job)));
+            let place = place_of(self.config.queue_algorithm, job);
+            let thinks = class.is_some_and(|class| self.planner.is_ready(class, place));
             if is_ready != thinks {
                 faults.push(format!(
                     "job {id} ready ({size:?}): {is_ready}, the planner thinks otherwise"

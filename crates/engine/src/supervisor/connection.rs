@@ -35,7 +35,7 @@ impl Engine {
             .hosts
             .entry(id)
             .or_insert_with(|| Host::new(id, HostFacts::default(), HostState::Away, t.now.wall));
-        let before = std::mem::replace(&mut host.facts, facts).resources;
+        let before = host.set_facts(facts);
         host.state = state;
         host.session = Some(session);
         host.is_synced = false;

@@ -8,7 +8,7 @@ use super::items::{ItemCore, Size};
 use super::job::{Launch, Orders, Phase};
 use super::plan::{Place, Placement};
 use super::time::Timer;
-use super::{About, Engine, Turn};
+use super::{About, Algorithm, Engine, Turn};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -479,11 +479,13 @@ impl Engine {
             self.unready(id);
             self.regrow(id, false);
         }
+        let algorithm = self.config.queue_algorithm;
         if let Some(job) = self.jobs.get(&id) {
             for size in Size::ALL {
                 let is_ready = job.next_instance_of(size).is_some();
                 if let Some(class) = job.class_of(size) {
-                    self.planner.set_ready(class, place_of(job), is_ready);
+                    self.planner
+                        .set_ready(class, place_of(algorithm, job), is_ready);
                 }
             }
         }
@@ -491,9 +493,11 @@ impl Engine {
 
     /// Takes the job out of the planner's index, before its class or place changes.
     pub(super) fn unready(&mut self, id: JobId) {
+        let algorithm = self.config.queue_algorithm;
         if let Some(job) = self.jobs.get(&id) {
             for class in Size::ALL.into_iter().filter_map(|size| job.class_of(size)) {
-                self.planner.set_ready(class, place_of(job), false);
+                self.planner
+                    .set_ready(class, place_of(algorithm, job), false);
             }
         }
     }
@@ -515,8 +519,12 @@ impl Engine {
 }
 
 /// Answers where a job stands among the ready ones.
-pub(super) fn place_of(job: &super::Job) -> Place {
-    (job.spec.priority, job.order, job.id)
+pub(super) fn place_of(algorithm: Algorithm, job: &super::Job) -> Place {
+    let priority = match algorithm {
+        Algorithm::Queue => 0,
+        Algorithm::Priority | Algorithm::Cluster => job.spec.priority,
+    };
+    (priority, job.order, job.id)
 }
 
 /// What the kernel keeps an instance to: what it took, where its job said so itself.

@@ -1,12 +1,38 @@
 //! Hosts as the engine holds them.
 
 use super::io::SessionId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_model::host::Takes;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::PROCESSORS;
-use tessera_model::{HostFacts, HostId, HostState, Refusal, Taken, Timestamp, WhileActive};
+use tessera_model::{
+    ClusterPath, HostFacts, HostId, HostState, Refusal, Taken, Timestamp, WhileActive,
+};
+
+/// What a job's match with a host depends on besides its name and its amounts; many hosts have the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Traits {
+    /// The groups that it is in.
+    pub groups: BTreeSet<String>,
+    /// The cluster that it is in.
+    pub cluster: ClusterPath,
+    /// Of which clusters it takes jobs.
+    pub takes: Takes,
+}
+
+impl Traits {
+    /// Reads them off what a host's worker says of it.
+    #[must_use]
+    pub fn of(facts: &HostFacts) -> Self {
+        Self {
+            groups: facts.groups(),
+            cluster: facts.cluster(),
+            takes: facts.takes(),
+        }
+    }
+}
 
 /// A host of the farm.
 #[derive(Debug, Clone)]
@@ -25,6 +51,7 @@ pub struct Host {
     pub idle: Option<Duration>,
     /// When it was heard last.
     pub seen: Timestamp,
+    pub(super) traits: Arc<Traits>,
     pub(super) session: Option<SessionId>,
     /// Whether its worker has said what it has on this connection.
     pub(super) is_synced: bool,
@@ -56,6 +83,7 @@ impl Host {
     pub(super) fn new(id: HostId, facts: HostFacts, state: HostState, seen: Timestamp) -> Self {
         Self {
             id,
+            traits: Arc::new(Traits::of(&facts)),
             facts,
             state,
             is_locked: false,
@@ -71,6 +99,33 @@ impl Host {
             last_heard: Duration::ZERO,
             away_since: Duration::ZERO,
         }
+    }
+
+    /// Takes what its worker says of it now and answers what it had of resources.
+    pub(super) fn set_facts(&mut self, facts: HostFacts) -> BTreeMap<String, u64> {
+        let traits = Traits::of(&facts);
+        if *self.traits != traits {
+            self.traits = Arc::new(traits);
+        }
+        std::mem::replace(&mut self.facts, facts).resources
+    }
+
+    /// Answers what a job's match with it depends on besides its name and its amounts.
+    #[must_use]
+    pub fn traits(&self) -> &Traits {
+        &self.traits
+    }
+
+    /// Answers the groups that it is in.
+    #[must_use]
+    pub fn groups(&self) -> &BTreeSet<String> {
+        &self.traits.groups
+    }
+
+    /// Says whether it suits the demands of a job, whatever it has to give away.
+    #[must_use]
+    pub fn suits(&self, demands: &super::plan::Demands) -> bool {
+        demands.admit(&self.facts.name) && demands.suit(&self.traits)
     }
 
     /// Says whether something of a job that the farm gave up may still run there.

@@ -91,7 +91,7 @@ impl Engine {
     pub(super) fn may_use(&self, job: &super::Job, host: &super::Host) -> bool {
         let account = host.facts.identity.account_for(job.owner.as_str());
         matches!(host.state, HostState::Up | HostState::Away)
-            && self.planner.admits(job.class, &host.facts.name)
+            && host.suits(self.planner.demands(job.class))
             && host.facts.admits(job.owner.as_str())
             && !host.refuses(account)
     }

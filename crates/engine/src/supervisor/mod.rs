@@ -32,7 +32,7 @@ mod time;
 pub mod why;
 
 pub use credential::{Credential, CredentialRecord, Credentials, Found, Gate};
-pub use host::{Host, RefusedAccount};
+pub use host::{Host, RefusedAccount, Traits};
 pub use image::{
     BadImage, CredentialImage, HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage,
 };
@@ -65,6 +65,8 @@ pub struct Config {
     pub enforce_password: bool,
     /// Days that a registered password is good for at most (`credential_days`).
     pub credential_days: u32,
+    /// By what a host chooses among jobs (`supervisor_queue_algorithm`).
+    pub queue_algorithm: Algorithm,
 }
 
 impl Config {
@@ -84,6 +86,34 @@ impl Default for Config {
             migrate_timeout: Duration::from_secs(1200),
             enforce_password: false,
             credential_days: 90,
+            queue_algorithm: Algorithm::default(),
+        }
+    }
+}
+
+/// By what a host chooses among the jobs that may run there; Qube!'s words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// By age.
+    Queue,
+    /// By priority, then age.
+    Priority,
+    /// By how near they are to the host's cluster, then priority, then age.
+    #[default]
+    Cluster,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Queue, Self::Priority, Self::Cluster];
+
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Priority => "priority",
+            Self::Cluster => "cluster",
         }
     }
 }
@@ -212,6 +242,7 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
+            planner: plan::Planner::new(config.queue_algorithm),
             config,
             next_job: 1,
             jobs: BTreeMap::new(),
@@ -223,7 +254,6 @@ impl Engine {
             credentials: Credentials::default(),
             memories: BTreeSet::new(),
             grown_jobs: BTreeSet::new(),
-            planner: plan::Planner::default(),
             timers: time::Timers::default(),
             now: Now {
                 wall: Timestamp(0),
@@ -377,9 +407,12 @@ impl Engine {
             Some(known) => {
                 let free_of = |resource: &str| known.free_of(resource);
                 let (name, slots) = (&known.facts.name, known.free());
-                self.planner.set_free(host, name, slots, free_of);
+                self.planner
+                    .set_free(host, name, &known.traits, slots, free_of);
             }
-            None => self.planner.set_free(host, "", 0, |_| 0),
+            None => self
+                .planner
+                .set_free(host, "", &Default::default(), 0, |_| 0),
         }
     }
 }

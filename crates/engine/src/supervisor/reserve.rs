@@ -77,7 +77,7 @@ impl Engine {
         demands.amounts.remove(MEMORY);
         let suits = |host: &Host| {
             let mut amounts = demands.amounts.iter();
-            demands.admit(&host.facts.name)
+            host.suits(&demands)
                 && host.facts.admits(job.owner.as_str())
                 && host.state != HostState::Down
                 && host.facts.slots >= demands.slots

@@ -275,6 +275,10 @@ fn patched_fields(patch: &JobPatch) -> Vec<&'static str> {
         (patch.reservation.is_some(), "reservations"),
         (patch.hosts.is_some(), "hosts"),
         (patch.omithosts.is_some(), "omithosts"),
+        (patch.cluster.is_some(), "cluster"),
+        (patch.restrictions.is_some(), "restrictions"),
+        (patch.groups.is_some(), "groups"),
+        (patch.omitgroups.is_some(), "omitgroups"),
         (patch.retrywork.is_some(), "retrywork"),
         (patch.retrywork_delay.is_some(), "retryworkdelay"),
         (patch.retrysubjob.is_some(), "retrysubjob"),
@@ -303,6 +307,10 @@ fn apply_patch(spec: &mut tessera_model::JobSpec, patch: &JobPatch) {
     set(&mut spec.reservation, patch.reservation.as_ref());
     set(&mut spec.hosts, patch.hosts.as_ref());
     set(&mut spec.omithosts, patch.omithosts.as_ref());
+    set(&mut spec.cluster, patch.cluster.as_ref());
+    set(&mut spec.restrictions, patch.restrictions.as_ref());
+    set(&mut spec.groups, patch.groups.as_ref());
+    set(&mut spec.omitgroups, patch.omitgroups.as_ref());
     set(&mut spec.retrywork, patch.retrywork.as_ref());
     set(&mut spec.retrywork_delay, patch.retrywork_delay.as_ref());
     set(&mut spec.retrysubjob, patch.retrysubjob.as_ref());

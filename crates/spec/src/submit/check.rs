@@ -10,7 +10,7 @@ use tessera_model::limits::{
     KEY_BYTES_MAX, NAME_BYTES_MAX, NOTES_BYTES_MAX, OUTPUT_BYTES_DEFAULT, PATTERN_BYTES_MAX,
     RETRIES_MAX,
 };
-use tessera_model::{Order, UserName};
+use tessera_model::{ClusterChoice, ClusterError, Order, Restriction, RestrictionError, UserName};
 
 /// Bytes that a compiled progress pattern may take.
 const PATTERN_MEMORY_MAX: usize = 1 << 20;
@@ -253,12 +253,42 @@ pub(crate) fn progress(given: Option<&str>) -> Result<Option<String>, FieldError
     Ok(Some(text.to_owned()))
 }
 
-/// Refuses hosts that are asked for and ruled out at once, when that leaves none.
-pub(crate) fn host_sets(hosts: &BTreeSet<String>, omitted: &BTreeSet<String>, errors: &mut Errors) {
+/// Checks the clusters of a job; an empty text is the top one.
+pub(crate) fn cluster(given: Option<&str>) -> Result<ClusterChoice, FieldError> {
+    let Some(text) = given.filter(|text| !text.trim().is_empty()) else {
+        return Ok(ClusterChoice::default());
+    };
+    text.parse().map_err(|bad: ClusterError| {
+        FieldError::new("cluster", bad.to_string())
+            .hint("write /show/sequence, several with commas, /show+ for all below it, too")
+    })
+}
+
+/// Checks the clusters that a job is restricted to; an empty text is all.
+pub(crate) fn restrictions(given: Option<&str>) -> Result<Option<Restriction>, FieldError> {
+    let Some(text) = given.filter(|text| !text.trim().is_empty()) else {
+        return Ok(None);
+    };
+    let read = text.parse().map(Some);
+    read.map_err(|bad: RestrictionError| {
+        FieldError::new("restrictions", bad.to_string()).hint(
+            "write /a for that cluster, /a/* for one level below, /a/+ for all below, joined by ||",
+        )
+    })
+}
+
+/// Refuses hosts, or groups of them, that are asked for and ruled out at once, when that leaves none.
+pub(crate) fn host_sets(
+    [asked, ruled_out]: [&str; 2],
+    hosts: &BTreeSet<String>,
+    omitted: &BTreeSet<String>,
+    errors: &mut Errors,
+) {
     if !hosts.is_empty() && hosts.is_subset(omitted) {
         errors.push(
-            FieldError::new("omithosts", "it rules out every host in hosts")
-                .hint("leave a host in hosts that is not in omithosts"),
+            FieldError::new(ruled_out, format!("it rules out all of {asked}")).hint(format!(
+                "leave something in {asked} that is not in {ruled_out}"
+            )),
         );
     }
 }

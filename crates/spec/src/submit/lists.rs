@@ -3,8 +3,10 @@
 use super::Variables;
 use crate::field::{Errors, FieldError, shown};
 use std::collections::BTreeSet;
-use tessera_model::limits::{ENVIRONMENT_BYTES_MAX, HOST_NAMES_MAX, VARIABLES_MAX, WAITFOR_MAX};
-use tessera_model::{HostName, JobFlag, JobId};
+use tessera_model::limits::{
+    ENVIRONMENT_BYTES_MAX, GROUPS_MAX, HOST_NAMES_MAX, VARIABLES_MAX, WAITFOR_MAX,
+};
+use tessera_model::{GroupName, HostName, JobFlag, JobId};
 
 /// Answers the entries of comma lists, trimmed, without the empty ones.
 fn entries(given: &[String]) -> impl Iterator<Item = &str> {
@@ -34,6 +36,27 @@ pub(crate) fn hosts(
             .parse::<HostName>()
             .map_err(|bad| FieldError::new(field, bad.to_string()));
         names.extend(errors.take(name).map(|name| name.as_str().to_owned()));
+    }
+    names
+}
+
+/// Checks names of groups of hosts.
+pub(crate) fn groups(
+    field: &str,
+    given: Option<&[String]>,
+    errors: &mut Errors,
+) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in entries(given.unwrap_or_default()) {
+        if names.len() == GROUPS_MAX {
+            let why = format!("more than {GROUPS_MAX} groups");
+            errors.push(FieldError::new(field, why));
+            break;
+        }
+        let name = entry
+            .parse::<GroupName>()
+            .map_err(|bad| FieldError::new(field, bad.to_string()));
+        names.extend(errors.take(name).map(|name| name.to_string()));
     }
     names
 }

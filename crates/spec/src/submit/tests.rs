@@ -68,6 +68,10 @@ fn all_that_is_said_arrives() {
         reservations: text("host.processors=2,host.memory=8G"),
         hosts: Some(vec!["RND1, rnd2".into(), "rnd3".into()]),
         omithosts: Some(vec!["rnd2".into()]),
+        cluster: text("/show/a, /b+"),
+        restrictions: text("/show/* or /b"),
+        groups: Some(vec!["GPU, linux".into()]),
+        omitgroups: Some(vec!["desktops".into()]),
         env: Some(vec![
             ("A".into(), "1".into()),
             ("_b".into(), String::new()),
@@ -128,6 +132,10 @@ fn all_that_is_said_arrives() {
     assert_eq!(job.silence_limit, Some(Duration::from_secs(300)));
     assert_eq!(job.output_limit, 1 << 30);
     assert_eq!(job.flags, [JobFlag::ConvertPath].into());
+    assert_eq!(job.cluster.to_string(), "/show/a,/b+");
+    let restrictions = job.restrictions.as_ref().map(ToString::to_string);
+    assert_eq!(restrictions, text("/show/* || /b"));
+    assert_eq!(job.groups, ["gpu".to_owned(), "linux".to_owned()].into());
     let again = SubmissionDraft::of(&job);
     assert_eq!(again.flags, Some(vec!["convert_path".to_owned()]));
 }
@@ -147,6 +155,10 @@ fn all_errors_come_at_once_each_with_its_field() {
         reservations: text("host.memory=8X"),
         hosts: Some(vec!["no host".into()]),
         omithosts: Some(vec!["-".into()]),
+        cluster: text("show"),
+        restrictions: text("/a && /b"),
+        groups: Some(vec!["a b".into()]),
+        omitgroups: Some(vec!["a/b".into()]),
         env: Some(vec![("A=B".into(), "1".into()), ("C".into(), "\0".into())]),
         cwd: text("tmp"),
         umask: text("999"),
@@ -172,6 +184,7 @@ fn all_errors_come_at_once_each_with_its_field() {
     let expected = [
         "agendatimelimit",
         "chunk",
+        "cluster",
         "command[0]",
         "cpus",
         "cwd",
@@ -179,10 +192,12 @@ fn all_errors_come_at_once_each_with_its_field() {
         "env.C",
         "flags",
         "grace",
+        "groups",
         "hosts",
         "key",
         "name",
         "notes",
+        "omitgroups",
         "omithosts",
         "order",
         "output_limit",
@@ -191,6 +206,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "progress",
         "range",
         "reservations",
+        "restrictions",
         "retry_oom",
         "retrysubjob",
         "retrywork",
@@ -344,6 +360,12 @@ fn hosts_that_are_all_ruled_out_are_an_error() {
         ..draft(&["true"])
     };
     assert_eq!(wrong(&none), ["omithosts"]);
+    let none = SubmissionDraft {
+        groups: Some(vec!["gpu".into()]),
+        omitgroups: Some(vec!["GPU,a b".into()]),
+        ..draft(&["true"])
+    };
+    assert_eq!(wrong(&none), ["omitgroups", "omitgroups"]);
 }
 
 #[test]

@@ -3,8 +3,11 @@
 
 use super::App;
 use std::collections::BTreeSet;
-use tessera_engine::supervisor::{Engine, Host};
-use tessera_model::{HostState, Identity, JobSpec, Reservation, UserName};
+use tessera_engine::supervisor::plan::Demands;
+use tessera_engine::supervisor::{Engine, Host, Traits};
+use tessera_model::{
+    ClusterChoice, HostState, Identity, JobSpec, Reservation, Restriction, UserName,
+};
 
 /// The account that no host becomes.
 const ROOT: &str = "root";
@@ -16,25 +19,37 @@ const NAMES_SAID: usize = 5;
 /// would take it, or when none is connected that could tell. It asks the core, and so only for a job of which there is
 /// reason to doubt.
 pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<String> {
-    let (hosts, omithosts) = (spec.hosts.clone(), spec.omithosts.clone());
-    let (is_picky, is_root) = (
-        !hosts.is_empty() || !omithosts.is_empty(),
-        owner.as_str() == ROOT,
-    );
+    let is_picky = !spec.hosts.is_empty() || !spec.omithosts.is_empty();
+    let is_grouped = !spec.groups.is_empty() || !spec.omitgroups.is_empty();
+    let is_root = owner.as_str() == ROOT;
     let reserves = spec.reservation != Reservation::default();
-    if !is_picky && !is_root && !reserves {
+    let is_kept = spec.restrictions.is_some() || spec.cluster != ClusterChoice::default();
+    if !is_picky && !is_grouped && !is_kept && !is_root && !reserves {
         return Vec::new();
     }
-    let reserving = reserves.then(|| spec.clone());
+    let spec = spec.clone();
     let found = app.core.read(move |view| {
         let mut said_all = Vec::new();
         if is_picky {
             let known = view.engine.hosts().map(|host| host.facts.name.as_str());
-            said_all.extend(of_names(known, &hosts, &omithosts));
+            said_all.extend(of_names(known, &spec.hosts, &spec.omithosts));
         }
-        let large = reserving.and_then(|spec| view.engine.too_large(&spec));
+        if is_grouped {
+            let known: Vec<_> = view.engine.hosts().map(Host::groups).collect();
+            said_all.extend(of_groups(&known, &spec.groups, &spec.omitgroups));
+        }
+        if is_kept {
+            let known: Vec<_> = view.engine.hosts().map(Host::traits).collect();
+            said_all.extend(of_clusters(
+                &known,
+                &spec.cluster,
+                spec.restrictions.as_ref(),
+            ));
+        }
+        let large = reserves.then(|| view.engine.too_large(&spec)).flatten();
         said_all.extend(large.map(|large| format!("it will wait: {large}")));
-        let is_meant = |host: &&Host| is_left(&host.facts.name, &hosts, &omithosts);
+        let demands = Demands::of(&spec);
+        let is_meant = |host: &&Host| host.suits(&demands);
         if is_root && nobody_takes(view.engine, is_meant, owner.as_str()) {
             said_all.push(said(&owner));
         }
@@ -72,6 +87,49 @@ fn of_names<'a>(
     Some(format!("{start}{what}; `tessera hosts` lists them"))
 }
 
+/// Answers what is wrong with the names of groups, given those that each known host is in.
+fn of_groups(
+    known: &[&BTreeSet<String>],
+    groups: &BTreeSet<String>,
+    omitgroups: &BTreeSet<String>,
+) -> Option<String> {
+    let asked = groups.union(omitgroups).map(String::as_str);
+    let unknown: BTreeSet<&str> = asked
+        .filter(|name| !known.iter().any(|of_host| of_host.contains(*name)))
+        .collect();
+    let is_left = |of_host: &&BTreeSet<String>| {
+        (groups.is_empty() || !groups.is_disjoint(of_host)) && omitgroups.is_disjoint(of_host)
+    };
+    let is_none_left = !known.iter().any(is_left);
+    let waits = is_none_left && !(known.is_empty() && groups.is_empty());
+    let what = match (unknown.is_empty(), waits) {
+        (true, false) => return None,
+        (true, true) => "groups and omitgroups leave none of the known hosts".to_owned(),
+        (false, _) => format!("no known host is in a group {}", listed(&unknown)),
+    };
+    let start = if waits { "it will wait: " } else { "" };
+    Some(format!("{start}{what} (worker_groups)"))
+}
+
+/// Answers that no known host is in the clusters that a job is restricted to, or takes jobs of its own.
+fn of_clusters(
+    known: &[&Traits],
+    cluster: &ClusterChoice,
+    restrictions: Option<&Restriction>,
+) -> Option<String> {
+    let is_inside = |host: &&&Traits| restrictions.is_none_or(|it| it.admits(&host.cluster));
+    let inside: Vec<_> = known.iter().filter(is_inside).collect();
+    if let (Some(restrictions), true) = (restrictions, inside.is_empty()) {
+        return Some(format!(
+            "it will wait: no known host is in a cluster of {restrictions} (worker_cluster)"
+        ));
+    }
+    let is_taken = inside.iter().any(|host| host.takes.admits(cluster));
+    (!is_taken && !inside.is_empty()).then(|| {
+        format!("it will wait: no known host takes jobs of {cluster} (worker_restrictions)")
+    })
+}
+
 /// Prints names, the first of them when there are many.
 fn listed(names: &BTreeSet<&str>) -> String {
     let first: Vec<&str> = names.iter().copied().take(NAMES_SAID).collect();
@@ -106,6 +164,7 @@ fn refuses(host: &Host, owner: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tessera_model::host::Takes;
 
     fn said_of(known: &[&str], hosts: &[&str], omithosts: &[&str]) -> Option<String> {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -148,5 +207,66 @@ mod tests {
         for (said, expected) in cases {
             assert_eq!(said.as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn groups_that_nobody_is_in_are_told_and_whether_any_host_is_left() {
+        let set = |names: &[&str]| -> BTreeSet<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let (gpu, both, none) = (set(&["gpu"]), set(&["gpu", "linux"]), set(&[]));
+        let known = [&gpu, &both, &none];
+        let said = |known: &[&BTreeSet<String>], groups: &[&str], omitgroups: &[&str]| {
+            of_groups(known, &set(groups), &set(omitgroups))
+        };
+        assert_eq!(said(&known, &["gpu"], &["linux"]), None);
+        assert_eq!(said(&known, &[], &["gpu"]), None);
+        assert_eq!(
+            said(&known, &["fast"], &[]).as_deref(),
+            Some("it will wait: no known host is in a group fast (worker_groups)")
+        );
+        assert_eq!(
+            said(&known, &["gpu", "fast"], &[]).as_deref(),
+            Some("no known host is in a group fast (worker_groups)")
+        );
+        assert_eq!(
+            said(&known, &["linux"], &["gpu"]).as_deref(),
+            Some(
+                "it will wait: groups and omitgroups leave none of the known hosts (worker_groups)"
+            )
+        );
+        assert!(said(&[], &[], &["gpu"]).is_some_and(|said| said.starts_with("no known")));
+    }
+
+    #[test]
+    fn clusters_that_no_host_is_in_or_takes_are_told() {
+        let host = |cluster: &str, takes: &str| Traits {
+            cluster: cluster.parse().expect("a cluster"),
+            takes: if takes.is_empty() {
+                Takes::All
+            } else {
+                Takes::Those(takes.parse().expect("a restriction"))
+            },
+            ..Traits::default()
+        };
+        let (a, b) = (host("/a", "/a"), host("/b", "/b/+"));
+        let said = |cluster: &str, restrictions: &str| {
+            let restrictions = restrictions.parse().ok();
+            let cluster = cluster.parse().expect("clusters");
+            of_clusters(&[&a, &b], &cluster, restrictions.as_ref())
+        };
+        assert_eq!(said("/a", ""), None);
+        assert_eq!(said("/b/x", "/a || /b"), None);
+        assert_eq!(
+            said("/c", "").as_deref(),
+            Some("it will wait: no known host takes jobs of /c (worker_restrictions)")
+        );
+        assert!(said("/a", "/b").is_some(), "that one takes others only");
+        assert_eq!(
+            said("/a", "/c/*").as_deref(),
+            Some("it will wait: no known host is in a cluster of /c/* (worker_cluster)")
+        );
+        let any = "/c".parse().expect("clusters");
+        assert_eq!(of_clusters(&[], &any, None), None, "a farm without hosts");
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::JobImage;
 use tessera_model::{
-    Agenda, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order, Reservation, Split,
+    Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order,
+    Reservation, RestrictionError, Split,
 };
 
 /// The format of a job without flags, which older programs read as well.
@@ -15,6 +16,10 @@ const FORMAT_PLAIN: i64 = 1;
 const FORMAT_FLAGS: i64 = 2;
 /// The format of one that reserves something: a program that can't keep it to that must not start it.
 const FORMAT_RESERVES: i64 = 3;
+/// The format of one that names groups of hosts: a program that knows none must not run it anywhere.
+const FORMAT_GROUPS: i64 = 4;
+/// The format of one that names clusters or restrictions, likewise.
+const FORMAT_CLUSTERS: i64 = 5;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +52,14 @@ struct Spec {
     hosts: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     omithosts: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restrictions: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    groups: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    omitgroups: BTreeSet<String>,
     retrywork: u32,
     retrywork_delay_ms: u64,
     retrysubjob: u32,
@@ -137,7 +150,11 @@ pub(crate) struct Described {
 
 /// Answers the format that a job's document has.
 pub(crate) fn format(spec: &JobSpec) -> i64 {
-    if spec.reservation != Reservation::default() {
+    if spec.restrictions.is_some() || spec.cluster != ClusterChoice::default() {
+        FORMAT_CLUSTERS
+    } else if !spec.groups.is_empty() || !spec.omitgroups.is_empty() {
+        FORMAT_GROUPS
+    } else if spec.reservation != Reservation::default() {
         FORMAT_RESERVES
     } else if spec.flags.is_empty() {
         FORMAT_PLAIN
@@ -163,9 +180,9 @@ pub(crate) fn print(job: &JobImage) -> String {
 /// # Errors
 /// What can't be understood, in words.
 pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
-    if !(FORMAT_PLAIN..=FORMAT_RESERVES).contains(&format) {
+    if !(FORMAT_PLAIN..=FORMAT_CLUSTERS).contains(&format) {
         return Err(format!(
-            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_RESERVES}"
+            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_CLUSTERS}"
         ));
     }
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -195,6 +212,10 @@ impl Spec {
             reservation: ReservationDoc::of(&spec.reservation),
             hosts: spec.hosts.clone(),
             omithosts: spec.omithosts.clone(),
+            cluster: (spec.cluster != ClusterChoice::default()).then(|| spec.cluster.to_string()),
+            restrictions: spec.restrictions.as_ref().map(ToString::to_string),
+            groups: spec.groups.clone(),
+            omitgroups: spec.omitgroups.clone(),
             retrywork: spec.retrywork,
             retrywork_delay_ms: ms(spec.retrywork_delay),
             retrysubjob: spec.retrysubjob,
@@ -227,6 +248,16 @@ impl Spec {
             reservation: self.reservation.into_model(),
             hosts: self.hosts,
             omithosts: self.omithosts,
+            cluster: match self.cluster.as_deref().map(str::parse) {
+                None => ClusterChoice::default(),
+                Some(read) => read.map_err(|bad: ClusterError| bad.to_string())?,
+            },
+            restrictions: match self.restrictions.as_deref().map(str::parse) {
+                None => None,
+                Some(read) => Some(read.map_err(|bad: RestrictionError| bad.to_string())?),
+            },
+            groups: self.groups,
+            omitgroups: self.omitgroups,
             retrywork: self.retrywork,
             retrywork_delay: Duration::from_millis(self.retrywork_delay_ms),
             retrysubjob: self.retrysubjob,

@@ -141,6 +141,15 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
         },
         hosts: Default::default(),
         omithosts: ["elsewhere".into()].into(),
+        cluster: if retries == 2 { "/show,/b+" } else { "/" }
+            .parse()
+            .expect("clusters"),
+        restrictions: (retries == 2).then(|| "/ || /show/+".parse().expect("a restriction")),
+        groups: Default::default(),
+        omitgroups: (retries == 1)
+            .then(|| "desktops".into())
+            .into_iter()
+            .collect(),
         retrywork: retries,
         retrywork_delay: Duration::from_secs(u64::from(retries)),
         retrysubjob: 1,

@@ -1,4 +1,5 @@
-//! The planner: which job gets a free slot. This one goes by priority, then age; the interface is what a cleverer one fills.
+//! The planner: which job gets a free slot. A host takes first what is nearest to its cluster, of that what has the best priority,
+//! of that the oldest ([`super::Algorithm`]).
 //!
 //! Matching is by class, not by scanning: jobs with the same demands on a host share a class, each class keeps its ready
 //! jobs in order, and an event asks just the heads of the classes that it touched. A class goes with its last job.
@@ -7,11 +8,14 @@
 
 mod resources;
 
+use super::host::Traits;
+use super::{Algorithm, Host};
 use resources::Resources;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tessera_model::reservation::MEMORY;
-use tessera_model::{HostId, JobId, JobSpec};
+use tessera_model::{ClusterChoice, ClusterPath, HostId, JobId, JobSpec, Restriction};
 
 /// What a job's match with a host depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +24,14 @@ pub struct Demands {
     pub hosts: BTreeSet<String>,
     /// Never these.
     pub omithosts: BTreeSet<String>,
+    /// The clusters of the jobs.
+    pub cluster: ClusterChoice,
+    /// Only hosts in one of these clusters.
+    pub restrictions: Option<Restriction>,
+    /// Only hosts in one of these groups; empty: any.
+    pub groups: BTreeSet<String>,
+    /// Never hosts in one of these.
+    pub omitgroups: BTreeSet<String>,
     /// Slots.
     pub slots: u32,
     /// Amounts of other resources.
@@ -35,6 +47,10 @@ impl Demands {
         Self {
             hosts: spec.hosts.clone(),
             omithosts: spec.omithosts.clone(),
+            cluster: spec.cluster.clone(),
+            restrictions: spec.restrictions.clone(),
+            groups: spec.groups.clone(),
+            omitgroups: spec.omitgroups.clone(),
             slots: spec.reservation.slots,
             amounts: spec.reservation.amounts.clone(),
             is_grown: false,
@@ -52,10 +68,21 @@ impl Demands {
         demands
     }
 
-    /// Says whether a host of that name can serve them.
+    /// Says whether they allow a host of that name.
     #[must_use]
     pub fn admit(&self, host: &str) -> bool {
         (self.hosts.is_empty() || self.hosts.contains(host)) && !self.omithosts.contains(host)
+    }
+
+    /// Says whether they allow a host of that kind.
+    #[must_use]
+    pub fn suit(&self, host: &Traits) -> bool {
+        let is_among = self.groups.is_empty() || !self.groups.is_disjoint(&host.groups);
+        let restrictions = self.restrictions.as_ref();
+        is_among
+            && self.omitgroups.is_disjoint(&host.groups)
+            && restrictions.is_none_or(|it| it.admits(&host.cluster))
+            && host.takes.admits(&self.cluster)
     }
 }
 
@@ -80,17 +107,19 @@ struct Free {
     name: String,
 }
 
-/// Hosts that can give away the same are alike for every class: the most slots first, then by the amounts of the resources
-/// that somebody reserves, by their numbers.
-type Shape = (Reverse<u32>, Vec<u64>);
+/// Hosts that can give away the same and are of a kind are alike for every class: the most slots first, then by the amounts of
+/// the resources that somebody reserves, by their numbers.
+type Shape = (Reverse<u32>, Vec<u64>, Arc<Traits>);
 
 impl Class {
-    fn fits(&self, (Reverse(slots), amounts): &Shape) -> bool {
+    fn fits(&self, (Reverse(slots), amounts, traits): &Shape) -> bool {
         let has = |&(resource, amount): &(usize, u64)| {
             amounts.get(resource).is_some_and(|free| *free >= amount)
         };
         let wants = self.wants.as_ref();
-        *slots >= self.demands.slots && wants.is_some_and(|wants| wants.iter().all(has))
+        *slots >= self.demands.slots
+            && wants.is_some_and(|wants| wants.iter().all(has))
+            && self.demands.suit(traits)
     }
 }
 
@@ -140,7 +169,9 @@ pub struct Planner {
     /// Classes with a ready job.
     active: BTreeSet<usize>,
     resources: Resources,
-    open: BTreeMap<Shape, BTreeSet<HostId>>,
+    algorithm: Algorithm,
+    /// By cluster, where that matters.
+    open: BTreeMap<ClusterPath, BTreeMap<Shape, BTreeSet<HostId>>>,
     free: BTreeMap<HostId, Free>,
     by_name: BTreeMap<String, BTreeSet<HostId>>,
     dirty_classes: Dirty,
@@ -149,6 +180,31 @@ pub struct Planner {
 }
 
 impl Planner {
+    /// Makes one that knows neither jobs nor hosts.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            ..Self::default()
+        }
+    }
+
+    /// Answers how far the jobs of a class are from a host.
+    fn distance(&self, class: &Class, host: &Traits) -> usize {
+        match self.algorithm {
+            Algorithm::Queue | Algorithm::Priority => 0,
+            Algorithm::Cluster => class.demands.cluster.distance(&host.cluster),
+        }
+    }
+
+    /// Answers the cluster that hosts of that kind are kept under.
+    fn cluster_of(&self, host: &Traits) -> ClusterPath {
+        match self.algorithm {
+            Algorithm::Queue | Algorithm::Priority => ClusterPath::default(),
+            Algorithm::Cluster => host.cluster.clone(),
+        }
+    }
+
     /// Gives a job the class of these demands, new if need be, and says whether it names a resource that none did before: then
     /// every host must be told of anew ([`Self::set_free`]).
     pub fn take_class(&mut self, demands: Demands) -> (usize, bool) {
@@ -240,12 +296,6 @@ impl Planner {
         self.resources.len_with(more)
     }
 
-    /// Says whether hosts of that name can serve the class.
-    #[must_use]
-    pub fn admits(&self, class: usize, host: &str) -> bool {
-        self.classes[class].demands.admit(host)
-    }
-
     /// Puts a job among the ready ones of its class or takes it away.
     pub fn set_ready(&mut self, class: usize, place: Place, is_ready: bool) {
         let ready = &mut self.classes[class].ready;
@@ -265,11 +315,18 @@ impl Planner {
         &mut self,
         host: HostId,
         name: &str,
+        traits: &Arc<Traits>,
         slots: u32,
         free_of: impl Fn(&str) -> u64,
     ) {
         if let Some(before) = self.free.remove(&host) {
-            take_from(&mut self.open, &before.shape, host);
+            let cluster = self.cluster_of(&before.shape.2);
+            if let Some(open) = self.open.get_mut(&cluster) {
+                take_from(open, &before.shape, host);
+                if open.is_empty() {
+                    self.open.remove(&cluster);
+                }
+            }
             take_from(&mut self.by_name, &before.name, host);
         }
         if slots > 0 {
@@ -277,8 +334,9 @@ impl Planner {
             for (resource, number) in self.resources.numbers() {
                 amounts[number] = free_of(resource);
             }
-            let shape = (Reverse(slots), amounts);
-            self.open.entry(shape.clone()).or_default().insert(host);
+            let shape = (Reverse(slots), amounts, Arc::clone(traits));
+            let open = self.open.entry(self.cluster_of(traits)).or_default();
+            open.entry(shape.clone()).or_default().insert(host);
             let name = name.to_owned();
             self.by_name.entry(name.clone()).or_default().insert(host);
             self.free.insert(host, Free { shape, name });
@@ -347,7 +405,8 @@ impl Planner {
                 }
             }
             match self.host_for(class, &fits, asked) {
-                Some(placement) => return Some(placement),
+                // The host may have something better to do.
+                Some(host) => return self.job_for(host, &fits, asked),
                 None => self.dirty_classes.remove(class),
             }
         }
@@ -361,31 +420,35 @@ impl Planner {
         asked: &mut u64,
     ) -> Option<Placement> {
         let free = self.free.get(&host)?;
-        let mut best: Option<(Place, usize)> = None;
+        let mut best: Option<(usize, Place, usize)> = None;
         for &number in &self.active {
             *asked += 1;
             let class = &self.classes[number];
             if !class.demands.admit(&free.name) || !class.fits(&free.shape) {
                 continue;
             }
+            let distance = self.distance(class, &free.shape.2);
             // None that comes after the best one so far.
-            let before = |place: &&Place| best.is_none_or(|(best, _)| **place < best);
+            let before = |place: &&Place| {
+                best.is_none_or(|(nearest, best, _)| (distance, **place) < (nearest, best))
+            };
             let mut ready = class.ready.iter().take_while(before);
             let first = ready.find(|place| {
                 *asked += 1;
                 fits(place.2, host)
             });
-            best = first.map(|place| (*place, number)).or(best);
+            best = first.map(|place| (distance, *place, number)).or(best);
         }
-        best.map(|((_, _, job), class)| Placement { job, host, class })
+        best.map(|(_, (_, _, job), class)| Placement { job, host, class })
     }
 
+    /// Answers the nearest, and of those the emptiest, open host that a job of the class can go to.
     fn host_for(
         &self,
         number: usize,
         fits: &impl Fn(JobId, HostId) -> bool,
         asked: &mut u64,
-    ) -> Option<Placement> {
+    ) -> Option<HostId> {
         let class = &self.classes[number];
         let mut shapes = 0;
         // Walked once, whatever the number of jobs: what was found for one is kept for the next.
@@ -398,37 +461,36 @@ impl Planner {
                 fits(job, *host)
             };
             let known = seen.iter().copied().find(&mut may);
-            let host = known.or_else(|| open.by_ref().inspect(|host| seen.push(*host)).find(may));
-            if host.is_some() || seen.is_empty() {
-                found = host.map(|host| (job, host));
+            found = known.or_else(|| open.by_ref().inspect(|host| seen.push(*host)).find(may));
+            if found.is_some() || seen.is_empty() {
                 break;
             }
         }
         drop(open);
         *asked += shapes;
-        let (job, host) = found?;
-        Some(Placement {
-            job,
-            host,
-            class: number,
-        })
+        found
     }
 
-    /// Answers the open hosts that can give a class what it demands, the emptiest first. Hosts that are alike are asked about
-    /// their amounts once; counts how many kinds of them were.
+    /// Answers the open hosts that can give a class what it demands, the nearest first, of those the emptiest. Hosts that are
+    /// alike are asked about their amounts once; counts how many kinds of them were.
     fn open_for<'a>(
         &'a self,
         class: &'a Class,
         shapes: &'a mut u64,
     ) -> Box<dyn Iterator<Item = HostId> + 'a> {
         let demands = &class.demands;
-        let free = |host: &HostId| self.free.get(host);
         if demands.hosts.is_empty() {
-            let admitted = move |host: &HostId| {
-                let free = free(host);
+            let mut clusters: Vec<_> = self.open.iter().collect();
+            if clusters.len() > 1 {
+                *shapes += clusters.len() as u64;
+                clusters.sort_by_cached_key(|(cluster, _)| demands.cluster.distance(cluster));
+            }
+            let admitted = |host: &HostId| {
+                let free = self.free.get(host);
                 free.is_some_and(|free| demands.admit(&free.name))
             };
-            let alike = self.open.iter().filter(move |(shape, _)| {
+            let alike = clusters.into_iter().flat_map(|(_, alike)| alike);
+            let alike = alike.filter(move |(shape, _)| {
                 *shapes += 1;
                 class.fits(shape)
             });
@@ -441,28 +503,42 @@ impl Planner {
             .copied();
         let serving = open.filter_map(|host| {
             *shapes += 1;
-            let shape = &free(&host)?.shape;
-            class.fits(shape).then_some((shape.0, host))
+            let shape = &self.free.get(&host)?.shape;
+            let distance = self.distance(class, &shape.2);
+            class.fits(shape).then_some((distance, shape.0, host))
         });
         let mut serving: Vec<_> = serving.collect();
         serving.sort_unstable();
-        Box::new(serving.into_iter().map(|(_, host)| host))
+        Box::new(serving.into_iter().map(|(_, _, host)| host))
     }
 
-    /// Answers the ready jobs of a class that come before `place`, at most `limit`.
+    /// Answers the ready jobs that come before one of a class on a host, the first of them, each with how much nearer it is.
     #[must_use]
-    pub fn before(&self, place: Place, limit: usize) -> Vec<JobId> {
-        let mut ahead: Vec<Place> = self
-            .active
-            .iter()
-            .flat_map(|class| self.classes[*class].ready.range(..place).take(limit))
-            .copied()
-            .collect();
+    pub fn before(
+        &self,
+        class: usize,
+        place: Place,
+        host: &Host,
+        limit: usize,
+    ) -> Vec<(usize, JobId)> {
+        let own = self.distance(&self.classes[class], host.traits());
+        let mut ahead: Vec<(usize, Place)> = Vec::new();
+        for class in &self.active {
+            let class = &self.classes[*class];
+            let distance = self.distance(class, host.traits());
+            if distance > own || !host.suits(&class.demands) {
+                continue;
+            }
+            let is_before = |it: &&Place| distance < own || **it < place;
+            let first = class.ready.iter().take_while(is_before).take(limit);
+            ahead.extend(first.map(|place| (distance, *place)));
+        }
         ahead.sort_unstable();
         // A job with items of either size stands in two classes.
         ahead.dedup();
         ahead.truncate(limit);
-        ahead.into_iter().map(|place| place.2).collect()
+        let nearer = |(distance, (_, _, job))| (own - distance, job);
+        ahead.into_iter().map(nearer).collect()
     }
 
     /// Says whether the job is among the ready ones; for the engine's own check.

@@ -1,7 +1,9 @@
 //! What the engine decides, one situation at a time. What holds over all situations is the simulator's to find.
 
+mod clusters;
 mod credentials;
 mod desks;
+mod groups;
 mod orders;
 mod people;
 mod planning;
@@ -62,6 +64,10 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         reservation: Default::default(),
         hosts: Default::default(),
         omithosts: Default::default(),
+        cluster: Default::default(),
+        restrictions: None,
+        groups: Default::default(),
+        omitgroups: Default::default(),
         retrywork: 0,
         retrywork_delay: Duration::ZERO,
         retrysubjob: 0,

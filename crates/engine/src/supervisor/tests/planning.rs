@@ -143,7 +143,7 @@ fn queued_work_costs_nothing() {
 /// Makes as many classes with a job each that no host can serve, and answers what it costs to ask about all of them.
 fn cost_of_all_classes(classes: u64) -> u64 {
     let mut planner = Planner::default();
-    planner.set_free(host(1), "rnd1", 1, |_| 0);
+    planner.set_free(host(1), "rnd1", &Default::default(), 1, |_| 0);
     for n in 0..classes {
         let demands = Demands {
             hosts: [format!("other{n}")].into(),
@@ -170,7 +170,13 @@ fn hosts_are_walked_once_for_all_jobs_of_a_class() {
     let (class, _) = planner.take_class(Demands::of(&spec(1)));
     let (hosts, jobs) = (20u8, 50);
     for number in 1..=hosts {
-        planner.set_free(host(number), "rnd", u32::from(number), |_| 0);
+        planner.set_free(
+            host(number),
+            "rnd",
+            &Default::default(),
+            u32::from(number),
+            |_| 0,
+        );
     }
     assert_eq!(planner.next(|_, _| true), None);
     for n in 0..jobs {
@@ -197,12 +203,12 @@ fn the_best_job_of_all_classes_is_the_next() {
     // Its head was the best and goes before anybody asks; another comes that is better than all.
     planner.set_ready(classes[&3], (6, 0, JobId(3)), false);
     planner.set_ready(classes[&0], (1, 0, JobId(9)), true);
-    planner.set_free(host(1), "rnd1", 1, |_| 0);
+    planner.set_free(host(1), "rnd1", &Default::default(), 1, |_| 0);
     assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(9)));
     planner.set_ready(classes[&0], (1, 0, JobId(9)), false);
     assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(2)));
-    planner.set_free(host(1), "", 0, |_| 0);
-    planner.set_free(host(2), "rnd2", 1, |_| 0);
+    planner.set_free(host(1), "", &Default::default(), 0, |_| 0);
+    planner.set_free(host(2), "rnd2", &Default::default(), 1, |_| 0);
     planner.set_ready(classes[&2], (7, 0, JobId(2)), false);
     assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(1)));
 }

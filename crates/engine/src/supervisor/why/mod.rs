@@ -1,15 +1,18 @@
 //! Why work waits: for a job the first reason of each kind with the hosts it is about, and what would change it.
 
+mod host;
+
 use super::credential::Gate;
 use super::dispatch::place_of;
 use super::items::Size;
 use super::plan::Demands;
 use super::{Engine, Host, Job};
+use host::{lacks, why_closed, why_host};
 use std::collections::BTreeMap;
-use tessera_model::reservation::{MEMORY, PROCESSORS};
-use tessera_model::{
-    HostId, HostState, Identity, InstanceStatus, ItemStatus, JobId, JobSpec, WorkStatus,
-};
+use tessera_model::reservation::MEMORY;
+use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, JobSpec, WorkStatus};
+
+pub use host::quantity;
 
 /// Jobs named as being ahead, at most.
 const AHEAD_MAX: usize = 3;
@@ -33,6 +36,10 @@ pub enum Kind {
     NoHosts,
     NotAmongHosts,
     Omitted,
+    NotInGroups,
+    OmittedGroup,
+    NotInCluster,
+    HostRestricted,
     HostDown,
     HostPanic,
     HostLocked,
@@ -65,6 +72,10 @@ impl Kind {
             Self::NoHosts => "no_hosts",
             Self::NotAmongHosts => "not_among_hosts",
             Self::Omitted => "omitted",
+            Self::NotInGroups => "not_in_groups",
+            Self::OmittedGroup => "omitted_group",
+            Self::NotInCluster => "not_in_cluster",
+            Self::HostRestricted => "host_restricted",
             Self::HostDown => "host_down",
             Self::HostPanic => "host_panic",
             Self::HostLocked => "host_locked",
@@ -277,10 +288,14 @@ impl Engine {
     fn why_hosts(&self, job: &Job, class: usize, reasons: &mut Vec<Reason>) {
         let demands = self.planner.demands(class);
         let mut by_kind: BTreeMap<Kind, (Vec<String>, String, Option<String>)> = BTreeMap::new();
+        let mut full = None;
         for host in self.nearest_first(demands) {
             let (kind, text, hint) = self
                 .why_password(job, host)
                 .unwrap_or_else(|| why_host(job, host, demands));
+            if kind == Kind::Full {
+                full.get_or_insert(host);
+            }
             by_kind
                 .entry(kind)
                 .or_insert((Vec::new(), text, hint))
@@ -293,14 +308,7 @@ impl Engine {
             reasons.push(Reason::plain(Kind::NoHosts, 0, text, hint));
             return;
         }
-        let ahead = self.planner.before(place_of(job), AHEAD_MAX);
-        if by_kind.contains_key(&Kind::Full) && !ahead.is_empty() {
-            let names: Vec<String> = ahead.iter().map(|id| format!("job {id}")).collect();
-            let text = format!("before it in the queue: {}", names.join(", "));
-            let hint = Some(format!("tessera top {} or modify --priority", job.id));
-            let count = u32::try_from(ahead.len()).unwrap_or(u32::MAX);
-            reasons.push(Reason::plain(Kind::BehindJobs, count, text, hint));
-        }
+        reasons.extend(full.and_then(|host| self.why_behind(job, class, host)));
         for (kind, (mut hosts, text, hint)) in by_kind {
             let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
             hosts.truncate(HOSTS_MAX);
@@ -312,6 +320,33 @@ impl Engine {
                 hint,
             });
         }
+    }
+
+    /// Answers which jobs come before this one on a host that is full.
+    fn why_behind(&self, job: &Job, class: usize, host: &Host) -> Option<Reason> {
+        let place = place_of(self.config.queue_algorithm, job);
+        let ahead = self.planner.before(class, place, host, AHEAD_MAX);
+        let (nearer, _) = *ahead.first()?;
+        let names: Vec<String> = ahead.iter().map(|(_, id)| format!("job {id}")).collect();
+        let (id, names) = (job.id, names.join(", "));
+        let cluster = &host.traits().cluster;
+        let (text, hint) = if nearer > 0 {
+            let name = &host.facts.name;
+            (
+                format!("before it on {name}, which is in cluster {cluster}: {names}"),
+                format!(
+                    "tessera modify {id} --cluster {},{cluster}",
+                    job.spec.cluster
+                ),
+            )
+        } else {
+            (
+                format!("before it in the queue: {names}"),
+                format!("tessera top {id} or modify --priority"),
+            )
+        };
+        let count = u32::try_from(ahead.len()).unwrap_or(u32::MAX);
+        Some(Reason::plain(Kind::BehindJobs, count, text, Some(hint)))
     }
 
     /// Answers the hosts, those first that have the most free of what is asked for and lacking: the first of each kind of
@@ -332,9 +367,7 @@ impl Engine {
     pub fn too_large(&self, spec: &JobSpec) -> Option<String> {
         let demands = Demands::of(spec);
         let admitted = self.hosts.values();
-        let admitted: Vec<&Host> = admitted
-            .filter(|host| demands.admit(&host.facts.name))
-            .collect();
+        let admitted: Vec<&Host> = admitted.filter(|host| host.suits(&demands)).collect();
         let short_of = |host: &&Host| {
             let short = lacks(host, &demands, |host, resource| host.total_of_any(resource));
             short.map(|short| (short.asked - short.has, host.facts.name.clone(), short))
@@ -371,162 +404,3 @@ impl Engine {
 }
 
 type HostReason = (Kind, String, Option<String>);
-
-/// Answers the first reason that keeps a job off a host.
-fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason {
-    let name = &host.facts.name;
-    if !job.spec.hosts.is_empty() && !job.spec.hosts.contains(name) {
-        let hint = Some(format!("tessera modify {} --hosts …", job.id));
-        return (
-            Kind::NotAmongHosts,
-            "not among the job's hosts".into(),
-            hint,
-        );
-    }
-    if job.spec.omithosts.contains(name) {
-        return (
-            Kind::Omitted,
-            "omitted by the job (omithosts)".into(),
-            Some(format!("tessera modify {} --omithosts …", job.id)),
-        );
-    }
-    if let Some(short) = lacks(host, demands, |host, resource| host.total_of_any(resource)) {
-        let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
-        let text = format!("{resource} of {name} is {has} in all; {asked} asked");
-        let hint = format!(
-            "tessera modify {} --reservations …, or a larger host",
-            job.id
-        );
-        return (Kind::TooSmall, text, Some(hint));
-    }
-    if let Some(closed) = why_closed(host) {
-        return closed;
-    }
-    if let Some(short) = lacks(host, demands, |host, resource| host.free_of_any(resource)) {
-        let total = quantity(&short.resource, host.total_of_any(&short.resource));
-        let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
-        let text = format!("{has} of {total} of {resource} free on {name}; {asked} asked");
-        let hint = "it starts when enough is given back there".to_owned();
-        return (Kind::Reserved, text, Some(hint));
-    }
-    if let Identity::Desktop(person) = &host.facts.identity
-        && !host.facts.admits(job.owner.as_str())
-    {
-        let text = format!(
-            "a desktop of {person}, who allows {} there",
-            host.facts.allows
-        );
-        let hint = format!(
-            "{person} can let {} in: tessera desktop allow {}",
-            job.owner, job.owner
-        );
-        return (Kind::OtherDesktop, text, Some(hint));
-    }
-    let account = host.facts.identity.account_for(job.owner.as_str());
-    if let Some((_, refusal)) = host.refusals().find(|(refused, _)| *refused == account) {
-        return (
-            Kind::AccountRefused,
-            refusal.text.clone(),
-            Some("it is tried again by itself".into()),
-        );
-    }
-    if host.has_stray_of(job.id) {
-        return (
-            Kind::Ending,
-            "an older run of this job is still being ended there".into(),
-            None,
-        );
-    }
-    if job.bars.iter().any(|(bar, _)| *bar == host.id) {
-        return (
-            Kind::Migrated,
-            "the job was migrated away from it".into(),
-            Some("it may go back there when supervisor_migrate_timeout (20 min) is over".into()),
-        );
-    }
-    (Kind::BehindJobs, "would take it in its turn".into(), None)
-}
-
-/// A resource of which a host has less than is asked for.
-struct Short {
-    resource: String,
-    has: u64,
-    asked: u64,
-}
-
-impl Short {
-    fn has(&self) -> String {
-        format!("{}: {}", self.resource, quantity(&self.resource, self.has))
-    }
-
-    fn amount(&self) -> String {
-        quantity(&self.resource, self.has)
-    }
-
-    fn asked(&self) -> String {
-        quantity(&self.resource, self.asked)
-    }
-}
-
-/// Answers the first resource of which a host has less than is asked for.
-fn lacks(host: &Host, demands: &Demands, has: impl Fn(&Host, &str) -> u64) -> Option<Short> {
-    let slots = (PROCESSORS, u64::from(demands.slots));
-    let amounts = demands.amounts.iter();
-    let amounts = amounts.map(|(name, amount)| (name.as_str(), *amount));
-    let mut all = std::iter::once(slots).chain(amounts);
-    all.find_map(|(resource, asked)| {
-        let has = has(host, resource);
-        (has < asked).then(|| Short {
-            resource: resource.to_owned(),
-            has,
-            asked,
-        })
-    })
-}
-
-/// Prints an amount of a resource: `64 GiB`, `1500 MiB`, `12`.
-#[must_use]
-pub fn quantity(resource: &str, amount: u64) -> String {
-    let is_memory = matches!(resource, MEMORY | "host.swap");
-    match amount {
-        n if !is_memory => n.to_string(),
-        n if n >= 1024 && n.is_multiple_of(1024) => format!("{} GiB", n / 1024),
-        n => format!("{n} MiB"),
-    }
-}
-
-fn why_closed(host: &Host) -> Option<HostReason> {
-    let reason = match &host.state {
-        HostState::Down => (
-            Kind::HostDown,
-            "down: its worker has not been heard of".into(),
-            Some("start its worker".into()),
-        ),
-        HostState::Panic(why) => (
-            Kind::HostPanic,
-            format!("can't do its job: {why}"),
-            Some("tessera doctor on that host".into()),
-        ),
-        HostState::Away => (
-            Kind::HostAway,
-            "its worker is not connected".into(),
-            Some("start its worker".into()),
-        ),
-        HostState::Up if host.is_locked => (
-            Kind::HostLocked,
-            "locked".into(),
-            Some(format!("tessera unlock {}", host.facts.name)),
-        ),
-        HostState::Up if host.why_kept().is_some() => {
-            (Kind::HostLocked, host.why_kept().unwrap_or_default(), None)
-        }
-        HostState::Up if !host.is_synced => (Kind::HostAway, "it has just connected".into(), None),
-        HostState::Up if host.used() >= host.facts.slots => (
-            Kind::Full,
-            format!("all {} slots are in use", host.facts.slots),
-            None,
-        ),
-        HostState::Up => return None,
-    };
-    Some(reason)
-}
