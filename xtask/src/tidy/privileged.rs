@@ -42,7 +42,7 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 2_683;
+const LAUNCHER: usize = 2_685;
 const HOLDER: usize = 529;
 const RULES: usize = 666;
 const CLEAR: usize = 148;
