@@ -176,6 +176,10 @@ impl Host {
                 current_elapsed: Duration::from_millis(process.map_or(0, |p| now - p.since)),
                 elapsed: Duration::from_millis(shepherd.map_or(0, |s| now - s.since)),
                 is_suspended: shepherd.is_some_and(|s| s.is_suspended),
+                // The simulated shepherd counts none of its pauses.
+                suspended: Duration::ZERO,
+                current_suspended: Duration::ZERO,
+                is_starter_lost: shepherd.is_some_and(|s| s.has_lost_starter),
                 ended: self.exits_of(*key),
             }
         };
