@@ -206,6 +206,8 @@ impl<O: Os> Launcher<O> {
                     user_us: used.user_us,
                     system_us: used.system_us,
                     memory_max: used.memory_max,
+                    // Nothing limits an instance's memory on this system.
+                    is_out_of_memory: false,
                 }
             }
             Ask::Forget { item, attempt } => {
