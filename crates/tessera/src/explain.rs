@@ -124,6 +124,8 @@ pub(crate) fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)>
         worker_name,
         worker_description,
         worker_groups,
+        worker_cluster,
+        worker_restrictions,
         worker_properties,
         worker_resources,
         proxy_execution_mode,
@@ -154,6 +156,14 @@ pub(crate) fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)>
         ("worker_name", some(worker_name)),
         ("worker_description", format!("{worker_description:?}")),
         ("worker_groups", format!("{worker_groups:?}")),
+        (
+            "worker_cluster",
+            format!("{:?}", worker_cluster.to_string()),
+        ),
+        (
+            "worker_restrictions",
+            some(worker_restrictions.map(|it| it.to_string())),
+        ),
         ("worker_properties", pairs(&worker_properties)),
         ("worker_resources", pairs(&worker_resources)),
         ("proxy_execution_mode", some(mode)),
@@ -234,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_what_is_read() {
-        let text = "qb_supervisor = \"a:1\"\nworker_name = \"n\"\nproxy_execution_mode = \"user\"\n\
+        let text = "qb_supervisor = \"a:1\"\nworker_cluster = \"/show\"\nworker_restrictions = \"/show/*\"\nworker_name = \"n\"\nproxy_execution_mode = \"user\"\n\
                     worker_resources = [\"host.gpu=2\"]\nworker_spool_max = \"2 GiB\"\nworker_credential_pool = \"night\"\n\
                     worker_credential_admit = [\"00112233445566778899aabbccddeeff\"]\n";
         let shown: String = worker(text)
