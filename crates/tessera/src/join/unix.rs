@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, mode_t};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, unlinkat};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -96,10 +96,9 @@ impl Folder {
     }
 
     /// Opens a file through the open folder, so that the folder can't be exchanged.
-    fn open_inside(&self, name: &str, flags: OFlag, mode: u32) -> io::Result<File> {
+    fn open_inside(&self, name: &str, flags: OFlag, mode: mode_t) -> io::Result<File> {
         let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        // Its type has not the same size on every system.
-        let mode = Mode::from_bits_truncate(mode.try_into().unwrap_or_default());
+        let mode = Mode::from_bits_truncate(mode);
         Ok(File::from(openat(&self.fd, name, flags, mode)?))
     }
 
@@ -130,7 +129,7 @@ impl Folder {
     }
 
     /// Writes a file in the place of the old one, at once and durably; it is the owner's before it has its name.
-    pub(super) fn replace(&self, name: &str, mode: u32, text: &str) -> Result<(), CliError> {
+    pub(super) fn replace(&self, name: &str, mode: mode_t, text: &str) -> Result<(), CliError> {
         let partial = format!(".{name}.new{}", std::process::id());
         let remove = || unlinkat(&self.fd, partial.as_str(), UnlinkatFlags::NoRemoveDir);
         let write = || -> io::Result<()> {
