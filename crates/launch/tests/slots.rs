@@ -181,11 +181,17 @@ fn clearers(world: &World, uid: u32) -> (i32, i32) {
         let line = status.lines().find_map(|it| it.strip_prefix("PPid:"));
         line.unwrap_or_default().trim().to_owned()
     };
+    // A starter and its shepherd, which are about to end, stand to the launcher in the same way.
+    let clears = |pid: &str| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == b"clear")
+    };
     let mut found = None;
     wait_until("something removes", || {
         found = processes_of(uid).into_iter().find_map(|pid| {
             let parent = parent_of(&pid.to_string());
-            (parent_of(&parent) == launcher).then(|| (parent.parse().unwrap(), pid))
+            let is_it = parent_of(&parent) == launcher && clears(&parent);
+            is_it.then(|| (parent.parse().unwrap(), pid))
         });
         found.is_some()
     });
