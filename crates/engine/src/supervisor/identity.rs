@@ -112,24 +112,29 @@ impl Engine {
         };
         let waiting: Vec<JobId> = self.badlogins.iter().copied().filter(may_run).collect();
         for id in waiting {
-            let may_start = |job: &&super::Job| {
-                self.some_host_for(job) && self.credential_bar(job, t.now).is_none()
-            };
-            let Some(job) = self.jobs.get(&id).filter(may_start) else {
-                continue;
-            };
-            let waiting: Vec<_> = job
-                .instances
-                .iter()
-                .filter(|i| i.status.kind() == WorkStatus::Badlogin)
-                .map(|i| i.no)
-                .collect();
-            self.badlogins.remove(&id);
-            for no in waiting {
-                self.set_instance(t, id, no, InstanceStatus::Pending);
-            }
-            self.settle(t, id);
+            self.release_badlogin(t, id);
         }
         self.planner.touch_all();
+    }
+
+    /// Lets the instances of a job go that wait for an account, if some host would run it now.
+    pub(super) fn release_badlogin(&mut self, t: &mut Turn<'_>, id: JobId) {
+        let may_start = |job: &&super::Job| {
+            self.some_host_for(job) && self.credential_bar(job, t.now).is_none()
+        };
+        let Some(job) = self.jobs.get(&id).filter(may_start) else {
+            return;
+        };
+        let waiting: Vec<_> = job
+            .instances
+            .iter()
+            .filter(|i| i.status.kind() == WorkStatus::Badlogin)
+            .map(|i| i.no)
+            .collect();
+        self.badlogins.remove(&id);
+        for no in waiting {
+            self.set_instance(t, id, no, InstanceStatus::Pending);
+        }
+        self.settle(t, id);
     }
 }

@@ -74,7 +74,8 @@ impl Engine {
             for old in &keys.keys[1..] {
                 // What its own worker would not seal anew it can't read with the old key either.
                 let is_needed = missing.iter().any(|id| {
-                    let is_lost = self.credentials.would_not(host, id, current.id);
+                    let refused = self.credentials.unwilling.get(&(host, current.id));
+                    let is_lost = refused.is_some_and(|refused| refused.contains(id));
                     !is_lost
                         && self
                             .credentials

@@ -211,6 +211,10 @@ impl Engine {
             format!("changed {}", changed.join(", ")),
         );
         self.settle(t, id);
+        if self.badlogins.contains(&id) {
+            // Where it may run now, its account may be good.
+            self.release_badlogin(t, id);
+        }
         Ok(Answer::Done)
     }
 

@@ -196,6 +196,12 @@ fn refuses(id: CredentialId) -> FromWorker {
     }
 }
 
+/// Whether a worker was told that the key its passwords were sealed to first is needed no more.
+fn retired(w: &World) -> bool {
+    let retires = |said: &ToWorker| *said == ToWorker::RetireKey(KeyId([1; 16]));
+    w.said.iter().any(|(_, said)| retires(said))
+}
+
 #[test]
 fn one_password_that_cant_be_opened_keeps_no_other_from_a_new_key() {
     let mut w = good(1);
@@ -218,11 +224,19 @@ fn one_password_that_cant_be_opened_keeps_no_other_from_a_new_key() {
             },
         );
     }
-    let retired = |w: &World| {
-        let retires = |said: &ToWorker| *said == ToWorker::RetireKey(KeyId([1; 16]));
-        w.said.iter().any(|(_, said)| retires(said))
-    };
     assert!(retired(&w), "what is lost anyway keeps no old key");
+}
+
+#[test]
+fn however_many_are_refused_the_key_of_the_others_stays() {
+    let mut w = good(1);
+    register_others(&mut w, 0..20, &[1]);
+    w.said.clear();
+    w.say(1, keys(&[9, 1]));
+    for (_, id) in asked_to_seal(&mut w).into_iter().take(16) {
+        w.say(1, refuses(id));
+    }
+    assert!(!retired(&w), "five can be read with the old key only");
 }
 
 #[test]

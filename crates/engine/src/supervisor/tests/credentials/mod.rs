@@ -271,6 +271,25 @@ fn work_without_a_password_waits_and_registering_lets_it_go() {
 }
 
 #[test]
+fn work_that_may_run_where_no_password_is_needed_waits_for_none() {
+    let mut w = World::new();
+    w.connect_needy(1, 4, Identity::User);
+    w.connect(2, 4);
+    let job = w.submit(JobSpec {
+        hosts: ["win1".to_owned()].into(),
+        ..wide(4)
+    });
+    assert_eq!((w.in_badlogin(), w.starts()), (4, 0));
+    let patch = JobPatch {
+        hosts: Some(Default::default()),
+        ..JobPatch::default()
+    };
+    let (by, patch) = (person("mia"), Box::new(patch));
+    w.step(Input::Modify { by, job, patch });
+    assert_eq!((w.in_badlogin(), w.starts()), (0, 4));
+}
+
+#[test]
 fn a_revocation_is_told_to_all_and_stops_new_starts() {
     let mut w = good(2);
     w.disconnect(2);
