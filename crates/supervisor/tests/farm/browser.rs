@@ -306,6 +306,24 @@ async fn w04_a_session_is_no_token_makes_no_way_in_and_ends_with_what_it_began_w
     ] {
         assert_eq!(ask(&farm, way, &ours, "{}").await.status, 403, "{way}");
     }
+    // An administrator's neither, but that it may let a host in.
+    let request = TokenRequest {
+        admin: true,
+        ..TokenRequest::default()
+    };
+    let admin = farm.client.create_token(&request).await.expect("a token");
+    let body = token_body(&admin.token);
+    let begun = ask(&farm, "POST /api/v1/session", PAGE, &body).await;
+    let theirs = format!("{}{PAGE}", begun.cookie());
+    for (way, status) in [
+        ("POST /api/v1/session/links", 403),
+        ("POST /api/v1/tokens", 403),
+        ("POST /api/v1/join-tokens", 201),
+    ] {
+        let answer = ask(&farm, way, &theirs, "{}").await;
+        assert_eq!(answer.status, status, "{way}: {}", answer.body);
+    }
+    farm.client.revoke_token(&admin.id).await.expect("revoked");
     let nested = ask(&farm, "POST /api/v1/session", PAGE, &token_body(&secret)).await;
     assert_eq!(nested.status, 401, "a session begins none");
     assert_eq!(
