@@ -100,6 +100,15 @@ async function artist() {
   await page.waitForURL(new RegExp(`/jobs/${shot}$`));
   await seen('1 failed');
   await seen('ended with: exit 3');
+  await page.reload();
+  await seen('ended with: exit 3');
+  await settled();
+  let asked = 0;
+  const count = (request) => (asked += Number(request.url().includes('/states')));
+  page.on('request', count);
+  await page.waitForTimeout(1_000);
+  page.off('request', count);
+  check(asked <= 2, `a job at rest is asked for ${asked} times in a second`);
   await page.getByRole('cell', { name: '5', exact: true }).getByRole('link').click();
   await page.waitForURL(/items\/4/);
   await seen('The program said that it failed (exit 3)');

@@ -8,6 +8,8 @@ import { go } from './router.svelte';
 export const JOBS_MAX = 200_000;
 /** Least time between two reads of what changed, in milliseconds. */
 const READ_EVERY_MS = 300;
+/** How long it waits after a read that failed, in milliseconds. */
+const READ_AGAIN_MS = 3_000;
 
 export const farm = $state({
   info: undefined as Info | undefined,
@@ -27,6 +29,8 @@ const jobs = new Map<number, Job>();
 const dirty = new Set<number>();
 let hostsDirty = false;
 let timer = 0;
+/** Jobs that something happened to while all are read. */
+let meanwhile: Set<number> | undefined;
 
 /** Answers the jobs, the newest first. */
 export function allJobs(): Job[] {
@@ -46,6 +50,8 @@ export const me = (): string => farm.info?.caller.name ?? '';
 async function readJobs(): Promise<void> {
   let cursor: string | undefined;
   const seen = new Set<number>();
+  const before = [...jobs.keys()];
+  const happened = (meanwhile = new Set<number>());
   do {
     const page: Jobs = await get(`/jobs${query({ limit: PAGE_MAX, cursor })}`);
     for (const job of page.jobs) {
@@ -56,7 +62,11 @@ async function readJobs(): Promise<void> {
     farm.version++;
     farm.hasJobs = true;
   } while (cursor && seen.size < JOBS_MAX);
-  for (const id of jobs.keys()) if (!seen.has(id)) jobs.delete(id);
+  // What has come since is on no page, and what has changed since may stand there as it was.
+  for (const id of before) if (!seen.has(id)) jobs.delete(id);
+  if (meanwhile === happened) meanwhile = undefined;
+  happened.forEach((id) => dirty.add(id));
+  if (dirty.size) later();
   farm.version++;
 }
 
@@ -84,21 +94,27 @@ async function readDirty(): Promise<void> {
     }
     farm.problem = '';
   } catch {
+    // Nobody is logged in any more: nothing is read.
+    if (farm.session !== 'in') return;
     // What was not read is read when the line is back.
     wanted.forEach((id) => dirty.add(id));
     hostsDirty ||= withHosts;
+    return later(READ_AGAIN_MS);
   }
   if (dirty.size || hostsDirty) later();
 }
 
-function later(): void {
-  timer ||= window.setTimeout(readDirty, READ_EVERY_MS);
+function later(after = READ_EVERY_MS): void {
+  timer ||= window.setTimeout(readDirty, after);
 }
 
 function hears(events: FarmEvent[]): void {
   for (const event of events) {
     if (event.kind === 'item.progress') continue;
-    if (event.job !== undefined && event.job !== null) dirty.add(event.job);
+    if (event.job !== undefined && event.job !== null) {
+      dirty.add(event.job);
+      meanwhile?.add(event.job);
+    }
     if (event.kind.startsWith('host.') || event.kind.startsWith('instance.')) hostsDirty = true;
   }
   if (dirty.size || hostsDirty) later();
@@ -143,6 +159,10 @@ function forget(): void {
   live.end();
   jobs.clear();
   dirty.clear();
+  meanwhile = undefined;
+  hostsDirty = false;
+  clearTimeout(timer);
+  timer = 0;
   Object.assign(farm, { info: undefined, session: 'out', hosts: [], hasHosts: false, hasJobs: false, version: farm.version + 1 });
 }
 

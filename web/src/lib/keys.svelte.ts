@@ -49,8 +49,8 @@ function pressed(event: KeyboardEvent): void {
   const key = found.find((it) => it.press === press) ?? found.find((it) => it.press === event.key);
   first = found.some((it) => it.press.startsWith(`${event.key} `)) && !isSecond ? { key: event.key, at: Date.now() } : { key: '', at: 0 };
   if (!key) return;
-  // A link or button that has the focus keeps its own Enter and space.
-  if (['Enter', ' '].includes(event.key) && event.target instanceof Element && event.target.closest('a, button, summary')) return;
+  // A link, button or box that has the focus keeps its own Enter and space.
+  if (['Enter', ' '].includes(event.key) && event.target instanceof Element && event.target.closest('a, button, summary, input')) return;
   event.preventDefault();
   key.run();
 }

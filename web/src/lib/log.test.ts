@@ -24,4 +24,8 @@ it('makes lines of both streams, letters that are cut too, and keeps no more tha
   expect(lines.rest()).toEqual([{ text: 'next', isErr: false }]);
   lines.add(text('\n'.repeat(LINES_MAX + 5)), false);
   expect([lines.lines.length, lines.dropped]).toEqual([LINES_MAX, 7]);
+  lines.add(text('cut o'), false);
+  lines.clear();
+  lines.add(text('anew\n'), false);
+  expect([lines.lines, lines.dropped]).toEqual([[{ text: 'anew', isErr: false }], 0]);
 });

@@ -16,15 +16,22 @@ export interface Line {
 
 export type Stream = 'out' | 'err' | 'both';
 
+interface Begun {
+  text: string;
+  decoder: TextDecoder;
+}
+
+const begun = (): Record<'out' | 'err', Begun> => ({
+  out: { text: '', decoder: new TextDecoder() },
+  err: { text: '', decoder: new TextDecoder() },
+});
+
 /** Puts pieces of two streams together as lines. */
 export class Lines {
   readonly lines: Line[] = [];
   /** Lines that were kept once and are no longer. */
   dropped = 0;
-  private readonly open: Record<'out' | 'err', { text: string; decoder: TextDecoder }> = {
-    out: { text: '', decoder: new TextDecoder() },
-    err: { text: '', decoder: new TextDecoder() },
-  };
+  private open = begun();
 
   add(bytes: Uint8Array, isErr: boolean): void {
     const from = this.open[isErr ? 'err' : 'out'];
@@ -36,6 +43,13 @@ export class Lines {
       this.lines.splice(0, over);
       this.dropped += over;
     }
+  }
+
+  /** Forgets all, also what was begun: what comes next is read from another place. */
+  clear(): void {
+    this.lines.length = 0;
+    this.dropped = 0;
+    this.open = begun();
   }
 
   /** Answers what was begun and not ended by a new line. */
