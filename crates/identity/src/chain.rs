@@ -98,10 +98,12 @@ pub fn run(mut setup: Setup, wanted: Option<&Wanted<'_>>) -> ! {
 
 fn begin(setup: &mut Setup, wanted: Option<&Wanted<'_>>) -> Result<(StarterEnd, String), Stopped> {
     process::new_session().at(Step::Session)?;
-    // First, since its holder keeps the launcher's standard error and belongs to no group of the instance's but its own leaf.
+    // First of all: a launcher that dies meanwhile leaves its lock and its connections to nobody.
+    close_others(setup)?;
+    // Before standard error goes, which its holder keeps, and before the group, of which it has a leaf of its own.
     let session = wanted.map(|it| session::open(setup, it)).transpose()?;
     let (session, words) = session.unwrap_or_default();
-    close_others(setup)?;
+    close_streams()?;
     if let Some(group) = &setup.group {
         cgroup::enter_chain(group.as_fd()).at(Step::Cgroup)?;
     }
@@ -127,7 +129,7 @@ fn begin(setup: &mut Setup, wanted: Option<&Wanted<'_>>) -> Result<(StarterEnd, 
     Ok((starter, words))
 }
 
-/// Closes what came along from the launcher and puts `/dev/null` at 0, 1 and 2.
+/// Closes what came along from the launcher, but 0, 1 and 2.
 fn close_others(setup: &Setup) -> Result<(), Failed> {
     let mut keep = vec![
         setup.listener.as_raw_fd(),
@@ -144,16 +146,16 @@ fn close_others(setup: &Setup) -> Result<(), Failed> {
     if let LoginWish::Ask(Some(fd)) | LoginWish::Kept(fd) = &setup.login {
         keep.push(fd.as_raw_fd());
     }
-    keep.extend(
-        optional
-            .into_iter()
-            .flatten()
-            .map(std::os::fd::AsRawFd::as_raw_fd),
-    );
+    let optional = optional.into_iter().flatten();
+    keep.extend(optional.map(std::os::fd::AsRawFd::as_raw_fd));
     let groups = setup.groups.fds();
     keep.extend(groups.map(std::os::fd::AsRawFd::as_raw_fd));
     keep.extend(setup.tmp.iter().map(|(dir, _)| dir.as_raw_fd()));
-    process::close_all_but(3, &mut keep).at(Step::CloseOthers)?;
+    process::close_all_but(3, &mut keep).at(Step::CloseOthers)
+}
+
+/// Puts `/dev/null` at 0, 1 and 2.
+fn close_streams() -> Result<(), Failed> {
     let null = file::open(c"/dev/null", libc::O_RDWR).at(Step::Descriptors)?;
     (0..3).try_for_each(|number| file::duplicate_to(null.as_raw_fd(), number).at(Step::Descriptors))
 }

@@ -417,7 +417,16 @@ fn a_launcher_that_dies_while_a_session_opens_leaves_none_open() {
         return;
     }
     let mut bench = Bench::new("");
-    bench.serve("session required pam_exec.so /bin/sleep 2\n");
+    let (slow, over) = (bench.world.dir.join("slow"), bench.world.dir.join("over"));
+    let script = format!(
+        "[ $PAM_TYPE = open_session ] || exit 0; sleep 6; touch {}\n",
+        over.display()
+    );
+    fs::write(&slow, script).unwrap();
+    bench.serve(&format!(
+        "session required pam_exec.so /bin/sh {}\n",
+        slow.display()
+    ));
     let ran = bench.world.dir.join("ran");
     let what = shell(&format!("touch {}", ran.display()));
     let ticket = bench.world.ticket(&bench.mia.name, Mode::User, &what);
@@ -431,6 +440,7 @@ fn a_launcher_that_dies_while_a_session_opens_leaves_none_open() {
     });
     bench.world.kill_launcher();
     bench.world.start_launcher();
+    assert!(!over.exists(), "the next one waits for no module");
     bench.world.gone(ticket.key);
     assert_eq!(bench.logged(), [bench.opened(), bench.closed()]);
     assert!(!ran.exists());
