@@ -42,6 +42,11 @@ fn groups_and_omitgroups_are_kept() {
         ..in_only(&["linux"], &[])
     });
     assert_eq!(w.order().0, 1, "both must hold");
+    let mut w = World::new();
+    connect_in(&mut w, 1, "gpu");
+    w.said.clear();
+    w.submit(in_only(&[], &["gpu"]));
+    assert!(w.said.is_empty(), "the only one is left out");
 }
 
 #[test]
