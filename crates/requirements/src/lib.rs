@@ -39,7 +39,7 @@ pub use error::{Problem, RequirementError};
 pub use evaluate::Truth;
 pub use explain::{Cause, Reading, Why};
 pub use fact::{Fact, Facts};
-pub use near::nearest;
+pub use near::{distance, nearest};
 pub use number::{Number, Unit};
 pub use operand::{Depends, HostOperand, JobField, Operand, OperandError, Part};
 pub use order::{HostOrder, OrderError};

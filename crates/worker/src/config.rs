@@ -11,6 +11,7 @@ use tessera_model::credential::{KEYS_OF_POOL_MAX, KeyId, PoolName};
 use tessera_model::desk::{ALLOWED_MAX, IDLE_AFTER_DEFAULT};
 use tessera_model::limits::{GROUPS_MAX, SLOTS_MAX};
 use tessera_model::{ClusterPath, Consent, GroupName, Restriction, Running, WhileActive};
+use tessera_requirements::distance;
 use tessera_ticket::PathMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -625,22 +626,6 @@ fn nearest(key: &str) -> Option<&'static str> {
     let near = |it: &&'static str| (distance(key, it), *it);
     let (distance, found) = KEYS.iter().map(near).min()?;
     (distance <= NEAR).then_some(found)
-}
-
-/// Counts the letters to insert, drop or replace that make one word into the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let replaced = corner + usize::from(letter != *other);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -46,7 +46,14 @@ const DIRECTION: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "engine", "macos", "model", "seal", "ticket", "windows", "wire",
+            "engine",
+            "macos",
+            "model",
+            "requirements",
+            "seal",
+            "ticket",
+            "windows",
+            "wire",
         ],
     ),
     (
