@@ -121,8 +121,11 @@ mod itself {
         fn unmap_drive(&self, token: &Token, drive: &Drive) -> io::Result<()> {
             self.0.unmap_drive(token, drive)
         }
-        fn make_private(&self, path: &Path, account: &Sid) -> io::Result<()> {
-            self.0.make_private(path, account)
+        fn make_private(&self, path: &Path) -> io::Result<()> {
+            self.0.make_private(path)
+        }
+        fn admit(&self, path: &Path, account: &Sid) -> io::Result<()> {
+            self.0.admit(path, account)
         }
         fn is_there(&self, path: &Path) -> bool {
             self.0.is_there(path)

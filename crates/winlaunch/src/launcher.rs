@@ -1,9 +1,10 @@
 //! The launcher: what it is asked on a connection, from a ticket's signature to the end of its instance.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tessera_ticket::launcher::Capabilities;
 use tessera_ticket::pipe::{Answer, Ask};
@@ -15,13 +16,15 @@ use tessera_windows::limits::Limits;
 use crate::audit::Audit;
 use crate::config::{Config, Rules};
 use crate::frames::{hear, tell};
+use crate::held::Held;
 use crate::instance::{Instance, Look, Manner, noted};
-use crate::left::{self, Record, Records};
+use crate::left::{Record, Records, Was, take_back};
 use crate::name::{Authority, Name};
 use crate::nonces::Nonces;
 use crate::os::Os;
+use crate::patience::is_worth_saying;
 use crate::policy::Logon;
-use crate::session::{Session, Wanted};
+use crate::session::{Refused, Session, Wanted};
 
 /// The most instances at once.
 const INSTANCES_MAX: usize = SLOT_MAX as usize;
@@ -39,8 +42,16 @@ pub struct Launcher<O: Os> {
     audit: Mutex<Audit>,
     /// Held by the one that logs on or off.
     logons: Mutex<()>,
-    alive: Mutex<BTreeMap<LaunchKey, Alive<O>>>,
-    slots: Mutex<BTreeSet<u32>>,
+    table: Mutex<Table<O>>,
+    /// Told when more is left than was.
+    more_left: Condvar,
+}
+
+/// What there is of launches, and so which accounts of slots are taken.
+struct Table<O: Os> {
+    alive: BTreeMap<LaunchKey, Alive<O>>,
+    /// Of launches that are over.
+    held: Held,
 }
 
 /// What a start is for, when its ticket has been checked.
@@ -51,11 +62,33 @@ struct Checked {
     name: Name,
 }
 
-/// A launch that has begun, and the number of the account that is its own.
+/// Whom a ticket asks for.
+enum Whom<'a> {
+    Named(Name),
+    /// Any account of these that nobody has.
+    Slot(&'a ProxyAccount, &'a Authority),
+}
+
+/// A launch that has begun.
 struct Alive<O: Os> {
-    slot: Option<u32>,
+    /// The account of a slot that is its own.
+    account: Option<String>,
     /// Not there yet while it is logged on.
     instance: Option<Shared<O>>,
+    /// What is on record of its logon.
+    record: Option<Record>,
+}
+
+impl<O: Os> Table<O> {
+    /// Answers the first account of a slot of which no launch is alive, and of whose launches nothing is left.
+    fn free_account(&self, proxy: &ProxyAccount) -> Option<AccountName> {
+        let is_taken = |name: &AccountName| {
+            let is_it = |it: &Alive<O>| it.account.as_deref() == Some(name.as_str());
+            self.held.has(name.as_str()) || self.alive.values().any(is_it)
+        };
+        let mut all = (1..=SLOT_MAX).filter_map(|slot| proxy.of_slot(slot));
+        all.find(|name| !is_taken(name))
+    }
 }
 
 /// The instance of a connection.
@@ -93,27 +126,97 @@ impl<O: Os> Launcher<O> {
             records,
             audit: Mutex::new(audit),
             logons: Mutex::new(()),
-            alive: Mutex::default(),
-            slots: Mutex::default(),
+            table: Mutex::new(Table {
+                alive: BTreeMap::new(),
+                held: Held::default(),
+            }),
+            more_left: Condvar::new(),
             os,
             config,
         };
         launcher.end_left().map_err(|error| error.to_string())?;
-        launcher.clear_left();
+        launcher.hold_left()?;
+        launcher.clear(Instant::now());
         Ok(launcher)
     }
 
-    /// Takes back what an earlier launcher has left of its logons. What can't be taken back is on record for the next, and said.
-    fn clear_left(&self) {
-        let is_over = |key: &str| !self.config.dir.join(LAUNCHES).join(key).exists();
-        let problems = left::clear(&self.os, &self.records, is_over);
-        let problems = problems.unwrap_or_else(|error| vec![error.to_string()]);
-        if problems.is_empty() {
-            return;
+    /// Holds what an earlier launcher has left of its logons: it is tried at once to take it back.
+    fn hold_left(&self) -> Result<(), String> {
+        for (key, was) in self.records.all()? {
+            match was {
+                Was::Whole(record) => {
+                    let held = &mut lock(&self.table).held;
+                    held.hold(key, record, Instant::now());
+                }
+                // Cut off in the middle of being written: nothing had begun.
+                Was::CutOff => {
+                    self.records.strike(&key);
+                    self.say_left(&key, "its record was cut off while it was written");
+                }
+            }
         }
-        let said = problems.join("; ");
-        // It is left, whether or not that can be written.
-        let _ = lock(&self.audit).add(self.os.wall_ms(), "left", &[("problems", said.as_str())]);
+        Ok(())
+    }
+
+    /// Tries to take back what is left of launches that are over and due by `now`. What can't be taken back stays on record and its
+    /// account taken, and is tried again later.
+    pub fn clear(&self, now: Instant) {
+        let due = lock(&self.table).held.due_by(now);
+        for (key, record) in due {
+            match self.clear_one(&key, &record) {
+                Ok(()) => {
+                    self.records.strike(&key);
+                    lock(&self.table).held.free(&key);
+                    self.say("cleared", &[("launch", &key)]);
+                }
+                Err(what) => {
+                    let tries = lock(&self.table).held.put_off(&key, Instant::now());
+                    if is_worth_saying(tries) {
+                        self.say_left(&key, &format!("as {}: {what}", record.name));
+                    }
+                }
+            }
+        }
+    }
+
+    fn clear_one(&self, key: &str, record: &Record) -> Result<(), String> {
+        let notes = self.config.dir.join(LAUNCHES).join(key);
+        match self.end_noted(&notes) {
+            Ok(true) => {}
+            Ok(false) => return Err("something of it still runs".to_owned()),
+            Err(error) => return Err(format!("{}: {error}", notes.display())),
+        }
+        let _one = lock(&self.logons);
+        take_back(&self.os, record)
+    }
+
+    /// Takes back what is left, as soon as it can be, for as long as the process lives.
+    pub fn keep_clearing(&self) -> ! {
+        loop {
+            self.clear(Instant::now());
+            let table = lock(&self.table);
+            let pause = table
+                .held
+                .due()
+                .map(|due| due.saturating_duration_since(Instant::now()));
+            // Woken too early it finds that nothing is due.
+            drop(match pause {
+                None => self.more_left.wait(table).ok(),
+                Some(pause) => {
+                    let waited = self.more_left.wait_timeout(table, pause);
+                    waited.ok().map(|(table, _)| table)
+                }
+            });
+        }
+    }
+
+    /// Puts something that happened on record. It has happened, whether or not that can be written.
+    fn say(&self, event: &str, fields: &[(&str, &str)]) {
+        let _ = lock(&self.audit).add(self.os.wall_ms(), event, fields);
+    }
+
+    fn say_left(&self, key: &str, problems: &str) {
+        self.say("left", &[("launch", key), ("problems", problems)]);
     }
 
     /// Ends what is noted and still alive; what does not end stays noted.
@@ -185,8 +288,11 @@ impl<O: Os> Launcher<O> {
                         *own = Some(Own { key, instance });
                         Answer::Started { account }
                     }
-                    Err(refusal) => {
-                        self.remove(key);
+                    Err(Refused { refusal, left }) => {
+                        self.remove(key, &left);
+                        if !left.is_empty() {
+                            self.say_left(&key.to_string(), &left.join("; "));
+                        }
                         self.refused(&refusal, Some(&named))
                     }
                 }
@@ -254,7 +360,7 @@ impl<O: Os> Launcher<O> {
         }
     }
 
-    /// Checks everything about a start that needs no account; a slot that it takes is given back when it is refused.
+    /// Checks everything about a start that needs no account.
     fn check(
         &self,
         ticket: &[u8],
@@ -300,14 +406,10 @@ impl<O: Os> Launcher<O> {
             authority: authority.clone(),
             account: account.to_string(),
         };
-        let (name, slot) = match (ticket.mode, &policy.proxy) {
+        let whom = match (ticket.mode, &policy.proxy) {
             (Mode::Proxy, Some(proxy)) if proxy.to_string() == ticket.account => match proxy {
-                ProxyAccount::One(one) => (name_of(one, &policy.proxy_domain), None),
-                // Last of all, so that nothing is taken for what is refused.
-                ProxyAccount::PerSlot { .. } => {
-                    let (slot, account) = self.take_slot(proxy).ok_or(Refusal::NoFreeAccount)?;
-                    (name_of(&account, &policy.proxy_domain), Some(slot))
-                }
+                ProxyAccount::One(one) => Whom::Named(name_of(one, &policy.proxy_domain)),
+                ProxyAccount::PerSlot { .. } => Whom::Slot(proxy, &policy.proxy_domain),
             },
             (Mode::Proxy, proxy) => {
                 let proxy = proxy.as_ref();
@@ -317,48 +419,53 @@ impl<O: Os> Launcher<O> {
             (Mode::User | Mode::Desktop, _) => {
                 let account = ticket.account.parse::<AccountName>();
                 let account = account.map_err(|_| Refusal::NameInvalid)?;
-                (name_of(&account, &policy.domain), None)
+                Whom::Named(name_of(&account, &policy.domain))
             }
         };
         // From here on the ticket is used up, whatever comes of it.
-        let taken = self.take(ticket, now, slot);
-        if let Err(refusal) = taken {
-            self.give_back(slot);
-            return Err(refusal);
-        }
+        let name = self.take(ticket, now, whom)?;
         Ok((template, name))
     }
 
-    /// Uses a ticket up: its nonce is durable, and nothing of its launch is alive.
-    fn take(&self, ticket: &Ticket, now: u64, slot: Option<u32>) -> Result<(), Refusal> {
-        let mut alive = lock(&self.alive);
-        if alive.contains_key(&ticket.key) || alive.len() >= INSTANCES_MAX {
+    /// Uses a ticket up: its nonce is durable, nothing of its launch is alive, and an account of a slot is its own.
+    fn take(&self, ticket: &Ticket, now: u64, whom: Whom<'_>) -> Result<Name, Refusal> {
+        let mut table = lock(&self.table);
+        let all = table.alive.len() + table.held.len();
+        if table.alive.contains_key(&ticket.key) || all >= INSTANCES_MAX {
             return Err(Refusal::Busy);
         }
+        let (name, account) = match whom {
+            Whom::Named(name) => (name, None),
+            Whom::Slot(proxy, authority) => {
+                let free = table.free_account(proxy).ok_or(Refusal::NoFreeAccount)?;
+                let (authority, account) = (authority.clone(), free.to_string());
+                let own = Some(account.clone());
+                (Name { authority, account }, own)
+            }
+        };
         lock(&self.nonces).take(ticket, now)?;
-        let instance = None;
-        alive.insert(ticket.key, Alive { slot, instance });
-        Ok(())
+        let begun = Alive {
+            account,
+            instance: None,
+            record: None,
+        };
+        table.alive.insert(ticket.key, begun);
+        Ok(name)
     }
 
-    fn take_slot(&self, proxy: &ProxyAccount) -> Option<(u32, AccountName)> {
-        let mut slots = lock(&self.slots);
-        let free = (1..=SLOT_MAX).find(|it| !slots.contains(it))?;
-        let account = proxy.of_slot(free)?;
-        slots.insert(free);
-        Some((free, account))
-    }
-
-    fn give_back(&self, slot: Option<u32>) {
-        if let Some(slot) = slot {
-            lock(&self.slots).remove(&slot);
+    /// Forgets a launch that is over. Where something of it could not be taken back, its account stays taken and that is tried again.
+    fn remove(&self, key: LaunchKey, problems: &[String]) {
+        let mut table = lock(&self.table);
+        let Some(record) = table.alive.remove(&key).and_then(|it| it.record) else {
+            return;
+        };
+        let key = key.to_string();
+        if problems.is_empty() {
+            self.records.strike(&key);
+        } else {
+            table.held.hold_back(&key, record, Instant::now());
+            self.more_left.notify_all();
         }
-    }
-
-    /// Forgets a launch that is over, and gives back its account.
-    fn remove(&self, key: LaunchKey) {
-        let was = lock(&self.alive).remove(&key);
-        self.give_back(was.and_then(|it| it.slot));
     }
 
     /// Logs the account on. What is to happen is on record before.
@@ -368,7 +475,7 @@ impl<O: Os> Launcher<O> {
         nice: u8,
         token: u64,
         peer: &O::Peer,
-    ) -> Result<Shared<O>, Refusal> {
+    ) -> Result<Shared<O>, Refused> {
         let Checked {
             ticket,
             template,
@@ -409,18 +516,15 @@ impl<O: Os> Launcher<O> {
             is_made: wanted.mode == Mode::Proxy && rules.policy.proxy_logon == Logon::Dynamic,
             private: wanted.private.clone(),
         };
-        let recorded = self.records.add(key, &record);
+        let recorded = self.records.add(&key.to_string(), &record);
         recorded.map_err(|error| unwritable(&error))?;
-        let session = Session::begin(&self.os, peer, &wanted, &self.logons);
-        let session = session.map_err(|refused| {
-            if refused.left.is_empty() {
-                self.records.strike(key);
-            }
-            refused.refusal
-        })?;
+        if let Some(alive) = lock(&self.table).alive.get_mut(&key) {
+            alive.record = Some(record);
+        }
+        let session = Session::begin(&self.os, peer, &wanted, &self.logons)?;
         let instance = Instance::new(&self.os, session, ticket, template, manner);
         let instance = Arc::new(Mutex::new(instance));
-        if let Some(alive) = lock(&self.alive).get_mut(&key) {
+        if let Some(alive) = lock(&self.table).alive.get_mut(&key) {
             alive.instance = Some(Arc::clone(&instance));
         }
         Ok(instance)
@@ -447,36 +551,25 @@ impl<O: Os> Launcher<O> {
     fn end(&self, own: &Own<O>) {
         let (is_over, problems) = lock(&own.instance).end(&self.logons);
         if is_over {
-            // What could not be taken back is on record for the next launcher.
-            if problems.is_empty() {
-                self.records.strike(own.key);
-            }
-            self.remove(own.key);
+            self.remove(own.key, &problems);
         }
-        let now = self.os.wall_ms();
-        let said = problems.join("; ");
-        let fields = [
-            ("launch", &*own.key.to_string()),
-            ("problems", said.as_str()),
-        ];
-        // It has ended, whether or not that can be written.
-        let _ = lock(&self.audit).add(now, "end", &fields);
+        let (key, said) = (own.key.to_string(), problems.join("; "));
+        self.say("end", &[("launch", &key), ("problems", &said)]);
     }
 
     /// Returns when nothing of a launch is alive, and none of it starts again.
     fn gone(&self, key: LaunchKey) -> Result<(), Refusal> {
         lock(&self.nonces).bar(key, self.os.wall_ms())?;
-        let known = lock(&self.alive).get(&key).map(|it| it.instance.clone());
+        let table = lock(&self.table);
+        let known = table.alive.get(&key).map(|it| it.instance.clone());
+        drop(table);
         match known {
             Some(Some(instance)) => {
                 let (is_over, problems) = lock(&instance).end(&self.logons);
                 if !is_over {
                     return Err(Refusal::Busy);
                 }
-                if problems.is_empty() {
-                    self.records.strike(key);
-                }
-                self.remove(key);
+                self.remove(key, &problems);
             }
             // It is being logged on. Nothing can be said of it before that is over.
             Some(None) => return Err(Refusal::Busy),
@@ -491,15 +584,17 @@ impl<O: Os> Launcher<O> {
 
     /// Ends everything; for the end of the launcher.
     pub fn end_all(&self) {
-        let alive = lock(&self.alive);
-        let all: Vec<(LaunchKey, Shared<O>)> = alive
+        let table = lock(&self.table);
+        let all: Vec<(LaunchKey, Shared<O>)> = table
+            .alive
             .iter()
             .filter_map(|(key, it)| Some((*key, it.instance.clone()?)))
             .collect();
-        drop(alive);
+        drop(table);
         for (key, instance) in all {
-            if lock(&instance).end(&self.logons) == (true, Vec::new()) {
-                self.records.strike(key);
+            let (is_over, problems) = lock(&instance).end(&self.logons);
+            if is_over {
+                self.remove(key, &problems);
             }
         }
     }
@@ -519,8 +614,7 @@ impl<O: Os> Launcher<O> {
             ("code", refusal.code()),
             ("text", &text),
         ];
-        // It is refused, whether or not that can be written.
-        let _ = lock(&self.audit).add(self.os.wall_ms(), "refused", &fields);
+        self.say("refused", &fields);
         Answer::Refused {
             code: refusal.code().to_owned(),
             text,

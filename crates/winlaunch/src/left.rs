@@ -1,5 +1,5 @@
 //! What a launcher leaves when it ends in the middle: accounts of slots that are enabled, private directories. Each logon is on record
-//! before it begins and until all of it is taken back; the next launcher takes back what is still on record.
+//! before it begins and until all of it is taken back; what could not be taken back stays there, and is tried again.
 //!
 //! **Invariant:** a private directory is emptied as the account that it was made for, never as the system: what lies there is a job's.
 
@@ -7,7 +7,6 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tessera_ticket::LaunchKey;
 use tessera_windows::logon::Password;
 
 use crate::name::{Authority, Name};
@@ -15,8 +14,10 @@ use crate::os::Os;
 
 /// Where logons are on record, below the launcher's directory.
 const LOGONS: &str = "logons";
-/// The most bytes of a record.
-const RECORD_MAX: u64 = 4 * 1024;
+/// The most bytes of a record: a path of Windows has 32 thousand units at most.
+const RECORD_MAX: u64 = 128 * 1024;
+/// What a record begins with: how many bytes are behind this line.
+const LENGTH: &str = "length = ";
 
 /// One logon as it is on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,15 @@ pub struct Record {
     pub is_made: bool,
     /// The directory that is made for it.
     pub private: PathBuf,
+}
+
+/// What a record turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Was {
+    /// It is whole.
+    Whole(Record),
+    /// The launcher ended while it was written: nothing of the logon had begun.
+    CutOff,
 }
 
 /// The records of a launcher.
@@ -48,41 +58,63 @@ impl Records {
     ///
     /// # Errors
     /// When that can't be.
-    pub fn add(&self, key: LaunchKey, record: &Record) -> io::Result<()> {
-        let mut file = std::fs::File::create(self.0.join(key.to_string()))?;
-        let private = record.private.to_str().ok_or(io::ErrorKind::InvalidInput)?;
-        let (name, made) = (&record.name, if record.is_made { "yes" } else { "no" });
-        write!(file, "name = {name}\nmade = {made}\nprivate = {private}\n")?;
+    pub fn add(&self, key: &str, record: &Record) -> io::Result<()> {
+        let text = record.text().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut file = std::fs::File::create(self.0.join(key))?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()
     }
 
     /// Strikes one out of which everything was taken back.
-    pub fn strike(&self, key: LaunchKey) {
+    pub fn strike(&self, key: &str) {
         // What stays is looked at again at the next start, and found to be gone.
-        let _ = std::fs::remove_file(self.0.join(key.to_string()));
+        let _ = std::fs::remove_file(self.0.join(key));
     }
 
-    /// Answers all that is on record; what can't be read is named.
+    /// Answers all that is on record.
     ///
     /// # Errors
-    /// When the directory can't be read.
-    pub fn all(&self) -> io::Result<Vec<(String, Option<Record>)>> {
+    /// A sentence that names what can't be read: nobody could say which accounts are taken.
+    pub fn all(&self) -> Result<Vec<(String, Was)>, String> {
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |error: io::Error| format!("{path}: {error}")
+        };
         let mut all = Vec::new();
-        for entry in std::fs::read_dir(&self.0)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let mut text = String::new();
-            let file = std::fs::File::open(entry.path())?;
-            let read = file.take(RECORD_MAX).read_to_string(&mut text);
-            all.push((name, read.ok().and_then(|_| Record::parse(&text))));
+        for entry in std::fs::read_dir(&self.0).map_err(failed(&self.0))? {
+            let entry = entry.map_err(failed(&self.0))?;
+            let path = entry.path();
+            let key = entry.file_name().to_string_lossy().into_owned();
+            let file = std::fs::File::open(&path).map_err(failed(&path))?;
+            let mut bytes = Vec::new();
+            let read = file.take(RECORD_MAX).read_to_end(&mut bytes);
+            read.map_err(failed(&path))?;
+            let record = std::str::from_utf8(&bytes).ok().and_then(Record::parse);
+            all.push((key, record.map_or(Was::CutOff, Was::Whole)));
         }
         Ok(all)
     }
 }
 
 impl Record {
+    /// Writes it, behind its length; nothing where the directory can't be written.
+    fn text(&self) -> Option<String> {
+        let private = self.private.to_str().filter(|it| !it.contains('\n'))?;
+        let (name, made) = (&self.name, if self.is_made { "yes" } else { "no" });
+        let body = format!("name = {name}\nmade = {made}\nprivate = {private}\n");
+        Some(format!("{LENGTH}{}\n{body}", body.len()))
+    }
+
+    /// Reads one that is whole. Those of earlier launchers say no length; they are whole when their last line is.
     fn parse(text: &str) -> Option<Self> {
-        let lines: Vec<&str> = text.lines().collect();
+        let body = match text.strip_prefix(LENGTH) {
+            Some(rest) => {
+                let (length, body) = rest.split_once('\n')?;
+                (length.parse() == Ok(body.len())).then_some(body)?
+            }
+            None => text,
+        };
+        let lines: Vec<&str> = body.strip_suffix('\n')?.split('\n').collect();
         let [name, made, private] = lines.as_slice() else {
             return None;
         };
@@ -98,39 +130,12 @@ impl Record {
     }
 }
 
-/// Takes back what is left of logons; answers what could not be, for people. Nothing of these launches runs any more: `is_over` says so
-/// of each by its name, and the others stay on record.
+/// Takes back what is left of a logon of which nothing runs: empties the private directory as its account, and disables the account if it is
+/// one of the launcher's own.
 ///
 /// # Errors
-/// When it can't be read what there is.
-pub fn clear<O: Os>(
-    os: &Arc<O>,
-    records: &Records,
-    is_over: impl Fn(&str) -> bool,
-) -> io::Result<Vec<String>> {
-    let mut problems = Vec::new();
-    for (key, record) in records.all()? {
-        let Some(record) = record else {
-            // Cut off in the middle of being written: nothing had begun.
-            let _ = std::fs::remove_file(records.0.join(&key));
-            continue;
-        };
-        if !is_over(&key) {
-            problems.push(format!("launch {key} still runs"));
-            continue;
-        }
-        match clear_one(os, &record) {
-            Ok(()) => {
-                let _ = std::fs::remove_file(records.0.join(&key));
-            }
-            Err(what) => problems.push(format!("launch {key} as {}: {what}", record.name)),
-        }
-    }
-    Ok(problems)
-}
-
-/// Empties the private directory as its account, and disables the account if it is one of the launcher's own.
-fn clear_one<O: Os>(os: &Arc<O>, record: &Record) -> Result<(), String> {
+/// What could not be taken back, for people.
+pub fn take_back<O: Os>(os: &Arc<O>, record: &Record) -> Result<(), String> {
     let emptied = if os.is_there(&record.private) {
         remove_as(os, record).map_err(|error| format!("{}: {error}", record.private.display()))
     } else {

@@ -7,7 +7,9 @@
 
 pub mod audit;
 pub mod config;
+pub mod empty;
 mod frames;
+pub mod held;
 pub mod instance;
 pub mod judge;
 pub mod launcher;

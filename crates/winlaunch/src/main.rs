@@ -112,6 +112,10 @@ usage:
             serve::serve(&own, listener, &worker);
         });
         begun.map_err(|error| format!("no thread: {error}"))?;
+        let own = std::sync::Arc::clone(&launcher);
+        let thread = std::thread::Builder::new().name("left".into());
+        let begun = thread.spawn(move || own.keep_clearing());
+        begun.map_err(|error| format!("no thread: {error}"))?;
         Ok(launcher)
     }
 

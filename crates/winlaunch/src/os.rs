@@ -185,17 +185,22 @@ pub trait Os: Send + Sync + 'static {
     /// # Errors
     /// When the system refuses.
     fn unmap_drive(&self, token: &Self::Token, drive: &Drive) -> io::Result<()>;
-    /// Makes a directory that the system and the account may use.
+    /// Makes a directory that nobody but the system may use yet.
     ///
     /// # Errors
     /// When the system refuses, or it is there.
-    fn make_private(&self, path: &Path, account: &Sid) -> io::Result<()>;
-    /// Says whether it, or anything in its place, is there.
-    fn is_there(&self, path: &Path) -> bool;
-    /// Removes it with all that is in it, as the account; only the empty rest as the launcher.
+    fn make_private(&self, path: &Path) -> io::Result<()>;
+    /// Lets the account use it.
     ///
     /// # Errors
-    /// When something stays.
+    /// When the system refuses.
+    fn admit(&self, path: &Path, account: &Sid) -> io::Result<()>;
+    /// Says whether it, or anything in its place, is there.
+    fn is_there(&self, path: &Path) -> bool;
+    /// Removes it with all that is in it, as the account; only the empty rest as the launcher. That it is gone already is fine.
+    ///
+    /// # Errors
+    /// When something stays, with what it is.
     fn remove_private(&self, token: &Self::Token, path: &Path) -> io::Result<()>;
 
     /// Answers what instances can be kept to here, in the words of `ticket::launcher::Capabilities`.

@@ -1,22 +1,29 @@
-//! How a launcher goes on when connections can't be taken.
+//! How a launcher goes on when something fails again and again.
 
 use std::time::Duration;
 
-/// The pause after the first failure.
-const PAUSE: Duration = Duration::from_millis(5);
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Pauses that double from the first to the longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pauses {
+    /// After the first failure.
+    pub first: Duration,
+    /// However many there were.
+    pub longest: Duration,
+}
 
-/// Answers how long to wait after so many failures in a row: clients that come and go at once cost little, a system that refuses everything
-/// is not asked all the time.
-pub fn pause_after(failures: u32) -> Duration {
-    PAUSE
-        .saturating_mul(
-            1_u32
-                .checked_shl(failures.saturating_sub(1))
-                .unwrap_or(u32::MAX),
-        )
-        .min(PAUSE_MAX)
+/// When connections can't be taken: clients that come and go at once cost little, a system that refuses everything is not asked all the time.
+pub const OF_A_LISTENER: Pauses = Pauses {
+    first: Duration::from_millis(5),
+    longest: Duration::from_secs(2),
+};
+
+impl Pauses {
+    /// Answers how long to wait after so many failures in a row.
+    pub fn after(self, failures: u32) -> Duration {
+        let doubled = 1_u32.checked_shl(failures.saturating_sub(1));
+        let pause = self.first.saturating_mul(doubled.unwrap_or(u32::MAX));
+        pause.min(self.longest)
+    }
 }
 
 /// Says whether the log is told of so many failures in a row: of the first, and each time that they have doubled.
@@ -30,11 +37,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_bound() {
-        assert_eq!(pause_after(1), PAUSE);
-        assert_eq!(pause_after(2), PAUSE * 2);
-        assert_eq!(pause_after(5), PAUSE * 16);
+        let it = OF_A_LISTENER;
+        assert_eq!(it.after(1), it.first);
+        assert_eq!(it.after(2), it.first * 2);
+        assert_eq!(it.after(5), it.first * 16);
         for many in [12, 31, 32, 33, u32::MAX] {
-            assert_eq!(pause_after(many), PAUSE_MAX, "{many}");
+            assert_eq!(it.after(many), it.longest, "{many}");
         }
     }
 

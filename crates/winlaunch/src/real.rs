@@ -14,6 +14,7 @@ use tessera_windows::{
     logon_s4u, look_up, map_drive, protect, renew_account, start_as, unmap_drive, variables,
 };
 
+use crate::empty::empty;
 use crate::judge::Who;
 use crate::name::Name;
 use crate::os::{Bounds, Given, Note, Os, StartError, Tree, Used};
@@ -144,14 +145,17 @@ impl Os for Real {
         token.impersonate(|| unmap_drive(&drive.letter))?
     }
 
-    fn make_private(&self, path: &Path, account: &Sid) -> io::Result<()> {
+    fn make_private(&self, path: &Path) -> io::Result<()> {
         if let Some(above) = path.parent() {
             std::fs::create_dir_all(above)?;
             // People may pass through it, and see nothing.
             protect(above, "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;;FX;;;WD)")?;
         }
         // What is there already was made by somebody else.
-        std::fs::create_dir(path)?;
+        std::fs::create_dir(path)
+    }
+
+    fn admit(&self, path: &Path, account: &Sid) -> io::Result<()> {
         let list = format!("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1301bf;;;{account})");
         protect(path, &list)
     }
@@ -163,22 +167,13 @@ impl Os for Real {
     }
 
     fn remove_private(&self, token: &Token, path: &Path) -> io::Result<()> {
-        let found = token.impersonate(|| -> io::Result<()> {
-            for entry in std::fs::read_dir(path)? {
-                let path = entry?.path();
-                let is_dir = path.symlink_metadata()?.is_dir();
-                let removed = if is_dir {
-                    std::fs::remove_dir_all(&path)
-                } else {
-                    std::fs::remove_file(&path)
-                };
-                removed?;
-            }
-            Ok(())
-        })?;
+        let emptied = token.impersonate(|| empty(path))?;
         // As the launcher only what is empty, and never what a link leads to.
-        let removed = std::fs::remove_dir(path);
-        found.and(removed)
+        match std::fs::remove_dir(path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(emptied.err().unwrap_or(error)),
+        }
     }
 
     fn limits(&self) -> Vec<String> {

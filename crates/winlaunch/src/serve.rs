@@ -10,7 +10,7 @@ use tessera_windows::{Listener, Peer, Sid, enable_privileges, look_up, protect, 
 use crate::config::{Config, POLICY};
 use crate::launcher::Launcher;
 use crate::os::Os;
-use crate::patience::{is_worth_saying, pause_after};
+use crate::patience::{OF_A_LISTENER, is_worth_saying};
 use crate::policy::DEFAULT_POLICY;
 
 /// The pipe's usual name.
@@ -126,7 +126,7 @@ pub fn serve<O: Os<Peer = Peer>>(
                         "a connection could not be taken ({failures} in a row): {error}"
                     ));
                 }
-                std::thread::sleep(pause_after(failures));
+                std::thread::sleep(OF_A_LISTENER.after(failures));
                 continue;
             }
         };

@@ -53,6 +53,14 @@ pub struct Refused {
     pub left: Vec<String>,
 }
 
+impl From<Refusal> for Refused {
+    /// Makes one of which nothing is left.
+    fn from(refusal: Refusal) -> Self {
+        let left = Vec::new();
+        Self { refusal, left }
+    }
+}
+
 /// What programs of a logon need.
 pub struct Parts<'a, O: Os> {
     /// Whose they are.
@@ -175,10 +183,12 @@ impl<O: Os> Session<O> {
             os.map_drive(token, drive).map_err(failed(Step::Drives))?;
             self.drives.push(drive.clone());
         }
-        os.make_private(&wanted.private, sid)
-            .map_err(failed(Step::PrivateDirectory))?;
-        self.private = Some(wanted.private.clone());
-        Ok(())
+        let made = os.make_private(&wanted.private);
+        made.map_err(failed(Step::PrivateDirectory))?;
+        // From here on it is there to be removed, whether or not the account gets into it.
+        let private = self.private.insert(wanted.private.clone());
+        let admitted = os.admit(private, sid);
+        admitted.map_err(failed(Step::PrivateDirectory))
     }
 
     /// Makes the account of a slot anew; answers the password that nobody else knows.

@@ -31,6 +31,10 @@ fn say(log: &Log, what: impl Into<String>) {
 pub(super) struct Fake {
     pub(super) log: Log,
     pub(super) fails: &'static str,
+    /// A second one.
+    pub(super) also_fails: &'static str,
+    /// Whether they fail no longer.
+    pub(super) is_mended: AtomicBool,
     /// The wrong account comes of a logon, or of the token that was stripped.
     pub(super) is_swapped: bool,
     pub(super) is_swapped_when_stripped: bool,
@@ -126,7 +130,8 @@ fn sid(text: &str) -> Sid {
 
 impl Fake {
     fn step(&self, name: &'static str) -> io::Result<()> {
-        if self.fails == name {
+        let fails = [self.fails, self.also_fails].contains(&name);
+        if fails && !self.is_mended.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(5));
         }
         say(&self.log, name);
@@ -262,15 +267,20 @@ impl Os for Fake {
             "unmap Y:"
         })
     }
-    fn make_private(&self, _path: &Path, account: &Sid) -> io::Result<()> {
+    fn make_private(&self, path: &Path) -> io::Result<()> {
+        self.step("private")?;
+        std::fs::create_dir_all(path)
+    }
+    fn admit(&self, _path: &Path, account: &Sid) -> io::Result<()> {
         assert_eq!(*account, sid(MIA));
-        self.step("private")
+        self.step("admit")
     }
     fn is_there(&self, path: &Path) -> bool {
         path.exists()
     }
-    fn remove_private(&self, _token: &Token, _path: &Path) -> io::Result<()> {
-        self.step("remove private")
+    fn remove_private(&self, _token: &Token, path: &Path) -> io::Result<()> {
+        self.step("remove private")?;
+        std::fs::remove_dir(path)
     }
     fn limits(&self) -> Vec<String> {
         vec!["memory".to_owned()]
@@ -324,6 +334,6 @@ impl Os for Fake {
     fn end_process(&self, id: u32, born: u64) -> bool {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.push((id, born));
-        self.fails != "end_process"
+        self.fails != "end_process" || self.is_mended.load(Ordering::SeqCst)
     }
 }

@@ -1,13 +1,15 @@
 //! What a launcher leaves that ends in the middle, and what the next makes of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use tessera_ticket::Mode;
-use tessera_ticket::pipe::Ask;
+use tessera_ticket::pipe::{Answer, Ask};
 
 use super::fake::Fake;
-use super::talk::{SLOTS, World, key, start, ticket, world, world_in};
-use crate::left::{Record, Records};
+use super::talk::{SLOTS, World, start, ticket, world, world_in};
+use crate::left::{Record, Records, Was};
 use crate::name::{Authority, Name};
 
 fn records(dir: &Path) -> Vec<String> {
@@ -37,10 +39,10 @@ fn after_a_crash(account: &str, is_made: bool) -> tempfile::TempDir {
         private,
     };
     let records = Records::open(&own).expect("opens");
-    records.add(key(1), &record).expect("written");
+    records.add("12.0.1", &record).expect("written");
     assert_eq!(
         records.all().expect("reads"),
-        [("12.0.1".to_owned(), Some(record))]
+        [("12.0.1".to_owned(), Was::Whole(record))]
     );
     dir
 }
@@ -144,14 +146,111 @@ fn a_record_that_was_cut_off_is_of_nothing_that_had_begun() {
     let dir = after_a_crash("tessera-job1", true);
     let path = dir.path().join("launcher/logons/12.0.1");
     let whole = std::fs::read_to_string(&path).expect("reads");
-    for len in [0, 5, whole.len() / 2] {
-        std::fs::write(&path, &whole[..len]).expect("written");
+    let records_of = |text: &str| {
+        std::fs::write(&path, text).expect("written");
         let records = Records::open(&dir.path().join("launcher")).expect("opens");
-        assert_eq!(records.all().expect("reads")[0].1, None);
+        records.all().expect("reads").remove(0).1
+    };
+    for len in 0..whole.len() {
+        assert_eq!(records_of(&whole[..len]), Was::CutOff, "{len}");
+    }
+    // Also one whose middle never reached the disk: what it names is another directory.
+    let another = whole.replace("12.0.1", "");
+    assert_eq!(records_of(&another), Was::CutOff);
+    assert!(matches!(records_of(&whole), Was::Whole(_)));
+    // One of an earlier launcher says no length.
+    let (_, old) = whole.split_once('\n').expect("lines");
+    assert!(matches!(records_of(old), Was::Whole(_)));
+    for len in 0..old.len() {
+        assert_eq!(records_of(&old[..len]), Was::CutOff, "{len}");
     }
     let world = world_in(dir, Fake::default(), "");
     assert!(world.os.said().is_empty());
     assert!(records(world.dir.path()).is_empty());
+    assert!(world.audit().contains("cut off"), "{}", world.audit());
+}
+
+/// Nobody could say whose accounts are taken.
+#[test]
+fn a_launcher_does_not_begin_when_a_record_can_not_be_read() {
+    let dir = after_a_crash("tessera-job1", true);
+    let path = dir.path().join("launcher/logons/12.0.2");
+    std::fs::create_dir(&path).expect("made");
+    let own = dir.path().join("launcher");
+    let records = Records::open(&own).expect("opens");
+    let error = records.all().expect_err("a directory is no record");
+    assert!(error.contains("12.0.2"), "{error}");
+}
+
+fn run(launch: u32) -> [Ask; 2] {
+    let (item, attempt) = (1, 1);
+    let start = start(&ticket(launch, Mode::Proxy, SLOTS));
+    [start, Ask::Run { item, attempt }]
+}
+
+fn account_of(answers: &[Answer]) -> &str {
+    match &answers[0] {
+        Answer::Started { account } => account,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whoever got the account could read what the last job left.
+#[test]
+fn an_account_is_nobodys_while_something_of_its_last_job_is_left() {
+    for fails in ["remove private", "unload profile", "disable"] {
+        let os = Fake {
+            fails,
+            ..Fake::default()
+        };
+        let world = world(os, "");
+        assert_eq!(account_of(&world.say(&run(1))), r"RND1\tessera-job1");
+        assert_eq!(records(world.dir.path()), ["12.0.1"]);
+        let second = world.say(&run(2));
+        assert_eq!(account_of(&second), r"RND1\tessera-job2", "{fails}");
+        // Tried again while it fails nothing changes: but for the profile, which is of the logon that is over.
+        let later = || Instant::now() + Duration::from_secs(3_600);
+        let is_still_left = fails != "unload profile";
+        world.launcher.clear(later());
+        assert_eq!(!records(world.dir.path()).is_empty(), is_still_left);
+        world.os.is_mended.store(true, Ordering::SeqCst);
+        world.launcher.clear(later());
+        assert!(records(world.dir.path()).is_empty(), "{fails}");
+        assert!(world.audit().contains("\"event\":\"cleared\""));
+        assert_eq!(account_of(&world.say(&run(3))), r"RND1\tessera-job1");
+    }
+}
+
+#[test]
+fn an_account_is_nobodys_when_its_logon_could_not_be_taken_back() {
+    let os = Fake {
+        fails: "admit",
+        also_fails: "remove private",
+        ..Fake::default()
+    };
+    let world = world(os, "");
+    let refused = world.say(&run(1));
+    assert!(matches!(refused[0], Answer::Refused { .. }), "{refused:?}");
+    let private = world.dir.path().join("tmp/12.0.1");
+    assert!(private.is_dir(), "it is there, and known");
+    let audit = world.audit();
+    assert!(audit.contains("\"event\":\"left\""), "{audit}");
+    world.os.is_mended.store(true, Ordering::SeqCst);
+    assert_eq!(account_of(&world.say(&run(2))), r"RND1\tessera-job2");
+    let later = Instant::now() + Duration::from_secs(3_600);
+    world.launcher.clear(later);
+    assert!(!private.exists());
+    assert_eq!(account_of(&world.say(&run(3))), r"RND1\tessera-job1");
+}
+
+#[test]
+fn an_account_stays_taken_over_a_restart_of_the_launcher() {
+    let failing = Fake {
+        fails: "remove private",
+        ..Fake::default()
+    };
+    let world = world_in(after_a_crash("tessera-job1", true), failing, "");
+    assert_eq!(account_of(&world.say(&run(2))), r"RND1\tessera-job2");
 }
 
 /// A logon is on record before its first step, and until its last is taken back.
@@ -196,7 +295,7 @@ fn a_record_names_the_one_authority_that_was_asked() {
             is_made: false,
             private: PathBuf::from(r"C:\ProgramData\Tessera\tmp\12.0.1"),
         };
-        records.add(key(1), &record).expect("written");
-        assert_eq!(records.all().expect("reads")[0].1, Some(record));
+        records.add("12.0.1", &record).expect("written");
+        assert_eq!(records.all().expect("reads")[0].1, Was::Whole(record));
     }
 }

@@ -1,6 +1,6 @@
 //! The order of steps: each made to fail, and what is taken back.
 
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tessera_ticket::{Mode, Refusal};
@@ -13,6 +13,13 @@ use crate::session::{Session, Wanted, way_of};
 
 fn slots_policy() -> Policy {
     Policy::parse("worker_drive_map = X: = \\\\s\\x, Y: = \\\\s\\y").expect("a policy")
+}
+
+/// Answers what no other test has.
+fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{count}", std::process::id())
 }
 
 fn begin(
@@ -29,14 +36,14 @@ fn begin(
         },
         mode,
         token,
-        private: PathBuf::from("tmp"),
+        private: std::env::temp_dir().join(format!("tessera-{}", unique())),
         station: "station".to_owned(),
         policy,
     };
     Session::begin(os, &(), &wanted, &Mutex::new(())).map_err(|it| it.refusal)
 }
 
-const CLIMB: [&str; 13] = [
+const CLIMB: [&str; 14] = [
     "chance",
     "renew",
     "look_up",
@@ -50,6 +57,7 @@ const CLIMB: [&str; 13] = [
     "map X:",
     "map Y:",
     "private",
+    "admit",
 ];
 
 /// What takes a step back; nothing for one that leaves nothing.
