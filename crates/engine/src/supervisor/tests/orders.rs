@@ -31,6 +31,27 @@ fn requeued_work_is_blocked_and_then_runs_with_the_next_attempt() {
 }
 
 #[test]
+fn an_end_counts_only_from_the_launch_that_has_the_run() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.connect(2, 1);
+    let two = JobSpec {
+        cpus: 2,
+        ..spec(2)
+    };
+    let job = w.submit(two);
+    let (first, second) = (w.order(), w.order());
+    assert_ne!(first.0, second.0);
+    // The first host says of its own launch that the other's item ended.
+    w.end((first.0, first.1, second.2), End::Exit(0));
+    assert_eq!(w.item(job, second.2.item.0), ItemStatus::Running);
+    w.end(second, End::Exit(1));
+    assert_eq!(w.item(job, second.2.item.0), ItemStatus::Failed);
+    w.end(first, End::Exit(0));
+    assert_eq!(w.item(job, first.2.item.0), ItemStatus::Complete);
+}
+
+#[test]
 fn an_item_requeued_alone_leaves_the_others() {
     let mut w = World::new();
     w.connect(1, 1);
