@@ -90,8 +90,9 @@ mod parts {
     use std::io::{self, Write as _};
     use std::process::ExitCode;
 
+    use tessera_keeper::Failed;
     use tessera_maclaunch::look_up;
-    use tessera_maclaunch::order::{Failed, Order};
+    use tessera_maclaunch::order::{Order, tell};
     use tessera_maclaunch::user::{Own, become_user, execute};
     use tessera_ticket::Step;
 
@@ -110,7 +111,7 @@ mod parts {
             },
         };
         // Whoever does not hear it sees that nothing of it runs.
-        let _ = status.write_all(&failed.encode());
+        let _ = status.write_all(&tell(failed));
         ExitCode::FAILURE
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use tessera_keeper::Failed;
 use tessera_ticket::Step;
 
 /// The most bytes of an order: as long as the arguments and variables of a program may be, and more.
@@ -28,41 +29,21 @@ pub struct Order {
     pub env: Vec<(String, String)>,
 }
 
-/// A step that failed, with the system's number for the reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failed {
-    /// Which.
-    pub step: Step,
-    /// The system's number, or 0.
-    pub errno: i32,
+/// Writes a step that failed.
+pub fn tell(Failed { step, errno }: Failed) -> [u8; FAILED_LEN] {
+    let [a, b, c, d] = errno.to_le_bytes();
+    [step as u8, a, b, c, d]
 }
 
-impl Failed {
-    /// Makes one of a step and an error of the system's.
-    pub fn at(step: Step, error: &io::Error) -> Self {
-        let errno = error.raw_os_error().unwrap_or(0);
-        Self { step, errno }
-    }
-
-    /// Writes it.
-    pub fn encode(self) -> [u8; FAILED_LEN] {
-        let [a, b, c, d] = self.errno.to_le_bytes();
-        [self.step as u8, a, b, c, d]
-    }
-
-    /// Reads it; what is no step is a process that was not what it should be.
-    pub fn decode(bytes: &[u8]) -> Self {
-        let read = || {
-            let [step, a, b, c, d] = <[u8; FAILED_LEN]>::try_from(bytes).ok()?;
-            let step = Step::from_u8(step)?;
-            let errno = i32::from_le_bytes([a, b, c, d]);
-            Some(Self { step, errno })
-        };
-        read().unwrap_or(Self {
-            step: Step::Prepare,
-            errno: 0,
-        })
-    }
+/// Reads it; what is no step is a process that was not what it should be.
+pub fn told(bytes: &[u8]) -> Failed {
+    let read = || {
+        let [step, a, b, c, d] = <[u8; FAILED_LEN]>::try_from(bytes).ok()?;
+        let step = Step::from_u8(step)?;
+        let errno = i32::from_le_bytes([a, b, c, d]);
+        Some(Failed { step, errno })
+    };
+    read().unwrap_or(Step::Prepare.into())
 }
 
 impl Order {
@@ -185,9 +166,9 @@ mod tests {
             step: Step::NoWayBack,
             errno: -1,
         };
-        assert_eq!(Failed::decode(&failed.encode()), failed);
+        assert_eq!(told(&tell(failed)), failed);
         for bytes in [&b""[..], b"x", &[0, 0, 0, 0, 0], &[1; 6]] {
-            assert_eq!(Failed::decode(bytes).errno, 0, "{bytes:?}");
+            assert_eq!(told(bytes).errno, 0, "{bytes:?}");
         }
     }
 }

@@ -9,12 +9,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tessera_keeper::{Failed, Note, Tree, Used};
 use tessera_macos::{End, Limit, Resource, Start, Tree as Session, end_left, hold};
 use tessera_rules::account::{ANSWER_MAX, Account, Found, decode};
 use tessera_ticket::{AccountName, Refusal, Resource as Limited, Step, Template};
 
-use crate::order::{FAILED_LEN, Failed, Order};
-use crate::os::{Begun, Note, Os, Tree, Used};
+use crate::order::{FAILED_LEN, Order, told};
+use crate::os::Os;
 
 /// How long the user directory may take.
 const LOOK_UP_TIME: Duration = Duration::from_secs(5);
@@ -71,14 +72,14 @@ impl Real {
         let (pid, born) = held.started.tree.main();
         // Dropping what is held ends it.
         note(pid, born).map_err(|error| Failed::at(Step::Prepare, &error))?;
-        let told = held.tell(&order.encode(), FAILED_LEN as u64, BECOME_TIME);
-        let (started, said) = told.map_err(|error| Failed::at(Step::Prepare, &error))?;
+        let said = held.tell(&order.encode(), FAILED_LEN as u64, BECOME_TIME);
+        let (started, said) = said.map_err(|error| Failed::at(Step::Prepare, &error))?;
         if said.is_empty() {
             return Ok(started);
         }
         // It ends by itself; nobody else waits for it.
         let _ = started.tree.wait();
-        Err(Failed::decode(&said))
+        Err(told(&said))
     }
 }
 
@@ -269,7 +270,7 @@ impl Os for Real {
         template: &Template,
         nice: u8,
         note: Note<'_>,
-    ) -> Result<Begun<Self>, Failed> {
+    ) -> Result<(Processes, Given), Failed> {
         let start = Start {
             argv: Vec::new(),
             env: Vec::new(),
@@ -288,14 +289,12 @@ impl Os for Real {
             let _ = said.write_all(&ended(&waiting.wait()));
         });
         begun.map_err(|error| Failed::at(Step::Prepare, &error))?;
-        Ok(Begun {
-            tree: Processes(tree),
-            given: Given {
-                end,
-                out: started.out.into(),
-                err: started.err.into(),
-            },
-        })
+        let given = Given {
+            end,
+            out: started.out.into(),
+            err: started.err.into(),
+        };
+        Ok((Processes(tree), given))
     }
 
     fn end_left(&self, pid: u32, born: u64) -> bool {

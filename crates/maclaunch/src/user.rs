@@ -8,9 +8,10 @@ use std::io;
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 use std::process::{Command, Stdio};
 
+use tessera_keeper::Failed;
 use tessera_ticket::Step;
 
-use crate::order::{Failed, Order};
+use crate::order::Order;
 
 /// What the system refuses with (`EPERM`), as the reason of what we refuse ourselves.
 const EPERM: i32 = 1;

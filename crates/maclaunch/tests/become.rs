@@ -4,7 +4,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use tessera_maclaunch::order::{FAILED_LEN, Failed, Order};
+use tessera_keeper::Failed;
+use tessera_maclaunch::order::{FAILED_LEN, Order, told};
 use tessera_ticket::Step;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tessera-maclaunch");
@@ -54,7 +55,7 @@ fn run(order: &[u8]) -> (String, Option<Failed>) {
     let said = std::fs::read(&status).expect("there");
     let failed = (!said.is_empty()).then(|| {
         assert_eq!(said.len(), FAILED_LEN);
-        Failed::decode(&said)
+        told(&said)
     });
     (String::from_utf8(output.stdout).expect("text"), failed)
 }

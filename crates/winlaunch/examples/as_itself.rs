@@ -18,15 +18,16 @@ mod itself {
     use std::io;
     use std::path::Path;
 
+    use tessera_keeper::Note;
     use tessera_windows::limits::Limits;
     use tessera_windows::logon::{LogonError, Password};
     use tessera_windows::program::Command;
-    use tessera_windows::{Bounds, Peer, Profile, Sid, Station, Token, Tree};
+    use tessera_windows::{Bounds, Peer, Profile, Sid, Station, Token};
     use tessera_winlaunch::judge::Who;
     use tessera_winlaunch::name::Name;
-    use tessera_winlaunch::os::{Given, Note, Os, StartError};
+    use tessera_winlaunch::os::{Given, Os, StartError};
     use tessera_winlaunch::policy::Drive;
-    use tessera_winlaunch::real::Real;
+    use tessera_winlaunch::real::{Processes, Real};
     use tessera_winlaunch::serve::{self, Options};
 
     pub(super) fn run() -> Result<(), String> {
@@ -39,7 +40,7 @@ mod itself {
             pipe: pipe.clone(),
         };
         let (launcher, listener, worker) = serve::open(Itself(Real::new()), &options)?;
-        serve::serve(&launcher, listener, &worker)
+        serve::serve(launcher, listener, worker)
     }
 
     struct Itself(Real);
@@ -53,7 +54,7 @@ mod itself {
         type Token = Token;
         type Profile = Option<Profile>;
         type Station = Station;
-        type Tree = Tree;
+        type Tree = Processes;
         type Bounds = Bounds;
         type Peer = Peer;
 
@@ -127,9 +128,6 @@ mod itself {
         fn admit(&self, path: &Path, account: &Sid) -> io::Result<()> {
             self.0.admit(path, account)
         }
-        fn is_there(&self, path: &Path) -> bool {
-            self.0.is_there(path)
-        }
         fn remove_private(&self, token: &Token, path: &Path) -> io::Result<()> {
             self.0.remove_private(token, path)
         }
@@ -147,7 +145,7 @@ mod itself {
             command: &Command,
             note: Note<'_>,
             peer: &Peer,
-        ) -> Result<(Tree, Given), StartError> {
+        ) -> Result<(Processes, Given), StartError> {
             self.0.start(token, station, bounds, command, note, peer)
         }
         fn end_process(&self, id: u32, born: u64) -> bool {

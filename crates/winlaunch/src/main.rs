@@ -23,6 +23,7 @@ mod program {
     use std::process::ExitCode;
     use std::sync::mpsc::Receiver;
 
+    use tessera_winlaunch::host::Host;
     use tessera_winlaunch::real::Real;
     use tessera_winlaunch::serve::{self, Options, PIPE, say};
 
@@ -101,7 +102,7 @@ usage:
             .map_err(|error| format!("only the service manager starts this: {error}"))
     }
 
-    type Launcher = std::sync::Arc<tessera_winlaunch::launcher::Launcher<Real>>;
+    type Launcher = std::sync::Arc<tessera_winlaunch::Launcher<Real>>;
 
     fn begin(options: &Options) -> Result<Launcher, String> {
         serve::prepare_privileges()?;
@@ -109,7 +110,7 @@ usage:
         let own = std::sync::Arc::clone(&launcher);
         let thread = std::thread::Builder::new().name("pipe".into());
         let begun = thread.spawn(move || {
-            serve::serve(&own, listener, &worker);
+            serve::serve(own, listener, worker);
         });
         begun.map_err(|error| format!("no thread: {error}"))?;
         let own = std::sync::Arc::clone(&launcher);
@@ -128,9 +129,9 @@ usage:
 
     /// Prints what this host can do, a line for each.
     fn check(options: &Options) -> Result<(), String> {
-        let config = tessera_winlaunch::config::Config::load(&options.state)?;
-        let os = std::sync::Arc::new(Real::new());
-        let what = tessera_winlaunch::launcher::capabilities_of(&*os, &config);
+        let config = tessera_keeper::Config::load(&options.state, |_| Ok(()))?;
+        let host = Host::new(std::sync::Arc::new(Real::new()));
+        let what = tessera_keeper::capabilities_of(&host, &config);
         let proxy = match what.proxy_problem.as_str() {
             "" => what.proxy_account,
             problem => format!("{} can't be used: {problem}", what.proxy_account),

@@ -110,6 +110,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_record_names_the_one_authority_that_was_asked() {
+        for authority in [
+            Authority::Local,
+            Authority::Domain("STUDIO".to_owned()),
+            Authority::Realm("studio.example".to_owned()),
+        ] {
+            let account = "svc$".to_owned();
+            let name = Name { authority, account };
+            let read = Name::parse(&name.to_string(), &Authority::Domain("X".to_owned()));
+            assert_eq!(read, Ok(name));
+        }
+    }
+
+    #[test]
     fn w10_exactly_one_authority_is_asked() {
         assert_eq!(asked("mia"), r"STUDIO\mia");
         assert_eq!(asked(r".\mia"), r"RND1\mia");

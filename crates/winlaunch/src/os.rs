@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use tessera_keeper::{Note, Tree};
 use tessera_windows::Sid;
 use tessera_windows::limits::Limits;
 use tessera_windows::logon::{LogonError, Password};
@@ -35,48 +36,11 @@ pub struct Given {
     pub err: u64,
 }
 
-/// What an attempt has used so far, of all its processes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Used {
-    /// Microseconds in programs.
-    pub user_us: u64,
-    /// Microseconds in the system.
-    pub system_us: u64,
-    /// The most that all processes had committed together, bytes.
-    pub memory_max: u64,
-}
-
-/// All processes of an attempt. Dropping it ends them.
-pub trait Tree: Send {
-    /// Answers the main process' number and when it was born.
-    fn main(&self) -> (u32, u64);
-    /// Ends all of them now.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    fn kill(&self) -> io::Result<()>;
-    /// Answers how many are alive.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    fn alive(&self) -> io::Result<u32>;
-    /// Stops all of them where they are, or lets them go on.
-    ///
-    /// # Errors
-    /// When not all are so.
-    fn set_suspended(&self, is: bool) -> io::Result<()>;
-    /// Answers what they have used.
-    fn used(&self) -> Used;
-}
-
 /// What the processes of an instance are kept to, all of them together. Dropping it ends them.
 pub trait Bounds: Send {
     /// Answers how often one of them was refused memory for it.
     fn refused(&self) -> u64;
 }
-
-/// Notes a process before its first instruction.
-pub type Note<'a> = &'a dyn Fn(u32, u64) -> io::Result<()>;
 
 /// The operating system.
 pub trait Os: Send + Sync + 'static {
@@ -195,8 +159,6 @@ pub trait Os: Send + Sync + 'static {
     /// # Errors
     /// When the system refuses.
     fn admit(&self, path: &Path, account: &Sid) -> io::Result<()>;
-    /// Says whether it, or anything in its place, is there.
-    fn is_there(&self, path: &Path) -> bool;
     /// Removes it with all that is in it, as the account; only the empty rest as the launcher. That it is gone already is fine.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::os::windows::io::AsHandle as _;
 use std::path::Path;
 use std::time::SystemTime;
 
+use tessera_keeper::{Note, Tree, Used};
 use tessera_windows::limits::Limits;
 use tessera_windows::logon::{LogonError, Password};
 use tessera_windows::program::Command;
@@ -17,7 +18,7 @@ use tessera_windows::{
 use crate::empty::empty;
 use crate::judge::Who;
 use crate::name::Name;
-use crate::os::{Bounds, Given, Note, Os, StartError, Tree, Used};
+use crate::os::{Bounds, Given, Os, StartError};
 use crate::policy::Drive;
 
 /// Somebody's own account (`SidTypeUser`).
@@ -47,7 +48,7 @@ impl Os for Real {
     type Token = Token;
     type Profile = Profile;
     type Station = Station;
-    type Tree = JobTree;
+    type Tree = Processes;
     type Bounds = JobBounds;
     type Peer = Peer;
 
@@ -160,12 +161,6 @@ impl Os for Real {
         protect(path, &list)
     }
 
-    fn is_there(&self, path: &Path) -> bool {
-        // What can't be looked at is there.
-        path.symlink_metadata()
-            .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
-    }
-
     fn remove_private(&self, token: &Token, path: &Path) -> io::Result<()> {
         let emptied = token.impersonate(|| empty(path))?;
         // As the launcher only what is empty, and never what a link leads to.
@@ -192,7 +187,7 @@ impl Os for Real {
         command: &Command,
         note: Note<'_>,
         peer: &Peer,
-    ) -> Result<(JobTree, Given), StartError> {
+    ) -> Result<(Processes, Given), StartError> {
         // As the account: what it can't see can't be run.
         let resolved = token.impersonate(|| command.resolve());
         let what = resolved
@@ -217,7 +212,7 @@ impl Os for Real {
             }
         });
         match (started, given) {
-            (Ok(started), Ok(given)) => Ok((started.tree, given)),
+            (Ok(started), Ok(given)) => Ok((Processes(started.tree), given)),
             (Err(error), Err(_)) if !is_noted && error.raw_os_error().is_none() => {
                 Err(StartError::Note(error))
             }
@@ -245,25 +240,29 @@ impl Bounds for JobBounds {
     }
 }
 
-impl Tree for JobTree {
+/// The processes of an attempt, in a job object.
+#[derive(Debug)]
+pub struct Processes(JobTree);
+
+impl Tree for Processes {
     fn main(&self) -> (u32, u64) {
-        JobTree::main(self)
+        self.0.main()
     }
 
     fn kill(&self) -> io::Result<()> {
-        JobTree::kill(self)
+        self.0.kill()
     }
 
     fn alive(&self) -> io::Result<u32> {
-        JobTree::alive(self)
+        self.0.alive()
     }
 
     fn set_suspended(&self, is: bool) -> io::Result<()> {
-        JobTree::set_suspended(self, is)
+        self.0.set_suspended(is)
     }
 
     fn used(&self) -> Used {
-        let used = JobTree::used(self).unwrap_or_default();
+        let used = self.0.used().unwrap_or_default();
         Used {
             user_us: used.user_us,
             system_us: used.system_us,

@@ -1,16 +1,16 @@
 //! Being the launcher: the pipe, who may speak on it, and a thread for each connection.
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tessera_keeper::{Config, POLICY, Stream, doors};
 use tessera_windows::{Listener, Peer, Sid, enable_privileges, look_up, protect, service_sid};
 
-use crate::config::{Config, POLICY};
-use crate::launcher::Launcher;
+use crate::Launcher;
+use crate::host::Host;
 use crate::os::Os;
-use crate::patience::{OF_A_LISTENER, is_worth_saying};
 use crate::policy::DEFAULT_POLICY;
 
 /// The pipe's usual name.
@@ -24,8 +24,6 @@ pub const PRIVILEGES: [&str; 6] = [
     "SeBackupPrivilege",
     "SeRestorePrivilege",
 ];
-/// The most connections at once: one for each instance, and some that only ask.
-const CONNECTIONS_MAX: usize = 4_096 + 64;
 /// Only the system and administrators.
 const OURS: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
 
@@ -68,11 +66,13 @@ pub fn open<O: Os<Peer = Peer>>(
     options: &Options,
 ) -> Result<(Arc<Launcher<O>>, Listener, Sid), String> {
     prepare(&options.state)?;
-    let config = Config::load(&options.state)?;
-    let rules = config.rules().map_err(|it| it.reason_and_hint())?;
+    let config = Config::load(&options.state, |_| Ok(()))?;
+    let rules = config
+        .rules::<Host<O>>()
+        .map_err(|it| it.reason_and_hint())?;
     let account = &rules.policy.worker_account;
     let worker = worker_sid(account)?;
-    let launcher = Arc::new(Launcher::new(Arc::new(os), config)?);
+    let launcher = Arc::new(Launcher::new(Arc::new(Host::new(Arc::new(os))), config)?);
     // The owner is what the worker knows the launcher by.
     let list = format!("O:SYD:P(A;;GA;;;SY)(A;;GRGW;;;{worker})");
     let listener = Listener::bind(&options.pipe, &list)
@@ -106,57 +106,22 @@ pub fn prepare_privileges() -> Result<(), String> {
 
 /// Takes connections until the process ends. What is not the worker's is closed at once.
 pub fn serve<O: Os<Peer = Peer>>(
-    launcher: &Arc<Launcher<O>>,
+    launcher: Arc<Launcher<O>>,
     mut listener: Listener,
-    worker: &Sid,
+    worker: Sid,
 ) -> ! {
-    let count = Arc::new(AtomicUsize::new(0));
-    let mut failures = 0;
-    loop {
-        let mut connection = match listener.accept() {
-            Ok(connection) => {
-                failures = 0;
-                connection
-            }
-            Err(error) => {
-                // The name is still this launcher's, and what runs is not the fault of whoever connected.
-                failures += 1;
-                if is_worth_saying(failures) {
-                    say(&format!(
-                        "a connection could not be taken ({failures} in a row): {error}"
-                    ));
-                }
-                std::thread::sleep(OF_A_LISTENER.after(failures));
-                continue;
-            }
-        };
-        let peer = match Peer::of(&connection).and_then(|it| Ok((it.account()?, it))) {
-            Ok((account, peer)) if account == *worker => peer,
-            Ok((account, _)) => {
-                say(&format!("a process of {account} is not listened to"));
-                continue;
-            }
-            Err(error) => {
-                say(&format!("who connects can't be said: {error}"));
-                continue;
-            }
-        };
-        if count.load(Ordering::Relaxed) >= CONNECTIONS_MAX {
-            say("too many connections at once");
-            continue;
+    let admit = move |connection: &File| {
+        let unknown = |error| format!("who connects can't be said: {error}");
+        let peer = Peer::of(connection).map_err(unknown)?;
+        match peer.account().map_err(unknown)? {
+            account if account == worker => Ok(peer),
+            account => Err(format!("a process of {account} is not listened to")),
         }
-        count.fetch_add(1, Ordering::Relaxed);
-        let (launcher, ended) = (Arc::clone(launcher), Arc::clone(&count));
-        let thread = std::thread::Builder::new().name("connection".into());
-        let begun = thread.spawn(move || {
-            launcher.converse(&mut connection, &peer);
-            ended.fetch_sub(1, Ordering::Relaxed);
-        });
-        if let Err(error) = begun {
-            count.fetch_sub(1, Ordering::Relaxed);
-            say(&format!("no thread for a connection: {error}"));
-        }
-    }
+    };
+    let converse = move |connection: File, peer: Peer| {
+        launcher.converse(&mut Stream(connection), &peer);
+    };
+    doors::serve(|| listener.accept(), admit, converse, say)
 }
 
 /// Has what is said written to `launcher.log` beside the policy, too: nobody sees what a service prints.

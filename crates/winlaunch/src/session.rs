@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tessera_keeper::Refused;
 use tessera_ticket::{Mode, Refusal, Step};
 use tessera_windows::Sid;
 use tessera_windows::logon::Password;
@@ -42,23 +43,6 @@ pub struct Session<O: Os> {
     station: Option<O::Station>,
     drives: Vec<Drive>,
     private: Option<PathBuf>,
-}
-
-/// A logon that was not made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Why.
-    pub refusal: Refusal,
-    /// What of it could not be taken back, for people.
-    pub left: Vec<String>,
-}
-
-impl From<Refusal> for Refused {
-    /// Makes one of which nothing is left.
-    fn from(refusal: Refusal) -> Self {
-        let left = Vec::new();
-        Self { refusal, left }
-    }
 }
 
 /// What programs of a logon need.

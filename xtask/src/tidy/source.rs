@@ -98,6 +98,7 @@ const KEPT: &[Kept] = &[
         within: &[],
         places: &[
             "crates/cli/",
+            "crates/keeper/",
             "crates/maclaunch/",
             "crates/winlaunch/",
             "xtask/",

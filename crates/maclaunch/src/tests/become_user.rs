@@ -5,7 +5,9 @@ use std::io;
 
 use tessera_ticket::Step;
 
-use crate::order::{Failed, Order};
+use tessera_keeper::Failed;
+
+use crate::order::Order;
 use crate::user::{Ids, become_user};
 
 /// A process that is made up: root, at first.

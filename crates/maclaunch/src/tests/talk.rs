@@ -5,16 +5,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tessera_keeper::{Config, Failed, Note, Own, Tree, Used};
 use tessera_rules::account::{Account, Found};
 use tessera_ticket::pipe::{Answer, Ask};
 use tessera_ticket::{
     AccountName, ItemRange, LaunchKey, Mode, Refusal, SigningKey, Step, Template, Ticket,
 };
 
-use crate::config::{Config, DEFAULT_POLICY};
-use crate::launcher::{Launcher, Own};
-use crate::order::{Failed, Order};
-use crate::os::{Begun, Note, Os, Tree, Used};
+use crate::Launcher;
+use crate::config::DEFAULT_POLICY;
+use crate::host::Host;
+use crate::order::Order;
+use crate::os::Os;
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -137,7 +139,7 @@ impl Os for Fake {
         _template: &Template,
         nice: u8,
         note: Note<'_>,
-    ) -> Result<Begun<Self>, Failed> {
+    ) -> Result<(Processes, u32), Failed> {
         let pid = self.next_pid.fetch_add(1, Ordering::SeqCst) + 1;
         note(pid, 77).map_err(|error| Failed::at(Step::Prepare, &error))?;
         self.step("start")
@@ -164,7 +166,7 @@ impl Os for Fake {
             is_alive: AtomicU32::new(2),
             log: Arc::clone(&self.log),
         };
-        Ok(Begun { tree, given: pid })
+        Ok((tree, pid))
     }
     fn end_left(&self, pid: u32, born: u64) -> bool {
         say(&self.log, format!("end left {pid} {born}"));
@@ -198,7 +200,7 @@ fn world_in(dir: tempfile::TempDir, os: Fake, policy: &str) -> World {
     write("policy", policy);
     let os = Arc::new(os);
     let config = Config::load(dir.path(), |_| Ok(())).expect("a host");
-    let launcher = Launcher::new(Arc::clone(&os), config).expect("a launcher");
+    let launcher = Launcher::new(Arc::new(Host::new(Arc::clone(&os))), config).expect("a launcher");
     World { dir, os, launcher }
 }
 
@@ -207,8 +209,8 @@ fn world(os: Fake, policy: &str) -> World {
 }
 
 impl World {
-    fn say(&self, ask: Ask, own: &mut Option<Own<Fake>>) -> (Answer, Option<u32>) {
-        self.launcher.answer(ask, own)
+    fn say(&self, ask: Ask, own: &mut Option<Own<Host<Fake>>>) -> (Answer, Option<u32>) {
+        self.launcher.answer(ask, own, &())
     }
 
     fn log(&self) -> Vec<String> {
@@ -627,6 +629,32 @@ fn a_new_launcher_ends_what_the_old_one_left() {
     let world = world_in(dir, Fake::default(), DEFAULT_POLICY);
     let (answer, _) = world.say(Ask::Gone { key: key(1) }, &mut None);
     assert_eq!(answer, Answer::Done);
+}
+
+#[test]
+fn what_a_launcher_left_is_removed_as_its_account_by_the_next() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let tmp = dir.path().join("tmp");
+    std::fs::create_dir_all(tmp.join("12.0.1")).expect("made");
+    let policy = DEFAULT_POLICY.replace("tmp_dir =", &format!("tmp_dir = {}", tmp.display()));
+    let world = world_in(dir, Fake::default(), &policy);
+    world.say(start(&ticket(Mode::User, "mia")), &mut None);
+    world.log();
+    // It is gone without a word.
+    let World { dir, .. } = world;
+    let failing = Fake {
+        fails: "remove private",
+        ..Fake::default()
+    };
+    let world = world_in(dir, failing, &policy);
+    assert_eq!(world.log(), ["look mia", "remove private"]);
+    let record = world.dir.path().join("launcher/logons/12.0.1");
+    assert!(record.exists() && world.audit().contains("\"event\":\"left\""));
+    let World { dir, .. } = world;
+    let world = world_in(dir, Fake::default(), &policy);
+    assert_eq!(world.log(), ["look mia", "remove private"]);
+    assert!(!record.exists());
+    assert!(world.audit().contains("\"event\":\"cleared\""));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tessera_keeper::{Note, Tree, Used};
 use tessera_windows::Sid;
 use tessera_windows::limits::Limits;
 use tessera_windows::logon::{LogonError, Password};
@@ -12,7 +13,7 @@ use tessera_windows::program::Command;
 
 use crate::judge::Who;
 use crate::name::Name;
-use crate::os::{Bounds, Given, Note, Os, StartError, Tree, Used};
+use crate::os::{Bounds, Given, Os, StartError};
 use crate::policy::Drive;
 
 const MIA: &str = "S-1-5-21-1-2-3-1001";
@@ -274,9 +275,6 @@ impl Os for Fake {
     fn admit(&self, _path: &Path, account: &Sid) -> io::Result<()> {
         assert_eq!(*account, sid(MIA));
         self.step("admit")
-    }
-    fn is_there(&self, path: &Path) -> bool {
-        path.exists()
     }
     fn remove_private(&self, _token: &Token, path: &Path) -> io::Result<()> {
         self.step("remove private")?;

@@ -1,16 +1,16 @@
 //! What a launcher leaves that ends in the middle, and what the next makes of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tessera_keeper::Record;
+use tessera_keeper::records::{Records, Was};
 use tessera_ticket::Mode;
 use tessera_ticket::pipe::{Answer, Ask};
 
 use super::fake::Fake;
 use super::talk::{SLOTS, World, start, ticket, world, world_in};
-use crate::left::{Record, Records, Was};
-use crate::name::{Authority, Name};
 
 fn records(dir: &Path) -> Vec<String> {
     let all = std::fs::read_dir(dir.join("launcher/logons")).expect("reads");
@@ -31,10 +31,7 @@ fn after_a_crash(account: &str, is_made: bool) -> tempfile::TempDir {
     let own = dir.path().join("launcher");
     std::fs::create_dir_all(&own).expect("made");
     let record = Record {
-        name: Name {
-            authority: Authority::Domain("STUDIO".to_owned()),
-            account: account.to_owned(),
-        },
+        account: account.to_owned(),
         is_made,
         private,
     };
@@ -49,7 +46,7 @@ fn after_a_crash(account: &str, is_made: bool) -> tempfile::TempDir {
 
 #[test]
 fn an_account_of_a_slot_is_disabled_and_its_directory_emptied_as_itself() {
-    let world = world_in(after_a_crash("tessera-job1", true), Fake::default(), "");
+    let world = world_in(after_a_crash(r".\tessera-job1", true), Fake::default(), "");
     let steps = [
         "chance",
         "renew",
@@ -66,7 +63,7 @@ fn an_account_of_a_slot_is_disabled_and_its_directory_emptied_as_itself() {
 
 #[test]
 fn nobodys_password_is_needed_to_empty_what_was_a_persons() {
-    let world = world_in(after_a_crash("mia", false), Fake::default(), "");
+    let world = world_in(after_a_crash(r"STUDIO\mia", false), Fake::default(), "");
     let steps = [
         "s4u",
         "logon",
@@ -85,7 +82,7 @@ fn a_directory_is_never_emptied_as_anybody_else() {
         is_swapped: true,
         ..Fake::default()
     };
-    let world = world_in(after_a_crash("mia", false), other, "");
+    let world = world_in(after_a_crash(r"STUDIO\mia", false), other, "");
     let said = world.os.said();
     assert!(!said.contains(&"remove private".to_owned()), "{said:?}");
     assert!(
@@ -103,7 +100,7 @@ fn what_can_not_be_taken_back_stays_for_the_next_launcher() {
             fails,
             ..Fake::default()
         };
-        let world = world_in(after_a_crash("tessera-job1", true), failing, "");
+        let world = world_in(after_a_crash(r".\tessera-job1", true), failing, "");
         assert_eq!(records(world.dir.path()), ["12.0.1"], "{fails}");
         let audit = world.audit();
         assert!(audit.contains("\"event\":\"left\""), "{audit}");
@@ -119,7 +116,7 @@ fn what_can_not_be_taken_back_stays_for_the_next_launcher() {
 
 #[test]
 fn while_something_of_it_runs_nothing_is_touched() {
-    let dir = after_a_crash("tessera-job1", true);
+    let dir = after_a_crash(r".\tessera-job1", true);
     let launches = dir.path().join("launcher/launches");
     std::fs::create_dir_all(&launches).expect("made");
     std::fs::write(launches.join("12.0.1"), "41 7\n").expect("written");
@@ -134,7 +131,7 @@ fn while_something_of_it_runs_nothing_is_touched() {
 
 #[test]
 fn a_directory_that_is_gone_needs_no_logon() {
-    let dir = after_a_crash("tessera-job1", true);
+    let dir = after_a_crash(r".\tessera-job1", true);
     std::fs::remove_dir(dir.path().join("tmp/12.0.1")).expect("removed");
     let world = world_in(dir, Fake::default(), "");
     assert_eq!(world.os.said(), ["disable"]);
@@ -143,43 +140,14 @@ fn a_directory_that_is_gone_needs_no_logon() {
 
 #[test]
 fn a_record_that_was_cut_off_is_of_nothing_that_had_begun() {
-    let dir = after_a_crash("tessera-job1", true);
+    let dir = after_a_crash(r".\tessera-job1", true);
     let path = dir.path().join("launcher/logons/12.0.1");
-    let whole = std::fs::read_to_string(&path).expect("reads");
-    let records_of = |text: &str| {
-        std::fs::write(&path, text).expect("written");
-        let records = Records::open(&dir.path().join("launcher")).expect("opens");
-        records.all().expect("reads").remove(0).1
-    };
-    for len in 0..whole.len() {
-        assert_eq!(records_of(&whole[..len]), Was::CutOff, "{len}");
-    }
-    // Also one whose middle never reached the disk: what it names is another directory.
-    let another = whole.replace("12.0.1", "");
-    assert_eq!(records_of(&another), Was::CutOff);
-    assert!(matches!(records_of(&whole), Was::Whole(_)));
-    // One of an earlier launcher says no length.
-    let (_, old) = whole.split_once('\n').expect("lines");
-    assert!(matches!(records_of(old), Was::Whole(_)));
-    for len in 0..old.len() {
-        assert_eq!(records_of(&old[..len]), Was::CutOff, "{len}");
-    }
+    let whole = std::fs::read(&path).expect("reads");
+    std::fs::write(&path, &whole[..whole.len() - 3]).expect("written");
     let world = world_in(dir, Fake::default(), "");
     assert!(world.os.said().is_empty());
     assert!(records(world.dir.path()).is_empty());
     assert!(world.audit().contains("cut off"), "{}", world.audit());
-}
-
-/// Nobody could say whose accounts are taken.
-#[test]
-fn a_launcher_does_not_begin_when_a_record_can_not_be_read() {
-    let dir = after_a_crash("tessera-job1", true);
-    let path = dir.path().join("launcher/logons/12.0.2");
-    std::fs::create_dir(&path).expect("made");
-    let own = dir.path().join("launcher");
-    let records = Records::open(&own).expect("opens");
-    let error = records.all().expect_err("a directory is no record");
-    assert!(error.contains("12.0.2"), "{error}");
 }
 
 fn run(launch: u32) -> [Ask; 2] {
@@ -249,7 +217,7 @@ fn an_account_stays_taken_over_a_restart_of_the_launcher() {
         fails: "remove private",
         ..Fake::default()
     };
-    let world = world_in(after_a_crash("tessera-job1", true), failing, "");
+    let world = world_in(after_a_crash(r".\tessera-job1", true), failing, "");
     assert_eq!(account_of(&world.say(&run(2))), r"RND1\tessera-job2");
 }
 
@@ -276,26 +244,4 @@ fn a_logon_is_on_record_as_long_as_anything_of_it_is_there() {
     );
     assert_eq!(begin("unload profile"), ["12.0.1"]);
     assert_eq!(begin("disable"), ["12.0.1"]);
-}
-
-#[test]
-fn a_record_names_the_one_authority_that_was_asked() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let records = Records::open(dir.path()).expect("opens");
-    for authority in [
-        Authority::Local,
-        Authority::Domain("STUDIO".to_owned()),
-        Authority::Realm("studio.example".to_owned()),
-    ] {
-        let record = Record {
-            name: Name {
-                authority,
-                account: "svc$".to_owned(),
-            },
-            is_made: false,
-            private: PathBuf::from(r"C:\ProgramData\Tessera\tmp\12.0.1"),
-        };
-        records.add("12.0.1", &record).expect("written");
-        assert_eq!(records.all().expect("reads")[0].1, Was::Whole(record));
-    }
 }

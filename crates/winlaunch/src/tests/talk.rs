@@ -4,14 +4,15 @@ use std::io::{self, Cursor, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tessera_keeper::{Config, Stream};
 use tessera_ticket::pipe::{Answer, Ask, HEAD, head, length};
 use tessera_ticket::{
     Digest, ItemRange, KernelLimits, LaunchKey, Mode, SigningKey, Step, Template, Ticket,
 };
 
 use super::fake::{Fake, NOW};
-use crate::config::Config;
-use crate::launcher::Launcher;
+use crate::Launcher;
+use crate::host::Host;
 
 /// A connection whose questions are all there.
 struct Talk {
@@ -84,8 +85,8 @@ pub(super) fn world_in(dir: tempfile::TempDir, os: Fake, policy: &str) -> World 
     write("dispatch.pub", &hex);
     write("policy", policy);
     let os = Arc::new(os);
-    let config = Config::load(dir.path()).expect("a host");
-    let launcher = Launcher::new(Arc::clone(&os), config).expect("a launcher");
+    let config = Config::load(dir.path(), |_| Ok(())).expect("a host");
+    let launcher = Launcher::new(Arc::new(Host::new(Arc::clone(&os))), config).expect("a launcher");
     World { dir, os, launcher }
 }
 
@@ -106,7 +107,7 @@ impl World {
             asks: Cursor::new(bytes),
             said: Vec::new(),
         };
-        self.launcher.converse(&mut talk, &());
+        self.launcher.converse(&mut Stream(&mut talk), &());
         let mut rest = talk.said.as_slice();
         let mut answers = Vec::new();
         while let Some((head, tail)) = rest.split_first_chunk::<HEAD>() {
@@ -444,7 +445,7 @@ fn messages_that_are_none_close_the_connection() {
             asks: Cursor::new(bytes),
             said: Vec::new(),
         };
-        world.launcher.converse(&mut talk, &());
+        world.launcher.converse(&mut Stream(&mut talk), &());
         assert!(talk.said.is_empty());
     }
     assert!(world.os.said().is_empty());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::left::Record;
 use crate::patience::Pauses;
+use crate::records::Record;
 
 /// A scanner that has a file open lets go of it soon; what is broken stays so until somebody looks.
 const PAUSES: Pauses = Pauses {
@@ -54,7 +54,7 @@ impl Held {
 
     /// Says whether an account that was made here is taken. To Windows names are the same in any case of letters.
     pub fn has(&self, account: &str) -> bool {
-        let is_it = |it: &One| it.record.name.account.eq_ignore_ascii_case(account);
+        let is_it = |it: &One| it.record.account.eq_ignore_ascii_case(account);
         self.0.values().any(|it| it.record.is_made && is_it(it))
     }
 
@@ -84,12 +84,10 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::{Authority, Name};
 
     fn record(account: &str, is_made: bool) -> Record {
-        let (authority, account) = (Authority::Local, account.to_owned());
         Record {
-            name: Name { authority, account },
+            account: account.to_owned(),
             is_made,
             private: "tmp".into(),
         }
