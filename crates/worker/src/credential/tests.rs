@@ -1,5 +1,6 @@
 //! The vault with a made-up domain.
 
+mod held;
 #[cfg(target_os = "linux")]
 mod memory;
 

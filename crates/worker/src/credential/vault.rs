@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 /// How long a token serves new launches; then the password is tried again. Revocation ends it at once.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(3_600);
-/// Accounts whose sealed passwords are held, the newest.
-const HELD_MAX: usize = 4_096;
+/// Accounts whose sealed passwords are held, those that were used last.
+pub(super) const HELD_MAX: usize = 4_096;
 
 /// Why a vault can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +52,46 @@ struct Inner {
 struct State {
     ring: Option<Ring>,
     memory: Memory,
-    held: BTreeMap<CredentialId, SealedCredential>,
+    held: BTreeMap<CredentialId, Held>,
+    /// Of accounts that are held only: with what is let go of, its token is closed.
     tokens: BTreeMap<CredentialId, Kept>,
+    /// How often anything that is held was used.
+    uses: u64,
+}
+
+/// A sealed password.
+struct Held {
+    credential: SealedCredential,
+    /// Which use its last one was.
+    used: u64,
+}
+
+impl State {
+    /// Holds a sealed password; when there are too many, the one that was not used for longest gives way.
+    fn hold(&mut self, credential: SealedCredential) {
+        if self.held.len() >= HELD_MAX && !self.held.contains_key(&credential.id) {
+            let idle = self.held.iter().min_by_key(|(_, held)| held.used);
+            if let Some(id) = idle.map(|(id, _)| id.clone()) {
+                self.let_go(&id);
+            }
+        }
+        self.uses += 1;
+        let (id, used) = (credential.id.clone(), self.uses);
+        self.held.insert(id, Held { credential, used });
+    }
+
+    /// Answers what is held of an account, which counts as a use of it.
+    fn use_held(&mut self, id: &CredentialId) -> Option<&SealedCredential> {
+        let held = self.held.get_mut(id)?;
+        self.uses += 1;
+        held.used = self.uses;
+        Some(&held.credential)
+    }
+
+    fn let_go(&mut self, id: &CredentialId) {
+        self.held.remove(id);
+        self.tokens.remove(id);
+    }
 }
 
 /// A token with what it came of.
@@ -98,6 +136,7 @@ impl Vault {
             memory,
             held: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            uses: 0,
         };
         Ok(Self(Arc::new(Inner {
             settings,
@@ -215,10 +254,7 @@ impl Vault {
             kept.map_err(|error| failed(Verdict::Unavailable, error.to_string()))?;
             state.tokens.remove(&id);
         }
-        if state.held.len() >= HELD_MAX && !state.held.contains_key(&id) {
-            state.held.pop_first();
-        }
-        state.held.insert(id.clone(), credential);
+        state.hold(credential);
         Ok(())
     }
 
@@ -229,8 +265,7 @@ impl Vault {
         if sequence < seen.sequence {
             return;
         }
-        state.held.remove(id);
-        state.tokens.remove(id);
+        state.let_go(id);
         let tombstone = Seen {
             sequence,
             ..Seen::default()
@@ -289,7 +324,7 @@ impl Vault {
 
     fn kept(&self, id: &CredentialId, now: Instant) -> Option<Token> {
         let mut state = lock(&self.0.state);
-        let held = state.held.get(id)?;
+        let held = state.use_held(id)?;
         let (sequence, expires) = (held.sequence, held.expires);
         let is_good = expires > os::wall()
             && state.tokens.get(id).is_some_and(|kept| {
@@ -304,7 +339,7 @@ impl Vault {
 
     /// Makes at most one logon and remembers what it found.
     fn try_logon(&self, id: &CredentialId) -> (CredentialChecked, Result<Token, LogonFailed>) {
-        let held = lock(&self.0.state).held.get(id).cloned();
+        let held = lock(&self.0.state).use_held(id).cloned();
         let mut checked = CredentialChecked {
             id: id.clone(),
             sequence: held.as_ref().map_or(0, |held| held.sequence),
@@ -334,7 +369,10 @@ impl Vault {
                     let failed = LogonFailed::new(Verdict::Stale, "revoked meanwhile");
                     return (checked, Err(failed));
                 }
-                state.tokens.insert(id.clone(), kept);
+                // What was let go of during the logon gets no token that nobody would close.
+                if state.held.contains_key(id) {
+                    state.tokens.insert(id.clone(), kept);
+                }
                 (checked, Ok(token))
             }
             Err(failed) => {
