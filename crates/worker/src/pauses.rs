@@ -78,6 +78,19 @@ impl Pauses {
         }
     }
 
+    /// Settles what a worker noted and did not live to do, given how the launch was found; says whether that changed something.
+    /// A pause that never began is none: left open, it would become part of the next, with all that ran in between.
+    fn settle(&mut self, is_suspended: bool, now: u64) -> bool {
+        let is_open = self.0.last().is_some_and(|it| it.to.is_none());
+        match (is_open, is_suspended) {
+            (true, false) => _ = self.0.pop(),
+            // It was about to go on, or its pause could not be noted.
+            (false, true) => self.begin(now),
+            (true, true) | (false, false) => {}
+        }
+        is_open != is_suspended
+    }
+
     /// Makes one of the two oldest, as long as both, that ends when the second did.
     fn join_oldest(&mut self) {
         if let [first, second, ..] = &mut self.0[..] {
@@ -114,6 +127,24 @@ pub(crate) fn note(dir: &Path, is_suspended: bool) -> io::Result<()> {
     } else {
         pauses.end(now);
     }
+    write(dir, &pauses)
+}
+
+/// Answers the pauses of a launch that was found suspended or not, after its worker had ended.
+///
+/// # Errors
+/// When the file lacks what was settled; the pauses count as they are answered all the same.
+pub(crate) fn settle(dir: &Path, is_suspended: bool) -> (Pauses, io::Result<()>) {
+    let mut pauses = read(dir);
+    let kept = if pauses.settle(is_suspended, millis(awake())) {
+        write(dir, &pauses)
+    } else {
+        Ok(())
+    };
+    (pauses, kept)
+}
+
+fn write(dir: &Path, pauses: &Pauses) -> io::Result<()> {
     let [file, new] = paths(dir);
     let mut options = os::to_write();
     let opened = options.create(true).truncate(true).open(&new);
@@ -153,6 +184,20 @@ mod tests {
         assert_eq!(pauses.at(25_000, seconds(2), true), seconds(2));
         // It was about to be suspended when the worker ended.
         assert_eq!(pauses.at(25_000, seconds(25), false), seconds(2 + 4));
+    }
+
+    #[test]
+    fn a_pause_that_never_began_is_no_part_of_the_next() {
+        let mut pauses = Pauses::parse("1000 3000\n5000 -\n");
+        assert!(pauses.settle(false, 9_000), "its worker ended before");
+        pauses.begin(20_000);
+        assert_eq!(pauses.at(25_000, seconds(25), true), seconds(2 + 5));
+        assert!(!pauses.clone().settle(true, 25_000), "it is as was noted");
+        pauses.end(25_000);
+        assert!(!pauses.clone().settle(false, 26_000), "and so it is here");
+        assert!(pauses.settle(true, 27_000), "it did not go on");
+        let now = 30_000;
+        assert_eq!(pauses.at(now, seconds(30), true), seconds(2 + 5 + 3));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::diagnose::causes;
 use crate::launch_file::{self, Kept};
 use crate::os;
 use crate::output::{Command, Output};
-use crate::pauses;
+use crate::pauses::{self, Pauses};
 use crate::processes::Processes;
 use crate::record;
 use crate::state::{Spool, number};
@@ -122,7 +122,7 @@ async fn take<P: Processes>(
     });
     let current_elapsed = running.map_or(Duration::ZERO, |it| os::age_of(it.pid));
     let is_suspended = state.is_some_and(|it| it.suspended);
-    let pauses = pauses::read(&dir);
+    let pauses = pauses_of(key, &dir, state.map(|it| it.suspended));
     // Read after the shepherd has answered: what ends from now on, it says.
     let (mut ended, mut forgotten) = (Vec::new(), Vec::new());
     for (run, exit) in attempts(&dir) {
@@ -169,6 +169,19 @@ async fn take<P: Processes>(
         dir,
         owner,
     }
+}
+
+/// Answers the pauses of a launch; those of one that does not say whether it is suspended are left as they are.
+fn pauses_of(key: LaunchKey, dir: &Path, is_suspended: Option<bool>) -> Pauses {
+    let Some(is_suspended) = is_suspended else {
+        return pauses::read(dir);
+    };
+    let (pauses, kept) = pauses::settle(dir, is_suspended);
+    if let Err(error) = kept {
+        tracing::warn!(launch = %key, %error,
+            "can't settle in the spool for how long it was suspended; after another restart of the worker its limits may be off by that");
+    }
+    pauses
 }
 
 async fn ask<P: Processes>(

@@ -151,6 +151,40 @@ async fn a_new_worker_knows_for_how_long_a_launch_was_suspended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_between_a_pause_that_never_began_and_the_next_counts() {
+    let mut bench = Bench::new().await;
+    bench.launch(key(1), limits()).await;
+    let dir = bench.dir(key(1));
+    // What a worker does that ends before it can suspend it.
+    pauses::note(&dir, true).expect("noted");
+    let hour = Duration::from_secs(3_600);
+    let long = Duration::from_millis(200);
+    bench
+        .until("some time passes", || {
+            pauses::read(&dir).within(hour, true) >= long
+        })
+        .await;
+    bench.stop().await;
+    let noted = std::fs::read_to_string(dir.join("pauses")).expect("there");
+    bench.start();
+    bench.farm.order(ToWorker::Suspend(key(1))).await;
+    bench
+        .until("it is suspended", || {
+            bench.host.lock().suspended == [(key(1), true)]
+        })
+        .await;
+    bench.stop().await;
+    let since = |text: &str| -> Option<u64> { text.strip_suffix(" -\n")?.parse().ok() };
+    let now_noted = std::fs::read_to_string(dir.join("pauses")).expect("there");
+    let (before, now) = (since(&noted), since(&now_noted));
+    let long = u64::try_from(long.as_millis()).expect("short");
+    assert!(
+        now >= before.map(|it| it + long) && now.is_some(),
+        "{noted:?}, then {now_noted:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn items_are_suspended_resumed_and_ended() {
     let mut bench = Bench::new().await;
     bench.launch(key(1), limits()).await;
