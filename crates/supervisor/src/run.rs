@@ -7,7 +7,7 @@ use crate::core::{self, CoreHandle, Health, Parts};
 use crate::error::SupervisorError;
 use crate::events::Hub;
 use crate::http::serve::{Bounds, Port, Serving, bind_socket, serve_port, serve_socket};
-use crate::http::{AppParts, router};
+use crate::http::{AppParts, Refusals, router};
 use crate::logs::LogStore;
 use crate::options::Options;
 use crate::readers::Readers;
@@ -123,6 +123,7 @@ pub async fn start_with(
         logs: Arc::clone(&logs),
         tokens: Tokens::new(core.tokens),
         links: Links::default(),
+        refusals: Refusals::default(),
         accounts: Accounts::new(config.admin_group.clone()),
         cleaner: Cleaner::new(
             core.handle.clone(),
@@ -184,6 +185,9 @@ pub async fn start_with(
         .chores
         .spawn(run_regularly(app.cleaner.clone(), config));
     running.chores.spawn(crate::http::wake_followers(hub, logs));
+    running
+        .chores
+        .spawn(crate::http::tell_the_rest(Arc::clone(&app)));
     running.chores.spawn(renew_certificate(app, tls, names));
     write_whole(
         &running.address_path,

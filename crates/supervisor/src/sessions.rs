@@ -4,7 +4,7 @@
 //! browser; what proves it is never taken as a token, nor a token as a session. One that began with a token ends with it.
 //! Links are only in memory: a supervisor that starts again knows none.
 
-use crate::tokens::Fresh;
+use crate::tokens::{Fresh, Held};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,20 +62,46 @@ pub(crate) fn parent_of(id: &str) -> Option<&str> {
         .map(|(_, parent)| parent)
 }
 
+/// Why no session can begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoRoom {
+    /// Of all together.
+    #[error("there are {SESSIONS_MAX} sessions")]
+    All,
+    /// Of this person's; none of those that are just beginning can give way.
+    #[error("{SESSIONS_EACH_MAX} sessions of the same person are just beginning")]
+    Own,
+}
+
 /// Answers the sessions that go when one more of this person's begins: those that are over, and the oldest of too many.
-pub(crate) fn to_forget(rows: &[TokenRow], user: &str, now_ms: i64) -> Vec<String> {
+///
+/// # Errors
+/// When there are too many all the same.
+pub(crate) fn make_room(held: &Held, user: &str, now_ms: i64) -> Result<Vec<String>, NoRoom> {
     let is_over = |row: &TokenRow| {
         let has_ended = row.expires_ms.is_some_and(|end| end <= now_ms);
-        let orphaned = parent_of(&row.id).is_some_and(|of| !rows.iter().any(|row| row.id == of));
-        has_ended || orphaned
+        has_ended || parent_of(&row.id).is_some_and(|of| !held.rows.contains_key(of))
     };
-    let sessions = rows.iter().filter(|row| is_session(&row.id));
+    let sessions = held.rows.values().filter(|row| is_session(&row.id));
     let (over, good): (Vec<&TokenRow>, Vec<&TokenRow>) = sessions.partition(|row| is_over(row));
-    let mut own: Vec<&TokenRow> = good.into_iter().filter(|row| row.user == user).collect();
+    let coming = || held.coming.values().filter(|row| is_session(&row.id));
+    let own_coming = coming().filter(|row| row.user == user).count();
+    if own_coming >= SESSIONS_EACH_MAX {
+        return Err(NoRoom::Own);
+    }
+    let mut own: Vec<&TokenRow> = good
+        .iter()
+        .copied()
+        .filter(|row| row.user == user)
+        .collect();
     own.sort_by_key(|row| row.created_ms);
-    let too_many = (own.len() + 1).saturating_sub(SESSIONS_EACH_MAX);
-    let gone = over.into_iter().chain(own.into_iter().take(too_many));
-    gone.map(|row| row.id.clone()).collect()
+    let too_many = (own.len() + own_coming + 1).saturating_sub(SESSIONS_EACH_MAX);
+    own.truncate(too_many);
+    if good.len() - own.len() + coming().count() >= SESSIONS_MAX {
+        return Err(NoRoom::All);
+    }
+    let gone = over.into_iter().chain(own);
+    Ok(gone.map(|row| row.id.clone()).collect())
 }
 
 /// The links that nobody has used yet.
@@ -210,7 +236,45 @@ mod tests {
         rows.push(row("worphan.gone".into(), "tom", 0, 100));
         rows.push(row("wchild.3f2a".into(), "tom", 0, 100));
         rows.push(row("3f2a".into(), "tom", 0, 5));
-        assert_eq!(to_forget(&rows, "mia", 50), ["wold", "worphan.gone", "w0"]);
-        assert_eq!(to_forget(&rows, "tom", 50), ["wold", "worphan.gone"]);
+        let held = held(rows, Vec::new());
+        let gone = |user| make_room(&held, user, 50).expect("room");
+        assert_eq!(gone("mia"), ["wold", "worphan.gone", "w0"]);
+        assert_eq!(gone("tom"), ["wold", "worphan.gone"]);
+    }
+
+    fn held(rows: Vec<TokenRow>, coming: Vec<TokenRow>) -> Held {
+        let by_id =
+            |rows: Vec<TokenRow>| rows.into_iter().map(|row| (row.id.clone(), row)).collect();
+        Held {
+            rows: by_id(rows),
+            coming: by_id(coming),
+        }
+    }
+
+    #[test]
+    fn sessions_that_are_just_beginning_count() {
+        let row = |name: &str, number: usize, user: &str| TokenRow {
+            id: format!("w{name}{number:04}"),
+            user: user.into(),
+            created_ms: i64::try_from(number).expect("small"),
+            ..TokenRow::default()
+        };
+        let of = |name: &str, count: usize| -> Vec<TokenRow> {
+            (0..count).map(|number| row(name, number, name)).collect()
+        };
+        let room = |rows: &[TokenRow], coming: &[TokenRow], user| {
+            make_room(&held(rows.to_vec(), coming.to_vec()), user, 0)
+        };
+        let (mia, more) = (of("mia", SESSIONS_EACH_MAX), of("mia", SESSIONS_EACH_MAX));
+        // As many give way as are beginning: the oldest have been told to go already.
+        assert_eq!(room(&mia, &more[..2], "mia").map(|gone| gone.len()), Ok(3));
+        assert_eq!(room(&mia[..3], &more[..2], "mia"), Ok(Vec::new()));
+        assert_eq!(room(&[], &more, "mia"), Err(NoRoom::Own));
+        assert_eq!(room(&[], &more, "tom"), Ok(Vec::new()));
+        let all: Vec<TokenRow> = (0..SESSIONS_MAX - 2)
+            .map(|number| row("a", number, &number.to_string()))
+            .collect();
+        assert_eq!(room(&all, &more[..1], "tom"), Ok(Vec::new()));
+        assert_eq!(room(&all, &more[..2], "tom"), Err(NoRoom::All));
     }
 }

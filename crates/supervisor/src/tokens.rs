@@ -5,7 +5,7 @@ use crate::sessions::{is_session, parent_of};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tessera_model::{Principal, Proof, Timestamp};
@@ -26,9 +26,50 @@ pub(crate) const TOKENS_MAX: usize = 1_000;
 /// The tokens that are good.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    rows: RwLock<BTreeMap<String, TokenRow>>,
+    held: RwLock<Held>,
     /// Counts those that were revoked, for who waits for that.
     revoked: watch::Sender<u64>,
+}
+
+/// The tokens by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Those that are good.
+    pub(crate) rows: BTreeMap<String, TokenRow>,
+    /// Those whose rows are being written. They prove nothing yet, and have a place already: else any number that is made at
+    /// the same time would find the same one free.
+    pub(crate) coming: BTreeMap<String, TokenRow>,
+}
+
+/// The place of a token that is being written. When it is dropped undecided, because who asked has left meanwhile, the token
+/// may be durable and is taken up.
+#[must_use = "it decides about the token when it is dropped"]
+pub(crate) struct Coming<'a> {
+    tokens: &'a Tokens,
+    id: String,
+    is_given_up: bool,
+}
+
+impl Coming<'_> {
+    /// Takes the token up, whose row is durable.
+    pub(crate) fn arrive(self) {
+        drop(self);
+    }
+
+    /// Gives the place back.
+    pub(crate) fn give_up(mut self) {
+        self.is_given_up = true;
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        let mut held = self.tokens.write();
+        let row = held.coming.remove(&self.id);
+        if let Some(row) = row.filter(|_| !self.is_given_up) {
+            held.rows.insert(row.id.clone(), row);
+        }
+    }
 }
 
 /// A token that was shown to be good.
@@ -80,7 +121,10 @@ impl Tokens {
     /// Takes the rows of the store.
     pub(crate) fn new(rows: Vec<TokenRow>) -> Self {
         Self {
-            rows: RwLock::new(rows.into_iter().map(|row| (row.id.clone(), row)).collect()),
+            held: RwLock::new(Held {
+                rows: rows.into_iter().map(|row| (row.id.clone(), row)).collect(),
+                coming: BTreeMap::new(),
+            }),
             revoked: watch::Sender::default(),
         }
     }
@@ -100,8 +144,8 @@ impl Tokens {
     }
 
     fn prove_parts(&self, id: &str, secret: &str, now: Timestamp) -> Option<Proven> {
-        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-        let row = rows.get_mut(id)?;
+        let mut held = self.write();
+        let row = held.rows.get_mut(id)?;
         let is_it: bool = row.sha256.ct_eq(&hash(secret)).into();
         if !is_it || row.expires_ms.is_some_and(|end| end <= now.0) {
             return None;
@@ -134,44 +178,62 @@ impl Tokens {
 
     /// Answers the sessions that began with a token.
     pub(crate) fn sessions_of(&self, id: &str) -> Vec<String> {
-        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let began = rows.keys().filter(|session| parent_of(session) == Some(id));
+        let held = self.read();
+        let began = held
+            .rows
+            .keys()
+            .filter(|session| parent_of(session) == Some(id));
         began.cloned().collect()
     }
 
     /// Answers a token.
     pub(crate) fn get(&self, id: &str) -> Option<TokenRow> {
-        self.rows
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()
+        self.read().rows.get(id).cloned()
     }
 
     /// Answers all tokens.
     pub(crate) fn all(&self) -> Vec<TokenRow> {
-        self.rows
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.read().rows.values().cloned().collect()
+    }
+
+    /// Keeps a place for a token that is about to be written, if `judge` finds room for it among those that there are.
+    ///
+    /// # Errors
+    /// What `judge` says.
+    pub(crate) fn reserve<T, E>(
+        &self,
+        row: TokenRow,
+        judge: impl FnOnce(&Held) -> Result<T, E>,
+    ) -> Result<(Coming<'_>, T), E> {
+        let mut held = self.write();
+        let found = judge(&held)?;
+        let id = row.id.clone();
+        held.coming.insert(id.clone(), row);
+        drop(held);
+        let place = Coming {
+            tokens: self,
+            id,
+            is_given_up: false,
+        };
+        Ok((place, found))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes up a token whose row is durable.
     pub(crate) fn add(&self, row: TokenRow) {
-        self.rows
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(row.id.clone(), row);
+        self.write().rows.insert(row.id.clone(), row);
     }
 
     /// Forgets a token.
     pub(crate) fn remove(&self, id: &str) {
-        self.rows
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        self.write().rows.remove(id);
         self.revoked.send_modify(|count| *count += 1);
     }
 
@@ -192,11 +254,11 @@ impl Tokens {
 
     /// Answers how long a token is still good; nothing when it no longer is.
     fn time_left(&self, id: &str, now: Timestamp) -> Option<Duration> {
-        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        if is_session(id) && parent_of(id).is_some_and(|of| !rows.contains_key(of)) {
+        let held = self.read();
+        if is_session(id) && parent_of(id).is_some_and(|of| !held.rows.contains_key(of)) {
             return None;
         }
-        let Some(end) = rows.get(id)?.expires_ms else {
+        let Some(end) = held.rows.get(id)?.expires_ms else {
             return Some(Duration::MAX);
         };
         let left = u64::try_from(end.saturating_sub(now.0)).ok()?;
@@ -263,6 +325,28 @@ mod tests {
             None,
             "it is over"
         );
+    }
+
+    #[test]
+    fn a_token_that_is_being_written_has_a_place_and_proves_nothing() {
+        let fresh = Fresh::make().expect("random");
+        let tokens = Tokens::new(Vec::new());
+        let room = |held: &Held| {
+            let taken = held.rows.len() + held.coming.len();
+            if taken == 0 { Ok(()) } else { Err(taken) }
+        };
+        let reserve =
+            |tokens| Tokens::reserve(tokens, row(&fresh, None), room).map(|(place, ())| place);
+        let place = reserve(&tokens).expect("room");
+        assert_eq!(tokens.prove(&fresh.text, Timestamp(0)), None, "not yet");
+        assert_eq!(reserve(&tokens).err(), Some(1), "the place is taken");
+        place.give_up();
+        assert_eq!(tokens.prove(&fresh.text, Timestamp(0)), None);
+        reserve(&tokens).expect("it was given back").arrive();
+        assert!(tokens.prove(&fresh.text, Timestamp(0)).is_some());
+        tokens.remove(&fresh.id);
+        drop(reserve(&tokens).expect("room"));
+        assert_eq!(reserve(&tokens).err(), Some(1), "it may be durable");
     }
 
     #[test]

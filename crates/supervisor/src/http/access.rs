@@ -1,14 +1,14 @@
 //! Tokens, and hosts that join.
 
-use super::auth::{Caller, is_local};
+use super::auth::{Caller, Source, is_local};
 use super::door::Visit;
 use super::error::Answer;
 use super::extract::{Json, Segments};
-use super::{App, Failure};
+use super::{App, Failure, refused};
 use crate::clock::wall;
 use crate::core::EnrolRefused;
 use crate::persist::rows::{Enrolment, access_row, kind};
-use crate::tokens::{Fresh, TOKENS_MAX, hex};
+use crate::tokens::{Fresh, Held, TOKENS_MAX, hex};
 use axum::extract::{Extension, State};
 use http::StatusCode;
 use tessera_api::ErrorCode;
@@ -84,19 +84,6 @@ pub(crate) async fn create_token(
         TOKEN_DAYS_DEFAULT,
         TOKEN_DAYS_MAX,
     )?;
-    if app
-        .tokens
-        .all()
-        .iter()
-        .filter(|row| row.user == user.as_str())
-        .count()
-        >= TOKENS_MAX
-    {
-        let message = format!("{user} has {TOKENS_MAX} tokens");
-        return Err(
-            Failure::new(ErrorCode::WrongState, message).hint("revoke some: `tessera token list`")
-        );
-    }
     let fresh = Fresh::make().map_err(|error| Failure::internal("no token can be made", &error))?;
     let now = wall().0;
     let row = TokenRow {
@@ -111,9 +98,17 @@ pub(crate) async fn create_token(
     };
     let text = format!("made token {} for {user}", row.id);
     let told = access_row(now, kind::TOKEN_CREATED, Some(&by.name), text);
-    app.core.keep(vec![Write::Token(row.clone()), told]).await?;
     let expires_ms = row.expires_ms;
-    app.tokens.add(row);
+    let (place, ()) = app
+        .tokens
+        .reserve(row.clone(), |held| has_room(held, &user))?;
+    match app.core.keep(vec![Write::Token(row), told]).await {
+        Ok(()) => place.arrive(),
+        Err(why) => {
+            place.give_up();
+            return Err(why.into());
+        }
+    }
     tracing::info!(token = fresh.id, %user, by = %by.name, "token made");
     let token = NewToken {
         id: fresh.id,
@@ -122,6 +117,15 @@ pub(crate) async fn create_token(
         expires_ms,
     };
     Ok((StatusCode::CREATED, axum::Json(token)))
+}
+
+fn has_room(held: &Held, user: &UserName) -> Answer<()> {
+    let all = held.rows.values().chain(held.coming.values());
+    if all.filter(|row| row.user == user.as_str()).count() < TOKENS_MAX {
+        return Ok(());
+    }
+    let message = format!("{user} has {TOKENS_MAX} tokens");
+    Err(Failure::new(ErrorCode::WrongState, message).hint("revoke some: `tessera token list`"))
 }
 
 /// `GET /tokens`
@@ -233,8 +237,18 @@ pub(crate) async fn create_join_token(
 /// `POST /join`: the token is the only proof.
 pub(crate) async fn join(
     State(app): State<App>,
+    Extension(source): Extension<Source>,
     visit: Option<Extension<Visit>>,
     Json(request): Json<JoinRequest>,
+) -> Answer<(StatusCode, axum::Json<JoinReply>)> {
+    let joined = let_in(&app, visit, request).await;
+    joined.inspect_err(|why| refused::tell(&app, source, "a host that wants to join", why))
+}
+
+async fn let_in(
+    app: &App,
+    visit: Option<Extension<Visit>>,
+    request: JoinRequest,
 ) -> Answer<(StatusCode, axum::Json<JoinReply>)> {
     let no_token = || {
         Failure::new(

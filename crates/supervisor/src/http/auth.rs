@@ -1,7 +1,7 @@
 //! Who is asking: the kernel's word on the Unix socket, a token everywhere else.
 
 use super::door::Visit;
-use super::{App, Failure, session};
+use super::{App, Failure, refused, session};
 use crate::accounts::NoName;
 use crate::tokens::Proven;
 use axum::extract::{Extension, Request, State};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tessera_api::ErrorCode;
 use tessera_engine::supervisor::{Denied, Job};
 use tessera_model::{Identity, Principal, Proof};
+use tessera_store::Write;
 
 /// Where a connection came from.
 #[derive(Debug, Clone, Copy)]
@@ -154,14 +155,25 @@ fn by_token(
         .tokens
         .prove(text.trim(), crate::clock::wall())
         .ok_or_else(|| {
-            tracing::info!(%address, "a token that is not good");
-            Failure::new(
-                ErrorCode::Unauthenticated,
-                "the token is not good: unknown, revoked or over",
-            )
-            .hint("make one on the supervisor's host with `tessera token create`")
+            let failure = bad_token();
+            refused::tell(
+                app,
+                Source::Network(address),
+                "a request with a token",
+                &failure,
+            );
+            failure
         })?;
     Ok(noted(app, proven))
+}
+
+/// Refuses a token that proves nobody.
+pub(super) fn bad_token() -> Failure {
+    Failure::new(
+        ErrorCode::Unauthenticated,
+        "the token is not good: unknown, revoked or over",
+    )
+    .hint("make one on the supervisor's host with `tessera token create`")
 }
 
 fn by_session(app: &App, secret: &str, address: SocketAddr) -> Result<Principal, Failure> {
@@ -179,7 +191,13 @@ fn by_session(app: &App, secret: &str, address: SocketAddr) -> Result<Principal,
 
 /// Has the use of a token written down, when that is due; answers whom it stands for.
 fn noted(app: &App, proven: Proven) -> Principal {
-    if let Some(used) = proven.used {
+    note(app, proven.used);
+    proven.principal
+}
+
+/// Has the use of a token written down that is due.
+pub(super) fn note(app: &App, used: Option<Write>) {
+    if let Some(used) = used {
         let app = Arc::clone(app);
         tokio::spawn(async move {
             // Only a record of use: what it misses when nothing can be written is written with the next use. It may come
@@ -187,7 +205,6 @@ fn noted(app: &App, proven: Proven) -> Principal {
             let _not_kept = app.core.keep(vec![used]).await;
         });
     }
-    proven.principal
 }
 
 /// Says whether the caller may see what a job runs (its command, environment and folder) and what it printed.

@@ -18,6 +18,7 @@ mod jobs;
 mod logs;
 mod outlook;
 mod pages;
+mod refused;
 pub(crate) mod serve;
 mod session;
 mod views;
@@ -25,6 +26,7 @@ mod why;
 
 pub(crate) use error::Failure;
 pub(crate) use events::wake_followers;
+pub(crate) use refused::{Refusals, tell_the_rest};
 
 use crate::accounts::Accounts;
 use crate::cleanup::Cleaner;
@@ -65,6 +67,8 @@ pub(crate) struct AppParts {
     pub(crate) tokens: Tokens,
     /// Links that log browsers in.
     pub(crate) links: Links,
+    /// Logins that were refused.
+    pub(crate) refusals: Refusals,
     /// Names of local callers.
     pub(crate) accounts: Accounts,
     /// Retention.

@@ -4,16 +4,14 @@
 //! header that no other origin can add without asking first, which nobody here allows; and when the browser says where a
 //! request comes from, it must come from our own page.
 
-use super::auth::Caller;
+use super::auth::{self, Caller, Source};
 use super::error::Answer;
 use super::extract::Json;
-use super::{App, Failure};
+use super::{App, Failure, refused};
 use crate::clock::wall;
 use crate::persist::rows::{access_row, kind};
-use crate::sessions::{
-    Guest, LINK_LIFE, SESSION_LIFE, SESSIONS_MAX, is_session, session_id, to_forget,
-};
-use crate::tokens::{Fresh, hex};
+use crate::sessions::{Guest, LINK_LIFE, SESSION_LIFE, is_session, make_room, session_id};
+use crate::tokens::{Fresh, Held, hex};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
@@ -92,22 +90,23 @@ fn elsewhere(why: &str) -> Failure {
 /// `POST /session`: the link or the token is the only proof.
 pub(crate) async fn begin(
     State(app): State<App>,
+    Extension(source): Extension<Source>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     Json(request): Json<SessionRequest>,
 ) -> Answer<Response> {
-    // Else a stranger's page could log its visitor in as somebody of the stranger's choice.
-    check_page(&method, &uri, &headers)?;
-    let (guest, how) = match (request.link, request.token) {
-        (Some(link), None) => (by_link(&app, &link)?, "by a link"),
-        (None, Some(token)) => (by_token(&app, &token)?, "by a token"),
-        _ => {
-            let message = "name either the secret of a link or a token";
-            return Err(Failure::new(ErrorCode::BadRequest, message));
-        }
+    let (link, token) = (request.link.as_deref(), request.token.as_deref());
+    let (how, what) = match (link, token) {
+        (Some(_), _) => ("by a link", "a login by a link"),
+        (None, _) => ("by a token", "a login by a token"),
     };
-    let (row, secret) = keep(&app, guest, how).await?;
+    // Else a stranger's page could log its visitor in as somebody of the stranger's choice.
+    let begun = match check_page(&method, &uri, &headers) {
+        Ok(()) => log_in(&app, link, token, how).await,
+        Err(elsewhere) => Err(elsewhere),
+    };
+    let (row, secret) = begun.inspect_err(|why| refused::tell(&app, source, what, why))?;
     let expires_ms = row.expires_ms.unwrap_or_default();
     let life = Duration::from_millis(u64::try_from(expires_ms - wall().0).unwrap_or(0));
     let session = Session {
@@ -118,6 +117,24 @@ pub(crate) async fn begin(
     let mut response = (StatusCode::CREATED, axum::Json(session)).into_response();
     set_cookie(&app, &mut response, &secret, life);
     Ok(response)
+}
+
+/// Begins a session with what somebody presents; answers its row and secret.
+async fn log_in(
+    app: &App,
+    link: Option<&str>,
+    token: Option<&str>,
+    how: &str,
+) -> Answer<(TokenRow, String)> {
+    let (guest, used) = match (link, token) {
+        (Some(link), None) => (by_link(app, link)?, None),
+        (None, Some(token)) => by_token(app, token)?,
+        _ => {
+            let message = "name either the secret of a link or a token";
+            return Err(Failure::new(ErrorCode::BadRequest, message));
+        }
+    };
+    keep(app, guest, used, how).await
 }
 
 fn by_link(app: &App, link: &str) -> Answer<Guest> {
@@ -135,19 +152,16 @@ fn by_link(app: &App, link: &str) -> Answer<Guest> {
     })
 }
 
-fn by_token(app: &App, token: &str) -> Answer<Guest> {
-    let proven = app.tokens.prove(token.trim(), wall()).ok_or_else(|| {
-        Failure::new(
-            ErrorCode::Unauthenticated,
-            "the token is not good: unknown, revoked or over",
-        )
-        .hint("make one on the supervisor's host with `tessera token create`")
-    })?;
-    Ok(Guest {
+/// Answers whom a token stands for, and its use to be kept, when that is due.
+fn by_token(app: &App, token: &str) -> Answer<(Guest, Option<Write>)> {
+    let proven = app.tokens.prove(token.trim(), wall());
+    let proven = proven.ok_or_else(auth::bad_token)?;
+    let guest = Guest {
         parent: token_of(&proven.principal),
         user: proven.principal.name,
         is_admin: proven.principal.is_admin,
-    })
+    };
+    Ok((guest, proven.used))
 }
 
 fn token_of(principal: &Principal) -> Option<String> {
@@ -157,34 +171,26 @@ fn token_of(principal: &Principal) -> Option<String> {
     }
 }
 
-/// Makes a session durable; answers its row and secret.
-async fn keep(app: &App, guest: Guest, how: &str) -> Answer<(TokenRow, String)> {
+/// Makes a session durable, with the use of its token; answers its row and secret.
+async fn keep(
+    app: &App,
+    guest: Guest,
+    used: Option<Write>,
+    how: &str,
+) -> Answer<(TokenRow, String)> {
     let fresh =
         Fresh::make().map_err(|error| Failure::internal("no session can be made", &error))?;
-    let (now, rows) = (wall().0, app.tokens.all());
-    let forgotten = to_forget(&rows, guest.user.as_str(), now);
-    let sessions = rows.iter().filter(|row| is_session(&row.id)).count();
-    if sessions.saturating_sub(forgotten.len()) >= SESSIONS_MAX {
-        let message = format!("there are {SESSIONS_MAX} sessions");
-        return Err(
-            Failure::new(ErrorCode::Busy, message).hint("revoke some: `tessera token list`")
-        );
-    }
-    let id = session_id(&fresh, guest.parent.as_deref());
-    let end = now + i64::try_from(SESSION_LIFE.as_millis()).unwrap_or(0);
-    let parent = guest
-        .parent
-        .as_ref()
-        .and_then(|id| app.tokens.get(id)?.expires_ms);
-    let row = TokenRow {
-        id: id.clone(),
-        sha256: fresh.sha256,
-        user: guest.user.to_string(),
-        is_admin: guest.is_admin,
-        note: format!("browser, {how}"),
-        created_ms: now,
-        expires_ms: Some(parent.map_or(end, |parent| parent.min(end))),
-        last_used_ms: None,
+    let now = wall().0;
+    let row = session_row(app, &guest, &fresh, how, now);
+    let id = row.id.clone();
+    let room = |held: &Held| make_room(held, guest.user.as_str(), now);
+    let (place, forgotten) = match app.tokens.reserve(row.clone(), room) {
+        Ok(reserved) => reserved,
+        Err(why) => {
+            auth::note(app, used);
+            let failure = Failure::new(ErrorCode::Busy, why.to_string());
+            return Err(failure.hint("revoke some: `tessera token list`"));
+        }
     };
     let text = format!("session {id} of {} began {how}", guest.user);
     let mut writes = vec![
@@ -192,11 +198,33 @@ async fn keep(app: &App, guest: Guest, how: &str) -> Answer<(TokenRow, String)> 
         access_row(now, kind::TOKEN_CREATED, Some(&guest.user), text),
     ];
     writes.extend(forgotten.iter().cloned().map(Write::TokenRemove));
-    app.core.keep(writes).await?;
+    writes.extend(used);
+    if let Err(why) = app.core.keep(writes).await {
+        place.give_up();
+        return Err(why.into());
+    }
     forgotten.iter().for_each(|id| app.tokens.remove(id));
-    app.tokens.add(row.clone());
+    place.arrive();
     tracing::info!(session = id, user = %guest.user, how, "session began");
     Ok((row, fresh.text_for(&id)))
+}
+
+fn session_row(app: &App, guest: &Guest, fresh: &Fresh, how: &str, now: i64) -> TokenRow {
+    let end = now + i64::try_from(SESSION_LIFE.as_millis()).unwrap_or(0);
+    let parent = guest
+        .parent
+        .as_ref()
+        .and_then(|id| app.tokens.get(id)?.expires_ms);
+    TokenRow {
+        id: session_id(fresh, guest.parent.as_deref()),
+        sha256: fresh.sha256,
+        user: guest.user.to_string(),
+        is_admin: guest.is_admin,
+        note: format!("browser, {how}"),
+        created_ms: now,
+        expires_ms: Some(parent.map_or(end, |parent| parent.min(end))),
+        last_used_ms: None,
+    }
 }
 
 fn set_cookie(app: &App, response: &mut Response, secret: &str, life: Duration) {

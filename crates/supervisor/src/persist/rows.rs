@@ -192,6 +192,8 @@ pub(crate) mod kind {
     pub(crate) const TOKEN_CREATED: &str = "token.created";
     /// A token was revoked.
     pub(crate) const TOKEN_REVOKED: &str = "token.revoked";
+    /// Somebody was refused who presented a token, a link or the like.
+    pub(crate) const LOGIN_REFUSED: &str = "login.refused";
     /// Somebody may let a host join.
     pub(crate) const HOST_INVITED: &str = "host.invited";
     /// A host has joined.

@@ -7,13 +7,13 @@ use tessera_wire::pki::Fingerprint;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// What our own page adds to every change.
-const PAGE: &str = "X-Tessera-Web: 1\r\n";
+pub(crate) const PAGE: &str = "X-Tessera-Web: 1\r\n";
 
 /// An answer as a browser sees it.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -31,7 +31,7 @@ impl Answer {
 }
 
 /// Sends a request over TLS as it is.
-async fn ask(farm: &Farm, what: &str, headers: &str, body: &str) -> Answer {
+pub(crate) async fn ask(farm: &Farm, what: &str, headers: &str, body: &str) -> Answer {
     let (address, ca) = (farm.running.address().to_string(), pin(farm).await);
     let stream = tessera_wire::tls::connect_pinned(&address, ca).await;
     let mut stream = stream.expect("connects");
@@ -66,7 +66,7 @@ async fn by_link(farm: &Farm) -> Answer {
     ask(farm, "POST /api/v1/session", PAGE, &body).await
 }
 
-fn token_body(token: &str) -> String {
+pub(crate) fn token_body(token: &str) -> String {
     format!(r#"{{"token":"{token}"}}"#)
 }
 

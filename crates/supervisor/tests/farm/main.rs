@@ -9,6 +9,7 @@ mod credentials;
 mod events;
 mod jobs;
 mod kept;
+mod logins;
 mod logs;
 mod reserve;
 mod strangers;
