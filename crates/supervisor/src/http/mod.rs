@@ -21,6 +21,7 @@ mod pages;
 mod refused;
 pub(crate) mod serve;
 mod session;
+mod together;
 mod views;
 mod why;
 

@@ -2,6 +2,7 @@
 //! than when somebody wonders.
 
 use super::App;
+use super::together::{self, Known};
 use std::collections::BTreeSet;
 use tessera_engine::supervisor::plan::Demands;
 use tessera_engine::supervisor::{Engine, Host, Traits};
@@ -46,6 +47,11 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
                 spec.restrictions.as_ref(),
             ));
         }
+        let known = view.engine.hosts().map(|host| Known {
+            name: host.facts.name.as_str(),
+            traits: host.traits(),
+        });
+        said_all.extend(together::of_all(known, (&spec).into()));
         let large = reserves.then(|| view.engine.too_large(&spec)).flatten();
         said_all.extend(large.map(|large| format!("it will wait: {large}")));
         let demands = Demands::of(&spec);

@@ -162,9 +162,10 @@ async fn a_job_that_no_host_would_run_is_warned_of_at_once() {
 async fn names_of_hosts_that_nobody_knows_are_warned_of_at_once() {
     let farm = Farm::start().await;
     let _worker = farm.worker("rnd001", 1).await;
-    eventually("the host", || async {
+    let _other = farm.worker_in("rnd003", 1, "gpu").await;
+    eventually("the hosts", || async {
         let hosts = farm.client.hosts().await.expect("hosts").hosts;
-        hosts.iter().any(|host| host.status == "up").then_some(())
+        (hosts.iter().filter(|host| host.status == "up").count() == 2).then_some(())
     })
     .await;
     let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
@@ -183,8 +184,17 @@ async fn names_of_hosts_that_nobody_knows_are_warned_of_at_once() {
             Some("it will wait: no known host is named nohost"),
         ),
         (
-            request(None, names(&["rnd001"])),
+            request(None, names(&["rnd001", "rnd003"])),
             Some("it will wait: hosts and omithosts leave none"),
+        ),
+        (
+            SubmitRequest {
+                groups: names(&["gpu"]),
+                ..request(names(&["rnd001"]), None)
+            },
+            Some(
+                "it will wait: hosts, groups leave none of the known hosts together; nearest is rnd001: leave groups out",
+            ),
         ),
     ];
     for (request, expected) in cases {

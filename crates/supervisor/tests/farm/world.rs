@@ -7,7 +7,7 @@ use std::time::Duration;
 use tessera_api::Client;
 use tessera_api::client::Fingerprint;
 use tessera_api::types::{JoinReply, JoinRequest, JoinTokenRequest, SubmitRequest, TokenRequest};
-use tessera_model::host::LIMITS_PROPERTY;
+use tessera_model::host::{GROUPS_PROPERTY, LIMITS_PROPERTY};
 use tessera_model::msg::{
     AttemptEnd, FromWorker, GoneCause, LaunchInventory, LaunchKey, Report, Run, ToWorker,
 };
@@ -144,11 +144,17 @@ impl Farm {
 
     /// Lets a host join and connects its worker.
     pub(crate) async fn worker(&self, name: &str, slots: u32) -> Worker {
+        self.worker_in(name, slots, "").await
+    }
+
+    /// As [`Self::worker`], of a host in these groups.
+    pub(crate) async fn worker_in(&self, name: &str, slots: u32, groups: &str) -> Worker {
         let (identity, reply) = self.enrol(name).await;
         let mut worker = Worker {
             identity,
             reply,
             slots,
+            groups: groups.to_owned(),
             link: None,
             seq: 0,
             left: Vec::new(),
@@ -175,6 +181,7 @@ pub(crate) struct Worker {
     pub(crate) identity: WorkerIdentity,
     pub(crate) reply: JoinReply,
     pub(crate) slots: u32,
+    groups: String,
     link: Option<(WorkerLink, Attached)>,
     seq: u64,
     left: Vec<ToWorker>,
@@ -201,7 +208,11 @@ impl Worker {
             name: "claimed-name".into(),
             slots: self.slots,
             resources: [("host.memory".to_owned(), MEMORY)].into(),
-            properties: [(LIMITS_PROPERTY.to_owned(), "memory,pids,cpu".to_owned())].into(),
+            properties: [
+                (LIMITS_PROPERTY.to_owned(), "memory,pids,cpu".to_owned()),
+                (GROUPS_PROPERTY.to_owned(), self.groups.clone()),
+            ]
+            .into(),
             ..HostFacts::default()
         };
         let attached = link.attach(facts, Vec::new()).await?;
