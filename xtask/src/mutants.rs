@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-const FOLDER: &str = "xtask/mutants/";
-const ENDING: &str = ".mutant";
+pub(crate) const FOLDER: &str = "xtask/mutants/";
+pub(crate) const ENDING: &str = ".mutant";
 const FIND: &str = "\n--- find\n";
 const PUT: &str = "\n--- put\n";
 
@@ -21,19 +21,23 @@ const TEST_MINUTES: u64 = 5;
 
 /// A planted fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Mutant {
+pub(crate) struct Mutant {
     name: String,
     breaks: String,
-    file: String,
-    find: String,
-    put: String,
-    proof: Proof,
+    /// The file that it is planted in.
+    pub(crate) file: String,
+    /// The code that is looked for there.
+    pub(crate) find: String,
+    /// What takes its place.
+    pub(crate) put: String,
+    /// What must fail then.
+    pub(crate) proof: Proof,
 }
 
 /// What must fail.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Proof {
-    /// A test: arguments that name package and target, and a filter.
+pub(crate) enum Proof {
+    /// A test: `--package`, its name, arguments that name the target, and a filter.
     Test { target: Vec<String>, filter: String },
     /// So many seeds of the simulator.
     Seeds(String),
@@ -115,7 +119,7 @@ impl Mutant {
     /// Reads the headers `Breaks:` and `File:`; `Package:` with `Test:` (a filter of its tests) and perhaps `Target:` (which
     /// of its targets, `--lib` by default), or `Seeds:` (for the simulator); then the code after `--- find` and the code after
     /// `--- put` that takes its place.
-    fn parse(name: &str, text: &str) -> Result<Self> {
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
         let (head, code) = text
             .split_once(FIND)
             .context("lacks the line \"--- find\"")?;
@@ -206,7 +210,7 @@ impl Mutant {
 }
 
 /// Finds the one place where the code stands, without regard to white space.
-fn place(text: &str, wanted: &str) -> Result<Range<usize>> {
+pub(crate) fn place(text: &str, wanted: &str) -> Result<Range<usize>> {
     let solid = |text: &str| -> Vec<(usize, char)> {
         text.char_indices()
             .filter(|(_, c)| !c.is_whitespace())

@@ -7,6 +7,7 @@ mod lexer;
 mod licences;
 mod links;
 mod manifests;
+mod mutants;
 mod privileged;
 mod source;
 mod text;
@@ -96,6 +97,10 @@ pub(crate) fn main(tree: &Tree) -> Result<bool> {
     );
     rule("source", each(tree, &files, ".rs", source::check)?);
     rule("texts", each(tree, &files, "", text::check)?);
+    rule(
+        "planted faults",
+        mutants::check(&files, |file| tree.text(file)),
+    );
     rule("links", links::check(&files, |file| tree.text(file)));
     println!("{tally}");
     Ok(tally.failed == 0)
