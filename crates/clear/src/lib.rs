@@ -9,7 +9,6 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use tessera_identity::tmpdir;
 use tessera_identity::user::{Change, become_user, spawn};
 use tessera_shepherd::clear;
 use tessera_sys::ids::Identity;
@@ -17,56 +16,50 @@ use tessera_sys::{Errno, Sys, entry, file, ids, poll, process, procs};
 
 /// Where this program finds the end of its answer.
 const ANSWER_FD: i32 = 3;
-/// Where it finds the directory that private directories are in.
-const PARENT_FD: i32 = 4;
+/// Where it finds the private directory, opened for its place only: its name is a secret, and arguments are everybody's to read.
+const PLACE_FD: i32 = 4;
 /// What it answers when nothing is left.
 const DONE: u8 = 1;
 /// How long the child goes on with each of its parts, and when it is ended.
 const TIME: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(25));
 /// How often the child is told to go on: processes of the same user can stop it.
 const NUDGE: Duration = Duration::from_secs(1);
-const NOT_BY_HAND: &str = "clear: started by the launcher only, with UID GID slot|user [NAME]";
+const NOT_BY_HAND: &str = "clear: started by the launcher only, with UID GID slot|user [place]";
 const WORDS: [&str; 2] = ["tessera-launch", "clear"];
 
 /// What is to be removed, and as whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order<'a> {
+pub struct Order {
     /// Uid and gid of who it belongs to.
     pub user: (u32, u32),
     /// Whether the account is a slot's, which leaves nothing anywhere and of which all processes end.
     pub is_of_slot: bool,
-    /// The name of the private directory, if there is one.
-    pub name: Option<&'a str>,
+    /// Whether there is a private directory.
+    pub has_place: bool,
 }
 
-impl<'a> Order<'a> {
+impl Order {
     /// Reads the words behind `clear`.
     ///
     /// # Errors
-    /// A sentence when they are none, name root, or name something else than an entry of the directory.
-    pub fn parse(words: &[&'a str]) -> Result<Self, String> {
+    /// A sentence when they are none, or name root.
+    pub fn parse(words: &[&str]) -> Result<Self, String> {
         let wrong = NOT_BY_HAND;
-        let (uid, gid, kind, name) = match *words {
-            [uid, gid, kind] => (uid, gid, kind, None),
-            [uid, gid, kind, name] => (uid, gid, kind, Some(name)),
-            _ => return Err(wrong.into()),
-        };
-        let is_of_slot = match kind {
-            "slot" => true,
-            "user" => false,
+        let (uid, gid, is_of_slot, has_place) = match *words {
+            [uid, gid, "slot"] => (uid, gid, true, false),
+            [uid, gid, "user"] => (uid, gid, false, false),
+            [uid, gid, "slot", "place"] => (uid, gid, true, true),
+            [uid, gid, "user", "place"] => (uid, gid, false, true),
             _ => return Err(wrong.into()),
         };
         let user = match (uid.parse(), gid.parse()) {
             (Ok(uid), Ok(gid)) if uid != 0 && gid != 0 => (uid, gid),
             _ => return Err(wrong.into()),
         };
-        if name.is_some_and(|it| it.is_empty() || it.starts_with('.') || it.contains('/')) {
-            return Err(wrong.into());
-        }
         Ok(Self {
             user,
             is_of_slot,
-            name,
+            has_place,
         })
     }
 
@@ -74,16 +67,17 @@ impl<'a> Order<'a> {
         let (uid, gid) = self.user;
         let kind = if self.is_of_slot { "slot" } else { "user" };
         let words = [uid.to_string(), gid.to_string(), kind.to_owned()];
-        let name = self.name.map(str::to_owned);
-        words.into_iter().chain(name).collect()
+        let place = self.has_place.then(|| "place".to_owned());
+        words.into_iter().chain(place).collect()
     }
 }
 
-/// Starts the process, which ends with this one; returns where its answer comes, which is readable when it has ended, too.
+/// Starts the process, which ends with this one; the private directory is opened for its place only. Returns where its answer
+/// comes, which is readable when it has ended, too.
 ///
 /// # Errors
 /// When there is no process or no descriptor to be had.
-pub fn start(program: BorrowedFd<'_>, order: &Order<'_>, parent: Option<&OwnedFd>) -> Sys<OwnedFd> {
+pub fn start(program: BorrowedFd<'_>, order: &Order, place: Option<&OwnedFd>) -> Sys<OwnedFd> {
     let (answer, answer_end) = file::pipe()?;
     let words = order.words();
     let words = WORDS.into_iter().chain(words.iter().map(String::as_str));
@@ -91,7 +85,7 @@ pub fn start(program: BorrowedFd<'_>, order: &Order<'_>, parent: Option<&OwnedFd
     let null = file::open(c"/dev/null", libc::O_RDWR)?;
     let ends = [&null, &null];
     let std = ends.map(OwnedFd::as_raw_fd).into_iter().chain([2]);
-    let own = [Some(&answer_end), parent].into_iter().flatten();
+    let own = [Some(&answer_end), place].into_iter().flatten();
     let fds: Vec<i32> = std.chain(own.map(OwnedFd::as_raw_fd)).collect();
     spawn(program, &argv, &[], &fds, Some(process::own_pid()))?;
     Ok(answer)
@@ -111,7 +105,7 @@ pub fn is_done(answer: &OwnedFd) -> Option<bool> {
 ///
 /// # Errors
 /// A sentence when it is not root's, or was not started by the launcher.
-pub fn run(order: &Order<'_>) -> Result<(), String> {
+pub fn run(order: &Order) -> Result<(), String> {
     if ids::uids() != Ok([0; 3]) {
         return Err("clear: must be root; the launcher starts it".into());
     }
@@ -129,7 +123,7 @@ pub fn run(order: &Order<'_>) -> Result<(), String> {
 }
 
 /// Forks the child that removes and waits for it, in time; says whether nothing is left.
-fn remove_in_child(order: &Order<'_>) -> Sys<bool> {
+fn remove_in_child(order: &Order) -> Sys<bool> {
     if order.is_of_slot {
         // Of the account nobody has: what has come to run as it could undo or end what is done now.
         let _ = procs::kill_all_of(order.user.0);
@@ -160,8 +154,8 @@ fn has_ended(handle: BorrowedFd<'_>) -> Sys<bool> {
 }
 
 /// The child: becomes the user, proves it, removes; says whether nothing is left.
-fn remove(order: &Order<'_>, parent: i32) -> Sys<bool> {
-    let mut keep: Vec<i32> = order.name.iter().map(|_| PARENT_FD).collect();
+fn remove(order: &Order, parent: i32) -> Sys<bool> {
+    let mut keep: Vec<i32> = order.has_place.then_some(PLACE_FD).into_iter().collect();
     process::close_all_but(3, &mut keep)?;
     process::new_session()?;
     let (uid, gid) = order.user;
@@ -186,8 +180,8 @@ fn remove(order: &Order<'_>, parent: i32) -> Sys<bool> {
     if order.is_of_slot {
         is_clear &= clear::traces(Instant::now() + TIME.0);
     }
-    if let Some(name) = order.name {
-        let dir = tmpdir::open_child(file::standing(PARENT_FD), name)?;
+    if order.has_place {
+        let dir = file::open_for_owner(file::standing(PLACE_FD))?;
         is_clear &= clear::below(dir.as_fd(), Instant::now() + TIME.0);
     }
     Ok(is_clear)
@@ -199,11 +193,11 @@ mod tests {
 
     #[test]
     fn an_order_reads_back() {
-        for (is_of_slot, name) in [(true, None), (false, Some("ab.1.2.3.ff"))] {
+        for (is_of_slot, has_place) in [(true, false), (false, true)] {
             let order = Order {
                 user: (901, 902),
                 is_of_slot,
-                name,
+                has_place,
             };
             let words = order.words();
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -212,19 +206,16 @@ mod tests {
     }
 
     #[test]
-    fn an_order_of_root_or_of_somewhere_else_is_none() {
+    fn an_order_of_root_or_of_something_else_is_none() {
         for words in [
             &["0", "902", "slot"][..],
             &["901", "0", "slot"],
             &["-1", "902", "slot"],
             &["901", "902", "all"],
             &["901", "902", "user", ""],
-            &["901", "902", "user", "."],
-            &["901", "902", "user", ".."],
-            &["901", "902", "user", "../etc"],
             &["901", "902", "user", "/etc"],
             &["901", "902"],
-            &["901", "902", "user", "a", "b"],
+            &["901", "902", "user", "place", "b"],
             &[],
         ] {
             let error = Order::parse(words).expect_err("is none");

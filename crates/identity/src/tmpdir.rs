@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fmt::Write as _;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use tessera_ticket::LaunchKey;
@@ -121,20 +121,14 @@ impl Parent {
     /// Returns uid and gid of a directory's owner: root gave it away, and the owner can't. What somebody has mounted on it is
     /// not asked: that is `EXDEV`.
     pub fn owner(&self, name: &str) -> Sys<(u32, u32)> {
-        let found = file::stat(file::open_place(self.dir.as_fd(), &c_name(name)?)?)?;
+        let found = file::stat(self.place(name)?)?;
         Ok((found.st_uid, found.st_gid))
     }
 
-    /// Returns the directory itself, for who removes what is in one of them.
-    pub fn dir(&self) -> &OwnedFd {
-        &self.dir
+    /// Opens a directory for nothing but its place: who removes what is in it needs no name.
+    pub fn place(&self, name: &str) -> Sys<OwnedFd> {
+        file::open_place(self.dir.as_fd(), &c_name(name)?)
     }
-}
-
-/// Opens a private directory below the one that they are in; as its owner, made readable first.
-pub fn open_child(parent: BorrowedFd<'_>, name: &str) -> Sys<OwnedFd> {
-    let place = file::open_place(parent, &c_name(name)?)?;
-    file::open_for_owner(place.as_fd())
 }
 
 fn c_name(name: &str) -> Sys<CString> {

@@ -231,6 +231,40 @@ fn l40_an_account_is_held_until_nothing_is_left_on_it() {
 }
 
 #[test]
+fn l23_the_name_of_a_private_directory_is_in_no_argument() {
+    if !can_run() {
+        return;
+    }
+    let (users, world) = world_with_slots();
+    let mark = format!("/tmp/tsq-{:016x}", random());
+    let first = start(&world, &litter(&mark)).unwrap();
+    let _second = start(&world, &shell("true")).unwrap();
+    first.run(0);
+    first.close();
+    let (root, remover) = clearers(&world, users[0].uid);
+    // Whoever knows a name reaches what a user opened to others below it.
+    let dirs = world.private_dirs();
+    let names = dirs
+        .iter()
+        .map(|it| it.file_name().unwrap().to_str().unwrap());
+    let names: Vec<&str> = names.collect();
+    assert!(!names.is_empty());
+    for pid in [root, remover] {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+        let words = String::from_utf8_lossy(&words).into_owned();
+        assert!(
+            words.contains("clear") && words.contains("place"),
+            "{words}"
+        );
+        let told = names.iter().find(|it| words.contains(**it));
+        assert_eq!(told, None, "{words}");
+    }
+    let again = start_in_time(&world, &shell("true"));
+    assert_eq!(again.account, users[0].name);
+    assert_eq!(world.private_dirs().len(), 2, "and it is removed");
+}
+
+#[test]
 fn l40_who_clears_up_may_die_half_way() {
     if !can_run() {
         return;
@@ -288,6 +322,7 @@ fn l40_nobody_else_clears_up() {
     for words in [
         &["0", "0", "slot"][..],
         &[&uid, &gid, "user", "../launcher"],
+        &[&uid, &gid, "user", "place"],
         &[&uid, &gid, "slot"],
     ] {
         let (code, text) = clear(0, words);

@@ -200,13 +200,15 @@ impl Tidy {
 
     fn start_waiting(&mut self) {
         while let Some(task) = self.take_next() {
+            // Of one that can't be opened now nothing is removed, and what is left elsewhere goes all the same.
+            let place = task.place.as_ref();
+            let place = place.and_then(|(parent, name)| parent.place(name).ok());
             let order = Order {
                 user: task.user,
                 is_of_slot: task.is_of_slot,
-                name: task.place.as_ref().map(|(_, name)| name.as_str()),
+                has_place: place.is_some(),
             };
-            let parent = task.place.as_ref().map(|(parent, _)| parent.dir());
-            match tessera_clear::start(self.program.as_fd(), &order, parent) {
+            match tessera_clear::start(self.program.as_fd(), &order, place.as_ref()) {
                 Ok(answer) => self.running.push((answer, task)),
                 // No process to be had: all of it later, in order.
                 Err(_) => return self.waiting.push_front(task),
