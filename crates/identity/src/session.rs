@@ -61,7 +61,7 @@ pub(crate) fn open(setup: &mut Setup, wanted: &Wanted<'_>) -> Result<(Session, S
     if let Some(user) = &mut setup.user {
         user.groups = groups;
     }
-    (setup.session, setup.variables) = (Some(asked.held), Some(asked.variables));
+    (setup.session, setup.variables) = (asked.held, Some(asked.variables));
     let mut session = asked.session;
     // Nobody else's number: only what the session says of its own user.
     session.login_uid = session.login_uid.filter(|uid| *uid == account.identity.uid);

@@ -82,6 +82,51 @@ fn l12_each_step_of_becoming_the_user_that_lies_is_found_out() {
 }
 
 #[test]
+fn l40_an_account_that_could_not_be_asked_about_is_cleared_up_by_the_next_launcher_that_can() {
+    if !can_run() {
+        return;
+    }
+    let mut world = World::prepare("");
+    let stem = format!("tsh{:05x}x", common::random() & 0xf_ffff);
+    world.proxy_account = format!("{stem}{{slot}}");
+    world.set_policy("");
+    let user = User::named(format!("{stem}1"), &["-s", "/usr/sbin/nologin"]);
+    world.start_launcher();
+    let mark = PathBuf::from(format!("/tmp/tsh-{:016x}", common::random()));
+    let what = common::shell(&format!("touch {}", mark.display()));
+    let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+    let first = world.start_ticket(&ticket, &what).unwrap();
+    first.run(0);
+    world.kill_launcher();
+    first.close();
+    // Twice: what the first of them knew the second must know.
+    let library = preload(&world).display().to_string();
+    for _ in 0..2 {
+        world.launcher_env = vec![
+            ("LD_PRELOAD".into(), library.clone()),
+            ("TS_FAULT".into(), "directory_fails".into()),
+        ];
+        world.start_launcher();
+        world.gone(first.key);
+        assert!(mark.exists(), "whose it is nobody knows now");
+        world.kill_launcher();
+    }
+    world.launcher_env.clear();
+    world.start_launcher();
+    common::wait_until("it is cleared up", || !mark.exists());
+    let mut started = None;
+    common::wait_until("the account is free", || {
+        let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+        started = world.start_ticket(&ticket, &what).ok();
+        started.is_some()
+    });
+    let again = started.unwrap();
+    assert_eq!(again.account, user.name);
+    again.close();
+    world.assert_nothing_left();
+}
+
+#[test]
 fn l35_a_process_that_is_about_to_become_a_job_is_not_the_users_to_read() {
     if !can_run() {
         return;

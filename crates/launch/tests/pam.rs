@@ -58,7 +58,7 @@ fn a_session_is_opened_and_closed_once_and_holds_for_the_job() {
     let record = dir.join(format!("launcher/run/{}.pam", instance.key));
     assert_eq!(
         fs::read_to_string(&record).unwrap(),
-        format!("{} {}\n", bench.service, bench.mia.name)
+        format!("{} {}\nopening\nopen\n", bench.service, bench.mia.name)
     );
     bench.end(&instance);
     // Nothing is gone before the session is closed, and it is closed when nothing of the user is left.

@@ -40,8 +40,8 @@ pub struct Asked {
     pub session: Session,
     /// The variables that modules set, each ended by NUL, in a memory file for the user's own process.
     pub variables: OwnedFd,
-    /// As long as this is open the session is.
-    pub held: OwnedFd,
+    /// As long as this is open the session is; nothing where the account was asked about only.
+    pub held: Option<OwnedFd>,
 }
 
 /// Starts a holder and waits until its session is open.
@@ -58,7 +58,9 @@ pub fn ask(order: &Order<'_>) -> Result<Asked, No> {
     // A number of a child that was not waited for is nobody else's.
     let handle = process::pidfd(pid).map_err(failed)?;
     let heard = hear(&held, &handle, until);
-    if heard.is_err() || order.launch.is_none() {
+    // Closed where nothing is to be held, so that a holder which waits for the end hears of it at once.
+    let held = Some(held).filter(|_| heard.is_ok() && order.launch.is_some());
+    if held.is_none() {
         end_holder(order, pid, &handle, until);
     }
     match heard {
@@ -77,6 +79,10 @@ pub fn ask(order: &Order<'_>) -> Result<Asked, No> {
             "the process that was to hold the session ended: a module of service {} crashed, perhaps",
             order.service
         ))),
+        Err(Heard::Nonsense(len)) => Err(No::Session(format!(
+            "what its holder said is no session ({len} bytes): a module of service {} wrote to its socket, perhaps",
+            order.service
+        ))),
     }
 }
 
@@ -87,6 +93,8 @@ enum Heard {
     Late,
     /// The holder ended without a word.
     Ended,
+    /// So many bytes that mean nothing.
+    Nonsense(usize),
 }
 
 fn hear(held: &OwnedFd, handle: &OwnedFd, until: Instant) -> Result<(Session, OwnedFd), Heard> {
@@ -95,12 +103,12 @@ fn hear(held: &OwnedFd, handle: &OwnedFd, until: Instant) -> Result<(Session, Ow
     }
     let mut buffer = vec![0; FRAME_MAX];
     let packet = socket::receive(held.as_fd(), &mut buffer, libc::MSG_DONTWAIT);
-    let packet = packet.map_err(|_| Heard::Ended)?;
-    let Some(said) = frame::decode(&buffer[..packet.len]).filter(|_| !packet.is_cut) else {
-        return Err(Heard::Ended);
-    };
-    let variables = packet.fds.into_iter().next().ok_or(Heard::Ended)?;
-    said.map(|it| (it, variables)).map_err(Heard::No)
+    let packet = packet.ok().filter(|it| it.len > 0).ok_or(Heard::Ended)?;
+    let nonsense = || Heard::Nonsense(packet.len);
+    let said = frame::decode(&buffer[..packet.len]).filter(|_| !packet.is_cut);
+    let session = said.ok_or_else(nonsense)?.map_err(Heard::No)?;
+    let variables = packet.fds.into_iter().next().ok_or_else(nonsense)?;
+    Ok((session, variables))
 }
 
 /// Waits until one of these is ready; says whether one is before the time is over.

@@ -6,12 +6,14 @@ use std::os::fd::AsRawFd as _;
 use tessera_sys::{Sys, file, process};
 
 /// The most bytes of a message.
-pub(crate) const FRAME_MAX: usize = 64 * 1024;
+pub const FRAME_MAX: usize = 64 * 1024;
 /// The most groups of a session.
 pub(crate) const GROUPS_MAX: usize = 1_024;
 /// The most bytes of a group's name, and of the words of a refusal.
 const NAME_MAX: usize = 255;
 const WORDS_MAX: usize = 480;
+/// The most bytes of all groups' names together: what the rest of a message leaves.
+const NAMES_MAX: usize = FRAME_MAX - 512 - GROUPS_MAX * 5;
 /// As many kinds of limits as the kernel has.
 pub(crate) const LIMITS: u8 = 16;
 const MAX_NICE: u8 = 39;
@@ -41,6 +43,29 @@ pub struct Session {
 }
 
 impl Session {
+    /// Checks that it can be handed over.
+    ///
+    /// # Errors
+    /// In words what there is too much of.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (groups, said) = (self.groups.len(), "can be handed over");
+        if groups > GROUPS_MAX {
+            return Err(format!(
+                "the account has {groups} groups with it, {GROUPS_MAX} {said}"
+            ));
+        }
+        match self.names() {
+            names if names > NAMES_MAX => Err(format!(
+                "the names of the account's {groups} groups take {names} bytes, {NAMES_MAX} {said}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn names(&self) -> usize {
+        self.groups.iter().map(|(_, name)| name.len()).sum()
+    }
+
     /// Applies the session to this process, a child that is about to become the user: limits are lowered only.
     ///
     /// # Errors
@@ -73,7 +98,7 @@ const ACCOUNT: u8 = 2;
 const SESSION: u8 = 3;
 
 /// Writes a message.
-pub(crate) fn encode(said: &Result<Session, No>) -> Vec<u8> {
+pub fn encode(said: &Result<Session, No>) -> Vec<u8> {
     let words = |kind: u8, text: &str| {
         let end = (0..=WORDS_MAX.min(text.len())).rev();
         let end = end.into_iter().find(|at| text.is_char_boundary(*at));
@@ -104,7 +129,7 @@ pub(crate) fn encode(said: &Result<Session, No>) -> Vec<u8> {
 }
 
 /// Reads a message; `None` for what is none.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Result<Session, No>> {
+pub fn decode(bytes: &[u8]) -> Option<Result<Session, No>> {
     let (&kind, rest) = bytes.split_first()?;
     let words = || {
         let text = std::str::from_utf8(rest.get(..rest.len().min(WORDS_MAX))?).ok()?;
@@ -193,6 +218,22 @@ mod tests {
             panic!("words");
         };
         assert!(long.starts_with(&said) && said.len() >= WORDS_MAX - 1);
+    }
+
+    #[test]
+    fn what_is_too_much_for_a_message_is_said() {
+        let with = |count, name: &str| Session {
+            groups: vec![(1, name.to_owned()); count],
+            ..session()
+        };
+        let most = with(GROUPS_MAX, &"x".repeat(NAMES_MAX / GROUPS_MAX));
+        assert_eq!(most.check(), Ok(()));
+        let bytes = encode(&Ok(most.clone()));
+        assert!(bytes.len() <= FRAME_MAX && decode(&bytes) == Some(Ok(most)));
+        let said = with(GROUPS_MAX + 1, "").check().expect_err("too many");
+        assert!(said.contains("1025 groups"), "{said}");
+        let said = with(GROUPS_MAX, &"x".repeat(60)).check();
+        assert!(said.is_err_and(|it| it.contains("61440 bytes")));
     }
 
     #[test]

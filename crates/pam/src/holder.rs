@@ -10,14 +10,17 @@ use tessera_sys::pam::{Call, Transaction};
 use tessera_sys::{Errno, Sys, cgroup, directory, file, ids, poll, process};
 use tessera_sys::{say, socket};
 
-use crate::frame::{self, GROUPS_MAX, LIMITS, Limit, No, Session};
+use crate::frame::{self, LIMITS, Limit, No, Session};
 use crate::marks::Marks;
-use crate::{GROUP_FD, RUN_FD, SOCKET_FD, VARIABLES_MAX, record_name};
+use crate::record;
+use crate::{GROUP_FD, RUN_FD, SOCKET_FD, VARIABLES_MAX};
 
 /// What stands for a terminal, as `cron` does.
 const TERMINAL: &str = "tessera";
 /// Where services are described: the host's own first.
 const SERVICES: [&str; 3] = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
+/// The most groups that the kernel lets a process have.
+const GROUPS_OF_A_PROCESS_MAX: usize = 65_536;
 /// The least and the longest pause between two looks whether the instance is gone.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 
@@ -25,18 +28,18 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mi
 pub fn run(service: &str, user: &str, launch: &str) -> i32 {
     shield();
     let before = State::now();
-    let mut open = match open(service, user) {
+    // Before anything is asked: a session that may be open is known of, whatever happens to this process.
+    let begun = note(launch, &format!("{service} {user}\nopening\n"));
+    let mut open = match begun.and_then(|()| open(service, user)) {
         Ok(open) => open,
-        Err(no) => return answer(&Err(no), &[]),
+        Err(no) => {
+            forget_record(launch);
+            return answer(&Err(no), &[]);
+        }
     };
     let described = before.and_then(|before| describe(&before, &open));
-    let written = described.and_then(|it| match write_record(launch, service, user) {
-        Ok(()) => Ok(it),
-        Err(Errno(errno)) => Err(No::Session(format!(
-            "its record can't be written (errno {errno})"
-        ))),
-    });
-    let code = match written {
+    let noted = described.and_then(|it| note(launch, "open\n").map(|()| it));
+    let code = match noted {
         Ok((session, variables)) => answer(&Ok(session), &variables),
         Err(no) => answer(&Err(no), &[]),
     };
@@ -209,22 +212,24 @@ fn describe(before: &State, open: &Open) -> Result<(Session, Vec<u8>), No> {
         soft,
         hard,
     });
+    let limits = limits.collect();
+    // They are for the user's processes; this one still has to close the session.
+    for (resource, before) in (0..).zip(before.limits.iter().copied()) {
+        let _ = process::give_limit_back(resource, before);
+    }
     let session = Session {
         groups: groups()?,
-        limits: limits.collect(),
+        limits,
         nice: u8::try_from(now.nice - before.nice).unwrap_or(0),
         login_uid: now.login_uid.filter(|_| now.login_uid != before.login_uid),
     };
-    // They are for the user's processes; this one still has to close the session.
-    for (resource, (soft, hard)) in (0..).zip(before.limits.iter().copied()) {
-        let _ = process::limit(resource, soft, hard);
-    }
+    session.check().map_err(No::Session)?;
     Ok((session, bytes))
 }
 
 /// Returns the groups of this process, which began with the account's.
 fn groups() -> Result<Vec<(u32, String)>, No> {
-    let mut room = vec![0; GROUPS_MAX];
+    let mut room = vec![0; GROUPS_OF_A_PROCESS_MAX];
     let found = ids::groups_into(&mut room);
     let found = found
         .map_err(|Errno(errno)| No::Session(format!("its groups can't be read (errno {errno})")))?;
@@ -242,18 +247,15 @@ fn login_uid() -> Option<u32> {
     (uid != u32::MAX).then_some(uid)
 }
 
-/// Notes that a session is open, so that one which nobody closed is told.
-fn write_record(launch: &str, service: &str, user: &str) -> Sys<()> {
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-    let name = record_name(launch)?;
-    let record = file::open_at(file::standing(RUN_FD), &name, flags, 0o600)?;
-    file::write_all(record.as_raw_fd(), format!("{service} {user}\n").as_bytes())
+/// Adds to the record of a session, by which one that nobody closed is told.
+fn note(launch: &str, text: &str) -> Result<(), No> {
+    let noted = record::add(file::standing(RUN_FD), launch, text);
+    noted
+        .map_err(|Errno(errno)| No::Session(format!("its record can't be written (errno {errno})")))
 }
 
 fn forget_record(launch: &str) {
-    if let Ok(name) = record_name(launch) {
-        let _ = file::remove_file(file::standing(RUN_FD), &name);
-    }
+    let _ = record::remove(file::standing(RUN_FD), launch);
 }
 
 /// Waits until the shepherd has ended, whose end of the socket closes then, and nothing else is left in the instance's group,

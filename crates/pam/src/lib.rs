@@ -11,9 +11,10 @@ mod asked;
 mod frame;
 pub mod holder;
 mod marks;
+pub mod record;
 
 pub use asked::{Asked, Launch, OPEN_TIME, Order, ask};
-pub use frame::{Limit, No, Session};
+pub use frame::{FRAME_MAX, Limit, No, Session, decode, encode};
 
 /// Where the holder finds its socket.
 pub const SOCKET_FD: i32 = 3;
@@ -25,11 +26,3 @@ pub const RUN_FD: i32 = 5;
 pub const VARIABLES_MAX: (usize, usize) = (64 * 1024, 512);
 /// How long the launcher lets a holder go on when nothing else is left of its instance.
 pub const CLOSE_TIME: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Returns the name of the record that a session is open; it stands beside the instance's run record until that is closed.
-///
-/// # Errors
-/// `EINVAL` for a launch that is none.
-pub fn record_name(launch: &str) -> tessera_sys::Sys<std::ffi::CString> {
-    tessera_sys::file::c_string(&format!("{launch}.pam"))
-}

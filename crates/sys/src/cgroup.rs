@@ -200,9 +200,26 @@ pub fn clear_holder(instance: BorrowedFd<'_>) {
     }
 }
 
-/// Says whether nothing but what holds the PAM session is left of an instance.
+/// Says whether nothing but what holds the PAM session is alive in an instance. Leaves may stand there empty: the launcher
+/// removes them, and there may be none.
 pub fn is_only_holder(instance: BorrowedFd<'_>) -> bool {
-    leaves(instance).is_ok_and(|all| all.iter().all(|it| it.as_c_str() == HOLDER))
+    let is_over = |leaf: &CString| leaf.as_c_str() == HOLDER || is_leaf_empty(instance, leaf);
+    leaves(instance).is_ok_and(|all| all.iter().all(is_over))
+}
+
+fn is_leaf_empty(instance: BorrowedFd<'_>, leaf: &CStr) -> bool {
+    let events = inner(leaf, "cgroup.events");
+    match events.and_then(|name| file::read_at(instance, &name, EVENTS_MAX)) {
+        // Removed meanwhile, which only an empty one can be.
+        Err(Errno(libc::ENOENT | libc::ENODEV)) => true,
+        other => says_empty(&other.unwrap_or_default()),
+    }
+}
+
+/// Reads the text of `cgroup.events`; what says nothing is not empty.
+fn says_empty(events: &[u8]) -> bool {
+    let mut lines = events.split(|it| *it == b'\n');
+    lines.any(|line| line == b"populated 0")
 }
 
 /// Kills what holds the PAM session of an instance, and all in its leaf.
@@ -348,8 +365,7 @@ impl Leaf {
             Err(Errno(libc::ENODEV)) => return true,
             other => other.unwrap_or_default(),
         };
-        let mut lines = events.split(|it| *it == b'\n');
-        lines.any(|line| line == b"populated 0")
+        says_empty(&events)
     }
 
     /// Returns the number that its name has.
@@ -463,6 +479,19 @@ mod tests {
             b"\xff",
         ] {
             assert_eq!(CpuTime::read(text), None);
+        }
+    }
+
+    #[test]
+    fn only_what_says_so_is_empty() {
+        assert!(says_empty(b"populated 0\nfrozen 0\n"));
+        for text in [
+            &b"populated 1\nfrozen 0\n"[..],
+            b"populated 0x\n",
+            b"frozen 0\n",
+            b"",
+        ] {
+            assert!(!says_empty(text), "{text:?}");
         }
     }
 

@@ -254,8 +254,17 @@ fn signal_set(signals: &[i32]) -> libc::sigset_t {
 /// Sets a resource limit, no higher than the hard limit that this process has.
 pub fn limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Sys<()> {
     let hard = hard.min(limit_now(resource)?.1);
+    set_limit(resource, soft.min(hard), hard)
+}
+
+/// Gives a limit that was changed back, as far as this process may: a hard one that was lowered takes `CAP_SYS_RESOURCE`.
+pub fn give_limit_back(resource: libc::__rlimit_resource_t, (soft, hard): (u64, u64)) -> Sys<()> {
+    set_limit(resource, soft, hard).or_else(|_| limit(resource, soft, hard))
+}
+
+fn set_limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> Sys<()> {
     let new = libc::rlimit {
-        rlim_cur: soft.min(hard),
+        rlim_cur: soft,
         rlim_max: hard,
     };
     // SAFETY: the record lives for the call.

@@ -42,8 +42,8 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 2_685;
-const HOLDER: usize = 529;
+const LAUNCHER: usize = 2_684;
+const HOLDER: usize = 582;
 const RULES: usize = 666;
 const CLEAR: usize = 141;
 const SYSTEM: usize = 2_183;

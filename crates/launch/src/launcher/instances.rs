@@ -1,6 +1,6 @@
 //! The instances of this host: which shepherds live, and the clearing away of what one left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use tessera_ticket::{AccountName, LaunchKey, Refusal};
 
 use super::tidy::{read_record, slot_of_record};
 use tessera_identity::look_up::find_now;
+use tessera_pam::record;
 use tessera_sys::limits::Trees;
 use tessera_sys::{Sys, file, process};
 use tessera_sys::{cgroup, procs};
@@ -27,8 +28,9 @@ pub(super) struct Instances {
     /// Shepherds that live, by a handle that is readable when they end.
     live: BTreeMap<LaunchKey, OwnedFd>,
     clearing: BTreeMap<LaunchKey, Clearing>,
-    /// Uid and gid of accounts that are one launch's alone, until everything of it is cleared away.
-    slots: BTreeMap<LaunchKey, (u32, u32)>,
+    /// Uid and gid of accounts that are one launch's alone, until everything of it is cleared away; without them where the
+    /// user directory could not be asked whose they are.
+    slots: BTreeMap<LaunchKey, Option<(u32, u32)>>,
 }
 
 /// An instance being cleared away, and who waits to hear that it is gone.
@@ -65,21 +67,19 @@ impl Instances {
         let (mut live, mut clearing) = (BTreeMap::new(), BTreeMap::new());
         let boot = procs::boot_id();
         let (mut slots, mut accounts) = (BTreeMap::new(), Vec::new());
-        for name in names {
-            let Ok(key) = name.parse::<LaunchKey>() else {
-                continue;
-            };
+        // The record of a PAM session may stand there alone: its chain ended before it had written one of its own.
+        let keys = names.iter().map(|it| record::launch_of(it).parse());
+        let keys: BTreeSet<LaunchKey> = keys.filter_map(Result::ok).collect();
+        for key in keys {
             let record = read_record(run_dir.as_fd(), key).unwrap_or_default();
             if let Some((user, account)) = slot_of_record(&record, &boot) {
-                match find_now(&account).map(|it| (it.uid, it.gid)) {
-                    Ok(now) if now == user => {
-                        slots.insert(key, user);
-                        accounts.push((key, account));
-                    }
-                    // The name is another's now, and the number may be anybody's.
-                    Ok(_) | Err(Refusal::NoSuchAccount) => {}
-                    // Nobody's until a launcher can ask.
-                    Err(_) => accounts.push((key, account)),
+                let now = find_now(&account).map(|it| (it.uid, it.gid));
+                // Otherwise the name is another's now, and the number may be anybody's.
+                let is_ours = now == Ok(user);
+                if is_ours || !matches!(now, Ok(_) | Err(Refusal::NoSuchAccount)) {
+                    // Nobody's until a launcher can ask: this one clears nothing up there, and keeps the record.
+                    slots.insert(key, is_ours.then_some(user));
+                    accounts.push((key, account));
                 }
             }
             match adopt(&record) {
@@ -108,12 +108,12 @@ impl Instances {
 
     /// Notes that the account of this launch is a slot's.
     pub(super) fn add_slot(&mut self, key: LaunchKey, user: (u32, u32)) {
-        self.slots.insert(key, user);
+        self.slots.insert(key, Some(user));
     }
 
     /// Returns uid and gid of a launch's account if it is a slot's.
     pub(super) fn slot_user(&self, key: LaunchKey) -> Option<(u32, u32)> {
-        self.slots.get(&key).copied()
+        self.slots.get(&key).copied().flatten()
     }
 
     /// Forgets a launch whose slot is free again.
@@ -121,12 +121,6 @@ impl Instances {
         if self.slots.remove(&key).is_some() && !self.has(key) {
             forget(self.run_dir.as_fd(), key);
         }
-    }
-
-    /// Forgets that a launch had a PAM session; says whether nobody has closed it.
-    pub(super) fn forget_session(&self, key: LaunchKey) -> bool {
-        let name = tessera_pam::record_name(&key.to_string());
-        name.is_ok_and(|it| file::remove_file(self.run_dir.as_fd(), &it).is_ok())
     }
 
     /// Returns the word that capabilities use.
@@ -246,7 +240,7 @@ impl Instances {
             return Ok(is_gone);
         }
         // An account of a slot is nobody else's, so whatever runs as it is this launch's: started by cron, say.
-        let uid = self.slots.get(&key).map(|(uid, _)| *uid);
+        let uid = self.slot_user(key).map(|(uid, _)| uid);
         let left = uid.map_or(0, procs::kill_all_of);
         Ok(is_gone && left == 0)
     }

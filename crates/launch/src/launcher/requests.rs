@@ -15,6 +15,7 @@ use tessera_identity::host::{self, Asked};
 use tessera_identity::look_up;
 use tessera_identity::queue::Over;
 use tessera_identity::session::Wanted;
+use tessera_pam::record;
 use tessera_shepherd::{LoginWish, Setup};
 use tessera_sys::cgroup;
 use tessera_sys::procs;
@@ -540,17 +541,27 @@ impl Launcher {
         }
         for (key, waiting) in self.instances.look(now, |key| self.tidy.has(key)) {
             self.audit.add("gone", &[("launch", &key.to_string())]);
-            if self.instances.forget_session(key) {
-                let key = key.to_string();
-                say(&format!(
-                    "nobody closed the PAM session of {key}: its holder ended before, or did not get it done in time"
-                ));
-                self.audit.add("pam_session_left", &[("launch", &key)]);
-            }
+            self.tell_session_left(key);
             for (connection, id) in waiting {
                 self.reply(connection, &Reply::Gone { id });
             }
             self.tidy_up(key);
+        }
+    }
+
+    /// Tells of a PAM session that nobody has closed, and forgets it when that is durable.
+    fn tell_session_left(&mut self, key: LaunchKey) {
+        let key = key.to_string();
+        let Some(session) = record::find(self.run_dir.as_fd(), &key) else {
+            return;
+        };
+        say(&format!(
+            "nobody closed the PAM session of {key} ({session}): its holder ended before, or did not get it done in time"
+        ));
+        let fields = [("launch", key.as_str()), ("session", &session)];
+        self.audit.add("pam_session_left", &fields);
+        if self.audit.flush().is_ok() {
+            let _ = record::remove(self.run_dir.as_fd(), &key);
         }
     }
 

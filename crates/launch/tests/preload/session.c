@@ -66,6 +66,26 @@ static void add_groups(int argc, const char **argv) {
     setgroups(len, list);
 }
 
+static void have_groups(int count) {
+    gid_t *list = calloc((size_t)count, sizeof *list);
+    for (int i = 0; i < count; i++) list[i] = (gid_t)(1000000 + i);
+    if (setgroups((size_t)count, list) != 0) _exit(96);
+    free(list);
+}
+
+static void limit_files(rlim_t most) {
+    struct rlimit limit = {most / 2, most};
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(95);
+}
+
+static void write_limits(const char *path) {
+    struct rlimit limit;
+    FILE *file = fopen(path, "w");
+    if (!file || getrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(94);
+    fprintf(file, "%lu %lu", (unsigned long)limit.rlim_cur, (unsigned long)limit.rlim_max);
+    fclose(file);
+}
+
 static void move_to(const char *group) {
     char path[512];
     snprintf(path, sizeof path, "%s/cgroup.procs", group);
@@ -84,6 +104,10 @@ static int act(void *handle, const char *now, int argc, const char **argv) {
     if (strcmp(what, "ask") == 0) return say(handle, 1, "Password: ");
     if (strcmp(what, "litter") == 0) litter(handle);
     if (strcmp(what, "groups") == 0) add_groups(argc, argv);
+    if (strcmp(what, "many") == 0) have_groups(atoi(argv[2]));
+    if (strcmp(what, "limit") == 0) limit_files((rlim_t)atoi(argv[2]));
+    if (strcmp(what, "limits") == 0) write_limits(argv[2]);
+    if (strcmp(what, "speak") == 0 && write(3, "hello", 5) != 5) _exit(93);
     if (strcmp(what, "move") == 0) move_to(argv[2]);
     if (strcmp(what, "namespace") == 0 && unshare(CLONE_NEWNS) != 0) _exit(98);
     if (strcmp(what, "nice") == 0 && setpriority(PRIO_PROCESS, 0, 5) != 0) _exit(97);
