@@ -1,6 +1,7 @@
 //! Binary layouts: what launcher, shepherds, workers and supervisor say to each other.
 
 use tessera_api::frames::{Decoder, LogPiece};
+use tessera_pam::{FRAME_MAX, No};
 use tessera_rules::account;
 use tessera_ticket::launcher::{Reply, Request};
 use tessera_ticket::pipe::{Answer, Ask};
@@ -10,6 +11,11 @@ use tessera_ticket::{
     Refusal, SigningKey, Template, Ticket, TicketError,
 };
 use tessera_wire::convert;
+
+/// The kinds of limits that the kernel has, the most that adds to a niceness, and the most groups that the chain takes.
+const LIMITS: u8 = 16;
+const NICE_MAX: u8 = 39;
+const GROUPS_MAX: usize = 1_024;
 
 /// Items of a template that are looked at.
 const ITEMS: u32 = 4;
@@ -99,6 +105,26 @@ pub fn launcher(bytes: &[u8]) {
             Ok(found)
         );
     }
+}
+
+/// What the holder of a PAM session says of it, which root reads: within its bounds, in one line, and as it would be written.
+pub fn session(bytes: &[u8]) {
+    let Some(said) = tessera_pam::decode(bytes) else {
+        return;
+    };
+    match &said {
+        Ok(session) => {
+            assert!(session.nice <= NICE_MAX && session.groups.len() <= GROUPS_MAX);
+            let good = |it: &tessera_pam::Limit| it.resource < LIMITS && it.soft <= it.hard;
+            assert!(session.limits.iter().all(good));
+        }
+        Err(No::Account(words) | No::Session(words)) => {
+            assert!(!words.contains(char::is_control));
+        }
+    }
+    let again = tessera_pam::encode(&said);
+    assert!(again.len() <= bytes.len().min(FRAME_MAX));
+    assert_eq!(tessera_pam::decode(&again), Some(said));
 }
 
 /// Frames on a shepherd's socket, the words between it and its starter, and the records in the spool.

@@ -251,7 +251,13 @@ mod tests {
                 bytes[at] = value;
                 bytes.truncate(bytes.len().min(usize::from(len) + 1));
             }
-            if let Some(Ok(found)) = decode(&bytes) {
+            let Some(said) = decode(&bytes) else {
+                continue;
+            };
+            let again = encode(&said);
+            assert!(again.len() <= bytes.len());
+            assert_eq!(decode(&again).as_ref(), Some(&said));
+            if let Ok(found) = said {
                 assert!(found.groups.len() <= GROUPS_MAX && found.nice <= MAX_NICE);
             }
         }
