@@ -47,13 +47,13 @@ impl Health {
 
 impl Core {
     /// Throws memory away after a commit that failed. What the store itself can't take now is tried again each second;
-    /// what was a fault of the batch is over with it.
+    /// what was a fault of the batch is over with it. Workers are sent away last: who comes again at once, and who looks
+    /// whether all is well when a worker has gone, finds it said.
     pub(super) fn discard(&mut self, error: &StoreError) {
         tracing::error!(
             error = error as &dyn std::error::Error,
             "a commit failed; starting over from the store"
         );
-        self.sessions.close_all();
         let reloaded = self.reload();
         self.is_deposed = matches!(error, StoreError::StaleEpoch { .. });
         if let Err(again) = reloaded {
@@ -62,6 +62,7 @@ impl Core {
         } else if error.is_passing() || self.is_deposed {
             self.be_troubled(Unavailable::of(error), false);
         }
+        self.sessions.close_all();
     }
 
     fn be_troubled(&mut self, why: Unavailable, is_blind: bool) {

@@ -3,6 +3,7 @@
 use crate::world::{DEADLINE, Farm, eventually, frames, options};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tessera_api::Client;
 use tessera_api::client::Streamed;
 use tessera_api::query::{EventsQuery, JobsQuery};
@@ -155,14 +156,52 @@ async fn a_report_is_acknowledged_only_when_it_is_durable_and_counts_once() {
     }
 }
 
-/// A store that at times can't be read.
+#[tokio::test]
+async fn a_worker_that_is_sent_away_is_not_let_in_before_it_is_said_what_is_wrong() {
+    let disk = MemoryDisk::new();
+    let farm = Farm::start_with_store(Box::new(Moody {
+        // Long enough to come again meanwhile.
+        takes: Duration::from_millis(500),
+        ..Moody::on(&disk)
+    }))
+    .await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    disk.fail_next(Fault::NoSpace);
+    let client = farm.client.clone();
+    let refused = tokio::spawn(async move { client.submit(&frames("1"), false).await });
+    assert_eq!(worker.try_next().await, None, "sent away");
+    let client = farm.client.clone();
+    eventually("well again", || async { client.health().await.ok() }).await;
+    refused.await.expect("asked").expect_err("no space");
+    worker
+        .connect(farm.running.address(), Vec::new())
+        .await
+        .expect("again");
+    farm.submit(frames("1")).await;
+    worker.started().await;
+    farm.running.stop().await.expect("stops");
+}
+
+/// A store that at times can't be read, or takes its time for it.
 struct Moody {
     inner: MemoryStore,
     is_blind: Arc<AtomicBool>,
+    takes: Duration,
+}
+
+impl Moody {
+    fn on(disk: &MemoryDisk) -> Self {
+        Self {
+            inner: disk.open(),
+            is_blind: Arc::default(),
+            takes: Duration::ZERO,
+        }
+    }
 }
 
 impl Store for Moody {
     fn load(&mut self) -> Result<Loaded, StoreError> {
+        std::thread::sleep(self.takes);
         if self.is_blind.load(Ordering::SeqCst) {
             let (file, source) = ("store".into(), "it is dark".into());
             return Err(StoreError::Backend { file, source });
@@ -192,8 +231,8 @@ async fn what_was_not_committed_is_shown_to_nobody() {
     let (disk, is_blind) = (MemoryDisk::new(), Arc::new(AtomicBool::new(false)));
     let dir = tempfile::tempdir().expect("a folder");
     let store = Moody {
-        inner: disk.open(),
         is_blind: Arc::clone(&is_blind),
+        ..Moody::on(&disk)
     };
     let running = start_with(options(dir.path()), |_| Ok(Box::new(store)))
         .await

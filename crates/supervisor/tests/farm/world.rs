@@ -13,6 +13,7 @@ use tessera_model::msg::{
 };
 use tessera_model::state::End;
 use tessera_model::{HostFacts, Timestamp};
+use tessera_store::Store;
 use tessera_store::memory::MemoryDisk;
 use tessera_supervisor::{Options, Running, start, start_with};
 use tessera_wire::link::{Attached, LinkError, LogPush, WorkerLink};
@@ -76,9 +77,13 @@ impl Farm {
 
     /// Starts on a store in memory that can be made to fail.
     pub(crate) async fn start_on(disk: &MemoryDisk) -> Self {
+        Self::start_with_store(Box::new(disk.open())).await
+    }
+
+    /// Starts on this store.
+    pub(crate) async fn start_with_store(store: Box<dyn Store>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let store = disk.open();
-        let running = start_with(options(dir.path()), |_| Ok(Box::new(store)))
+        let running = start_with(options(dir.path()), |_| Ok(store))
             .await
             .expect("starts");
         let client = Client::unix(running.socket());
