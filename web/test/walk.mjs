@@ -96,6 +96,12 @@ async function artist() {
   await page.waitForURL(/shot_010/);
   await page.keyboard.press('Escape');
   await page.getByRole('link', { name: String(shot), exact: true }).waitFor();
+  // What is selected, and where the keys are, is said and not only coloured.
+  const row = page.getByRole('grid', { name: 'Jobs' }).getByRole('row').filter({ has: page.getByRole('link', { name: String(shot), exact: true }) });
+  check((await row.getAttribute('aria-selected')) === 'false' && (await row.getAttribute('aria-current')) === 'true', 'the row is current, and not selected');
+  await page.keyboard.press(' ');
+  await page.getByRole('row', { selected: true }).waitFor();
+  await page.keyboard.press('Escape');
   await page.keyboard.press('Enter');
   await page.waitForURL(new RegExp(`/jobs/${shot}$`));
   await seen('1 failed');

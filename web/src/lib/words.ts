@@ -58,18 +58,24 @@ export function duration(ms: number | null | undefined): string {
   return `${Math.floor(h / 24)} d ${h % 24} h`;
 }
 
+// Made once: each of these costs more than all that is printed with it.
+const HOUR = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const DAY_OF_YEAR = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
+const IN_FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'short', timeStyle: 'medium' });
+
 /** Prints a time as people tell it: of today the hour, else the day too; in the viewer's zone. */
 export function moment(ms: number | null | undefined, now = Date.now()): string {
   if (ms === undefined || ms === null) return '–';
   const [at, today] = [new Date(ms), new Date(now)];
-  const time = at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' });
-  if (at.toDateString() === today.toDateString()) return time;
-  const year = at.getFullYear() === today.getFullYear() ? undefined : ('numeric' as const);
-  return `${at.toLocaleDateString(undefined, { day: 'numeric', month: 'short', year })}, ${time}`;
+  const time = HOUR.format(at);
+  const isThisYear = at.getFullYear() === today.getFullYear();
+  if (isThisYear && at.getMonth() === today.getMonth() && at.getDate() === today.getDate()) return time;
+  return `${(isThisYear ? DAY : DAY_OF_YEAR).format(at)}, ${time}`;
 }
 
 /** Prints a time in full. */
-export const fully = (ms: number | null | undefined): string => (ms ? new Date(ms).toLocaleString() : '');
+export const fully = (ms: number | null | undefined): string => (ms ? IN_FULL.format(ms) : '');
 
 /** Prints a number of bytes. */
 export function bytes(n: number | null | undefined): string {
