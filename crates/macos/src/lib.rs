@@ -11,6 +11,7 @@
 //! run**: see `docs/macos.md`.
 #![deny(unsafe_code)]
 
+pub mod left;
 pub mod walk;
 
 #[cfg(target_os = "macos")]

@@ -1,5 +1,6 @@
 //! What calls the system.
 
+mod exits;
 mod list;
 mod machine;
 mod tree;

@@ -8,7 +8,9 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::exits::Exits;
 use super::{check, list};
+use crate::left;
 use crate::walk::{Known, members};
 use crate::{End, Limit, Resource, Start, Used};
 
@@ -370,17 +372,13 @@ impl Drop for Tree {
 /// Ends what is left of a session that an earlier process began, and says whether nothing is.
 #[must_use]
 pub fn end_left(pid: u32, born: u64) -> bool {
-    let walk = || list::all().map(|all| members((pid, born), &Known::new(), &all));
-    match walk() {
-        Ok(found) if found.is_empty() => return true,
-        Ok(found) => found.keys().for_each(|pid| send(*pid, libc::SIGKILL)),
-        Err(_) => return false,
-    }
-    walk().is_ok_and(|found| found.is_empty())
+    // Who can't be looked for may be there.
+    let ended = Exits::new().and_then(|mut exits| left::end((pid, born), &mut exits));
+    ended.unwrap_or(false)
 }
 
 /// Sends a signal. Who has just ended minds nothing.
-fn send(pid: u32, signal: libc::c_int) {
+pub(super) fn send(pid: u32, signal: libc::c_int) {
     if let Ok(pid) = libc::pid_t::try_from(pid)
         && pid > 1
     {
