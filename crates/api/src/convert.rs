@@ -31,6 +31,8 @@ impl From<SubmitRequest> for SubmissionDraft {
             omithosts: request.omithosts,
             cluster: request.cluster,
             restrictions: request.restrictions,
+            requirements: request.requirements,
+            host_order: request.host_order,
             groups: request.groups,
             omitgroups: request.omitgroups,
             env: request.env.map(|variables| variables.into_iter().collect()),
@@ -70,6 +72,8 @@ impl From<ModifyRequest> for ChangeDraft {
             omithosts: request.omithosts,
             cluster: request.cluster,
             restrictions: request.restrictions,
+            requirements: request.requirements,
+            host_order: request.host_order,
             groups: request.groups,
             omitgroups: request.omitgroups,
             retrywork: request.retrywork,
@@ -111,6 +115,8 @@ impl TryFrom<SubmissionDraft> for SubmitRequest {
             omithosts: draft.omithosts,
             cluster: draft.cluster,
             restrictions: draft.restrictions,
+            requirements: draft.requirements,
+            host_order: draft.host_order,
             groups: draft.groups,
             omitgroups: draft.omitgroups,
             env: draft.env.map(|variables| variables.into_iter().collect()),
@@ -165,6 +171,14 @@ impl From<&JobSpec> for SpecView {
             cluster: spec.cluster.to_string(),
             restrictions: spec
                 .restrictions
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+            requirements: spec
+                .requirements
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+            host_order: spec
+                .host_order
                 .as_ref()
                 .map_or_else(String::new, ToString::to_string),
             groups: spec.groups.iter().cloned().collect(),

@@ -56,6 +56,8 @@ fn submission(frames: u32, priority: u32, reserves: bool) -> Input {
         omithosts: Default::default(),
         cluster: Default::default(),
         restrictions: None,
+        requirements: None,
+        host_order: None,
         groups: Default::default(),
         omitgroups: Default::default(),
         retrywork: 1,

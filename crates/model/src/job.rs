@@ -5,8 +5,9 @@ use crate::ids::JobId;
 use crate::name::UserName;
 use crate::reservation::Reservation;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
-use tessera_requirements::{ClusterChoice, Restriction};
+use tessera_requirements::{ClusterChoice, HostOrder, Requirement, Restriction};
 
 /// What the instances of a job do (Qube!'s *job type*).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,10 @@ pub struct JobSpec {
     pub cluster: ClusterChoice,
     /// Only hosts in one of these clusters.
     pub restrictions: Option<Restriction>,
+    /// What it asks of a host beyond that.
+    pub requirements: Option<Arc<Requirement>>,
+    /// Which of the hosts that it may use is picked first.
+    pub host_order: Option<Arc<HostOrder>>,
     /// Only hosts that are in one of these groups; empty: any.
     pub groups: BTreeSet<String>,
     /// Never hosts that are in one of these groups.

@@ -29,7 +29,9 @@ pub use job::{JobFlag, JobKind, JobSpec, Principal, Proof};
 pub use name::{GroupName, HostName, UserName};
 pub use reservation::{KernelLimits, Reservation, Taken};
 pub use state::{End, InstanceStatus, ItemStatus, Outcome, WorkStatus};
+pub use tessera_requirements as requirements;
 pub use tessera_requirements::{
-    ClusterChoice, ClusterError, ClusterPath, Restriction, RestrictionError,
+    ClusterChoice, ClusterError, ClusterPath, HostOrder, OrderError, Requirement, RequirementError,
+    Restriction, RestrictionError,
 };
 pub use time::Timestamp;

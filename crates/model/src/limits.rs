@@ -46,6 +46,9 @@ pub const PATTERN_BYTES_MAX: usize = 1_024;
 pub const RESERVATIONS_MAX: usize = 32;
 /// Different resources of a farm's hosts that its jobs may reserve together.
 pub const RESOURCES_MAX: usize = 256;
+/// Different things that the requirements of a farm's jobs may read of hosts and that make hosts alike or not; what is read beyond
+/// that is asked host by host.
+pub const OPERANDS_MAX: usize = 256;
 /// Bytes of a resource's name, `host.` included.
 pub const RESOURCE_NAME_BYTES_MAX: usize = 64;
 /// Default number of tries with more memory, of an item that ran out of it.

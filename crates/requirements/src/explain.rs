@@ -74,6 +74,14 @@ impl fmt::Display for Why {
 }
 
 impl Why {
+    /// Answers all that was read for it.
+    pub fn readings(&self) -> Box<dyn Iterator<Item = &Reading> + '_> {
+        match self {
+            Self::Cause(cause) => Box::new(cause.readings.iter()),
+            Self::OneOf(all) => Box::new(all.iter().flat_map(Self::readings)),
+        }
+    }
+
     /// Counts the causes in it.
     fn size(&self) -> usize {
         match self {

@@ -1,7 +1,7 @@
 //! Where a job may run and where it would rather: requirement expressions, host order, clusters, restrictions.
 //!
 //! Owns the grammars (Qube!'s), their bounds, their errors, and what they mean. Leaves to others: what a host and a job are. The engine
-//! answers that through [`Facts`], one value for one [`Operand`]. How to wire it in:
+//! answers that through [`Facts`], one value for one [`Operand`]. How it is asked (engine's `plan::asks`):
 //!
 //! - [`Requirement::parse`] once, when a job is submitted or read from the store (keep the printed form: it reads back the same);
 //! - [`Requirement::depends`] says whether an answer can be kept for a class of hosts ([`Depends::host_now`] is false: only what stays
@@ -42,7 +42,7 @@ pub use fact::{Fact, Facts};
 pub use near::{distance, nearest};
 pub use number::{Number, Unit};
 pub use operand::{Depends, HostOperand, JobField, Operand, OperandError, Part};
-pub use order::{HostOrder, OrderError};
+pub use order::{HostOrder, OrderError, Rank};
 pub use requirement::{Guess, Requirement};
 pub use restriction::{Restriction, RestrictionError};
 pub use tree::{Arithmetic, Comparison, Condition, Quantity, Value};

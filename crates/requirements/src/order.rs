@@ -63,38 +63,81 @@ impl HostOrder {
         all.fold(Depends::default(), Depends::or)
     }
 
+    /// Answers what it reads.
+    pub fn operands(&self) -> impl Iterator<Item = &Operand> {
+        self.keys.iter().map(|key| &key.operand)
+    }
+
+    /// Ranks a host; what is less comes first. Ranks of different host orders say nothing together.
+    #[must_use]
+    pub fn rank(&self, facts: &impl Facts) -> Rank {
+        let ranked = |key: &Key| {
+            let said = read(&key.operand, facts);
+            let said = said.map(|it| (number_of(&it), text_of(&it)));
+            (key.is_smallest_first, said)
+        };
+        Rank(self.keys.iter().map(ranked).collect())
+    }
+
     /// Compares two hosts; less comes first. A host without the value comes last, whichever way the order goes.
     #[must_use]
     pub fn compare(&self, left: &impl Facts, right: &impl Facts) -> Ordering {
-        let by_key = |key: &Key| match (read(&key.operand, left), read(&key.operand, right)) {
-            (None, None) => Ordering::Equal,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(_), None) => Ordering::Less,
-            (Some(left), Some(right)) if key.is_smallest_first => order(&left, &right),
-            (Some(left), Some(right)) => order(&right, &left),
-        };
-        let mut keys = self.keys.iter().map(by_key);
+        self.rank(left).cmp(&self.rank(right))
+    }
+}
+
+/// Where a host stands in a host order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rank(Vec<(bool, Option<Value>)>);
+
+/// What a host says: as a number, if it is one, and as a text.
+type Value = (Option<Number>, String);
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let keys = self.0.iter().zip(&other.0);
+        let mut keys = keys.map(
+            |((is_smallest_first, left), (_, right))| match (left, right) {
+                (None, None) => Ordering::Equal,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(_), None) => Ordering::Less,
+                (Some(left), Some(right)) if *is_smallest_first => order(left, right),
+                (Some(left), Some(right)) => order(right, left),
+            },
+        );
         keys.find(|it| it.is_ne()).unwrap_or(Ordering::Equal)
     }
 }
 
 /// Orders what two hosts say: numbers come before texts.
-fn order(left: &Fact<'_>, right: &Fact<'_>) -> Ordering {
-    let number = |fact: &Fact<'_>| match fact {
+fn order((number, text): &Value, (other, others): &Value) -> Ordering {
+    match (number, other) {
+        (Some(left), Some(right)) => left.cmp(right),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => natural(text, others),
+    }
+}
+
+fn number_of(fact: &Fact<'_>) -> Option<Number> {
+    match fact {
         Fact::Number(number) => Some(*number),
         Fact::Text(text) => Number::parse(text.trim()),
         Fact::List(_) => None,
-    };
-    let text = |fact: &Fact<'_>| match fact {
+    }
+}
+
+fn text_of(fact: &Fact<'_>) -> String {
+    match fact {
         Fact::Number(number) => number.to_string(),
         Fact::Text(text) => text.to_string(),
         Fact::List(entries) => entries.join(","),
-    };
-    match (number(left), number(right)) {
-        (Some(left), Some(right)) => left.cmp(&right),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => natural(&text(left), &text(right)),
     }
 }
 

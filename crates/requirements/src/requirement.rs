@@ -42,14 +42,18 @@ impl Requirement {
         if condition.to_string().len() > EXPRESSION_BYTES_MAX {
             return Err(lexer::error(text, (Problem::TooLong, 0)));
         }
+        Ok(Self::of(condition))
+    }
+
+    fn of(condition: Condition) -> Self {
         let mut operands = Vec::new();
         condition.each_operand(&mut |operand| operands.push(operand.clone()));
         operands.sort_unstable();
         operands.dedup();
-        Ok(Self {
+        Self {
             condition,
             operands,
-        })
+        }
     }
 
     /// Answers the expression itself.
@@ -74,6 +78,22 @@ impl Requirement {
     #[must_use]
     pub fn explain(&self, facts: &impl Facts) -> Option<Why> {
         explain::why(&self.condition, facts)
+    }
+
+    /// Answers it without the parts that a host does not meet, of those that it must all meet; nothing when none is left.
+    #[must_use]
+    pub fn what_holds(&self, facts: &impl Facts) -> Option<Self> {
+        let holds = |part: &&Condition| evaluate::condition(part, facts) == Truth::Holds;
+        let mut left: Vec<Condition> = match &self.condition {
+            Condition::And(parts) => parts.iter().filter(holds).cloned().collect(),
+            whole => [whole].into_iter().filter(holds).cloned().collect(),
+        };
+        let condition = match left.len() {
+            0 => return None,
+            1 => left.remove(0),
+            _ => Condition::And(left),
+        };
+        Some(Self::of(condition))
     }
 
     /// Answers all that it reads, in order, each once.

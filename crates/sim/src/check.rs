@@ -1,5 +1,6 @@
 //! What must hold, seen from outside the engines: from what processes really ran and what was really committed.
 
+use crate::client::{ALONE, FAST, NOT_SECOND};
 use crate::durable::Durable;
 use crate::host::{Host, Shepherd};
 use crate::tally::Tally;
@@ -53,6 +54,20 @@ pub fn placed(hosts: &[Host], effect: &Effect) -> Result<(), String> {
         .is_none_or(|it| it.admits(&cluster));
     let takes = host.restrictions().parse::<Restriction>();
     let is_taken = takes.map_or(true, |it| it.admits_choice(&spec.cluster));
+    let asked = spec.requirements.as_ref().map(ToString::to_string);
+    let is_met = match asked.as_deref() {
+        Some(FAST) => is_in(&["fast".to_owned()].into()),
+        Some(NOT_SECOND) => name != "rnd002",
+        Some(ALONE) => host.shepherds.keys().all(|key| key.job != order.key.job),
+        Some(_) | None => true,
+    };
+    if !is_met {
+        let asked = asked.unwrap_or_default();
+        return Err(format!(
+            "{} goes to {name}, which does not meet {asked}",
+            order.key
+        ));
+    }
     if !is_inside || !is_taken {
         return Err(format!(
             "{} goes to {name}, which restrictions rule out",

@@ -3,6 +3,7 @@
 use crate::rng::Rng;
 use crate::world::Request;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, Submission, Target};
 use tessera_model::reservation::MEMORY;
@@ -11,6 +12,7 @@ use tessera_model::{
     Action, Agenda, ClusterChoice, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobKind, JobSpec,
     Order, Principal, Proof, Reservation, Restriction, Split, UserName,
 };
+use tessera_model::{HostOrder, Requirement};
 
 /// Notes of a job on which somebody may use *complete*.
 pub const COMPLETED_BY_HAND: &str = "complete";
@@ -179,6 +181,8 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         omithosts,
         cluster: cluster(rng),
         restrictions: restrictions(rng),
+        requirements: requirements(rng),
+        host_order: host_order(rng),
         groups: group(rng, 10, "fast"),
         omitgroups: group(rng, 10, "slow"),
         retrywork: u32::try_from(rng.below(3)).unwrap_or(0),
@@ -225,6 +229,26 @@ fn restrictions(rng: &mut Rng) -> Option<Restriction> {
         .then(|| rng.pick(&all).and_then(|it| it.parse().ok()))
         .flatten()
 }
+
+fn host_order(rng: &mut Rng) -> Option<Arc<HostOrder>> {
+    let all = ["-host.memory", "+host.processors.used,host.name"];
+    let one = rng.chance(10).then(|| rng.pick(&all).copied()).flatten();
+    one.and_then(|it| it.parse().ok()).map(Arc::new)
+}
+
+/// What no host meets for ever is not among them: some host is fast, some is in a cluster below `/a`, all can be idle.
+fn requirements(rng: &mut Rng) -> Option<Arc<Requirement>> {
+    let all = [FAST, NOT_SECOND, "host.processors.used == 0", ALONE];
+    let one = rng.chance(15).then(|| rng.pick(&all).copied()).flatten();
+    one.and_then(|it| Requirement::parse(it).ok()).map(Arc::new)
+}
+
+/// A requirement that only hosts of the group `fast` meet.
+pub(crate) const FAST: &str = "host.groups has fast";
+/// One that the second host does not meet.
+pub(crate) const NOT_SECOND: &str = "host.name != rnd002 and host.memory >= 1";
+/// One that a host does not meet which has an instance of the job.
+pub(crate) const ALONE: &str = "not job.id in host.duty.id";
 
 fn group(rng: &mut Rng, percent: u64, name: &str) -> BTreeSet<String> {
     rng.chance(percent)
@@ -292,6 +316,7 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
         let cpus = (!job.is_cmdline()).then(|| u32::try_from(rng.between(1, 6)).unwrap_or(1));
         let priority = Some(u32::try_from(rng.between(1, 4)).unwrap_or(1));
         let reservation = rng.chance(30).then(|| reservation(rng));
+        let requirements = rng.chance(20).then(|| requirements(rng));
         let groups = rng.chance(30).then(|| group(rng, 50, "fast"));
         let omitgroups = rng.chance(30).then(|| group(rng, 50, "slow"));
         let cluster = rng.chance(30).then(|| cluster(rng));
@@ -299,6 +324,7 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
         let patch = Box::new(JobPatch {
             cluster,
             restrictions,
+            requirements,
             groups,
             omitgroups,
             reservation,

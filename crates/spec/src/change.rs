@@ -3,8 +3,9 @@
 use crate::field::FieldError;
 use crate::submit::SubmissionDraft;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tessera_model::{ClusterChoice, Reservation, Restriction};
+use tessera_model::{ClusterChoice, HostOrder, Requirement, Reservation, Restriction};
 
 /// What somebody wants to change, in the words they used; `None` leaves a field as it is. The fields are those of
 /// [`SubmissionDraft`]; an empty list of hosts means any host, `none` takes a time limit away.
@@ -19,6 +20,8 @@ pub struct ChangeDraft {
     pub omithosts: Option<Vec<String>>,
     pub cluster: Option<String>,
     pub restrictions: Option<String>,
+    pub requirements: Option<String>,
+    pub host_order: Option<String>,
     pub groups: Option<Vec<String>>,
     pub omitgroups: Option<Vec<String>>,
     pub retrywork: Option<i64>,
@@ -43,6 +46,8 @@ pub struct Change {
     pub omithosts: Option<BTreeSet<String>>,
     pub cluster: Option<ClusterChoice>,
     pub restrictions: Option<Option<Restriction>>,
+    pub requirements: Option<Option<Arc<Requirement>>>,
+    pub host_order: Option<Option<Arc<HostOrder>>>,
     pub groups: Option<BTreeSet<String>>,
     pub omitgroups: Option<BTreeSet<String>>,
     pub retrywork: Option<u32>,
@@ -79,6 +84,8 @@ impl ChangeDraft {
             omithosts: said(self.omithosts.is_some()).map(|()| spec.omithosts),
             cluster: said(self.cluster.is_some()).map(|()| spec.cluster),
             restrictions: said(self.restrictions.is_some()).map(|()| spec.restrictions),
+            requirements: said(self.requirements.is_some()).map(|()| spec.requirements),
+            host_order: said(self.host_order.is_some()).map(|()| spec.host_order),
             groups: said(self.groups.is_some()).map(|()| spec.groups),
             omitgroups: said(self.omitgroups.is_some()).map(|()| spec.omitgroups),
             retrywork: said(self.retrywork.is_some()).map(|()| spec.retrywork),
@@ -104,6 +111,8 @@ impl ChangeDraft {
             omithosts: self.omithosts.clone(),
             cluster: self.cluster.clone(),
             restrictions: self.restrictions.clone(),
+            requirements: self.requirements.clone(),
+            host_order: self.host_order.clone(),
             groups: self.groups.clone(),
             omitgroups: self.omitgroups.clone(),
             retrywork: self.retrywork,

@@ -5,6 +5,7 @@
 
 mod check;
 mod command;
+mod demands;
 mod lists;
 
 use crate::field::{Errors, FieldError};
@@ -61,6 +62,10 @@ pub struct SubmissionDraft {
     pub cluster: Option<String>,
     /// Only hosts in one of these clusters, `/a || /b/*`.
     pub restrictions: Option<String>,
+    /// What the job asks of a host, `host.os == linux and host.memory >= 64G`.
+    pub requirements: Option<String>,
+    /// Which host is picked first, `+host.processors.avail,-host.memory`.
+    pub host_order: Option<String>,
     /// Only hosts in one of these groups; each entry may be a comma list.
     pub groups: Option<Vec<String>>,
     /// Never hosts in one of these groups; each entry may be a comma list.
@@ -161,6 +166,12 @@ impl SubmissionDraft {
                 .unwrap_or_default(),
             restrictions: errors
                 .take(check::restrictions(self.restrictions.as_deref()))
+                .flatten(),
+            requirements: errors
+                .take(demands::requirements(self.requirements.as_deref()))
+                .flatten(),
+            host_order: errors
+                .take(demands::host_order(self.host_order.as_deref()))
                 .flatten(),
             groups: lists::groups("groups", self.groups.as_deref(), &mut errors),
             omitgroups: lists::groups("omitgroups", self.omitgroups.as_deref(), &mut errors),
@@ -308,6 +319,8 @@ impl SubmissionDraft {
             omithosts: list(&spec.omithosts),
             cluster: Some(spec.cluster.to_string()),
             restrictions: spec.restrictions.as_ref().map(ToString::to_string),
+            requirements: spec.requirements.as_ref().map(ToString::to_string),
+            host_order: spec.host_order.as_ref().map(ToString::to_string),
             groups: list(&spec.groups),
             omitgroups: list(&spec.omitgroups),
             env: Some(spec.env.clone().into_iter().collect()),
@@ -360,7 +373,7 @@ impl SubmissionDraft {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
         put!(shell name range padding order priority cpus reservations hosts omithosts cluster restrictions
-             groups omitgroups env cwd umask flags retrywork
+             requirements host_order groups omitgroups env cwd umask flags retrywork
              retryworkdelay retrysubjob retry_oom timelimit agendatimelimit silence_limit grace output_limit progress
              waitfor notes status
              user key);

@@ -169,6 +169,12 @@ pub struct SpecView {
     /// Only hosts in these clusters; empty: any.
     #[serde(default)]
     pub restrictions: String,
+    /// What it asks of a host; empty: nothing.
+    #[serde(default)]
+    pub requirements: String,
+    /// Which of them is picked first; empty: as the farm likes.
+    #[serde(default)]
+    pub host_order: String,
     /// Only hosts in one of these groups; empty: any.
     #[serde(default)]
     pub groups: Vec<String>,

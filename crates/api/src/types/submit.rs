@@ -64,6 +64,14 @@ pub struct SubmitRequest {
     #[schema(example = "/show || /show/+")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restrictions: Option<String>,
+    /// What it asks of a host: `host.os == linux and host.memory >= 64G` (docs/requirements.md).
+    #[schema(example = "host.groups has gpu and host.memory.avail >= 8G")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<String>,
+    /// Which of the hosts that it may use is picked first: `[+|-]host.NAME,…`, the greatest first or the smallest (docs/requirements.md).
+    #[schema(example = "+host.processors.avail,-host.memory")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_order: Option<String>,
     /// Only hosts in one of these groups (`worker_groups`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
@@ -180,6 +188,14 @@ pub struct ModifyRequest {
     #[schema(example = "/show || /show/+")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restrictions: Option<String>,
+    /// What it asks of a host: `host.os == linux and host.memory >= 64G` (docs/requirements.md).
+    #[schema(example = "host.groups has gpu and host.memory.avail >= 8G")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<String>,
+    /// Which of the hosts that it may use is picked first: `[+|-]host.NAME,…`, the greatest first or the smallest (docs/requirements.md).
+    #[schema(example = "+host.processors.avail,-host.memory")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_order: Option<String>,
     /// Only hosts in one of these groups (`worker_groups`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,

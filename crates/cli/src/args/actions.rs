@@ -114,6 +114,17 @@ pub struct ModifyArgs {
     /// Only in these clusters; an empty text: any
     #[arg(long, value_name = "LIST")]
     pub restrictions: Option<String>,
+    /// Only where this holds; an empty text: anywhere
+    #[arg(long, value_name = "EXPR")]
+    pub requirements: Option<String>,
+    /// Host to pick first; an empty text: any
+    #[arg(
+        long,
+        alias = "hostorder",
+        value_name = "LIST",
+        allow_hyphen_values = true
+    )]
+    pub host_order: Option<String>,
     /// Only in one of these groups; an empty text: any
     #[arg(long, value_name = "LIST")]
     pub groups: Option<String>,

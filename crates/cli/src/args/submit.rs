@@ -177,6 +177,18 @@ pub struct JobFields {
     /// Only in these clusters: "/a || /b/* || /c/+"
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub restrictions: Option<String>,
+    /// Only where this holds: 'host.memory >= 64G'
+    #[arg(long, value_name = "EXPR", help_heading = "Hosts")]
+    pub requirements: Option<String>,
+    /// Host to pick first: +host.memory,-host.cpus
+    #[arg(
+        long,
+        alias = "hostorder",
+        value_name = "LIST",
+        allow_hyphen_values = true,
+        help_heading = "Hosts"
+    )]
+    pub host_order: Option<String>,
     /// Only on hosts in one of these groups
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub groups: Vec<String>,

@@ -128,6 +128,8 @@ fn change(args: ModifyArgs) -> ModifyRequest {
         omithosts: args.omithosts.map(|list| split(&list)),
         cluster: args.cluster,
         restrictions: args.restrictions,
+        requirements: args.requirements,
+        host_order: args.host_order,
         groups: args.groups.map(|list| split(&list)),
         omitgroups: args.omitgroups.map(|list| split(&list)),
         retrywork: args.retrywork,

@@ -8,6 +8,7 @@ use crate::out::time;
 use std::collections::BTreeMap;
 use tessera_api::types::{Quantity, SubmitReply, SubmitRequest};
 use tessera_api::{Client, FieldProblem};
+use tessera_model::Requirement;
 
 /// Variables that are not exported: the host sets its own, or they speak of this session.
 const NOT_EXPORTED: [&str; 14] = [
@@ -42,7 +43,8 @@ pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, 
         let checked = client.submit(&request, true).await;
         return Err(all_that_is_wrong(wrong, checked.err().map(CliError::from)));
     }
-    let reply = client.submit(&request, is_dry).await?;
+    let reply = client.submit(&request, is_dry).await;
+    let reply = reply.map_err(|error| pointed(error.into(), request.requirements.as_deref()))?;
     warn(&reply, context);
     if is_dry && !context.json {
         let frames = time::count(u64::from(reply.items), "frame");
@@ -67,6 +69,18 @@ pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Ex
     let reply = client.resubmit(args.id, &differences).await?;
     warn(&reply, context);
     submitted(&client, &reply, &args.wait, context).await
+}
+
+/// Shows where a faulty requirement is wrong.
+fn pointed(mut error: CliError, requirements: Option<&str>) -> CliError {
+    let is_of_it = error.fields.iter().any(|it| it.field == "requirements");
+    let text = requirements.filter(|_| is_of_it).unwrap_or_default();
+    if let Some(bad) = Requirement::parse(text).err().filter(|_| is_of_it) {
+        error
+            .details
+            .extend(bad.pointed(text).lines().map(str::to_owned));
+    }
+    error
 }
 
 /// Says what will keep the job from running, or what else the supervisor doubts.
@@ -185,6 +199,8 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         omithosts: list(&job.omithosts),
         cluster: job.cluster,
         restrictions: job.restrictions,
+        requirements: job.requirements,
+        host_order: job.host_order,
         groups: list(&job.groups),
         omitgroups: list(&job.omitgroups),
         env,

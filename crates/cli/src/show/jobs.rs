@@ -194,6 +194,12 @@ fn place_facts(facts: &mut Facts, spec: &SpecView) {
     if !spec.restrictions.is_empty() {
         facts.add("restrictions", spec.restrictions.clone());
     }
+    if !spec.requirements.is_empty() {
+        facts.add("requirements", spec.requirements.clone());
+    }
+    if !spec.host_order.is_empty() {
+        facts.add("host order", spec.host_order.clone());
+    }
     if !spec.groups.is_empty() {
         facts.add("groups", spec.groups.join(", "));
     }

@@ -4,7 +4,7 @@ use super::io::{Acted, Answer, Change, Denied, Effect, Target, kind};
 use super::job::Phase;
 use super::submit::may_act;
 use super::time::Timer;
-use super::{About, Engine, Turn};
+use super::{About, Algorithm, Engine, Turn};
 use std::time::Duration;
 use tessera_model::action::{Refused, Rule};
 use tessera_model::msg::{LaunchKey, Run, ToWorker};
@@ -129,10 +129,12 @@ impl Engine {
         let Some(priority) = self.jobs.get(&id).map(|job| job.spec.priority) else {
             return;
         };
-        let peers = self
-            .jobs
-            .values()
-            .filter(|job| job.spec.priority == priority && job.id != id && !job.status.is_ended());
+        // Where priorities don't count, all jobs stand in one row.
+        let is_one_row = self.config.queue_algorithm == Algorithm::Queue;
+        let peers = self.jobs.values().filter(|job| {
+            let is_peer = is_one_row || job.spec.priority == priority;
+            is_peer && job.id != id && !job.status.is_ended()
+        });
         let orders = peers.map(|job| job.order);
         let order = if action == Action::Top {
             orders.min().map(|order| order.saturating_sub(1))
@@ -144,7 +146,11 @@ impl Engine {
             job.order = order;
         }
         t.change(Change::JobRow(id));
-        let text = format!("moved to the {action} of priority {priority}");
+        let text = if is_one_row {
+            format!("moved to the {action} of the queue")
+        } else {
+            format!("moved to the {action} of priority {priority}")
+        };
         t.event(kind::JOB_ACTION, About::job(id).by(&by.name), text);
     }
 

@@ -2,13 +2,13 @@
 //! which every state of a job changes.
 
 use super::act::bare;
-use super::credential::Gate;
 use super::io::{Change, Effect, StartOrder, kind};
 use super::items::{ItemCore, Size};
 use super::job::{Launch, Orders, Phase};
+use super::judging::Judging;
 use super::plan::{Place, Placement};
 use super::time::Timer;
-use super::{About, Algorithm, Engine, Turn};
+use super::{About, Algorithm, Engine, Job, Turn};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -29,30 +29,14 @@ impl Engine {
     pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
         let wanted = RefCell::new(BTreeSet::new());
         loop {
-            let (jobs, hosts, credentials) = (&self.jobs, &self.hosts, &self.credentials);
-            let fits = |job: JobId, host: HostId| match (jobs.get(&job), hosts.get(&host)) {
-                (Some(job), Some(host)) => {
-                    let account = host.facts.identity.account_for(job.owner.as_str());
-                    let is_barred = job
-                        .bars
-                        .iter()
-                        .any(|(bar, until)| *bar == host.id && *until > t.now.elapsed);
-                    host.facts.admits(job.owner.as_str())
-                        && !is_barred
-                        && !host.refuses(account)
-                        && !host.has_stray_of(job.id)
-                        && match credentials.gate(host, &job.owner, t.now) {
-                            Gate::Open => true,
-                            Gate::Wait(id) => {
-                                wanted.borrow_mut().insert(id);
-                                false
-                            }
-                            Gate::Shut(_) => false,
-                        }
-                }
-                _ => false,
+            let judge = Judging {
+                jobs: &self.jobs,
+                hosts: &self.hosts,
+                credentials: &self.credentials,
+                now: t.now,
+                wanted: &wanted,
             };
-            let Some(placement) = self.planner.next(fits) else {
+            let Some(placement) = self.planner.next(judge) else {
                 break;
             };
             self.place(t, placement);
@@ -68,7 +52,7 @@ impl Engine {
             host: host_id,
             class,
         } = placement;
-        let size_of = |job: &super::Job| {
+        let size_of = |job: &Job| {
             let mut sizes = Size::ALL.into_iter();
             sizes.find(|size| job.class_of(*size) == Some(class))
         };
@@ -519,7 +503,7 @@ impl Engine {
 }
 
 /// Answers where a job stands among the ready ones.
-pub(super) fn place_of(algorithm: Algorithm, job: &super::Job) -> Place {
+pub(super) fn place_of(algorithm: Algorithm, job: &Job) -> Place {
     let priority = match algorithm {
         Algorithm::Queue => 0,
         Algorithm::Priority | Algorithm::Cluster => job.spec.priority,

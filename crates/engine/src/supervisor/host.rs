@@ -1,14 +1,16 @@
 //! Hosts as the engine holds them.
 
 use super::io::SessionId;
+use super::plan::asks::{Said, said_by_host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::host::Takes;
 use tessera_model::msg::LaunchKey;
+use tessera_model::requirements::Operand;
 use tessera_model::reservation::PROCESSORS;
 use tessera_model::{
-    ClusterPath, HostFacts, HostId, HostState, Refusal, Taken, Timestamp, WhileActive,
+    ClusterPath, HostFacts, HostId, HostState, JobId, Refusal, Taken, Timestamp, WhileActive,
 };
 
 /// What a job's match with a host depends on besides its name and its amounts; many hosts have the same.
@@ -20,16 +22,23 @@ pub struct Traits {
     pub cluster: ClusterPath,
     /// Of which clusters it takes jobs.
     pub takes: Takes,
+    /// What else it says of itself, of what the requirements of jobs read.
+    pub said: BTreeMap<Operand, Said>,
 }
 
 impl Traits {
     /// Reads them off what a host's worker says of it.
     #[must_use]
-    pub fn of(facts: &HostFacts) -> Self {
+    pub fn of<'a>(facts: &HostFacts, read: impl Iterator<Item = &'a Operand>) -> Self {
+        let said = read.filter_map(|operand| match operand {
+            Operand::Host(of_host) => Some((operand.clone(), said_by_host(of_host, facts)?)),
+            Operand::Job(_) => None,
+        });
         Self {
             groups: facts.groups(),
             cluster: facts.cluster(),
             takes: facts.takes(),
+            said: said.collect(),
         }
     }
 }
@@ -83,7 +92,7 @@ impl Host {
     pub(super) fn new(id: HostId, facts: HostFacts, state: HostState, seen: Timestamp) -> Self {
         Self {
             id,
-            traits: Arc::new(Traits::of(&facts)),
+            traits: Arc::default(),
             facts,
             state,
             is_locked: false,
@@ -101,13 +110,30 @@ impl Host {
         }
     }
 
-    /// Takes what its worker says of it now and answers what it had of resources.
+    /// Takes what its worker says of it now and answers what it had of resources. [`Self::set_traits`] comes next.
     pub(super) fn set_facts(&mut self, facts: HostFacts) -> BTreeMap<String, u64> {
-        let traits = Traits::of(&facts);
-        if *self.traits != traits {
+        std::mem::replace(&mut self.facts, facts).resources
+    }
+
+    /// Reads off anew what its match with a job depends on, of that what somebody reads; says whether that changed.
+    pub(super) fn set_traits<'a>(&mut self, read: impl Iterator<Item = &'a Operand>) -> bool {
+        let traits = Traits::of(&self.facts, read);
+        let is_other = *self.traits != traits;
+        if is_other {
             self.traits = Arc::new(traits);
         }
-        std::mem::replace(&mut self.facts, facts).resources
+        is_other
+    }
+
+    /// Answers the jobs that have an instance there, those that are ending, too.
+    pub(super) fn on_duty(&self) -> impl Iterator<Item = JobId> {
+        let all: BTreeSet<JobId> = self
+            .launches
+            .keys()
+            .chain(self.strays.keys())
+            .map(|key| key.job)
+            .collect();
+        all.into_iter()
     }
 
     /// Answers what a job's match with it depends on besides its name and its amounts.
@@ -125,7 +151,10 @@ impl Host {
     /// Says whether it suits the demands of a job, whatever it has to give away.
     #[must_use]
     pub fn suits(&self, demands: &super::plan::Demands) -> bool {
-        demands.admit(&self.facts.name) && demands.suit(&self.traits)
+        let asks = demands.asks.as_ref();
+        demands.admit(&self.facts.name)
+            && demands.suit(&self.traits)
+            && asks.is_none_or(|asks| asks.suits(&self.facts))
     }
 
     /// Says whether something of a job that the farm gave up may still run there.

@@ -320,7 +320,7 @@ impl Engine {
         }
         let job = Job {
             id,
-            class: self.take_class(Demands::of(&spec)),
+            class: self.take_class(Demands::of(&spec, id, &row.owner)),
             owner: row.owner,
             proof: row.proof,
             submitter: row.submitter,

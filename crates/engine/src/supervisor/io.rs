@@ -184,6 +184,8 @@ pub struct JobPatch {
     pub omithosts: Option<BTreeSet<String>>,
     pub cluster: Option<tessera_model::ClusterChoice>,
     pub restrictions: Option<Option<tessera_model::Restriction>>,
+    pub requirements: Option<Option<Arc<tessera_model::Requirement>>>,
+    pub host_order: Option<Option<Arc<tessera_model::HostOrder>>>,
     pub groups: Option<BTreeSet<String>>,
     pub omitgroups: Option<BTreeSet<String>>,
     pub retrywork: Option<u32>,

@@ -2,6 +2,7 @@
 
 use super::io::SessionId;
 use super::items::{Items, Size};
+use super::plan::Demands;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,6 +191,12 @@ impl Job {
     #[must_use]
     pub fn status(&self) -> WorkStatus {
         self.status
+    }
+
+    /// Answers what it demands of a host.
+    #[must_use]
+    pub fn demands(&self) -> Demands {
+        Demands::of(&self.spec, self.id, &self.owner)
     }
 
     /// Answers its items.

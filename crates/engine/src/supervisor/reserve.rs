@@ -34,11 +34,23 @@ impl Engine {
     /// Gives a job the class of these demands; hosts are told of anew when they name a resource that none did before. What is
     /// taken must be given back ([`super::plan::Planner::drop_class`]).
     pub(super) fn take_class(&mut self, demands: Demands) -> usize {
-        let (class, is_new_resource) = self.planner.take_class(demands);
-        if is_new_resource {
+        let class = self.planner.take_class(demands);
+        if class.is_new_operand {
+            self.refresh_traits();
+        }
+        if class.is_new_resource {
             self.refresh_hosts();
         }
-        class
+        class.number
+    }
+
+    /// Has every host say what somebody reads of it now.
+    fn refresh_traits(&mut self) {
+        for (id, host) in &mut self.hosts {
+            if host.set_traits(self.planner.operands()) {
+                self.planner.set_kind(*id, &host.traits);
+            }
+        }
     }
 
     fn refresh_hosts(&mut self) {
@@ -48,6 +60,9 @@ impl Engine {
 
     /// Notes what a host has that had this before, or that it is no more; whatever else of it changed, too.
     pub(super) fn note_resources(&mut self, id: HostId, before: &BTreeMap<String, u64>) {
+        if let Some(host) = self.hosts.get_mut(&id) {
+            host.set_traits(self.planner.operands());
+        }
         let memory = |all: &BTreeMap<String, u64>| all.get(MEMORY).copied().unwrap_or(0);
         self.memories.remove(&(memory(before), id));
         let nothing = BTreeMap::new();
@@ -73,7 +88,7 @@ impl Engine {
 
     /// Answers the memory, in MiB, of the largest host that a job may go to, is not lost, and has all else that the job reserves.
     fn largest_for(&self, job: &Job) -> u64 {
-        let mut demands = Demands::of(&job.spec);
+        let mut demands = job.demands();
         demands.amounts.remove(MEMORY);
         let suits = |host: &Host| {
             let mut amounts = demands.amounts.iter();
@@ -104,7 +119,7 @@ impl Engine {
             let largest = self.largest_for(job);
             let memory = job.spec.reservation.memory();
             let memory = memory.map(|memory| grown(memory, growth, largest));
-            (growth, memory, Demands::grown(&job.spec, memory))
+            (growth, memory, job.demands().grown(memory))
         });
         let grown = grown.map(|(growth, memory, demands)| Grown {
             growth,

@@ -144,7 +144,7 @@ impl Engine {
         } else {
             (ItemStatus::Pending, InstanceStatus::Pending)
         };
-        let class = self.take_class(Demands::of(&spec));
+        let class = self.take_class(Demands::of(&spec, id, &owner));
         let mut job = Job {
             id,
             owner,
@@ -195,14 +195,19 @@ impl Engine {
         };
         let mut spec = (*job.spec).clone();
         apply_patch(&mut spec, patch);
-        let demands = Demands::of(&spec);
         job.spec = Arc::new(spec);
+        let demands = job.demands();
         let class = self.take_class(demands);
         if let Some(job) = self.jobs.get_mut(&id) {
             let before = std::mem::replace(&mut job.class, class);
             self.planner.drop_class(before);
         }
         self.regrow(id, true);
+        if self.planner.asks_each() {
+            // What is on duty there says something else of itself now.
+            let hosts: Vec<_> = self.launches_of(id).map(|launch| launch.host).collect();
+            hosts.into_iter().for_each(|host| self.refresh_host(host));
+        }
         self.resize(t, id);
         t.change(Change::JobWhole(id));
         t.event(
@@ -281,6 +286,8 @@ fn patched_fields(patch: &JobPatch) -> Vec<&'static str> {
         (patch.omithosts.is_some(), "omithosts"),
         (patch.cluster.is_some(), "cluster"),
         (patch.restrictions.is_some(), "restrictions"),
+        (patch.requirements.is_some(), "requirements"),
+        (patch.host_order.is_some(), "host-order"),
         (patch.groups.is_some(), "groups"),
         (patch.omitgroups.is_some(), "omitgroups"),
         (patch.retrywork.is_some(), "retrywork"),
@@ -313,6 +320,8 @@ fn apply_patch(spec: &mut tessera_model::JobSpec, patch: &JobPatch) {
     set(&mut spec.omithosts, patch.omithosts.as_ref());
     set(&mut spec.cluster, patch.cluster.as_ref());
     set(&mut spec.restrictions, patch.restrictions.as_ref());
+    set(&mut spec.requirements, patch.requirements.as_ref());
+    set(&mut spec.host_order, patch.host_order.as_ref());
     set(&mut spec.groups, patch.groups.as_ref());
     set(&mut spec.omitgroups, patch.omitgroups.as_ref());
     set(&mut spec.retrywork, patch.retrywork.as_ref());

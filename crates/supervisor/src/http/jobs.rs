@@ -299,6 +299,8 @@ fn patch(change: Change) -> JobPatch {
         omithosts: change.omithosts,
         cluster: change.cluster,
         restrictions: change.restrictions,
+        requirements: change.requirements,
+        host_order: change.host_order,
         groups: change.groups,
         omitgroups: change.omitgroups,
         retrywork: change.retrywork,

@@ -4,8 +4,8 @@
 use super::App;
 use super::together::{self, Known};
 use std::collections::BTreeSet;
-use tessera_engine::supervisor::plan::Demands;
 use tessera_engine::supervisor::{Engine, Host, Traits};
+use tessera_model::requirements::Guess;
 use tessera_model::{
     ClusterChoice, HostState, Identity, JobSpec, Reservation, Restriction, UserName,
 };
@@ -25,7 +25,8 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
     let is_root = owner.as_str() == ROOT;
     let reserves = spec.reservation != Reservation::default();
     let is_kept = spec.restrictions.is_some() || spec.cluster != ClusterChoice::default();
-    if !is_picky && !is_grouped && !is_kept && !is_root && !reserves {
+    let asks = spec.requirements.is_some();
+    if !is_picky && !is_grouped && !is_kept && !is_root && !reserves && !asks {
         return Vec::new();
     }
     let spec = spec.clone();
@@ -52,9 +53,11 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
             traits: host.traits(),
         });
         said_all.extend(together::of_all(known, (&spec).into()));
-        let large = reserves.then(|| view.engine.too_large(&spec)).flatten();
+        said_all.extend(of_requirements(view.engine, &owner, &spec));
+        let large = reserves.then(|| view.engine.too_large(&spec, &owner));
+        let large = large.flatten();
         said_all.extend(large.map(|large| format!("it will wait: {large}")));
-        let demands = Demands::of(&spec);
+        let demands = view.engine.demands_of(&spec, &owner);
         let is_meant = |host: &&Host| host.suits(&demands);
         if is_root && nobody_takes(view.engine, is_meant, owner.as_str()) {
             said_all.push(said(&owner));
@@ -134,6 +137,31 @@ fn of_clusters(
     (!is_taken && !inside.is_empty()).then(|| {
         format!("it will wait: no known host takes jobs of {cluster} (worker_restrictions)")
     })
+}
+
+/// Answers what no known host says that a job asks about, and that none meets it however idle.
+fn of_requirements(engine: &Engine, owner: &UserName, spec: &JobSpec) -> Vec<String> {
+    let Some(requirement) = &spec.requirements else {
+        return Vec::new();
+    };
+    let says = |host: &Host, name: &str| {
+        host.facts.properties.contains_key(name) || host.facts.resources.contains_key(name)
+    };
+    let unknown = requirement.unknown_operands(|name| engine.hosts().any(|host| says(host, name)));
+    let in_words = |guess: Guess| {
+        let meant = guess.nearest.map(|name| format!("; did you mean {name}?"));
+        format!(
+            "no known host has {}{}",
+            guess.operand,
+            meant.unwrap_or_default()
+        )
+    };
+    let mut said_all: Vec<String> = unknown.into_iter().take(NAMES_SAID).map(in_words).collect();
+    let unmet = engine.unmet(spec, owner);
+    said_all.extend(
+        unmet.map(|why| format!("it will wait: no known host meets its requirements; {why}")),
+    );
+    said_all
 }
 
 /// Prints names, the first of them when there are many.

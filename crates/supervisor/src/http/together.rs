@@ -197,6 +197,7 @@ mod tests {
             } else {
                 Takes::Those(takes.parse().expect("a restriction"))
             },
+            ..Traits::default()
         }
     }
 

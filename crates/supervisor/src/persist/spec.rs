@@ -7,7 +7,7 @@ use std::time::Duration;
 use tessera_engine::supervisor::JobImage;
 use tessera_model::{
     Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order,
-    Reservation, RestrictionError, Split,
+    OrderError, Requirement, Reservation, RestrictionError, Split,
 };
 
 /// The format of a job without flags, which older programs read as well.
@@ -20,6 +20,8 @@ const FORMAT_RESERVES: i64 = 3;
 const FORMAT_GROUPS: i64 = 4;
 /// The format of one that names clusters or restrictions, likewise.
 const FORMAT_CLUSTERS: i64 = 5;
+/// The format of one that asks something of a host in an expression, or prefers hosts, likewise.
+const FORMAT_REQUIRES: i64 = 6;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,10 @@ struct Spec {
     cluster: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restrictions: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    requirements: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host_order: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     groups: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -150,7 +156,9 @@ pub(crate) struct Described {
 
 /// Answers the format that a job's document has.
 pub(crate) fn format(spec: &JobSpec) -> i64 {
-    if spec.restrictions.is_some() || spec.cluster != ClusterChoice::default() {
+    if spec.requirements.is_some() || spec.host_order.is_some() {
+        FORMAT_REQUIRES
+    } else if spec.restrictions.is_some() || spec.cluster != ClusterChoice::default() {
         FORMAT_CLUSTERS
     } else if !spec.groups.is_empty() || !spec.omitgroups.is_empty() {
         FORMAT_GROUPS
@@ -180,9 +188,9 @@ pub(crate) fn print(job: &JobImage) -> String {
 /// # Errors
 /// What can't be understood, in words.
 pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
-    if !(FORMAT_PLAIN..=FORMAT_CLUSTERS).contains(&format) {
+    if !(FORMAT_PLAIN..=FORMAT_REQUIRES).contains(&format) {
         return Err(format!(
-            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_CLUSTERS}"
+            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_REQUIRES}"
         ));
     }
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -214,6 +222,8 @@ impl Spec {
             omithosts: spec.omithosts.clone(),
             cluster: (spec.cluster != ClusterChoice::default()).then(|| spec.cluster.to_string()),
             restrictions: spec.restrictions.as_ref().map(ToString::to_string),
+            requirements: spec.requirements.as_ref().map(ToString::to_string),
+            host_order: spec.host_order.as_ref().map(ToString::to_string),
             groups: spec.groups.clone(),
             omitgroups: spec.omitgroups.clone(),
             retrywork: spec.retrywork,
@@ -255,6 +265,14 @@ impl Spec {
             restrictions: match self.restrictions.as_deref().map(str::parse) {
                 None => None,
                 Some(read) => Some(read.map_err(|bad: RestrictionError| bad.to_string())?),
+            },
+            requirements: match self.requirements.as_deref().map(Requirement::parse) {
+                None => None,
+                Some(read) => Some(Arc::new(read.map_err(|bad| bad.to_string())?)),
+            },
+            host_order: match self.host_order.as_deref().map(str::parse) {
+                None => None,
+                Some(read) => Some(Arc::new(read.map_err(|bad: OrderError| bad.to_string())?)),
             },
             groups: self.groups,
             omitgroups: self.omitgroups,

@@ -3,6 +3,7 @@
 use super::load::picture;
 use super::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::Now;
 use tessera_engine::supervisor::{Config, Image, Input, Submission, Target};
@@ -145,6 +146,10 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
             .parse()
             .expect("clusters"),
         restrictions: (retries == 2).then(|| "/ || /show/+".parse().expect("a restriction")),
+        requirements: (retries == 2)
+            .then(|| tessera_model::Requirement::parse("host.os = linux").expect("good"))
+            .map(Arc::new),
+        host_order: (retries == 1).then(|| Arc::new("-host.memory".parse().expect("good"))),
         groups: Default::default(),
         omitgroups: (retries == 1)
             .then(|| "desktops".into())

@@ -6,121 +6,43 @@
 //! **Invariant:** the cost of one event does not grow with the number of queued items or of idle hosts; tests count it
 //! ([`Planner::asked`]).
 
+pub mod asks;
+mod class;
+mod demands;
+mod dirty;
+mod judge;
+mod operands;
+mod prefers;
 mod resources;
+
+pub use demands::Demands;
+pub use judge::Judge;
+pub use prefers::Prefers;
 
 use super::host::Traits;
 use super::{Algorithm, Host};
+use class::{Class, Free, Shape};
+use dirty::Dirty;
+use operands::Operands;
 use resources::Resources;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tessera_model::reservation::MEMORY;
-use tessera_model::{ClusterChoice, ClusterPath, HostId, JobId, JobSpec, Restriction};
-
-/// What a job's match with a host depends on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Demands {
-    /// Only these host names; empty: any.
-    pub hosts: BTreeSet<String>,
-    /// Never these.
-    pub omithosts: BTreeSet<String>,
-    /// The clusters of the jobs.
-    pub cluster: ClusterChoice,
-    /// Only hosts in one of these clusters.
-    pub restrictions: Option<Restriction>,
-    /// Only hosts in one of these groups; empty: any.
-    pub groups: BTreeSet<String>,
-    /// Never hosts in one of these.
-    pub omitgroups: BTreeSet<String>,
-    /// Slots.
-    pub slots: u32,
-    /// Amounts of other resources.
-    pub amounts: BTreeMap<String, u64>,
-    /// Whether they are of items that ran out of memory, which their jobs have apart from the others.
-    pub is_grown: bool,
-}
-
-impl Demands {
-    /// Answers the demands of a job.
-    #[must_use]
-    pub fn of(spec: &JobSpec) -> Self {
-        Self {
-            hosts: spec.hosts.clone(),
-            omithosts: spec.omithosts.clone(),
-            cluster: spec.cluster.clone(),
-            restrictions: spec.restrictions.clone(),
-            groups: spec.groups.clone(),
-            omitgroups: spec.omitgroups.clone(),
-            slots: spec.reservation.slots,
-            amounts: spec.reservation.amounts.clone(),
-            is_grown: false,
-        }
-    }
-
-    /// Answers those of items that ran out of memory: with so many MiB, when the job reserves memory at all.
-    #[must_use]
-    pub fn grown(spec: &JobSpec, memory: Option<u64>) -> Self {
-        let mut demands = Self::of(spec);
-        demands.is_grown = true;
-        if let Some(memory) = memory {
-            demands.amounts.insert(MEMORY.to_owned(), memory);
-        }
-        demands
-    }
-
-    /// Says whether they allow a host of that name.
-    #[must_use]
-    pub fn admit(&self, host: &str) -> bool {
-        (self.hosts.is_empty() || self.hosts.contains(host)) && !self.omithosts.contains(host)
-    }
-
-    /// Says whether they allow a host of that kind.
-    #[must_use]
-    pub fn suit(&self, host: &Traits) -> bool {
-        let is_among = self.groups.is_empty() || !self.groups.is_disjoint(&host.groups);
-        let restrictions = self.restrictions.as_ref();
-        is_among
-            && self.omitgroups.is_disjoint(&host.groups)
-            && restrictions.is_none_or(|it| it.admits(&host.cluster))
-            && host.takes.admits(&self.cluster)
-    }
-}
+use tessera_model::requirements::Operand;
+use tessera_model::{ClusterChoice, ClusterPath, HostId, JobId};
 
 /// The order of ready jobs: priority, place in it, id.
 pub type Place = (u32, i64, JobId);
 
-/// Jobs with the same demands.
-#[derive(Debug, Clone)]
-struct Class {
-    demands: Demands,
-    /// Amounts by the number of the resource; nothing when one of them is not to be had anywhere.
-    wants: Option<Vec<(usize, u64)>>,
-    /// How many jobs have it, ready or not.
-    users: usize,
-    ready: BTreeSet<Place>,
-}
-
-/// What an open host can give away.
-#[derive(Debug, Clone)]
-struct Free {
-    shape: Shape,
-    name: String,
-}
-
-/// Hosts that can give away the same and are of a kind are alike for every class: the most slots first, then by the amounts of
-/// the resources that somebody reserves, by their numbers.
-type Shape = (Reverse<u32>, Vec<u64>, Arc<Traits>);
-
-impl Class {
-    fn fits(&self, (Reverse(slots), amounts, traits): &Shape) -> bool {
-        let has = |&(resource, amount): &(usize, u64)| {
-            amounts.get(resource).is_some_and(|free| *free >= amount)
-        };
-        let wants = self.wants.as_ref();
-        *slots >= self.demands.slots
-            && wants.is_some_and(|wants| wants.iter().all(has))
-            && self.demands.suit(traits)
-    }
+/// What a class that was taken needs besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewClass {
+    /// Its number.
+    pub number: usize,
+    /// It names a resource that none did before: every host must be told of anew ([`Planner::set_free`]).
+    pub is_new_resource: bool,
+    /// It reads something of hosts that none did before: every host must say it ([`Planner::operands`]).
+    pub is_new_operand: bool,
 }
 
 /// A decision.
@@ -134,31 +56,6 @@ pub struct Placement {
     pub class: usize,
 }
 
-/// Classes to be asked about, the one with the best job first.
-#[derive(Debug, Clone, Default)]
-struct Dirty {
-    by_class: BTreeMap<usize, Place>,
-    in_order: BTreeSet<(Place, usize)>,
-}
-
-impl Dirty {
-    fn add(&mut self, class: usize, head: Place) {
-        self.remove(class);
-        self.by_class.insert(class, head);
-        self.in_order.insert((head, class));
-    }
-
-    fn remove(&mut self, class: usize) {
-        if let Some(head) = self.by_class.remove(&class) {
-            self.in_order.remove(&(head, class));
-        }
-    }
-
-    fn first(&self) -> Option<(Place, usize)> {
-        self.in_order.first().copied()
-    }
-}
-
 /// Ready jobs and open hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Planner {
@@ -166,9 +63,12 @@ pub struct Planner {
     classes: Vec<Class>,
     vacant: Vec<usize>,
     by_demands: BTreeMap<Demands, usize>,
-    /// Classes with a ready job.
-    active: BTreeSet<usize>,
+    /// Classes with a ready job, by the first of them; by cluster, where that matters.
+    active: BTreeMap<ClusterChoice, BTreeSet<(Place, usize)>>,
     resources: Resources,
+    operands: Operands,
+    /// How many classes ask host by host.
+    asking_each: usize,
     algorithm: Algorithm,
     /// By cluster, where that matters.
     open: BTreeMap<ClusterPath, BTreeMap<Shape, BTreeSet<HostId>>>,
@@ -197,6 +97,38 @@ impl Planner {
         }
     }
 
+    /// Answers the clusters that the classes are kept under which have the same as this one.
+    fn choice_of(&self, class: usize) -> ClusterChoice {
+        match self.algorithm {
+            Algorithm::Queue | Algorithm::Priority => ClusterChoice::default(),
+            Algorithm::Cluster => self.classes[class].demands.cluster.clone(),
+        }
+    }
+
+    /// Answers the classes that have a ready job.
+    fn active(&self) -> impl Iterator<Item = usize> + '_ {
+        self.active.values().flatten().map(|(_, class)| *class)
+    }
+
+    /// Notes that another of its jobs is the first, or that it has none.
+    fn set_head(&mut self, class: usize, before: Option<Place>) {
+        let after = self.head(class);
+        if before == after {
+            return;
+        }
+        let choice = self.choice_of(class);
+        let heads = self.active.entry(choice.clone()).or_default();
+        if let Some(before) = before {
+            heads.remove(&(before, class));
+        }
+        if let Some(after) = after {
+            heads.insert((after, class));
+        }
+        if heads.is_empty() {
+            self.active.remove(&choice);
+        }
+    }
+
     /// Answers the cluster that hosts of that kind are kept under.
     fn cluster_of(&self, host: &Traits) -> ClusterPath {
         match self.algorithm {
@@ -205,23 +137,23 @@ impl Planner {
         }
     }
 
-    /// Gives a job the class of these demands, new if need be, and says whether it names a resource that none did before: then
-    /// every host must be told of anew ([`Self::set_free`]).
-    pub fn take_class(&mut self, demands: Demands) -> (usize, bool) {
+    /// Gives a job the class of these demands, new if need be.
+    pub fn take_class(&mut self, demands: Demands) -> NewClass {
         if let Some(class) = self.by_demands.get(&demands) {
             self.classes[*class].users += 1;
-            return (*class, false);
+            return NewClass {
+                number: *class,
+                is_new_resource: false,
+                is_new_operand: false,
+            };
         }
-        let mut is_new = false;
+        let mut is_new_resource = false;
         for name in demands.amounts.keys() {
-            is_new |= self.resources.want(name);
+            is_new_resource |= self.resources.want(name);
         }
-        let class = Class {
-            wants: self.resources.by_number(&demands.amounts),
-            demands: demands.clone(),
-            users: 1,
-            ready: BTreeSet::new(),
-        };
+        let wants = self.resources.by_number(&demands.amounts);
+        let (class, is_new_operand) = Class::new(demands.clone(), wants, &mut self.operands);
+        self.asking_each += usize::from(class.asks_each);
         let number = match self.vacant.pop() {
             Some(number) => {
                 self.classes[number] = class;
@@ -233,7 +165,11 @@ impl Planner {
             }
         };
         self.by_demands.insert(demands, number);
-        (number, is_new)
+        NewClass {
+            number,
+            is_new_resource,
+            is_new_operand,
+        }
     }
 
     /// A job has this class no more; it must not be among its ready ones. With its last job the class goes.
@@ -244,13 +180,13 @@ impl Planner {
             return;
         }
         debug_assert!(class.ready.is_empty());
-        class.ready.clear();
-        self.active.remove(&number);
         self.dirty_classes.remove(number);
         self.by_demands.remove(&class.demands);
         for name in class.demands.amounts.keys() {
             self.resources.unwant(name);
         }
+        self.operands.unwant(class.reads());
+        self.asking_each -= usize::from(class.asks_each);
         self.vacant.push(number);
     }
 
@@ -267,21 +203,34 @@ impl Planner {
         before: impl Iterator<Item = &'a String>,
         after: impl Iterator<Item = &'a String>,
     ) -> bool {
-        let (mut is_new, mut is_less) = (false, false);
+        let (mut is_new, mut is_other) = (false, false);
         // First what it has, so that what stays keeps its number.
         for name in after {
-            is_new |= self.resources.report(name);
+            let (has_number, is_first) = self.resources.report(name);
+            is_new |= has_number;
+            is_other |= is_first;
         }
         for name in before {
-            is_less |= self.resources.unreport(name);
+            is_other |= self.resources.unreport(name);
         }
-        if is_new || is_less {
+        if is_new || is_other {
             for (demands, number) in &self.by_demands {
                 let class = &mut self.classes[*number];
                 class.wants = self.resources.by_number(&demands.amounts);
             }
         }
         is_new
+    }
+
+    /// Says whether what moves on a host may matter to some job.
+    #[must_use]
+    pub fn asks_each(&self) -> bool {
+        self.asking_each > 0
+    }
+
+    /// Answers what a host says of itself because some class reads it.
+    pub fn operands(&self) -> impl Iterator<Item = &Operand> {
+        self.operands.all()
     }
 
     /// Answers what a class demands.
@@ -298,15 +247,19 @@ impl Planner {
 
     /// Puts a job among the ready ones of its class or takes it away.
     pub fn set_ready(&mut self, class: usize, place: Place, is_ready: bool) {
+        let before = self.head(class);
         let ready = &mut self.classes[class].ready;
         if is_ready {
             if ready.insert(place) {
-                self.active.insert(class);
+                self.set_head(class, before);
                 self.touch_class(class);
             }
-        } else if ready.remove(&place) && ready.is_empty() {
-            self.active.remove(&class);
-            self.dirty_classes.remove(class);
+        } else if ready.remove(&place) {
+            let is_last = ready.is_empty();
+            self.set_head(class, before);
+            if is_last {
+                self.dirty_classes.remove(class);
+            }
         }
     }
 
@@ -320,13 +273,7 @@ impl Planner {
         free_of: impl Fn(&str) -> u64,
     ) {
         if let Some(before) = self.free.remove(&host) {
-            let cluster = self.cluster_of(&before.shape.2);
-            if let Some(open) = self.open.get_mut(&cluster) {
-                take_from(open, &before.shape, host);
-                if open.is_empty() {
-                    self.open.remove(&cluster);
-                }
-            }
+            self.close(host, &before.shape);
             take_from(&mut self.by_name, &before.name, host);
         }
         if slots > 0 {
@@ -335,12 +282,36 @@ impl Planner {
                 amounts[number] = free_of(resource);
             }
             let shape = (Reverse(slots), amounts, Arc::clone(traits));
-            let open = self.open.entry(self.cluster_of(traits)).or_default();
-            open.entry(shape.clone()).or_default().insert(host);
+            self.open_as(host, &shape);
             let name = name.to_owned();
             self.by_name.entry(name.clone()).or_default().insert(host);
             self.free.insert(host, Free { shape, name });
             self.dirty_hosts.insert(host);
+        }
+    }
+
+    /// Tells that a host says more or less of itself than before, and is what it was: nobody is asked for that.
+    pub fn set_kind(&mut self, host: HostId, traits: &Arc<Traits>) {
+        if let Some(mut free) = self.free.remove(&host) {
+            self.close(host, &free.shape);
+            free.shape.2 = Arc::clone(traits);
+            self.open_as(host, &free.shape);
+            self.free.insert(host, free);
+        }
+    }
+
+    fn open_as(&mut self, host: HostId, shape: &Shape) {
+        let open = self.open.entry(self.cluster_of(&shape.2)).or_default();
+        open.entry(shape.clone()).or_default().insert(host);
+    }
+
+    fn close(&mut self, host: HostId, shape: &Shape) {
+        let cluster = self.cluster_of(&shape.2);
+        if let Some(open) = self.open.get_mut(&cluster) {
+            take_from(open, shape, host);
+            if open.is_empty() {
+                self.open.remove(&cluster);
+            }
         }
     }
 
@@ -353,7 +324,7 @@ impl Planner {
 
     /// Asks again about everything: a condition changed that many jobs may have waited for.
     pub fn touch_all(&mut self) {
-        for class in self.active.clone() {
+        for class in self.active().collect::<Vec<_>>() {
             self.touch_class(class);
         }
     }
@@ -362,11 +333,10 @@ impl Planner {
         self.classes[class].ready.first().copied()
     }
 
-    /// Answers the next placement; `fits` says whether a job can go to a host for reasons that the class does not know
-    /// (an account refused there, a bar after a migration). Call [`Self::set_ready`] and [`Self::set_free`] before the next.
-    pub fn next(&mut self, fits: impl Fn(JobId, HostId) -> bool) -> Option<Placement> {
+    /// Answers the next placement. Call [`Self::set_ready`] and [`Self::set_free`] before the next.
+    pub fn next(&mut self, judge: impl Judge) -> Option<Placement> {
         let mut asked = 0;
-        let found = self.next_counting(fits, &mut asked);
+        let found = self.next_counting(&judge, &mut asked);
         self.asked = self.asked.saturating_add(asked);
         found
     }
@@ -378,13 +348,9 @@ impl Planner {
         self.asked
     }
 
-    fn next_counting(
-        &mut self,
-        fits: impl Fn(JobId, HostId) -> bool,
-        asked: &mut u64,
-    ) -> Option<Placement> {
+    fn next_counting(&mut self, judge: &impl Judge, asked: &mut u64) -> Option<Placement> {
         while let Some(host) = self.dirty_hosts.first().copied() {
-            match self.job_for(host, &fits, asked) {
+            match self.job_for(host, judge, asked) {
                 Some(placement) => return Some(placement),
                 None => _ = self.dirty_hosts.remove(&host),
             }
@@ -404,61 +370,75 @@ impl Planner {
                     continue;
                 }
             }
-            match self.host_for(class, &fits, asked) {
+            match self.host_for(class, judge, asked) {
                 // The host may have something better to do.
-                Some(host) => return self.job_for(host, &fits, asked),
+                Some(host) => return self.job_for(host, judge, asked),
                 None => self.dirty_classes.remove(class),
             }
         }
         None
     }
 
-    fn job_for(
-        &self,
-        host: HostId,
-        fits: &impl Fn(JobId, HostId) -> bool,
-        asked: &mut u64,
-    ) -> Option<Placement> {
+    fn job_for(&self, host: HostId, judge: &impl Judge, asked: &mut u64) -> Option<Placement> {
         let free = self.free.get(&host)?;
+        let kinds = self.active.iter();
+        let distance = |number| self.distance(&self.classes[number], &free.shape.2);
+        let kinds = kinds.filter_map(|(_, heads)| Some((distance(heads.first()?.1), heads)));
+        let mut kinds: Vec<_> = kinds.collect();
+        *asked += kinds.len().saturating_sub(1) as u64;
+        kinds.sort_by_key(|(distance, _)| *distance);
         let mut best: Option<(usize, Place, usize)> = None;
-        for &number in &self.active {
-            *asked += 1;
-            let class = &self.classes[number];
-            if !class.demands.admit(&free.name) || !class.fits(&free.shape) {
-                continue;
-            }
-            let distance = self.distance(class, &free.shape.2);
+        for (distance, heads) in kinds {
             // None that comes after the best one so far.
-            let before = |place: &&Place| {
-                best.is_none_or(|(nearest, best, _)| (distance, **place) < (nearest, best))
+            let is_before = |place: Place, best: Option<(usize, Place, usize)>| {
+                best.is_none_or(|(nearest, best, _)| (distance, place) < (nearest, best))
             };
-            let mut ready = class.ready.iter().take_while(before);
-            let first = ready.find(|place| {
+            for &(head, number) in heads {
+                if !is_before(head, best) {
+                    break;
+                }
                 *asked += 1;
-                fits(place.2, host)
-            });
-            best = first.map(|place| (distance, *place, number)).or(best);
+                let class = &self.classes[number];
+                if !class.demands.admit(&free.name)
+                    || !class.fits(&free.shape)
+                    || !class.may_go_to(host, judge)
+                {
+                    continue;
+                }
+                let mut ready = class.ready.iter().take_while(|it| is_before(**it, best));
+                let first = ready.find(|place| {
+                    *asked += 1;
+                    judge.fits(place.2, host)
+                });
+                best = first.map(|place| (distance, *place, number)).or(best);
+            }
         }
         best.map(|(_, (_, _, job), class)| Placement { job, host, class })
     }
 
     /// Answers the nearest, and of those the emptiest, open host that a job of the class can go to.
-    fn host_for(
-        &self,
-        number: usize,
-        fits: &impl Fn(JobId, HostId) -> bool,
-        asked: &mut u64,
-    ) -> Option<HostId> {
+    fn host_for(&self, number: usize, judge: &impl Judge, asked: &mut u64) -> Option<HostId> {
         let class = &self.classes[number];
-        let mut shapes = 0;
+        let (mut shapes, mut each) = (0, 0);
         // Walked once, whatever the number of jobs: what was found for one is kept for the next.
-        let mut open = self.open_for(class, &mut shapes);
+        let open = self.open_for(class, &mut shapes).filter(|host| {
+            each += 1;
+            class.may_go_to(*host, judge)
+        });
+        let mut open: Box<dyn Iterator<Item = HostId>> = match &class.demands.prefers {
+            Some(prefers) if class.is_choosing_each() => {
+                let mut all: Vec<HostId> = open.collect();
+                all.sort_by_cached_key(|host| judge.rank(prefers, *host));
+                Box::new(all.into_iter())
+            }
+            Some(_) | None => Box::new(open),
+        };
         let mut seen: Vec<HostId> = Vec::new();
         let mut found = None;
         for &(_, _, job) in &class.ready {
             let mut may = |host: &HostId| {
                 *asked += 1;
-                fits(job, *host)
+                judge.fits(job, *host)
             };
             let known = seen.iter().copied().find(&mut may);
             found = known.or_else(|| open.by_ref().inspect(|host| seen.push(*host)).find(may));
@@ -467,7 +447,7 @@ impl Planner {
             }
         }
         drop(open);
-        *asked += shapes;
+        *asked += shapes + each;
         found
     }
 
@@ -494,6 +474,12 @@ impl Planner {
                 *shapes += 1;
                 class.fits(shape)
             });
+            if let Some(prefers) = class.prefers_shape() {
+                let mut alike: Vec<_> = alike.collect();
+                alike.sort_by_cached_key(|(shape, _)| prefers.rank(shape));
+                let hosts = alike.into_iter().flat_map(|(_, hosts)| hosts).copied();
+                return Box::new(hosts.filter(admitted));
+            }
             return Box::new(alike.flat_map(|(_, hosts)| hosts).copied().filter(admitted));
         }
         let named = demands.hosts.iter().filter(|name| demands.admit(name));
@@ -523,8 +509,8 @@ impl Planner {
     ) -> Vec<(usize, JobId)> {
         let own = self.distance(&self.classes[class], host.traits());
         let mut ahead: Vec<(usize, Place)> = Vec::new();
-        for class in &self.active {
-            let class = &self.classes[*class];
+        for class in self.active() {
+            let class = &self.classes[class];
             let distance = self.distance(class, host.traits());
             if distance > own || !host.suits(&class.demands) {
                 continue;
@@ -569,9 +555,8 @@ impl Planner {
     /// Counts the ready jobs; for the engine's own check.
     #[must_use]
     pub fn ready_jobs(&self) -> usize {
-        self.active
-            .iter()
-            .map(|class| self.classes[*class].ready.len())
+        self.active()
+            .map(|class| self.classes[class].ready.len())
             .sum()
     }
 }

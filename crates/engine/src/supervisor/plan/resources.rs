@@ -5,6 +5,23 @@
 use std::collections::BTreeMap;
 use tessera_model::limits::RESOURCES_MAX;
 
+/// Amounts that a class wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wants {
+    /// By the number of the resource.
+    numbered: Vec<(usize, u64)>,
+    /// By its name, where there was no number left: these are asked host by host.
+    pub(super) each: Vec<(String, u64)>,
+}
+
+impl Wants {
+    /// Says whether so much of those that have numbers is there.
+    pub(super) fn are_in(&self, amounts: &[u64]) -> bool {
+        let mut numbered = self.numbered.iter();
+        numbered.all(|(number, wanted)| amounts.get(*number).is_some_and(|free| free >= wanted))
+    }
+}
+
 /// Names of resources, how many classes want each, how many hosts have each, and the numbers of those that count.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Resources {
@@ -28,18 +45,22 @@ impl Resources {
         self.settle(name);
     }
 
-    /// A host has it. Says whether it has a number from now on.
-    pub(super) fn report(&mut self, name: &str) -> bool {
-        *self.reported.entry(name.to_owned()).or_insert(0) += 1;
-        self.settle(name)
+    /// A host has it. Says whether it has a number from now on, and whether somebody wants it that no host had before.
+    pub(super) fn report(&mut self, name: &str) -> (bool, bool) {
+        let hosts = self.reported.entry(name.to_owned()).or_insert(0);
+        *hosts += 1;
+        let is_first = *hosts == 1;
+        (
+            self.settle(name),
+            is_first && self.wanted.contains_key(name),
+        )
     }
 
-    /// A host has it no more. Says whether it lost its number by that.
+    /// A host has it no more. Says whether somebody wants it that no host has now.
     pub(super) fn unreport(&mut self, name: &str) -> bool {
         count_down(&mut self.reported, name);
-        let had = self.numbers.contains_key(name);
         self.settle(name);
-        had && !self.numbers.contains_key(name)
+        !self.reported.contains_key(name) && self.wanted.contains_key(name)
     }
 
     /// Gives it a number or takes that away; says whether it has one that it had not before.
@@ -62,9 +83,18 @@ impl Resources {
     }
 
     /// Answers amounts by number, nothing when one of them is not to be had anywhere.
-    pub(super) fn by_number(&self, amounts: &BTreeMap<String, u64>) -> Option<Vec<(usize, u64)>> {
-        let number = |(name, amount): (&String, &u64)| Some((*self.numbers.get(name)?, *amount));
-        amounts.iter().map(number).collect()
+    pub(super) fn by_number(&self, amounts: &BTreeMap<String, u64>) -> Option<Wants> {
+        let mut wants = Wants::default();
+        for (name, amount) in amounts {
+            match self.numbers.get(name) {
+                Some(number) => wants.numbered.push((*number, *amount)),
+                None if self.reported.contains_key(name) => {
+                    wants.each.push((name.clone(), *amount))
+                }
+                None => return None,
+            }
+        }
+        Some(wants)
     }
 
     /// Answers how many numbers a shape has, those that nobody has any more among them.
@@ -104,27 +134,31 @@ mod tests {
         names.iter().map(|name| ((*name).to_owned(), 1)).collect()
     }
 
+    fn numbered(all: &[(usize, u64)]) -> Option<Wants> {
+        Some(Wants {
+            numbered: all.to_vec(),
+            each: Vec::new(),
+        })
+    }
+
     #[test]
     fn what_is_wanted_and_to_be_had_has_a_number_and_gives_it_back() {
         let mut all = Resources::default();
         assert!(!all.want("host.a"));
         assert_eq!(all.by_number(&amounts(&["host.a"])), None);
-        assert!(all.report("host.a"));
-        assert!(!all.report("host.b"));
+        assert_eq!(all.report("host.a"), (true, true));
+        assert_eq!(all.report("host.b"), (false, false));
         assert!(all.want("host.b"));
         assert_eq!(
             all.by_number(&amounts(&["host.a", "host.b"])),
-            Some(vec![(0, 1), (1, 1)])
+            numbered(&[(0, 1), (1, 1)])
         );
         all.unwant("host.a");
-        assert_eq!(
-            (all.by_number(&amounts(&["host.a"])), all.places()),
-            (None, 2)
-        );
-        assert!(all.report("host.c") | all.want("host.c"));
-        assert_eq!(all.by_number(&amounts(&["host.c"])), Some(vec![(0, 1)]));
+        assert_eq!(all.places(), 2, "its number waits for another");
+        assert!(all.report("host.c").0 | all.want("host.c"));
+        assert_eq!(all.by_number(&amounts(&["host.c"])), numbered(&[(0, 1)]));
         assert!(all.unreport("host.c"));
-        assert_eq!(all.by_number(&BTreeMap::new()), Some(Vec::new()));
+        assert_eq!(all.by_number(&BTreeMap::new()), numbered(&[]));
     }
 
     #[test]
@@ -136,6 +170,9 @@ mod tests {
             assert_eq!(all.want(&name), n < RESOURCES_MAX);
         }
         assert_eq!(all.places(), RESOURCES_MAX);
+        let last = format!("host.r{RESOURCES_MAX}");
+        let wants = all.by_number(&amounts(&[&last])).expect("it is to be had");
+        assert_eq!((wants.numbered.len(), wants.each.len()), (0, 1));
         assert_eq!(all.len_with(&amounts(&["host.r0"])), RESOURCES_MAX);
         assert_eq!(all.len_with(&amounts(&["host.nowhere"])), RESOURCES_MAX);
     }

@@ -1,11 +1,13 @@
 //! What a host prefers and what it keeps out: algorithms, clusters, restrictions; and the planner against a slow one.
 
 use super::*;
+use crate::supervisor::plan::asks::Said;
 use crate::supervisor::plan::{Demands, Planner};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tessera_model::ClusterPath;
 use tessera_model::host::Takes;
+use tessera_model::requirements::Operand;
+use tessera_model::{ClusterPath, Requirement};
 
 fn world(algorithm: Algorithm) -> World {
     let config = Config {
@@ -247,9 +249,19 @@ const CLUSTERS: &[&str] = &[
 ];
 const PATHS: &[&str] = &["/", "/a", "/a/b", "/a/b/c", "/d"];
 const RESTRICTIONS: &[&str] = &["", "", "/a || /a/+", "/*", "/d"];
+const OF_HOSTS: &[&str] = &["linux", "windows", ""];
+const REQUIREMENTS: &[&str] = &[
+    "",
+    "",
+    "host.os == linux",
+    "host.os != linux",
+    "host.os == \"\" or host.os == windows",
+    "job.priority == 1 or host.os == linux",
+];
 const GROUPS: &[&str] = &["", "", "gpu", "gpu,linux"];
 
 struct SmallHost {
+    os: String,
     traits: Arc<Traits>,
     slots: u32,
 }
@@ -266,11 +278,14 @@ fn small_host(dice: &mut Dice) -> SmallHost {
         text => Takes::Those(text.parse().expect("a restriction")),
     };
     let groups = set(dice.pick(GROUPS));
+    let os = dice.pick(OF_HOSTS).to_owned();
     SmallHost {
+        os,
         traits: Arc::new(Traits {
             groups,
             cluster,
             takes,
+            said: BTreeMap::new(),
         }),
         slots: u32::try_from(dice.below(4)).expect("small"),
     }
@@ -278,7 +293,10 @@ fn small_host(dice: &mut Dice) -> SmallHost {
 
 fn small_job(dice: &mut Dice) -> JobSpec {
     let restrictions = dice.pick(RESTRICTIONS);
+    let requirements = dice.pick(REQUIREMENTS);
     let mut job = JobSpec {
+        requirements: (!requirements.is_empty())
+            .then(|| Arc::new(Requirement::parse(requirements).expect("good"))),
         groups: set(dice.pick(GROUPS)),
         restrictions: (!restrictions.is_empty()).then(|| restrictions.parse().expect("good")),
         ..of(
@@ -308,7 +326,20 @@ fn best_for<'a>(
             Takes::Those(takes) => takes.admits_choice(&job.cluster),
             Takes::Nothing => false,
         };
-        among && inside && taken && host.slots >= job.reservation.slots
+        // By hand, and not by reading it.
+        let asked = match job
+            .requirements
+            .as_ref()
+            .map(ToString::to_string)
+            .as_deref()
+        {
+            None => true,
+            Some("host.os == linux") => host.os == "linux",
+            Some("host.os != linux") => host.os == "windows",
+            Some("host.os == \"\" or host.os == windows") => host.os != "linux",
+            Some(_) => job.priority == 1 || host.os == "linux",
+        };
+        among && inside && taken && asked && host.slots >= job.reservation.slots
     };
     let rank = |(id, job): &(&JobId, &JobSpec)| match algorithm {
         Algorithm::Queue => (0, 0, **id),
@@ -320,6 +351,17 @@ fn best_for<'a>(
         ),
     };
     jobs.iter().filter(may).min_by_key(rank).map(|(id, _)| id)
+}
+
+/// Answers the kind of a host, with what of it somebody reads.
+fn kind(planner: &Planner, small: &SmallHost) -> Arc<Traits> {
+    let os = Operand::parse("host.os").expect("one");
+    let is_read = planner.operands().any(|it| *it == os) && !small.os.is_empty();
+    let said = is_read.then(|| (os, Said::Text(small.os.clone())));
+    Arc::new(Traits {
+        said: said.into_iter().collect(),
+        ..(*small.traits).clone()
+    })
 }
 
 /// Plays a small farm at random; after each placement the obvious planner must agree, and in the end find nothing left to do.
@@ -337,13 +379,18 @@ fn play(seed: u64, algorithm: Algorithm) {
         if dice.below(3) == 0 {
             let number = host(u8::try_from(dice.below(5)).expect("small"));
             let small = small_host(&mut dice);
-            planner.set_free(number, "rnd", &small.traits, small.slots, |_| 0);
+            planner.set_free(number, "rnd", &kind(&planner, &small), small.slots, |_| 0);
             hosts.insert(number, small);
         } else {
             let (id, spec) = (JobId(step), small_job(&mut dice));
-            let (class, _) = planner.take_class(Demands::of(&spec));
-            planner.set_ready(class, rank(&spec, id), true);
-            classes.insert(id, class);
+            let class = planner.take_class(Demands::of(&spec, id, &name("mia")));
+            if class.is_new_operand {
+                for (number, small) in &hosts {
+                    planner.set_kind(*number, &kind(&planner, small));
+                }
+            }
+            planner.set_ready(class.number, rank(&spec, id), true);
+            classes.insert(id, class.number);
             jobs.insert(id, spec);
         }
         if dice.below(4) == 0 {
@@ -361,7 +408,13 @@ fn play(seed: u64, algorithm: Algorithm) {
             planner.set_ready(found.class, rank(&spec, found.job), false);
             planner.drop_class(found.class);
             small.slots -= spec.reservation.slots;
-            planner.set_free(found.host, "rnd", &small.traits, small.slots, |_| 0);
+            planner.set_free(
+                found.host,
+                "rnd",
+                &kind(&planner, small),
+                small.slots,
+                |_| 0,
+            );
         }
         for (number, small) in &hosts {
             let left = best_for(algorithm, small, &jobs);
@@ -377,4 +430,21 @@ fn the_planner_agrees_with_an_obvious_one() {
             play(seed * 7_919, algorithm);
         }
     }
+}
+
+#[test]
+fn top_moves_past_every_job_where_only_age_counts() {
+    let mut w = world(Algorithm::Queue);
+    w.connect(1, 1);
+    w.submit(of("/", 5));
+    w.order();
+    w.submit(of("/", 1));
+    let last = w.submit(of("/", 9));
+    let why = w.engine.why(last).expect("there").remove(0);
+    assert_eq!(why.kind, why::Kind::BehindJobs);
+    assert_eq!(why.hint, Some(format!("tessera top {last}")));
+    w.act_as("root", Action::Top, Target::Job(last))
+        .expect("allowed");
+    let ahead = w.engine.why(last).expect("there").remove(0);
+    assert_ne!(ahead.kind, why::Kind::BehindJobs, "it is the first now");
 }

@@ -51,40 +51,66 @@ fn groups_and_omitgroups_are_kept() {
 
 #[test]
 fn why_names_the_groups_and_what_it_says_lets_the_job_run() {
-    let mut w = World::new();
-    connect_in(&mut w, 1, "linux");
-    let job = w.submit(in_only(&["gpu"], &["linux", "desktops"]));
-    let reason = |w: &World| w.engine.why(job).expect("there").remove(0);
-    let why = reason(&w);
-    assert_eq!(why.kind, why::Kind::NotInGroups);
-    assert_eq!(why.text, "rnd1 is in linux; gpu asked");
-    let hint = format!("tessera modify {job} --groups gpu,linux");
-    assert_eq!(why.hint, Some(hint));
     let set = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-    let modify = |w: &mut World, patch| {
-        let (by, patch) = (person("mia"), Box::new(patch));
+    let cases = [
+        // What the host is in, what the job asks and omits, what is said and what is hinted.
+        (
+            "linux",
+            "gpu",
+            "linux,desktops",
+            "rnd1 is in linux; gpu asked",
+            "--groups gpu,linux --omitgroups \"desktops\"",
+        ),
+        (
+            "desktops,linux",
+            "gpu",
+            "desktops",
+            "rnd1 is in desktops,linux; gpu asked",
+            "--groups gpu,linux --omitgroups \"\"",
+        ),
+        (
+            "linux",
+            "gpu",
+            "",
+            "rnd1 is in linux; gpu asked",
+            "--groups gpu,linux",
+        ),
+        (
+            "linux",
+            "",
+            "linux,desktops",
+            "in group linux, which the job omits (omitgroups)",
+            "--omitgroups \"desktops\"",
+        ),
+    ];
+    for (is_in, asked, omitted, text, hint) in cases {
+        let split = |names: &'static str| {
+            names
+                .split(',')
+                .filter(|it| !it.is_empty())
+                .collect::<Vec<_>>()
+        };
+        let mut w = World::new();
+        connect_in(&mut w, 1, is_in);
+        let job = w.submit(in_only(&split(asked), &split(omitted)));
+        let why = w.engine.why(job).expect("there").remove(0);
+        assert_eq!(why.text, text);
+        assert_eq!(why.hint, Some(format!("tessera modify {job} {hint}")));
+        assert!(w.said.is_empty());
+        let option = |name: &str| {
+            let (_, rest) = hint.split_once(name)?;
+            let value = rest.trim_start().split(' ').next().unwrap_or_default();
+            set(&split(value.trim_matches('"').to_owned().leak()))
+        };
+        let patch = Box::new(JobPatch {
+            groups: option("--groups"),
+            omitgroups: option("--omitgroups"),
+            ..JobPatch::default()
+        });
+        let by = person("mia");
         w.step(Input::Modify { by, job, patch });
-    };
-    modify(
-        &mut w,
-        JobPatch {
-            groups: set(&["gpu", "linux"]),
-            ..JobPatch::default()
-        },
-    );
-    let why = reason(&w);
-    assert_eq!(why.kind, why::Kind::OmittedGroup);
-    let hint = format!("tessera modify {job} --omitgroups \"desktops\"");
-    assert_eq!(why.hint, Some(hint));
-    assert!(w.said.is_empty());
-    modify(
-        &mut w,
-        JobPatch {
-            omitgroups: set(&["desktops"]),
-            ..JobPatch::default()
-        },
-    );
-    assert_eq!(w.order().0, 1);
+        assert_eq!(w.order().0, 1, "{hint}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the engine decides, one situation at a time. What holds over all situations is the simulator's to find.
 
+mod asking;
 mod clusters;
 mod credentials;
 mod desks;
@@ -66,6 +67,8 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         omithosts: Default::default(),
         cluster: Default::default(),
         restrictions: None,
+        requirements: None,
+        host_order: None,
         groups: Default::default(),
         omitgroups: Default::default(),
         retrywork: 0,

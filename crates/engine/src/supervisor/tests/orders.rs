@@ -35,10 +35,7 @@ fn an_end_counts_only_from_the_launch_that_has_the_run() {
     let mut w = World::new();
     w.connect(1, 1);
     w.connect(2, 1);
-    let two = JobSpec {
-        cpus: 2,
-        ..spec(2)
-    };
+    let two = JobSpec { cpus: 2, ..spec(2) };
     let job = w.submit(two);
     let (first, second) = (w.order(), w.order());
     assert_ne!(first.0, second.0);

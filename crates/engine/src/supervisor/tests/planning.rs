@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 use tessera_model::limits::{RESERVATIONS_MAX, RESOURCES_MAX};
 use tessera_model::reservation::MEMORY;
 
+fn demands() -> Demands {
+    Demands::of(&spec(1), JobId(1), &name("mia"))
+}
+
 fn asking(names: impl IntoIterator<Item = String>) -> JobSpec {
     let mut asks = spec(1);
     asks.reservation.amounts = names.into_iter().map(|name| (name, 1)).collect();
@@ -147,9 +151,9 @@ fn cost_of_all_classes(classes: u64) -> u64 {
     for n in 0..classes {
         let demands = Demands {
             hosts: [format!("other{n}")].into(),
-            ..Demands::of(&spec(1))
+            ..demands()
         };
-        let (class, _) = planner.take_class(demands);
+        let class = planner.take_class(demands).number;
         planner.set_ready(class, (5, 0, JobId(n)), true);
     }
     assert_eq!(planner.next(|_, _| true), None);
@@ -167,7 +171,7 @@ fn to_ask_about_everything_costs_as_much_as_there_are_classes() {
 #[test]
 fn hosts_are_walked_once_for_all_jobs_of_a_class() {
     let mut planner = Planner::default();
-    let (class, _) = planner.take_class(Demands::of(&spec(1)));
+    let class = planner.take_class(demands()).number;
     let (hosts, jobs) = (20u8, 50);
     for number in 1..=hosts {
         planner.set_free(
@@ -184,9 +188,9 @@ fn hosts_are_walked_once_for_all_jobs_of_a_class() {
     }
     let before = planner.asked();
     assert_eq!(planner.next(|_, _| false), None);
-    // The class itself, each kind of host once, each job with each host.
+    // The class itself, each kind of host and each host once, each job with each host.
     let hosts = u64::from(hosts);
-    assert_eq!(planner.asked() - before, 1 + hosts + hosts * jobs);
+    assert_eq!(planner.asked() - before, 1 + 2 * hosts + hosts * jobs);
 }
 
 #[test]
@@ -194,9 +198,9 @@ fn the_best_job_of_all_classes_is_the_next() {
     let mut planner = Planner::default();
     let mut classes = BTreeMap::new();
     for n in 0..4u64 {
-        let mut demands = Demands::of(&spec(1));
+        let mut demands = demands();
         demands.omithosts.insert(format!("other{n}"));
-        let (class, _) = planner.take_class(demands);
+        let class = planner.take_class(demands).number;
         classes.insert(n, class);
         planner.set_ready(class, (u32::try_from(9 - n).unwrap(), 0, JobId(n)), true);
     }
@@ -211,4 +215,93 @@ fn the_best_job_of_all_classes_is_the_next() {
     planner.set_free(host(2), "rnd2", &Default::default(), 1, |_| 0);
     planner.set_ready(classes[&2], (7, 0, JobId(2)), false);
     assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(1)));
+}
+
+/// Queues jobs of somebody whose account the idle host refuses, and answers what another's job costs that goes there.
+fn cost_beside_refused(jobs: u32) -> u64 {
+    let mut w = World::new();
+    // Full, so that hers wait for it.
+    w.connect(2, 1);
+    w.try_submit("tom", spec(1), None).expect("taken");
+    w.order();
+    w.connect(1, 2);
+    w.submit(spec(1));
+    let (number, key, _) = w.order();
+    let refusal = Refusal {
+        code: "no_such_account".into(),
+        text: "no account mia".into(),
+    };
+    w.report(number, Report::Refused { key, refusal });
+    for _ in 0..jobs {
+        w.submit(spec(1));
+    }
+    w.said.clear();
+    let cost = cost(&mut w, |w| _ = w.try_submit("tom", spec(1), None));
+    assert_eq!(w.order().0, 1);
+    cost
+}
+
+#[test]
+fn jobs_of_a_refused_account_cost_as_much_as_one() {
+    assert_eq!(cost_beside_refused(1), cost_beside_refused(100));
+}
+
+/// Makes as many classes with a job each, and answers what a host costs that may take any of them.
+fn cost_of_a_host(classes: u64) -> u64 {
+    let mut planner = Planner::default();
+    for n in 0..classes {
+        let mut demands = demands();
+        demands.omithosts.insert(format!("other{n}"));
+        let class = planner.take_class(demands).number;
+        planner.set_ready(class, (5, 0, JobId(n)), true);
+    }
+    assert_eq!(planner.next(|_, _| true), None);
+    planner.set_free(host(1), "rnd1", &Default::default(), 1, |_| 0);
+    let before = planner.asked();
+    assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(0)));
+    planner.asked() - before
+}
+
+#[test]
+fn a_host_asks_no_class_behind_the_one_that_it_serves() {
+    assert_eq!(cost_of_a_host(1), cost_of_a_host(200));
+}
+
+#[test]
+fn a_resource_beyond_the_bound_is_planned_host_by_host() {
+    let names: Vec<String> = (0..=RESOURCES_MAX).map(|n| format!("host.r{n}")).collect();
+    let mut w = World::new();
+    w.connect(1, 1);
+    // Reserved while no host has any of them, so that all are let in.
+    let mut jobs = Vec::new();
+    for name in &names {
+        jobs.push(w.submit(asking([name.clone()])));
+    }
+    w.submit(spec(1));
+    assert_eq!(w.order().0, 1);
+    let has: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    w.connect_with(2, 4_000, Identity::User, &has);
+    w.say(2, FromWorker::Inventory(Vec::new()));
+    let started: Vec<_> = jobs.iter().map(|_| w.order()).collect();
+    // Numbers are given by name, so that the last of them got none.
+    let last = (0..names.len()).max_by_key(|n| &names[*n]).expect("some");
+    let order = *started
+        .iter()
+        .find(|it| it.1.job == jobs[last])
+        .expect("it runs, too");
+    let another = w.try_submit("mia", asking([names[last].clone()]), None);
+    assert!(
+        another.is_err(),
+        "as many are reserved as may be: {another:?}"
+    );
+    assert_eq!(
+        w.engine.host(host(2)).expect("there").free_of(&names[last]),
+        0
+    );
+    w.end(order, End::Exit(0));
+    w.gone(2, order.1);
+    assert_eq!(
+        w.engine.host(host(2)).expect("there").free_of(&names[last]),
+        1
+    );
 }

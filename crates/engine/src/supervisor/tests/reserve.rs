@@ -131,7 +131,7 @@ fn what_no_host_reports_waits_and_why_says_so() {
     assert!(w.said.is_empty());
     let why = words(&w, job);
     assert_eq!(why, ["too_small: host.gpus of rnd1 is 0 in all; 1 asked"]);
-    let large = w.engine.too_large(&asks).expect("too large");
+    let large = w.engine.too_large(&asks, &name("mia")).expect("too large");
     assert_eq!(
         large,
         "1 asked, and the largest host has host.gpus: 0 (rnd1)"
@@ -139,9 +139,11 @@ fn what_no_host_reports_waits_and_why_says_so() {
     w.connect_with(2, 1, Identity::User, &[("host.gpus", 2)]);
     w.say(2, FromWorker::Inventory(Vec::new()));
     assert_eq!(w.order().0, 2);
-    assert_eq!(w.engine.too_large(&asks), None);
+    assert_eq!(w.engine.too_large(&asks, &name("mia")), None);
     assert_eq!(
-        w.engine.too_large(&reserving(1, 5, 0)).as_deref(),
+        w.engine
+            .too_large(&reserving(1, 5, 0), &name("mia"))
+            .as_deref(),
         Some("5 asked, and the largest host has host.processors: 4 (rnd1)")
     );
 }

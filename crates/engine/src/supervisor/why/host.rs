@@ -3,13 +3,18 @@
 use super::{HostReason, Kind};
 use crate::supervisor::plan::Demands;
 use crate::supervisor::{Host, Job};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::host::Takes;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
-use tessera_model::{HostState, Identity};
+use tessera_model::{HostState, Identity, JobId, JobSpec};
 
 /// Answers the first reason that keeps a job off a host.
-pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason {
+pub(super) fn why_host(
+    job: &Job,
+    host: &Host,
+    demands: &Demands,
+    jobs: &BTreeMap<JobId, Job>,
+) -> HostReason {
     let name = &host.facts.name;
     if !job.spec.hosts.is_empty() && !job.spec.hosts.contains(name) {
         let hint = Some(format!("tessera modify {} --hosts …", job.id));
@@ -27,6 +32,10 @@ pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason 
         );
     }
     if let Some(reason) = why_groups(job, host).or_else(|| why_clusters(job, host)) {
+        return reason;
+    }
+    let unmet = why_requirements(job, host, demands, jobs);
+    if let Some((reason, true)) = unmet {
         return reason;
     }
     if let Some(short) = lacks(host, demands, |host, resource| host.total_of_any(resource)) {
@@ -47,6 +56,9 @@ pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason 
         let text = format!("{has} of {total} of {resource} free on {name}; {asked} asked");
         let hint = "it starts when enough is given back there".to_owned();
         return (Kind::Reserved, text, Some(hint));
+    }
+    if let Some((reason, _)) = unmet {
+        return reason;
     }
     if let Identity::Desktop(person) = &host.facts.identity
         && !host.facts.admits(job.owner.as_str())
@@ -86,6 +98,31 @@ pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands) -> HostReason 
     (Kind::BehindJobs, "would take it in its turn".into(), None)
 }
 
+/// Answers what a job asks in an expression that a host does not meet, and whether that stays so there.
+fn why_requirements(
+    job: &Job,
+    host: &Host,
+    demands: &Demands,
+    jobs: &BTreeMap<JobId, Job>,
+) -> Option<(HostReason, bool)> {
+    let (why, stays, left) = demands.asks.as_ref()?.why(host, jobs)?;
+    let left = left.map_or_else(String::new, |left| left.to_string());
+    let (id, name) = (job.id, &host.facts.name);
+    let hint = format!("tessera modify {id} --requirements '{}'", quoted(&left));
+    let hint = if stays {
+        hint
+    } else {
+        format!("it starts when that changes there; or {hint}")
+    };
+    let text = format!("on {name} {why}");
+    Some(((Kind::Requirements, text, Some(hint)), stays))
+}
+
+/// Prints a text so that a shell reads it between single quotes.
+fn quoted(text: &str) -> String {
+    text.replace('\'', r"'\''")
+}
+
 /// Answers what of a job's groups keeps it off a host.
 fn why_groups(job: &Job, host: &Host) -> Option<HostReason> {
     let (spec, groups) = (&job.spec, &host.traits.groups);
@@ -97,16 +134,17 @@ fn why_groups(job: &Job, host: &Host) -> Option<HostReason> {
             format!("in {}", listed(groups))
         };
         let text = format!("{name} is {is_in}; {} asked", listed(&spec.groups));
-        let hint = groups.first().map_or_else(
+        // One that the job omits would not help alone.
+        let of_use = groups.difference(&spec.omitgroups).next();
+        let hint = of_use.or_else(|| groups.first()).map_or_else(
             || format!("tessera modify {id} --groups \"\" lets it run on any, or worker_groups of a host"),
-            |group| format!("tessera modify {id} --groups {}", more(&spec.groups, group)),
+            |group| format!("tessera modify {id} --groups {}{}", more(&spec.groups, group), omits_less(spec, groups)),
         );
         return Some((Kind::NotInGroups, text, Some(hint)));
     }
     let omitted = spec.omitgroups.intersection(groups).next()?;
     let text = format!("in group {omitted}, which the job omits (omitgroups)");
-    let left = spec.omitgroups.difference(groups).cloned().collect();
-    let hint = format!("tessera modify {id} --omitgroups \"{}\"", listed(&left));
+    let hint = format!("tessera modify {id}{}", omits_less(spec, groups));
     Some((Kind::OmittedGroup, text, Some(hint)))
 }
 
@@ -140,6 +178,15 @@ fn why_clusters(job: &Job, host: &Host) -> Option<HostReason> {
     };
     let text = format!("{name} takes jobs of {takes} only; the job is in {own}");
     Some((Kind::HostRestricted, text, Some(hint)))
+}
+
+/// Answers the option that lets go of the groups which a host is in, if the job omits some of them.
+fn omits_less(spec: &JobSpec, groups: &BTreeSet<String>) -> String {
+    if spec.omitgroups.is_disjoint(groups) {
+        return String::new();
+    }
+    let left = spec.omitgroups.difference(groups).cloned().collect();
+    format!(" --omitgroups \"{}\"", listed(&left))
 }
 
 fn more(groups: &BTreeSet<String>, group: &str) -> String {

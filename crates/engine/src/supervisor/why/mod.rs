@@ -6,11 +6,11 @@ use super::credential::Gate;
 use super::dispatch::place_of;
 use super::items::Size;
 use super::plan::Demands;
-use super::{Engine, Host, Job};
+use super::{Algorithm, Engine, Host, Job};
 use host::{lacks, why_closed, why_host};
 use std::collections::BTreeMap;
 use tessera_model::reservation::MEMORY;
-use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, JobSpec, WorkStatus};
+use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, JobSpec, UserName, WorkStatus};
 
 pub use host::quantity;
 
@@ -39,6 +39,7 @@ pub enum Kind {
     NotInGroups,
     OmittedGroup,
     NotInCluster,
+    Requirements,
     HostRestricted,
     HostDown,
     HostPanic,
@@ -75,6 +76,7 @@ impl Kind {
             Self::NotInGroups => "not_in_groups",
             Self::OmittedGroup => "omitted_group",
             Self::NotInCluster => "not_in_cluster",
+            Self::Requirements => "requirements",
             Self::HostRestricted => "host_restricted",
             Self::HostDown => "host_down",
             Self::HostPanic => "host_panic",
@@ -292,7 +294,7 @@ impl Engine {
         for host in self.nearest_first(demands) {
             let (kind, text, hint) = self
                 .why_password(job, host)
-                .unwrap_or_else(|| why_host(job, host, demands));
+                .unwrap_or_else(|| why_host(job, host, demands, &self.jobs));
             if kind == Kind::Full {
                 full.get_or_insert(host);
             }
@@ -342,7 +344,12 @@ impl Engine {
         } else {
             (
                 format!("before it in the queue: {names}"),
-                format!("tessera top {id} or modify --priority"),
+                match self.config.queue_algorithm {
+                    Algorithm::Queue => format!("tessera top {id}"),
+                    Algorithm::Priority | Algorithm::Cluster => {
+                        format!("tessera top {id} or modify --priority")
+                    }
+                },
             )
         };
         let count = u32::try_from(ahead.len()).unwrap_or(u32::MAX);
@@ -361,11 +368,34 @@ impl Engine {
         hosts
     }
 
+    /// Answers what a job demands of a host that is to be submitted next.
+    #[must_use]
+    pub fn demands_of(&self, spec: &JobSpec, owner: &UserName) -> Demands {
+        Demands::of(spec, JobId(self.next_job), owner)
+    }
+
+    /// Answers, for a job whose requirements no host of the farm meets as long as it stays what it is, why one of the others that it
+    /// may use does not; nothing when a host does, or there is none to tell.
+    #[must_use]
+    pub fn unmet(&self, spec: &JobSpec, owner: &UserName) -> Option<String> {
+        let mut demands = self.demands_of(spec, owner);
+        let asks = demands.asks.take()?;
+        let mut first = None;
+        for host in self.hosts.values().filter(|host| host.suits(&demands)) {
+            if asks.suits(&host.facts) {
+                return None;
+            }
+            let why = asks.why(host, &self.jobs);
+            first = first.or(why.map(|(why, ..)| format!("on {} {why}", host.facts.name)));
+        }
+        first
+    }
+
     /// Answers, for a job that no host of the farm can ever serve as the hosts are, what it asks for and the most that one
     /// has; nothing when a host would do, or there is none to tell.
     #[must_use]
-    pub fn too_large(&self, spec: &JobSpec) -> Option<String> {
-        let demands = Demands::of(spec);
+    pub fn too_large(&self, spec: &JobSpec, owner: &UserName) -> Option<String> {
+        let demands = self.demands_of(spec, owner);
         let admitted = self.hosts.values();
         let admitted: Vec<&Host> = admitted.filter(|host| host.suits(&demands)).collect();
         let short_of = |host: &&Host| {

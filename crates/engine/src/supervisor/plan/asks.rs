@@ -1,0 +1,308 @@
+//! What a job asks of a host in an expression, with what it reads of the job put in: jobs that ask the same and say the same of
+//! themselves are of one class.
+//!
+//! What stays while a worker is connected is part of what makes hosts alike (`Traits::said`): of it only what somebody reads, so that
+//! hosts which differ in something else stay alike. The rest (what is used there, what is on duty, the host's own name) is asked host by
+//! host ([`super::Judge`]).
+
+use super::super::host::Traits;
+use super::super::{Host, Job};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tessera_model::requirements::{
+    Fact, Facts, HostOperand, JobField, Number, Operand, Part, Requirement, Why,
+};
+use tessera_model::reservation::PROCESSORS;
+use tessera_model::{HostFacts, HostState, JobId, JobSpec, UserName};
+
+/// A value that somebody said, kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Said {
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(String),
+    /// A list.
+    List(Vec<String>),
+}
+
+impl Said {
+    pub(super) fn fact(&self) -> Fact<'_> {
+        match self {
+            Self::Number(number) => Fact::Number(*number),
+            Self::Text(text) => Fact::from(text.as_str()),
+            Self::List(entries) => Fact::list(entries.iter().map(String::as_str)),
+        }
+    }
+
+    fn into_fact(self) -> Fact<'static> {
+        match self {
+            Self::Number(number) => Fact::Number(number),
+            Self::Text(text) => Fact::Text(Cow::Owned(text)),
+            Self::List(entries) => Fact::list(entries),
+        }
+    }
+}
+
+impl From<u64> for Said {
+    fn from(number: u64) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+/// What the jobs of a class ask.
+#[derive(Debug, Clone)]
+pub struct Asks {
+    /// As it is printed, which says all of it.
+    text: String,
+    requirement: Arc<Requirement>,
+    /// What it reads of the job.
+    job: BTreeMap<JobField, Said>,
+}
+
+impl PartialEq for Asks {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Asks {}
+
+impl PartialOrd for Asks {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Asks {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (&self.text, &self.job).cmp(&(&other.text, &other.job))
+    }
+}
+
+impl Asks {
+    /// Answers what a job asks, if it asks something.
+    #[must_use]
+    pub fn of(spec: &JobSpec, id: JobId, owner: &UserName) -> Option<Self> {
+        let requirement = spec.requirements.as_ref()?;
+        let fields = requirement.operands().iter().filter_map(|it| match it {
+            Operand::Job(field) => Some(field),
+            Operand::Host(_) => None,
+        });
+        let said = |field: &JobField| Some((field.clone(), said_by_job(field, spec, id, owner)?));
+        Some(Self {
+            text: requirement.to_string(),
+            job: fields.filter_map(said).collect(),
+            requirement: Arc::clone(requirement),
+        })
+    }
+
+    /// Answers what it reads of hosts that stays and that many have in common; nothing when it reads something else, too.
+    pub(super) fn lasting(&self) -> Option<Vec<&Operand>> {
+        let mut lasting = Vec::new();
+        for operand in self.requirement.operands() {
+            match operand {
+                Operand::Job(_) => {}
+                Operand::Host(_) if operand.depends().host_now || is_own(operand) => return None,
+                Operand::Host(_) => lasting.push(operand),
+            }
+        }
+        Some(lasting)
+    }
+
+    /// Says whether hosts of that kind meet it; all that it reads of hosts must be among what they said.
+    pub(super) fn met_by(&self, traits: &Traits) -> bool {
+        self.requirement.holds(&Kind { asks: self, traits })
+    }
+
+    /// Says whether a host may ever meet it: what moves there is not looked at.
+    #[must_use]
+    pub fn suits(&self, host: &HostFacts) -> bool {
+        let moves = self.requirement.depends().host_now;
+        moves || self.requirement.holds(&Standing { asks: self, host })
+    }
+
+    /// Says whether a host meets it now.
+    #[must_use]
+    pub fn met_now(&self, host: &Host, jobs: &BTreeMap<JobId, Job>) -> bool {
+        let asks = self;
+        self.requirement.holds(&Now { asks, host, jobs })
+    }
+
+    /// Answers the smallest part that a host does not meet now, whether only what stays there keeps it from that, and the expression
+    /// without all that it does not meet (nothing of it may be left).
+    pub(in super::super) fn why(
+        &self,
+        host: &Host,
+        jobs: &BTreeMap<JobId, Job>,
+    ) -> Option<(Why, bool, Option<Requirement>)> {
+        let asks = self;
+        let facts = Now { asks, host, jobs };
+        let why = self.requirement.explain(&facts)?;
+        let stays = !why.readings().any(|it| it.operand.depends().host_now);
+        Some((why, stays, self.requirement.what_holds(&facts)))
+    }
+}
+
+/// Says whether something is every host's own, so that hosts which say it are never alike.
+pub(super) fn is_own(operand: &Operand) -> bool {
+    let Operand::Host(HostOperand::Named(name)) = operand else {
+        return false;
+    };
+    matches!(name.as_str(), "name" | "description")
+}
+
+/// A host of a kind.
+struct Kind<'a> {
+    asks: &'a Asks,
+    traits: &'a Traits,
+}
+
+impl Facts for Kind<'_> {
+    fn value(&self, operand: &Operand) -> Option<Fact<'_>> {
+        match operand {
+            Operand::Job(field) => self.asks.job.get(field).map(Said::fact),
+            Operand::Host(_) => self.traits.said.get(operand).map(Said::fact),
+        }
+    }
+}
+
+/// A host as its worker describes it.
+struct Standing<'a> {
+    asks: &'a Asks,
+    host: &'a HostFacts,
+}
+
+impl Facts for Standing<'_> {
+    fn value(&self, operand: &Operand) -> Option<Fact<'_>> {
+        match operand {
+            Operand::Job(field) => self.asks.job.get(field).map(Said::fact),
+            Operand::Host(of_host) => said_by_host(of_host, self.host).map(Said::into_fact),
+        }
+    }
+}
+
+/// A host as it is now.
+struct Now<'a> {
+    asks: &'a Asks,
+    host: &'a Host,
+    jobs: &'a BTreeMap<JobId, Job>,
+}
+
+impl Facts for Now<'_> {
+    fn value(&self, operand: &Operand) -> Option<Fact<'_>> {
+        match operand {
+            Operand::Job(field) => self.asks.job.get(field).map(Said::fact),
+            Operand::Host(of_host) => said_now(of_host, self.host, self.jobs),
+        }
+    }
+}
+
+/// Answers what a host says of itself now.
+pub(super) fn said_now<'a>(
+    operand: &HostOperand,
+    host: &Host,
+    jobs: &BTreeMap<JobId, Job>,
+) -> Option<Fact<'a>> {
+    match operand {
+        HostOperand::Amount(name, part) => amount_now(name, *part, host).map(Fact::from),
+        HostOperand::Named(name) if name == "state" => {
+            let word = host.state.word().to_owned();
+            Some(Fact::Text(word.into()))
+        }
+        HostOperand::Duty(field) => {
+            let on_duty = host.on_duty().filter_map(|job| jobs.get(&job));
+            let said = on_duty.filter_map(|job| said_by_job(field, &job.spec, job.id, &job.owner));
+            Some(Fact::list(said.flat_map(in_words)))
+        }
+        HostOperand::Named(_) | HostOperand::Flag(_) => {
+            said_by_host(operand, &host.facts).map(Said::into_fact)
+        }
+    }
+}
+
+fn in_words(said: Said) -> Vec<String> {
+    match said {
+        Said::Number(number) => vec![number.to_string()],
+        Said::Text(text) => vec![text],
+        Said::List(entries) => entries,
+    }
+}
+
+fn amount_now(name: &str, part: Part, host: &Host) -> Option<u64> {
+    let resource = format!("host.{name}");
+    let is_there = resource == PROCESSORS || host.facts.resources.contains_key(&resource);
+    is_there.then(|| match part {
+        Part::Total => host.total_of_any(&resource),
+        Part::Used if resource == PROCESSORS => u64::from(host.used()),
+        Part::Used => host.used_of(&resource),
+        Part::Avail => host.free_of_any(&resource),
+    })
+}
+
+/// Answers what a host says of itself that stays while its worker is connected.
+pub(in super::super) fn said_by_host(operand: &HostOperand, host: &HostFacts) -> Option<Said> {
+    let list = |all: &str| Said::List(all.split(',').map(|it| it.trim().to_owned()).collect());
+    match operand {
+        HostOperand::Named(name) => {
+            let whole = format!("host.{name}");
+            match name.as_str() {
+                "name" => Some(Said::Text(host.name.clone())),
+                "processors" => Some(u64::from(host.slots).into()),
+                "groups" => Some(Said::List(host.groups().into_iter().collect())),
+                "cluster" => Some(Said::Text(host.cluster().to_string())),
+                "flags" | "jobtypes" => host.properties.get(&whole).map(|all| list(all)),
+                // Only one that is up is asked for work.
+                "state" => Some(Said::Text(HostState::Up.word().to_owned())),
+                _ => {
+                    let property = host.properties.get(&whole).cloned().map(Said::Text);
+                    property.or_else(|| host.resources.get(&whole).copied().map(Said::from))
+                }
+            }
+        }
+        HostOperand::Amount(name, Part::Total) => match format!("host.{name}").as_str() {
+            PROCESSORS => Some(u64::from(host.slots).into()),
+            other => host.resources.get(other).copied().map(Said::from),
+        },
+        HostOperand::Flag(name) => {
+            let all = host.properties.get("host.flags");
+            let is_on = all.is_some_and(|all| all.split(',').any(|it| it.trim() == name));
+            Some(u64::from(is_on).into())
+        }
+        HostOperand::Amount(_, Part::Used | Part::Avail) | HostOperand::Duty(_) => None,
+    }
+}
+
+/// Answers what a job says of itself; nothing where jobs have no such field.
+fn said_by_job(field: &JobField, spec: &JobSpec, id: JobId, owner: &UserName) -> Option<Said> {
+    let flags = || spec.flags.iter().map(|flag| flag.word());
+    Some(match field {
+        JobField::Name => Said::Text(spec.name.clone()),
+        JobField::Id => id.0.into(),
+        JobField::Priority => u64::from(spec.priority).into(),
+        JobField::User => Said::Text(owner.to_string()),
+        JobField::Type => Said::Text(spec.kind.word().to_owned()),
+        JobField::Cluster => Said::Text(spec.cluster.to_string()),
+        JobField::Restrictions => Said::Text(spec.restrictions.as_ref()?.to_string()),
+        JobField::Requirements => Said::Text(spec.requirements.as_ref()?.to_string()),
+        JobField::Reservations => Said::Text(reserved(spec)),
+        JobField::Flags => Said::List(flags().map(str::to_owned).collect()),
+        JobField::Flag(name) => u64::from(flags().any(|flag| flag == name)).into(),
+        JobField::Pid | JobField::Pgrp | JobField::Label | JobField::Status | JobField::Kind => {
+            return None;
+        }
+    })
+}
+
+/// Prints what a job reserves: `host.processors=2,host.memory=8192`.
+fn reserved(spec: &JobSpec) -> String {
+    let reservation = &spec.reservation;
+    let plus = if reservation.takes_free { "+" } else { "" };
+    let mut all = format!("{PROCESSORS}={}{plus}", reservation.slots);
+    for (name, amount) in &reservation.amounts {
+        all.push_str(&format!(",{name}={amount}"));
+    }
+    all
+}

@@ -1,0 +1,114 @@
+//! Jobs with the same demands, and what hosts can give away.
+
+use super::super::host::Traits;
+use super::asks::Asks;
+use super::demands::Demands;
+use super::operands::Operands;
+use super::prefers::Prefers;
+use super::resources::Wants;
+use super::{Judge, Place};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tessera_model::HostId;
+use tessera_model::requirements::Operand;
+
+/// Hosts that can give away the same and are of a kind are alike for every class: the most slots first, then by the amounts of
+/// the resources that somebody reserves, by their numbers.
+pub(super) type Shape = (Reverse<u32>, Vec<u64>, Arc<Traits>);
+
+/// What an open host can give away.
+#[derive(Debug, Clone)]
+pub(super) struct Free {
+    pub(super) shape: Shape,
+    pub(super) name: String,
+}
+
+/// Jobs with the same demands.
+#[derive(Debug, Clone)]
+pub(super) struct Class {
+    pub(super) demands: Demands,
+    /// Amounts of resources; nothing when one of them is not to be had anywhere.
+    pub(super) wants: Option<Wants>,
+    /// How many jobs have it, ready or not.
+    pub(super) users: usize,
+    pub(super) ready: BTreeSet<Place>,
+    /// What it asks is asked host by host.
+    pub(super) asks_each: bool,
+    /// What it prefers is asked host by host.
+    pub(super) prefers_each: bool,
+    /// What all hosts say because it reads it.
+    reads: Vec<Operand>,
+}
+
+impl Class {
+    /// Makes one with its first job. What it reads of hosts is wanted from then on; says whether something of it is new.
+    pub(super) fn new(
+        demands: Demands,
+        wants: Option<Wants>,
+        operands: &mut Operands,
+    ) -> (Self, bool) {
+        let mut class = Self {
+            demands,
+            wants,
+            users: 1,
+            ready: BTreeSet::new(),
+            asks_each: false,
+            prefers_each: false,
+            reads: Vec::new(),
+        };
+        let mut is_new = false;
+        let mut want = |lasting: Option<Vec<&Operand>>| {
+            let known = lasting.and_then(|all| Some((operands.want(&all)?, all)));
+            let (added, all) = known?;
+            is_new |= added;
+            Some(all.into_iter().cloned().collect::<Vec<_>>())
+        };
+        let asks = class.demands.asks.as_ref();
+        let asks = asks.map_or(Some(Vec::new()), |it| want(it.lasting()));
+        let prefers = class.demands.prefers.as_ref();
+        let prefers = prefers.map_or(Some(Vec::new()), |it| want(it.lasting()));
+        class.asks_each = asks.is_none();
+        class.prefers_each = prefers.is_none();
+        class
+            .reads
+            .extend([asks, prefers].into_iter().flatten().flatten());
+        (class, is_new)
+    }
+
+    /// Answers what all hosts say because it reads it.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &Operand> {
+        self.reads.iter()
+    }
+
+    /// Says whether hosts of that shape can serve it.
+    pub(super) fn fits(&self, (Reverse(slots), amounts, traits): &Shape) -> bool {
+        let wants = self.wants.as_ref();
+        let asks = self.demands.asks.as_ref();
+        *slots >= self.demands.slots
+            && wants.is_some_and(|wants| wants.are_in(amounts))
+            && self.demands.suit(traits)
+            && (self.asks_each || asks.is_none_or(|asks| asks.met_by(traits)))
+    }
+
+    /// Says whether a host can serve it that has the shape for it.
+    pub(super) fn may_go_to(&self, host: HostId, judge: &impl Judge) -> bool {
+        let asks: Option<&Asks> = self.demands.asks.as_ref().filter(|_| self.asks_each);
+        let each = self.wants.iter().flat_map(|wants| &wants.each);
+        let mut each = each.map(|(name, amount)| judge.has(name, *amount, host));
+        judge.admits(&self.demands.owner, host)
+            && each.all(|has| has)
+            && asks.is_none_or(|asks| judge.meets(asks, host))
+    }
+
+    /// Answers how its jobs choose among hosts, where that is the same for all alike.
+    pub(super) fn prefers_shape(&self) -> Option<&Prefers> {
+        let prefers = self.demands.prefers.as_ref();
+        prefers.filter(|_| !self.is_choosing_each())
+    }
+
+    /// Says whether its jobs choose host by host.
+    pub(super) fn is_choosing_each(&self) -> bool {
+        self.prefers_each || !self.demands.hosts.is_empty()
+    }
+}

@@ -1,0 +1,38 @@
+//! What the planner leaves to the engine to say.
+
+use super::asks::Asks;
+use super::prefers::Prefers;
+use tessera_model::requirements::Rank;
+use tessera_model::{HostId, JobId, UserName};
+
+/// Answers what the planner does not know of jobs and hosts.
+pub trait Judge {
+    /// Says whether a job can go to a host for reasons that its class does not know (a bar after a migration).
+    fn fits(&self, job: JobId, host: HostId) -> bool;
+
+    /// Says whether a host takes jobs of an owner.
+    fn admits(&self, _owner: &UserName, _host: HostId) -> bool {
+        true
+    }
+
+    /// Says whether a host meets now what a class asks, whose answer is not the same for all alike.
+    fn meets(&self, _asks: &Asks, _host: HostId) -> bool {
+        true
+    }
+
+    /// Says whether a host has so much of a resource that has no number.
+    fn has(&self, _resource: &str, _amount: u64, _host: HostId) -> bool {
+        true
+    }
+
+    /// Ranks a host as it is now.
+    fn rank(&self, _prefers: &Prefers, _host: HostId) -> Rank {
+        Rank::default()
+    }
+}
+
+impl<F: Fn(JobId, HostId) -> bool> Judge for F {
+    fn fits(&self, job: JobId, host: HostId) -> bool {
+        self(job, host)
+    }
+}
