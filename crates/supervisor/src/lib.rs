@@ -29,6 +29,8 @@ mod tickets;
 mod tokens;
 mod workers;
 
+#[doc(hidden)]
+pub use crate::core::driven;
 pub use config::{Config, ConfigError, Problem};
 pub use error::SupervisorError;
 pub use options::Options;

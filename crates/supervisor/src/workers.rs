@@ -1,6 +1,6 @@
 //! Workers: their connections, what they say, and the output that they bring.
 
-use crate::core::{CoreHandle, Unwelcome};
+use crate::core::{CoreHandle, Sink, Unwelcome};
 use crate::logs::{Arrival, RunKey, SharedLogs};
 use crate::readers::Readers;
 use std::collections::HashMap;
@@ -89,7 +89,7 @@ impl Handler for Workers {
         let (sink, orders) = mpsc::channel(TURNS_MAX);
         let session = match self
             .core
-            .connect(host, peer.certificate.0, facts, sink)
+            .connect(host, peer.certificate.0, facts, Sink::Connection(sink))
             .await
         {
             Ok(session) => session,

@@ -7,8 +7,35 @@ use tessera_model::msg::ToWorker;
 use tessera_model::{HostId, JobId, Timestamp};
 use tokio::sync::mpsc;
 
-/// Where messages to a worker go, those of a turn together. Bounded: a worker that does not take them is disconnected.
-pub(crate) type Sink = mpsc::Sender<Vec<ToWorker>>;
+/// Where messages to a worker go, those of a turn together.
+#[derive(Debug, Clone)]
+pub(crate) enum Sink {
+    /// To the task of its connection. Bounded: a worker that does not take them is disconnected.
+    Connection(mpsc::Sender<Vec<ToWorker>>),
+    /// To who drives the core, with those of all others; it takes them after each turn.
+    Driver(mpsc::UnboundedSender<(HostId, Vec<ToWorker>)>),
+}
+
+/// A worker that takes no messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Full;
+
+impl Sink {
+    /// Hands messages over.
+    fn send(&self, host: HostId, messages: Vec<ToWorker>) -> Result<(), Full> {
+        match self {
+            Self::Connection(sink) => match sink.try_send(messages) {
+                Err(mpsc::error::TrySendError::Full(_)) => Err(Full),
+                // Its end is told as an input.
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            },
+            Self::Driver(sink) => {
+                let _driver_left = sink.send((host, messages));
+                Ok(())
+            }
+        }
+    }
+}
 
 /// The connected workers.
 #[derive(Debug, Default)]
@@ -101,10 +128,9 @@ impl Sessions {
         if *open != session {
             return None;
         }
-        match sink.try_send(parcel.finish()) {
+        match sink.send(host, parcel.finish()) {
             Ok(()) => None,
-            Err(mpsc::error::TrySendError::Closed(_)) => None,
-            Err(mpsc::error::TrySendError::Full(_)) => {
+            Err(Full) => {
                 self.open.remove(&host);
                 Some(host)
             }
@@ -143,7 +169,7 @@ mod tests {
         let mut tickets = Tickets::new(ca.farm_id(), &key);
         let (mut sessions, host) = (Sessions::default(), HostId([7; 16]));
         let (sink, mut messages) = mpsc::channel(4);
-        sessions.open(host, 3, sink);
+        sessions.open(host, 3, Sink::Connection(sink));
         let draft = tessera_api::types::SubmitRequest {
             command: vec!["render".into()],
             ..Default::default()

@@ -4,12 +4,14 @@
 //! and only then sends orders and answers. **Invariant:** nothing that a turn decided leaves this thread before its
 //! commit. **Invariant:** after a commit that failed memory is rebuilt from the store and every worker connects anew.
 
+pub mod driven;
 mod emit;
 mod handle;
 mod request;
 mod take;
 mod trouble;
 
+pub(crate) use emit::Sink;
 pub(crate) use handle::{CoreHandle, Unavailable};
 pub(crate) use request::{EnrolRefused, Unwelcome, View};
 pub(crate) use trouble::{Health, Trouble};
@@ -20,7 +22,7 @@ use crate::events::Hub;
 use crate::persist::load::{META_FARM, Picture, picture};
 use crate::persist::{Changed, Ledger};
 use crate::tickets::Tickets;
-use emit::{Sessions, Sink};
+use emit::Sessions;
 use request::Request;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +69,8 @@ pub(crate) struct Parts {
 struct Core {
     parts: Parts,
     clock: Clock,
+    /// How long a turn goes on taking requests.
+    turn_time: Duration,
     engine: Engine,
     ledger: Ledger,
     join_tokens: BTreeMap<[u8; 32], JoinTokenRow>,
@@ -107,24 +111,9 @@ pub(crate) struct Started {
 ///
 /// # Errors
 /// When the store can't be read, or is another farm's.
-pub(crate) fn start(mut parts: Parts, runtime: Handle) -> Result<Started, SupervisorError> {
-    let clock = Clock::start();
-    let mut found = picture(parts.store.load()?).map_err(SupervisorError::Picture)?;
-    check_farm(&mut parts, &found)?;
-    let tokens = std::mem::take(&mut found.tokens);
+pub(crate) fn start(parts: Parts, runtime: Handle) -> Result<Started, SupervisorError> {
+    let (core, tokens) = Core::open(parts, Clock::start(), TURN_TIME_MAX)?;
     let (queue, requests) = mpsc::channel(QUEUE_MAX);
-    let mut core = Core {
-        clock,
-        engine: Engine::new(parts.config.clone()),
-        ledger: Ledger::default(),
-        join_tokens: BTreeMap::new(),
-        sessions: Sessions::default(),
-        last_session: 0,
-        trouble: None,
-        is_deposed: false,
-        parts,
-    };
-    core.take_up(found)?;
     let thread = std::thread::Builder::new()
         .name("tessera-core".into())
         .spawn(move || core.run(requests, &runtime))
@@ -164,6 +153,31 @@ fn check_farm(parts: &mut Parts, found: &Picture) -> Result<(), SupervisorError>
 }
 
 impl Core {
+    /// Reads the store; answers the tokens of clients that it has beside.
+    fn open(
+        mut parts: Parts,
+        clock: Clock,
+        turn_time: Duration,
+    ) -> Result<(Self, Vec<tessera_store::TokenRow>), SupervisorError> {
+        let mut found = picture(parts.store.load()?).map_err(SupervisorError::Picture)?;
+        check_farm(&mut parts, &found)?;
+        let tokens = std::mem::take(&mut found.tokens);
+        let mut core = Self {
+            clock,
+            turn_time,
+            engine: Engine::new(parts.config.clone()),
+            ledger: Ledger::default(),
+            join_tokens: BTreeMap::new(),
+            sessions: Sessions::default(),
+            last_session: 0,
+            trouble: None,
+            is_deposed: false,
+            parts,
+        };
+        core.take_up(found)?;
+        Ok((core, tokens))
+    }
+
     /// Makes memory what the store said.
     fn take_up(&mut self, found: Picture) -> Result<(), SupervisorError> {
         let ledger = Ledger::of(&found);
@@ -195,7 +209,10 @@ impl Core {
             };
             // All ways to the core are gone: nobody can ask any more.
             let Some(first) = first else { return };
-            if self.turn(first, &mut requests) {
+            let turn = self.gather(first, || requests.try_recv().ok());
+            let is_last = turn.is_last;
+            self.finish(turn);
+            if is_last || self.is_deposed {
                 return;
             }
         }
@@ -210,18 +227,22 @@ impl Core {
         }
     }
 
-    /// Takes a turn; answers whether it was the last.
-    fn turn(&mut self, first: Option<Request>, requests: &mut mpsc::Receiver<Request>) -> bool {
+    /// Takes what waits, feeds the engine with it, and with the time when that is due. Nothing of it is durable yet.
+    fn gather(
+        &mut self,
+        first: Option<Request>,
+        mut more: impl FnMut() -> Option<Request>,
+    ) -> Turn {
         self.probe();
         let began = Instant::now();
         let mut turn = Turn::default();
         let mut next = first;
         for _ in 0..TURN_REQUESTS_MAX {
-            let Some(request) = next.take().or_else(|| requests.try_recv().ok()) else {
+            let Some(request) = next.take().or_else(&mut more) else {
                 break;
             };
             self.take(&mut turn, request);
-            if turn.is_last || began.elapsed() >= TURN_TIME_MAX {
+            if turn.is_last || began.elapsed() >= self.turn_time {
                 break;
             }
         }
@@ -236,9 +257,7 @@ impl Core {
             turn.changed.add(out.changes);
             turn.effects.extend(out.effects);
         }
-        let is_last = turn.is_last;
-        self.finish(turn);
-        is_last || self.is_deposed
+        turn
     }
 
     fn take(&mut self, turn: &mut Turn, request: Request) {
