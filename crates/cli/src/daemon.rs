@@ -21,6 +21,16 @@ pub struct SupervisorOptions {
     pub ends_with_parent: bool,
 }
 
+/// What `tessera bench farm` was asked for.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub struct FarmBenchOptions {
+    /// Which farm.
+    pub args: crate::args::BenchFarmArgs,
+    /// Whether the report is printed as JSON.
+    pub json: bool,
+}
+
 /// How a worker runs jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerMode {

@@ -2,6 +2,8 @@
 //! the daemon or the enrolment that it asks for.
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod config;
 mod daemons;
 mod desktop;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Outcome::Done(_) => Ok(()),
         #[cfg(target_os = "linux")]
         Outcome::Supervisor(options) => daemons::supervisor(options),
+        #[cfg(target_os = "linux")]
+        Outcome::BenchFarm(options) => bench::farm(&options),
         Outcome::Worker(options) => daemons::worker(options),
         Outcome::Join(options) => in_runtime(join::join(options)),
         Outcome::Config(options) => config::answer(&options),

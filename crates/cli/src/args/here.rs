@@ -118,6 +118,8 @@ pub enum DoctorCommand {
 pub enum BenchCommand {
     /// Frames of /bin/true through a farm of its own, beside xargs
     Local(BenchLocalArgs),
+    /// A whole farm in this process: the real supervisor, hosts that are made up
+    Farm(BenchFarmArgs),
 }
 
 /// How to measure.
@@ -153,6 +155,84 @@ pub struct BenchLocalArgs {
     /// The program tessera-launch (default: beside this program, then in PATH)
     #[arg(long, value_name = "FILE")]
     pub launch: Option<PathBuf>,
+}
+
+/// What happens on the farm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchScenario {
+    /// A full queue, and all hosts come at once
+    ColdStart,
+    /// A full queue, frames end and the next begin
+    SteadyState,
+    /// Jobs of one frame come all the time
+    SmallJobs,
+    /// Some jobs want whole hosts, many want a slot
+    WideJobs,
+    /// Jobs reserve memory, hosts have different amounts of it
+    MemoryMix,
+    /// For a while most frames fail at once, and are retried
+    FailureStorm,
+    /// The supervisor is killed and reads its store again
+    Restart,
+    /// Half of the hosts vanish for longer than the farm waits, and come back
+    HalfLost,
+    /// A hundred users want everything at once
+    Users,
+}
+
+/// Where the supervisor of the benchmark keeps what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchStore {
+    /// A file, each transaction flushed to the disk, as in service
+    Sqlite,
+    /// Nothing is kept, to see what the store costs
+    Nothing,
+}
+
+/// Which farm to run.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera bench farm --scenario steady-state
+  tessera bench farm --scenario cold-start --hosts 1553 --slots 37 --out report
+  tessera bench farm --scenario restart --hosts 1000 --frames 10000000 --json
+
+The time of the farm is made up, so hours take seconds; what the supervisor does
+in it is measured. The same seed gives the same decisions.")]
+pub struct BenchFarmArgs {
+    /// What happens
+    #[arg(long, value_name = "NAME", default_value = "steady-state")]
+    pub scenario: BenchScenario,
+    /// Hosts
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub hosts: u32,
+    /// Slots of each
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub slots: u32,
+    /// Frames
+    #[arg(long, value_name = "M", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub frames: u32,
+    /// Frames of each job
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub job_frames: u32,
+    /// End the run after so many frames (default: as many as the scenario needs)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub ends: Option<u32>,
+    /// Where chance begins
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Where the supervisor keeps what it knows
+    #[arg(long, value_name = "STORE", default_value = "sqlite")]
+    pub store: BenchStore,
+    /// Where the farm's folder is made, and removed again
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    pub folder: PathBuf,
+    /// Real minutes after which the run is cut short
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_440))]
+    pub minutes: u32,
+    /// Write the report to NAME.json and NAME.html
+    #[arg(long, value_name = "NAME")]
+    pub out: Option<PathBuf>,
 }
 
 /// What to remove.

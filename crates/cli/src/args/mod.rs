@@ -18,8 +18,8 @@ pub use farm::{
 };
 #[cfg(target_os = "linux")]
 pub use here::{
-    BenchCommand, BenchLocalArgs, DemoArgs, DoctorCommand, FolderCommand, Renderer, SupervisorArgs,
-    UninstallArgs, UpArgs,
+    BenchCommand, BenchFarmArgs, BenchLocalArgs, BenchScenario, BenchStore, DemoArgs,
+    DoctorCommand, FolderCommand, Renderer, SupervisorArgs, UninstallArgs, UpArgs,
 };
 pub use install::{
     InstallMode, WorkerCommand, WorkerInstallArgs, WorkerPlace, WorkerSetModeArgs,

@@ -8,7 +8,7 @@ mod floor;
 mod memory;
 
 use crate::Exit;
-use crate::args::{BenchCommand, BenchLocalArgs};
+use crate::args::BenchLocalArgs;
 use crate::demo::account::{self, FrameAccount, Wanted};
 use crate::error::CliError;
 use crate::local::farm::{Farm, FarmOptions};
@@ -41,8 +41,7 @@ const SINGLE_MAX: u32 = tessera_model::limits::INSTANCES_MAX;
 const PAUSE_SAMPLE: usize = 5_000;
 
 /// Measures.
-pub(crate) fn run(command: &BenchCommand, context: &Context) -> Result<Exit, CliError> {
-    let BenchCommand::Local(args) = command;
+pub(crate) fn run(args: &BenchLocalArgs, context: &Context) -> Result<Exit, CliError> {
     context.block_on(run_until_signal(args, context))
 }
 

@@ -18,13 +18,13 @@ pub(crate) use watch::{Ended, Watch};
 
 use crate::Exit;
 #[cfg(target_os = "linux")]
-use crate::args::SupervisorArgs;
+use crate::args::{BenchCommand, SupervisorArgs};
 use crate::args::{Command, ConfigCommand, DesktopCommand, WorkerArgs};
-#[cfg(target_os = "linux")]
-use crate::daemon::SupervisorOptions;
 use crate::daemon::{
     ConfigOptions, ConfigQuestion, DesktopChange, DesktopOptions, JoinOptions, WorkerOptions,
 };
+#[cfg(target_os = "linux")]
+use crate::daemon::{FarmBenchOptions, SupervisorOptions};
 use crate::error::CliError;
 use crate::local;
 
@@ -40,6 +40,9 @@ pub enum Outcome {
     Worker(WorkerOptions),
     /// Enrol this host.
     Join(JoinOptions),
+    /// Run a farm of made-up hosts and measure it.
+    #[cfg(target_os = "linux")]
+    BenchFarm(Box<FarmBenchOptions>),
     /// Answer a question about the configuration.
     Config(ConfigOptions),
     /// Say or change whom this desktop lets in.
@@ -76,7 +79,15 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         #[cfg(target_os = "linux")]
         Command::Demo(args) => crate::demo::run(&args, context)?,
         #[cfg(target_os = "linux")]
-        Command::Bench(args) => crate::bench::run(&args, context)?,
+        Command::Bench(BenchCommand::Local(args)) => crate::bench::run(&args, context)?,
+        #[cfg(target_os = "linux")]
+        Command::Bench(BenchCommand::Farm(args)) => {
+            let json = context.json;
+            return Ok(Outcome::BenchFarm(Box::new(FarmBenchOptions {
+                args,
+                json,
+            })));
+        }
         #[cfg(target_os = "linux")]
         Command::Uninstall(args) => local::uninstall(&args, context)?,
         #[cfg(target_os = "linux")]

@@ -1,0 +1,90 @@
+//! The work for one event does not grow with the queue, nor with the hosts. It is counted, not timed, so that it fails on every
+//! machine or on none.
+
+use tessera_bench::{Counted, Options, Report, Scenario, StoreKind, run};
+
+/// How much more work an event may be in the larger farm: different shares of starts and ends of jobs are in it.
+const GROWTH_MAX: f64 = 1.25;
+
+fn farm(scenario: Scenario, hosts: u32, frames: u32) -> Report {
+    let slots = 2;
+    let report = run(&Options {
+        scenario,
+        hosts,
+        slots,
+        frames,
+        job_frames: 100,
+        // Each slot has a few frames one after another.
+        ends: (scenario != Scenario::SmallJobs).then_some((3 * hosts * slots).min(frames / 2)),
+        seed: 3,
+        store: StoreKind::Nothing,
+        folder: std::env::temp_dir(),
+        minutes: 10,
+    });
+    let report = report.expect("it runs");
+    assert_eq!(report.faults, Vec::<String>::new());
+    assert!(!report.is_cut && report.counted.events > 1_000);
+    report
+}
+
+/// What is compared, by name.
+fn counts(counted: &Counted) -> [(&'static str, f64); 4] {
+    [
+        ("looked at for an event", counted.looked_at_per_event),
+        ("looked at for a placement", counted.looked_at_per_placement),
+        ("rows for an event", counted.rows_per_event),
+        (
+            "bytes on the wire for an event",
+            counted.wire_bytes_per_event,
+        ),
+    ]
+}
+
+fn compare(what: &str, small: &Report, large: &Report) {
+    let pairs = counts(&small.counted)
+        .into_iter()
+        .zip(counts(&large.counted));
+    for ((name, small), (_, large)) in pairs {
+        println!("{what}: {name}: {small:.3}, then {large:.3}");
+        assert!(small > 0.0, "{name} is not counted");
+        assert!(
+            large <= small * GROWTH_MAX,
+            "{what}: {name} grew from {small:.3} to {large:.3}"
+        );
+    }
+}
+
+#[test]
+fn an_event_costs_the_same_with_a_hundred_times_the_queue() {
+    let small = farm(Scenario::SteadyState, 50, 1_000);
+    let large = farm(Scenario::SteadyState, 50, 100_000);
+    compare("1,000 to 100,000 frames", &small, &large);
+}
+
+#[test]
+fn an_event_costs_the_same_with_twenty_times_the_hosts() {
+    let small = farm(Scenario::SteadyState, 100, 20_000);
+    let large = farm(Scenario::SteadyState, 2_000, 100_000);
+    compare("100 to 2,000 hosts", &small, &large);
+}
+
+#[test]
+fn a_job_of_one_frame_costs_the_same_after_thousands() {
+    let small = farm(Scenario::SmallJobs, 100, 1_000);
+    let large = farm(Scenario::SmallJobs, 100, 4_000);
+    compare("1,000 to 4,000 jobs", &small, &large);
+}
+
+#[test]
+fn reserving_memory_costs_the_same_with_a_hundred_times_the_queue() {
+    let small = farm(Scenario::MemoryMix, 100, 2_000);
+    let large = farm(Scenario::MemoryMix, 100, 100_000);
+    compare("memory, 2,000 to 100,000 frames", &small, &large);
+}
+
+#[test]
+fn reserving_memory_costs_the_same_with_twenty_times_the_hosts() {
+    let small = farm(Scenario::MemoryMix, 100, 20_000);
+    let large = farm(Scenario::MemoryMix, 2_000, 100_000);
+    compare("memory, 100 to 2,000 hosts", &small, &large);
+}
