@@ -1,11 +1,11 @@
-//! What people write: ranges, selectors, amounts, names, submissions, join strings, certificate requests.
+//! What people write: ranges, selectors, dependencies, amounts, names, submissions, join strings, certificate requests.
 
 use std::sync::OnceLock;
 use tempfile::TempDir;
 use tessera_api::types::{ActionRequest, JoinRequest, ModifyRequest, SubmitRequest, TokenRequest};
-use tessera_model::limits::{FRAMES_MAX, RUNS_MAX};
+use tessera_model::limits::{FRAMES_MAX, RUNS_MAX, WAITFOR_MAX};
 use tessera_model::{HostId, HostName, JobId, UserName};
-use tessera_spec::{ChangeDraft, Selector, SubmissionDraft, quantity, range, reservation};
+use tessera_spec::{ChangeDraft, Selector, SubmissionDraft, after, quantity, range, reservation};
 use tessera_ticket::{AccountName, LaunchKey, substitute};
 use tessera_wire::pki::{FarmCa, Fingerprint, JoinString, JoinToken, new_host_id};
 
@@ -77,6 +77,23 @@ pub fn names(bytes: &[u8]) {
     )
     .map(|chunk| tessera_ticket::ItemTokens::of(&chunk, 4));
     let _command = tokens.map(|tokens| substitute(text, &tokens));
+}
+
+/// A dependency that is read is printed so that it reads back; an error points into the text.
+pub fn after(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match after::parse(text) {
+        Ok(read) => {
+            assert!((1..=WAITFOR_MAX).contains(&read.leaves().len()), "{read}");
+            assert_eq!(after::parse(&read.to_string()), Ok(read));
+        }
+        Err(bad) => {
+            assert!(bad.place <= text.chars().count(), "{bad}");
+            let _said = (bad.to_string(), bad.hint());
+        }
+    }
 }
 
 /// Reservations that are read are printed so that they read back; an error points into the text.

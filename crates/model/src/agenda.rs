@@ -3,7 +3,7 @@
 use crate::ids::ItemIndex;
 
 /// Frames in arithmetic order: `start`, `start + step`, … (`count` of them; `step` may be negative, never 0).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrameRun {
     /// The first frame.
     pub start: i64,
@@ -188,7 +188,7 @@ impl Agenda {
     }
 
     /// Answers which places (from, to, exclusive) of the frame list an item covers; empty past the end.
-    fn places(&self, item: ItemIndex) -> (u32, u32) {
+    pub(crate) fn places(&self, item: ItemIndex) -> (u32, u32) {
         let k = item.0;
         match self.split {
             Split::Chunk(n) => {
@@ -256,7 +256,7 @@ impl Agenda {
         None
     }
 
-    fn item_at(&self, place: u32) -> u32 {
+    pub(crate) fn item_at(&self, place: u32) -> u32 {
         match self.split {
             Split::Chunk(n) => place / n,
             Split::Partitions(n) => {

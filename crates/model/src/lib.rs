@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod after;
 pub mod agenda;
 pub mod credential;
 pub mod desk;
+pub mod frames;
 pub mod host;
 pub mod ids;
 pub mod job;
@@ -21,8 +23,10 @@ pub mod state;
 pub mod time;
 
 pub use action::{Action, Refused, Rule};
+pub use after::{After, Label};
 pub use agenda::{Agenda, FrameRun, Order, Split};
 pub use desk::{Consent, Presence, Running, WhileActive};
+pub use frames::FrameIndex;
 pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobFlag, JobKind, JobSpec, Principal, Proof};

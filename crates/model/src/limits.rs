@@ -30,8 +30,18 @@ pub const PRIORITY_RANGE: std::ops::RangeInclusive<u32> = 1..=9_999;
 pub const RETRIES_MAX: u32 = 1_000;
 /// Longest time that a limit or delay may name, in seconds (a year).
 pub const SECONDS_MAX: u64 = 366 * 24 * 3600;
-/// Jobs that one job may wait for.
+/// Things that one job may wait for.
 pub const WAITFOR_MAX: usize = 1_000;
+/// Bytes of a dependency as it is written.
+pub const AFTER_BYTES_MAX: usize = 64 * 1024;
+/// Parentheses of a dependency that may lie in each other.
+pub const AFTER_DEPTH_MAX: usize = 32;
+/// Pairs of jobs of which one waits for the other, on the whole farm.
+pub const AFTER_EDGES_MAX: usize = 1_000_000;
+/// Pieces of a range that reach into each other, of a job that waits frame by frame or is waited for so.
+pub const AFTER_RUNS_MAX: usize = 256;
+/// Items that wait one by one for those of other jobs and have not ended, on the whole farm; about 4 bytes of memory each.
+pub const AFTER_ITEMS_MAX: u64 = 50_000_000;
 /// Slots that one host may offer.
 pub const SLOTS_MAX: u32 = 4_096;
 /// Default time between the polite signal and the kill, in seconds (Qube!'s default too).
