@@ -2,7 +2,7 @@
 
 use crate::types::{EndView, ItemCounts, ModifyRequest, Quantity, SpecView, SubmitRequest};
 use std::time::Duration;
-use tessera_model::{End, ItemStatus, JobKind, JobSpec, Outcome, Split};
+use tessera_model::{After, End, ItemStatus, JobKind, JobSpec, Outcome, Split};
 use tessera_spec::submit::order_word;
 use tessera_spec::{ChangeDraft, SubmissionDraft, range, reservation};
 
@@ -52,6 +52,9 @@ impl From<SubmitRequest> for SubmissionDraft {
             waitfor: request
                 .waitfor
                 .map(|jobs| jobs.iter().map(u64::to_string).collect()),
+            after: request.after,
+            label: request.label,
+            pgrp: request.pgrp,
             notes: request.notes,
             status: request.status,
             user: request.user,
@@ -83,6 +86,7 @@ impl From<ModifyRequest> for ChangeDraft {
             timelimit: text(request.timelimit),
             agendatimelimit: text(request.agendatimelimit),
             silence_limit: text(request.silence_limit),
+            after: request.after,
             notes: request.notes,
         }
     }
@@ -134,6 +138,9 @@ impl TryFrom<SubmissionDraft> for SubmitRequest {
             output_limit: quantity(draft.output_limit),
             progress: draft.progress,
             waitfor: draft.waitfor.as_deref().map(job_numbers).transpose()?,
+            after: draft.after,
+            label: draft.label,
+            pgrp: draft.pgrp,
             notes: draft.notes,
             status: draft.status,
             user: draft.user,
@@ -193,7 +200,17 @@ impl From<&JobSpec> for SpecView {
             grace_ms: milliseconds(spec.grace),
             output_limit: spec.output_limit,
             progress: spec.progress.clone(),
-            waitfor: spec.waitfor.iter().map(|job| job.0).collect(),
+            waitfor: spec
+                .after
+                .as_ref()
+                .and_then(After::plain_jobs)
+                .unwrap_or_default()
+                .iter()
+                .map(|job| job.0)
+                .collect(),
+            after: spec.after.as_ref().map(ToString::to_string),
+            label: spec.label.as_ref().map(ToString::to_string),
+            pgrp: spec.pgrp.map(|job| job.0),
             notes: spec.notes.clone(),
             ..Self::default()
         };

@@ -6,7 +6,7 @@ use crate::query::{
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
-    CredentialRequest, Credentials, Event, Health, History, HostDetail, HostWhy, Hosts, Info,
+    CredentialRequest, Credentials, Deps, Event, Health, History, HostDetail, HostWhy, Hosts, Info,
     ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
     ModifyRequest, NewToken, SealOffer, Session, SessionLink, SessionRequest, SubmitReply,
     SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
@@ -100,6 +100,10 @@ endpoint!(
     /// Why a job does not run, or not more of it.
     why: get, path = "/jobs/{id}/why", tag = "jobs", params(("id" = u64, Path, description = "The job")),
     responses((status = 200, body = Why), Errors));
+endpoint!(
+    /// What a job waits for and who waits for it, with all that hang together with them.
+    deps: get, path = "/jobs/{id}/deps", tag = "jobs", params(("id" = u64, Path, description = "The job")),
+    responses((status = 200, body = Deps), Errors));
 endpoint!(
     /// Acts on jobs, instances or items.
     ///

@@ -70,7 +70,9 @@ fn submission(frames: u32, priority: u32, reserves: bool) -> Input {
         grace: Duration::from_secs(30),
         output_limit: 1 << 28,
         progress: None,
-        waitfor: Vec::new(),
+        after: None,
+        label: None,
+        pgrp: None,
         notes: String::new(),
     };
     let name = "mia".parse().expect("a good name");

@@ -1,5 +1,6 @@
 //! What a job is, as it was submitted and as it may be modified.
 
+use crate::after::{After, Label};
 use crate::agenda::Agenda;
 use crate::ids::JobId;
 use crate::name::UserName;
@@ -112,8 +113,12 @@ pub struct JobSpec {
     pub output_limit: u64,
     /// Pattern whose first group, a number from 0 to 100, is the progress of an item.
     pub progress: Option<String>,
-    /// Jobs that must have completed first.
-    pub waitfor: Vec<JobId>,
+    /// What it waits for.
+    pub after: Option<After>,
+    /// Its name within its process group.
+    pub label: Option<Label>,
+    /// The job that leads its process group; itself when none is named.
+    pub pgrp: Option<JobId>,
     /// Free text.
     pub notes: String,
     /// What it asks for beyond that.

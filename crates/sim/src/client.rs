@@ -1,11 +1,13 @@
 //! People: they submit, repeat what was not answered, and act on what is there; when it gets calm they let everything go.
 
 use crate::rng::Rng;
+use crate::waits;
 use crate::world::Request;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, Submission, Target};
+use tessera_model::after::Term;
 use tessera_model::reservation::MEMORY;
 use tessera_model::state::WorkStatus;
 use tessera_model::{
@@ -21,6 +23,8 @@ pub const COMPLETED_BY_HAND: &str = "complete";
 #[derive(Debug, Default)]
 pub struct Client {
     left: u32,
+    /// Whether jobs wait for each other.
+    waits: bool,
     serial: u64,
     /// Submissions without an answer: ticket → what was sent.
     open: BTreeMap<u64, Submission>,
@@ -31,9 +35,10 @@ pub struct Client {
 impl Client {
     /// Makes clients that will submit so many jobs.
     #[must_use]
-    pub fn new(jobs: u32) -> Self {
+    pub fn new(jobs: u32, waits: bool) -> Self {
         Self {
             left: jobs,
+            waits,
             ..Self::default()
         }
     }
@@ -99,11 +104,16 @@ impl Client {
             requests.push(self.submit(again));
         } else if self.left > 0 {
             self.left -= 1;
-            let submission = submission(rng, self.left);
+            let mut submission = submission(rng, self.left);
+            if self.waits {
+                waits::make_wait(rng, engine, &mut submission.spec);
+            }
             requests.push(self.submit(submission));
         }
         if calm {
-            requests.extend(let_go(engine));
+            requests.extend(let_go(engine, self.left == 0));
+        } else if self.waits && rng.chance(5) {
+            requests.extend(wait_anew(rng, engine));
         } else if rng.chance(60) {
             requests.extend(meddle(rng, engine));
         }
@@ -199,7 +209,9 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         grace: Duration::from_secs(rng.between(0, 30)),
         output_limit: 1 << 20,
         progress: None,
-        waitfor: Vec::new(),
+        after: None,
+        label: None,
+        pgrp: None,
         notes: if rng.chance(30) {
             COMPLETED_BY_HAND.into()
         } else {
@@ -373,8 +385,28 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
     Some(act(action, target))
 }
 
-/// Unblocks, resumes and unlocks all that would wait for a person.
-fn let_go(engine: &Engine) -> Vec<Request> {
+/// Makes a job wait for something else.
+fn wait_anew(rng: &mut Rng, engine: &Engine) -> Option<Request> {
+    let jobs: Vec<&Job> = engine.jobs().collect();
+    let job = *rng.pick(&jobs)?;
+    let after = match rng.chance(20) {
+        true => None,
+        false => waits::some_after(rng, &jobs, &job.spec),
+    };
+    let patch = Box::new(JobPatch {
+        after: Some(after),
+        ..JobPatch::default()
+    });
+    let (by, job) = (principal(true), job.id);
+    Some(Request {
+        input: Input::Modify { by, job, patch },
+        ticket: None,
+    })
+}
+
+/// Unblocks, resumes and unlocks all that would wait for a person, with what waits in vain or for a job that nobody submits
+/// any more.
+fn let_go(engine: &Engine, are_all_submitted: bool) -> Vec<Request> {
     let mut requests = Vec::new();
     for host in engine.hosts().filter(|host| host.is_locked) {
         let input = Input::Lock {
@@ -389,7 +421,15 @@ fn let_go(engine: &Engine) -> Vec<Request> {
     }
     for job in engine.jobs().filter(|job| !job.status().is_ended()) {
         let items = job.items();
-        if items.count(ItemStatus::Blocked) > 0 || job.instances_in(WorkStatus::Blocked) > 0 {
+        let terms = job.spec.after.as_ref().map(|after| after.leaves());
+        let is_unknown = |term: &&Term| job.waits.job(&term.whom).is_none();
+        let waits_for_nobody = terms.into_iter().flatten().any(|term| is_unknown(&term));
+        let is_stuck = engine.waits_in_vain(job.id)
+            || (are_all_submitted && waits_for_nobody && engine.waiting_items(job.id) > 0);
+        if items.count(ItemStatus::Blocked) > 0
+            || job.instances_in(WorkStatus::Blocked) > 0
+            || is_stuck
+        {
             requests.push(act(Action::Unblock, Target::Job(job.id)));
         }
         if items.count(ItemStatus::Suspended) > 0 || job.instances_in(WorkStatus::Suspended) > 0 {

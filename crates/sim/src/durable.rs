@@ -41,7 +41,16 @@ impl Durable {
             }
             Change::JobRow(id) => {
                 if let (Some(job), Some(kept)) = (engine.job(*id), self.jobs.get_mut(id)) {
+                    // What is kept of its waiting is in its description.
+                    let waits = std::mem::take(&mut kept.row.waits);
                     kept.row = job.row();
+                    kept.row.waits = waits;
+                }
+            }
+            Change::JobSpec(id) => {
+                if let (Some(job), Some(kept)) = (engine.job(*id), self.jobs.get_mut(id)) {
+                    kept.row.waits = job.waits.clone();
+                    kept.spec = job.spec.clone();
                 }
             }
             Change::JobRemoved(id) => _ = self.jobs.remove(id),

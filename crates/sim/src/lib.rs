@@ -16,6 +16,7 @@ pub mod host;
 pub mod rng;
 mod supervising;
 pub mod tally;
+pub mod waits;
 mod working;
 pub mod world;
 

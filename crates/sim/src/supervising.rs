@@ -106,6 +106,8 @@ impl World {
                     .hear(&mut self.tally, &supervisor.engine, *host, what);
             }
             let output = supervisor.engine.handle(now, request.input);
+            self.judge
+                .handled(&mut self.tally, &supervisor.engine, &output)?;
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;
             }

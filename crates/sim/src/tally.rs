@@ -44,6 +44,9 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: try with more memory",
     "seen: submission sent twice",
     "seen: adopted",
+    "seen: started after what it waited for",
+    "seen: waits in vain",
+    "seen: let go without waiting",
 ];
 
 impl Tally {

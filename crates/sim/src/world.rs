@@ -6,6 +6,7 @@ use crate::durable::Durable;
 use crate::host::Host;
 use crate::rng::Rng;
 use crate::tally::Tally;
+use crate::waits::Judge;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_engine::Now;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub jobs: u32,
     /// How long faults go on, in simulated milliseconds.
     pub faults_ms: u64,
+    /// Whether jobs wait for each other.
+    pub waits: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -46,6 +49,7 @@ impl Default for Plan {
             hosts: 3,
             jobs: 12,
             faults_ms: 1_500_000,
+            waits: false,
             bug: None,
             trace: false,
         }
@@ -143,6 +147,7 @@ pub struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) client: Client,
     pub(crate) checker: Checker,
+    pub(crate) judge: Judge,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -173,8 +178,9 @@ impl World {
             supervisor: None,
             disk: Durable::default(),
             hosts,
-            client: Client::new(plan.jobs),
+            client: Client::new(plan.jobs, plan.waits),
             checker: Checker::default(),
+            judge: Judge::default(),
             tally: Tally::default(),
             plan,
         }

@@ -50,6 +50,21 @@ fn some_seeds_pass() {
 }
 
 #[test]
+fn jobs_that_wait_for_each_other_start_in_order_and_all_end() {
+    let plan = Plan {
+        waits: true,
+        ..Plan::default()
+    };
+    // Items that a job left undone when its instances were killed were waited for without end.
+    let once = [149, 209];
+    for seed in once.into_iter().chain(20_000..20_040) {
+        if let Err(fault) = run(seed, &plan) {
+            panic!("{fault}");
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     let first = run(5, &Plan::default());
     assert!(first.is_ok());

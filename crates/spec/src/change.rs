@@ -5,7 +5,7 @@ use crate::submit::SubmissionDraft;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tessera_model::{ClusterChoice, HostOrder, Requirement, Reservation, Restriction};
+use tessera_model::{After, ClusterChoice, HostOrder, Requirement, Reservation, Restriction};
 
 /// What somebody wants to change, in the words they used; `None` leaves a field as it is. The fields are those of
 /// [`SubmissionDraft`]; an empty list of hosts means any host, `none` takes a time limit away.
@@ -31,6 +31,7 @@ pub struct ChangeDraft {
     pub timelimit: Option<String>,
     pub agendatimelimit: Option<String>,
     pub silence_limit: Option<String>,
+    pub after: Option<String>,
     pub notes: Option<String>,
 }
 
@@ -57,6 +58,7 @@ pub struct Change {
     pub timelimit: Option<Option<Duration>>,
     pub agendatimelimit: Option<Option<Duration>>,
     pub silence_limit: Option<Option<Duration>>,
+    pub after: Option<Option<After>>,
     pub notes: Option<String>,
 }
 
@@ -95,6 +97,7 @@ impl ChangeDraft {
             timelimit: said(self.timelimit.is_some()).map(|()| spec.timelimit),
             agendatimelimit: said(self.agendatimelimit.is_some()).map(|()| spec.agendatimelimit),
             silence_limit: said(self.silence_limit.is_some()).map(|()| spec.silence_limit),
+            after: said(self.after.is_some()).map(|()| spec.after),
             notes: said(self.notes.is_some()).map(|()| spec.notes),
         })
     }
@@ -122,6 +125,7 @@ impl ChangeDraft {
             timelimit: self.timelimit.clone(),
             agendatimelimit: self.agendatimelimit.clone(),
             silence_limit: self.silence_limit.clone(),
+            after: self.after.clone(),
             notes: self.notes.clone(),
             ..SubmissionDraft::default()
         }

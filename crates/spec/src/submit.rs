@@ -7,6 +7,7 @@ mod check;
 mod command;
 mod demands;
 mod lists;
+mod waits;
 
 use crate::field::{Errors, FieldError};
 use crate::{range, reservation};
@@ -100,6 +101,12 @@ pub struct SubmissionDraft {
     pub progress: Option<String>,
     /// Jobs that must have completed first; each entry may be a comma list.
     pub waitfor: Option<Vec<String>>,
+    /// What must have happened first ([`crate::after`]); `none` for nothing.
+    pub after: Option<String>,
+    /// Its name within its process group.
+    pub label: Option<String>,
+    /// A job of the process group that it joins.
+    pub pgrp: Option<i64>,
     /// Free text.
     pub notes: Option<String>,
     /// `blocked` or `pending`.
@@ -189,7 +196,9 @@ impl SubmissionDraft {
             progress: errors
                 .take(check::progress(self.progress.as_deref()))
                 .flatten(),
-            waitfor: lists::jobs(self.waitfor.as_deref(), &mut errors),
+            after: waits::after(self.waitfor.as_deref(), self.after.as_deref(), &mut errors),
+            label: errors.take(waits::label(self.label.as_deref())).flatten(),
+            pgrp: errors.take(waits::pgrp(self.pgrp)).flatten(),
             notes: errors
                 .take(check::notes(self.notes.as_deref()))
                 .unwrap_or_default(),
@@ -337,7 +346,13 @@ impl SubmissionDraft {
             grace: Some(crate::quantity::print_duration(spec.grace)),
             output_limit: Some(spec.output_limit.to_string()),
             progress: spec.progress.clone(),
-            waitfor: Some(spec.waitfor.iter().map(ToString::to_string).collect()),
+            after: Some(
+                spec.after
+                    .as_ref()
+                    .map_or("none".to_owned(), ToString::to_string),
+            ),
+            label: spec.label.as_ref().map(ToString::to_string),
+            pgrp: spec.pgrp.and_then(|job| i64::try_from(job.0).ok()),
             notes: Some(spec.notes.clone()),
             ..Self::default()
         };
@@ -345,6 +360,17 @@ impl SubmissionDraft {
             draft.set_agenda(agenda);
         }
         draft
+    }
+
+    /// Answers a draft of another job like this one: without its label, which it keeps, and in its process group only when it
+    /// waits for labels there.
+    #[must_use]
+    pub fn like(spec: &JobSpec) -> Self {
+        Self {
+            label: None,
+            pgrp: waits::group_of(spec),
+            ..Self::of(spec)
+        }
     }
 
     fn set_agenda(&mut self, agenda: &Agenda) {
@@ -369,13 +395,16 @@ impl SubmissionDraft {
             self.shell = None;
             self.name = None;
         }
+        if over.after.is_some() || over.waitfor.is_some() {
+            (self.after, self.waitfor) = (None, None);
+        }
         if over.chunk.is_some() || over.partitions.is_some() {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
         put!(shell name range padding order priority cpus reservations hosts omithosts cluster restrictions
              requirements host_order groups omitgroups env cwd umask flags retrywork
              retryworkdelay retrysubjob retry_oom timelimit agendatimelimit silence_limit grace output_limit progress
-             waitfor notes status
+             waitfor after label pgrp notes status
              user key);
         self
     }

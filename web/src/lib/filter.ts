@@ -34,7 +34,7 @@ const NUMBERS: Record<string, (job: Job) => number> = {
 
 /** Words that `state:` takes beside the states of a job. */
 const STATE_WORDS = [
-  'active', 'ended', 'failing', 'retrying',
+  'active', 'ended', 'stranded', 'failing', 'retrying',
   'pending', 'blocked', 'waiting', 'badlogin', 'running', 'suspended', 'complete', 'failed', 'killed',
 ];
 

@@ -17,6 +17,7 @@ export type StateWord = (typeof STATES)[number]['word'];
 const SHAPES: Record<string, string> = {
   ...Object.fromEntries(STATES.map((it) => [it.word, it.shape])),
   failing: '✕',
+  stranded: '✕',
   retrying: '↻',
   badlogin: '⚿',
   up: '●',
@@ -33,8 +34,9 @@ export const wordOf = (letter: string): StateWord => STATES.find((it) => it.lett
 /** Answers the letter of a word. */
 export const letterOf = (word: string): string | undefined => STATES.find((it) => it.word === word)?.letter;
 
-/** Answers what is shown as a job's state: failing and retrying are said of what goes on. */
+/** Answers what is shown as a job's state: failing and retrying are said of what goes on, stranded of what waits in vain. */
 export function stateOf(job: Job): string {
+  if (job.is_stranded) return 'stranded';
   if (job.is_failing) return 'failing';
   return job.is_retrying && job.status !== 'running' ? 'retrying' : job.status;
 }

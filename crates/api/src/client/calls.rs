@@ -9,8 +9,8 @@ use crate::query::{
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
-    Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail,
-    Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken,
+    Credentials, Deps, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items,
+    JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken,
     SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 use http::Method;
@@ -87,6 +87,11 @@ impl Client {
     #[doc = concat!("Answers why a job does not run, or not more of it.", errors!())]
     pub async fn why(&self, job: u64) -> Answer<Why> {
         self.get(&format!("/jobs/{job}/why")).await
+    }
+
+    #[doc = concat!("Answers what a job waits for and who waits for it.", errors!())]
+    pub async fn deps(&self, job: u64) -> Answer<Deps> {
+        self.get(&format!("/jobs/{job}/deps")).await
     }
 
     #[doc = concat!("Acts on jobs, instances or items; each target has its own result.", errors!())]

@@ -36,6 +36,9 @@ pub struct JobSummary {
     /// Whether it is unfinished and an item has failed (shown as *failing*).
     #[serde(default)]
     pub is_failing: bool,
+    /// Whether it is blocked and what it waits for can't come any more unless somebody does something (shown as *stranded*).
+    #[serde(default)]
+    pub is_stranded: bool,
     /// Whether an item is being tried again (shown as *retrying*).
     #[serde(default)]
     pub is_retrying: bool,
@@ -206,9 +209,18 @@ pub struct SpecView {
     /// Pattern of progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// Jobs that must have completed first.
+    /// Jobs that must have completed first, when it waits for just that.
     #[serde(default)]
     pub waitfor: Vec<u64>,
+    /// What must have happened first, `waitfor` included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Its name within its process group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The job that leads its process group, when it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pgrp: Option<u64>,
     /// Free text.
     #[serde(default)]
     pub notes: String,

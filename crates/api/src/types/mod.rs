@@ -2,6 +2,7 @@
 
 mod action;
 mod credential;
+mod deps;
 mod event;
 mod farm;
 mod host;
@@ -17,6 +18,7 @@ pub use action::{ActionReply, ActionRequest, Changed, TargetResult};
 pub use credential::{
     Credential, CredentialRef, CredentialRequest, Credentials, SealKey, SealOffer, SealedPassword,
 };
+pub use deps::{Deps, DepsEdge, DepsJob};
 pub use event::{Event, HELLO_KIND, History, PASSING_KINDS, RESYNC_KIND, Resync};
 pub use farm::{
     Caller, Health, Info, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token,

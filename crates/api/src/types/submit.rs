@@ -124,6 +124,19 @@ pub struct SubmitRequest {
     /// Jobs that must have completed first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waitfor: Option<Vec<u64>>,
+    /// What must have happened first, together with `waitfor`: `12345` (that job is complete), `12345:frames` (frame by frame),
+    /// `12345:done` (however it ended), `render && (12 || 13.0:failed)`; Qube!'s `link-complete-work-12345` as well; `none`.
+    #[schema(example = "12345:frames")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Its name within its process group, by which others of the group may wait for it, also before it is there.
+    #[schema(example = "render")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// A job whose process group it joins; a group of its own when none is named.
+    #[schema(minimum = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pgrp: Option<i64>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -223,6 +236,10 @@ pub struct ModifyRequest {
     /// Longest silence of an item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silence_limit: Option<Quantity>,
+    /// What must have happened before its items start, instead of what it waited for; `none` for nothing.
+    #[schema(example = "12345:frames")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,

@@ -9,10 +9,10 @@ use tessera_api::query::{
 use tessera_api::types::WhileActive;
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
-    CredentialRequest, Credentials, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates,
-    Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
-    ModifyRequest, NewToken, SealOffer, SessionLink, SubmitReply, SubmitRequest, TokenRequest,
-    Tokens, Usage, Why,
+    CredentialRequest, Credentials, Deps, Health, History, HostDetail, HostWhy, Hosts, Info,
+    ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest, JoinToken,
+    JoinTokenRequest, ModifyRequest, NewToken, SealOffer, SessionLink, SubmitReply, SubmitRequest,
+    TokenRequest, Tokens, Usage, Why,
 };
 
 fn json<T: serde::Serialize>(value: T) -> String {
@@ -42,6 +42,7 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["jobs", _, "items", _, "attempts"]) => json(Attempts::default()),
         ("GET", ["jobs", _, "history"]) => json(History::default()),
         ("GET", ["jobs", _, "why"]) => json(Why::default()),
+        ("GET", ["jobs", _, "deps"]) => json(Deps::default()),
         ("POST", ["actions"]) => json(ActionReply::default()),
         ("GET", ["hosts"]) => json(Hosts::default()),
         ("GET", ["hosts", _]) => json(HostDetail::default()),
@@ -130,6 +131,7 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
         .await
         .expect(ok);
     client.why(1).await.expect(ok);
+    client.deps(1).await.expect(ok);
     client
         .act(&ActionRequest {
             action: "kill".into(),

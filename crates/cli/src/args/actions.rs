@@ -152,6 +152,9 @@ pub struct ModifyArgs {
     /// Longest time without output; none: no limit
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub silence_limit: Option<String>,
+    /// What its frames start after, instead of what they waited for: 12, 12:frames, 12:done; none: nothing
+    #[arg(long, value_name = "WHAT")]
+    pub after: Option<String>,
     /// Free text
     #[arg(long)]
     pub notes: Option<String>,

@@ -223,6 +223,24 @@ pub struct CleanupArgs {
     pub logs_quota: Option<String>,
 }
 
+/// What waits for what.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera deps 12                     what it waits for, and what waits for it
+  tessera deps 12 --dot | dot -Tsvg > deps.svg
+
+What comes first stands above what waits for it. ✓ has come, … may come,
+✗ can't come any more unless somebody does something (tessera why JOB).")]
+pub struct DepsArgs {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub id: u64,
+    /// Print it for Graphviz
+    #[arg(long)]
+    pub dot: bool,
+}
+
 /// Why what.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -13,8 +13,8 @@ mod submit;
 pub use actions::{ActionArgs, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
-    CleanupArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames, HostsArgs,
-    JoinStringArgs, LockArgs, LoginArgs, RunningThen, TokenCommand, WhyArgs,
+    CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames,
+    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, RunningThen, TokenCommand, WhyArgs,
 };
 #[cfg(target_os = "linux")]
 pub use here::{
@@ -147,6 +147,8 @@ pub enum Command {
     Hist(HistArgs),
     /// Say why a job, or a host, does not do what you expect
     Why(WhyArgs),
+    /// Show what a job waits for, and what waits for it
+    Deps(DepsArgs),
     /// Wait until jobs have ended
     Wait(WaitArgs),
 
@@ -288,7 +290,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Jobs",
         &[
-            "submit", "resubmit", "jobs", "job", "frames", "log", "hist", "why", "wait",
+            "submit", "resubmit", "jobs", "job", "frames", "log", "hist", "why", "deps", "wait",
         ],
     ),
     (

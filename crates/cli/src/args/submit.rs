@@ -15,8 +15,12 @@ Examples:
       ten frames a process, at most four at a time
   tessera submit --range 1-48 --binary --padding 4 -- ./frame.sh QB_FRAME_NUMBER
       first, last, then the middles; frames are written 0001, 0002 …
-  tessera submit --waitfor 12 -- ./make-movie.sh
+  tessera submit --after 12 -- ./make-movie.sh
       after job 12 has completed
+  tessera submit --after 12:frames --range 1-100 -- ./comp QB_FRAME_NUMBER
+      frame by frame: each after the same frame of job 12
+  tessera submit --after '12:done && (13 || 14:failed)' -- ./tidy.sh
+      when 12 has ended in any way, and 13 is complete or 14 has failed
   tessera submit --wait --range=-10-10 -- ./render QB_FRAME_NUMBER
       stay and show a progress bar; the exit code says how the job ended
 
@@ -100,6 +104,20 @@ pub struct JobFields {
     /// Begin after these jobs have completed
     #[arg(long, value_name = "JOBS", help_heading = "Job")]
     pub waitfor: Vec<String>,
+    /// Begin after this: 12, 12:frames, 12:done, render && (13 || 14.0:failed); Qube!'s link-complete-work-12 too
+    #[arg(long, value_name = "WHAT", help_heading = "Job")]
+    pub after: Option<String>,
+    /// Its name in its process group, by which others of the group wait for it
+    #[arg(long, value_name = "NAME", help_heading = "Job")]
+    pub label: Option<String>,
+    /// Join the process group of this job
+    #[arg(
+        long,
+        value_name = "JOB",
+        allow_hyphen_values = true,
+        help_heading = "Job"
+    )]
+    pub pgrp: Option<i64>,
     /// Free text
     #[arg(long, value_name = "TEXT", help_heading = "Job")]
     pub notes: Option<String>,

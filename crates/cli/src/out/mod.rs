@@ -53,7 +53,7 @@ impl Tone {
     pub fn of_state(word: &str) -> Self {
         match word {
             "complete" | "up" => Self::Good,
-            "failed" | "failing" | "badlogin" | "down" | "panic" => Self::Bad,
+            "failed" | "failing" | "stranded" | "badlogin" | "down" | "panic" => Self::Bad,
             "killed" | "suspended" | "retrying" | "away" | "locked" => Self::Warn,
             "running" => Self::Active,
             "blocked" | "waiting" => Self::Dim,

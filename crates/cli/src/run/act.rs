@@ -139,6 +139,7 @@ fn change(args: ModifyArgs) -> ModifyRequest {
         timelimit: args.timelimit.map(Quantity),
         agendatimelimit: args.agendatimelimit.map(Quantity),
         silence_limit: args.silence_limit.map(Quantity),
+        after: args.after,
         notes: args.notes,
     }
 }

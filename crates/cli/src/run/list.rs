@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::Exit;
-use crate::args::{FramesArgs, HistArgs, JobArgs, JobsArgs, WhyArgs};
+use crate::args::{DepsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, WhyArgs};
 use crate::error::CliError;
 use crate::show;
 use std::collections::VecDeque;
@@ -233,6 +233,17 @@ pub(super) async fn hist(args: HistArgs, context: &Context) -> Result<Exit, CliE
     context.show(&history, |look, history| {
         show::history(look, args.id, &history.events)
     })?;
+    Ok(Exit::Done)
+}
+
+/// Draws what waits for what.
+pub(super) async fn deps(args: DepsArgs, context: &Context) -> Result<Exit, CliError> {
+    let graph = context.client()?.deps(args.id).await?;
+    if args.dot && !context.json {
+        context.print(&show::deps_dot(&graph))?;
+    } else {
+        context.show(&graph, show::deps)?;
+    }
     Ok(Exit::Done)
 }
 

@@ -115,6 +115,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Hist(args) => list::hist(args, context).await,
         Command::Log(args) => log::log(args, context).await,
         Command::Why(args) => list::why(args, context).await,
+        Command::Deps(args) => list::deps(args, context).await,
         Command::Wait(args) => watch::wait(args, context).await,
         Command::Modify(args) => act::modify(*args, context).await,
         Command::Hosts(args) => farm::hosts(args, context).await,

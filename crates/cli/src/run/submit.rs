@@ -220,6 +220,9 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         output_limit: job.output_limit.map(Quantity),
         progress: job.progress,
         waitfor,
+        after: job.after,
+        label: job.label,
+        pgrp: job.pgrp,
         notes: job.notes,
         status: job.status,
         ..SubmitRequest::default()

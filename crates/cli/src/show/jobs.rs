@@ -5,10 +5,12 @@ use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, text, time};
 use tessera_api::types::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
 
-/// Answers the word to show for a job's state: *failing* and *retrying* are shown, not stored.
+/// Answers the word to show for a job's state: *stranded*, *failing* and *retrying* are shown, not stored.
 #[must_use]
 pub fn job_state(job: &JobSummary) -> &str {
-    if job.is_failing {
+    if job.is_stranded {
+        "stranded"
+    } else if job.is_failing {
         "failing"
     } else if job.is_retrying {
         "retrying"
@@ -206,10 +208,17 @@ fn place_facts(facts: &mut Facts, spec: &SpecView) {
     if !spec.omitgroups.is_empty() {
         facts.add("omitgroups", spec.omitgroups.join(", "));
     }
-    if !spec.waitfor.is_empty() {
-        let ids: Vec<String> = spec.waitfor.iter().map(u64::to_string).collect();
-        facts.add("waitfor", ids.join(", "));
+    match &spec.after {
+        Some(after) => facts.add("after", after.clone()),
+        // What an older supervisor says of it.
+        None if spec.waitfor.is_empty() => {}
+        None => {
+            let ids: Vec<String> = spec.waitfor.iter().map(u64::to_string).collect();
+            facts.add("after", ids.join(" && "));
+        }
     }
+    facts.add_some("label", spec.label.clone());
+    facts.add_some("pgrp", spec.pgrp.map(|job| job.to_string()));
     if !spec.notes.is_empty() {
         facts.add("notes", spec.notes.clone());
     }

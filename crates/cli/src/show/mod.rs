@@ -1,6 +1,7 @@
 //! What people see: data of the API in, text out. Everything here is a pure function of the data and the [`Look`].
 
 mod credential;
+mod deps;
 mod explain;
 mod farm;
 mod hosts;
@@ -11,6 +12,7 @@ mod tests;
 mod why;
 
 pub use credential::{credential, credentials, new_keys, seal_keys, sealed_for};
+pub use deps::{deps, deps_dot};
 pub use explain::explained;
 pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, session_link, tokens};
 pub use hosts::{host, hosts};

@@ -166,6 +166,7 @@ impl Engine {
         self.unready(id);
         self.grown_jobs.remove(&id);
         self.drop_grown(id);
+        let orphans = self.forget_job(t, id);
         let Some(job) = self.jobs.remove(&id) else {
             return;
         };
@@ -173,12 +174,7 @@ impl Engine {
         if let Some(key) = job.key {
             self.by_key.remove(&(job.owner.clone(), key));
         }
-        for parent in &job.waiting_for {
-            if let Some(children) = self.dependents.get_mut(parent) {
-                children.remove(&id);
-            }
-        }
-        self.dependents.retain(|_, children| !children.is_empty());
+        self.watch_orphans(orphans);
         t.change(Change::JobRemoved(id));
         let about = About {
             actor: by.cloned(),
@@ -227,6 +223,19 @@ impl Engine {
             .filter(|i| !(unended && i.status.kind().is_ended()))
             .map(|i| i.no)
             .collect();
+        if items.is_empty() && instances.is_empty() && action == Action::Unblock {
+            // Nobody holds it: who unblocks it all the same wants it not to wait for others.
+            let items = self.release(t, id);
+            if items > 0 {
+                return Ok(Acted {
+                    items,
+                    instances: 0,
+                });
+            }
+        }
+        let Some(job) = self.jobs.get(&id) else {
+            return Err(Denied::NoJob(id));
+        };
         if items.is_empty() && instances.is_empty() {
             return Err(state_denied(
                 action,
@@ -236,11 +245,6 @@ impl Engine {
         }
         if action == Action::Migrate {
             self.bar_hosts(t, id);
-        }
-        if action == Action::Unblock
-            && let Some(job) = self.jobs.get_mut(&id)
-        {
-            job.waiting_for.clear();
         }
         let instances_changed = instances.len();
         for no in instances {
@@ -562,6 +566,7 @@ impl Engine {
             }
         }
         if in_bulk {
+            self.items_moved(id);
             t.change(Change::ItemsRefold(id));
             t.change(Change::JobRow(id));
         }
@@ -668,35 +673,6 @@ impl Engine {
             }
             WorkStatus::Complete | WorkStatus::Failed | WorkStatus::Killed => {}
         }
-    }
-
-    /// Lets a job go that waited for others.
-    pub(super) fn unblock_all(&mut self, t: &mut Turn<'_>, id: JobId, about: About, text: String) {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let blocked: Vec<ItemIndex> = job
-            .items
-            .indices()
-            .filter(|i| job.items.get(*i).status == ItemStatus::Blocked)
-            .collect();
-        for item in blocked {
-            let mut core = job.items.get(item);
-            core.status = ItemStatus::Pending;
-            job.items.set(item, core);
-        }
-        let instances: Vec<InstanceNo> = job
-            .instances
-            .iter()
-            .filter(|i| i.status == InstanceStatus::Blocked)
-            .map(|i| i.no)
-            .collect();
-        for no in instances {
-            self.set_instance(t, id, no, InstanceStatus::Pending);
-        }
-        t.change(Change::ItemsRefold(id));
-        t.event(kind::JOB_ACTION, about, text);
-        self.settle(t, id);
     }
 }
 

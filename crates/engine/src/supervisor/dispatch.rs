@@ -377,10 +377,14 @@ impl Engine {
         kind: &'static str,
         text: String,
     ) {
+        let before = self.seen(id, item);
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
         job.items.set(item, core);
+        if let Some(before) = before {
+            self.item_moved(id, item, before);
+        }
         about.item = Some(item);
         about.attempt = Some(core.attempt);
         t.record(kind, about, Some(core.pack()), text);
@@ -407,6 +411,7 @@ impl Engine {
         }
         instance.status = status;
         t.change(Change::Instance(id, no));
+        self.instance_moved(id, no);
     }
 
     /// Brings instances, derived state and index of a job in line with its items. Called after anything changed in it.
@@ -436,10 +441,18 @@ impl Engine {
 
     /// Derives the state of a job anew and tells who needs to know.
     pub(super) fn refresh_job(&mut self, t: &mut Turn<'_>, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else {
+        let Some(job) = self.jobs.get(&id) else {
             return;
         };
         let before = job.status;
+        if job.derive_status().is_ended() {
+            self.unwatch(id);
+        } else {
+            self.watch(id);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
         let status = job.derive_status();
         job.status = status;
         if status != before {
@@ -451,9 +464,10 @@ impl Engine {
             }
         }
         self.index_job(id);
-        if status != before && status == WorkStatus::Complete {
-            self.release_dependents(t, id);
+        if status.is_ended() != before.is_ended() {
+            self.items_left(id);
         }
+        self.job_moved(id);
     }
 
     /// Tells the planner whether the job is ready.
@@ -482,21 +496,6 @@ impl Engine {
             for class in Size::ALL.into_iter().filter_map(|size| job.class_of(size)) {
                 self.planner
                     .set_ready(class, place_of(algorithm, job), false);
-            }
-        }
-    }
-
-    fn release_dependents(&mut self, t: &mut Turn<'_>, parent: JobId) {
-        for child in self.dependents.remove(&parent).unwrap_or_default() {
-            let Some(job) = self.jobs.get_mut(&child) else {
-                continue;
-            };
-            if job.waiting_for.remove(&parent) && job.waiting_for.is_empty() {
-                t.change(Change::JobRow(child));
-                let text = format!("job {parent}, which it waited for, is complete");
-                self.unblock_all(t, child, About::job(child), text);
-            } else {
-                t.change(Change::JobRow(child));
             }
         }
     }

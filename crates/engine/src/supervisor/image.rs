@@ -1,6 +1,7 @@
 //! The farm as the store keeps it: plain values out of the engine, and an engine out of them.
 
 use super::credential::{Credential, CredentialRecord};
+use super::deps::Waits;
 use super::host::Host;
 use super::items::Items;
 use super::job::{Instance, Job, Launch, Orders, Phase};
@@ -78,8 +79,8 @@ pub struct JobRow {
     pub ended: Option<Timestamp>,
     /// Its place in its priority.
     pub order: i64,
-    /// Jobs that it still waits for.
-    pub waiting_for: BTreeSet<JobId>,
+    /// What is kept of its waiting for others.
+    pub waits: Waits,
     /// Its state, for people who read the store; derived again at start.
     pub status: WorkStatus,
     /// Items by state, in the order of [`tessera_model::ItemStatus::ALL`].
@@ -257,10 +258,12 @@ impl Engine {
             engine.watch_credential(now, &id);
         }
         engine.credentials.keys = image.pool_keys.into_iter().collect();
+        engine.restore_waits();
         let jobs: Vec<_> = engine.jobs.keys().copied().collect();
         for id in jobs {
             engine.rederive(id);
         }
+        engine.end_restore_of_waits();
         Ok(engine)
     }
 
@@ -294,9 +297,6 @@ impl Engine {
         if let Some(key) = &row.key {
             self.by_key.insert((row.owner.clone(), key.clone()), id);
         }
-        for parent in &row.waiting_for {
-            self.dependents.entry(*parent).or_default().insert(id);
-        }
         for instance in &instances {
             if matches!(instance.status, InstanceStatus::Badlogin(_)) {
                 self.badlogins.insert(id);
@@ -329,7 +329,7 @@ impl Engine {
             started: row.started,
             ended: row.ended,
             order: row.order,
-            waiting_for: row.waiting_for,
+            waits: row.waits,
             items,
             instances,
             spec,
@@ -420,6 +420,9 @@ impl Engine {
     }
 
     fn rederive(&mut self, id: JobId) {
+        if self.jobs.get(&id).is_some_and(|job| !job.status.is_ended()) {
+            self.watch(id);
+        }
         if let Some(job) = self.jobs.get_mut(&id) {
             job.status = job.derive_status();
         }
@@ -441,7 +444,7 @@ impl Job {
             started: self.started,
             ended: self.ended,
             order: self.order,
-            waiting_for: self.waiting_for.clone(),
+            waits: self.waits.clone(),
             status: self.status,
             counts: self.items.counts(),
         }

@@ -195,6 +195,7 @@ pub struct JobPatch {
     pub timelimit: Option<Option<Duration>>,
     pub agendatimelimit: Option<Option<Duration>>,
     pub silence_limit: Option<Option<Duration>>,
+    pub after: Option<Option<tessera_model::After>>,
     pub notes: Option<String>,
 }
 
@@ -329,6 +330,8 @@ pub enum Change {
     JobWhole(JobId),
     /// Its derived state, counts or order changed: write its row.
     JobRow(JobId),
+    /// What is kept of its waiting changed: write its description, without items and instances.
+    JobSpec(JobId),
     /// It is gone with everything that it had.
     JobRemoved(JobId),
     /// Many of its items changed at once: write all segments.
@@ -385,6 +388,7 @@ pub mod kind {
     pub const JOB_ACTION: &str = "job.action";
     pub const JOB_MODIFIED: &str = "job.modified";
     pub const JOB_REMOVED: &str = "job.removed";
+    pub const JOB_STRANDED: &str = "job.stranded";
     pub const INSTANCE_ASSIGNED: &str = "instance.assigned";
     pub const INSTANCE_STARTED: &str = "instance.started";
     pub const INSTANCE_REFUSED: &str = "instance.refused";

@@ -87,7 +87,19 @@ pub struct Items {
     grown: BTreeMap<u8, u32>,
     /// Items whose older attempt is not yet proven gone.
     held: RoaringBitmap,
+    gate: Gate,
+    /// How many pending items wait for others, where they differ.
+    shut: u32,
     ranks: Ranks,
+}
+
+/// Which items wait for others (`deps`).
+#[derive(Debug, Clone, PartialEq)]
+enum Gate {
+    Open,
+    /// All of them.
+    All,
+    Some(RoaringBitmap),
 }
 
 /// The order of handing out.
@@ -124,6 +136,8 @@ impl Items {
             ready_grown: RoaringBitmap::new(),
             grown: BTreeMap::new(),
             held: RoaringBitmap::new(),
+            gate: Gate::Open,
+            shut: 0,
             ranks,
         };
         items.recount();
@@ -132,13 +146,15 @@ impl Items {
 
     fn recount(&mut self) {
         self.counts = [0; 8];
+        self.shut = 0;
         self.grown.clear();
         let (mut ready, mut grown) = (Vec::new(), Vec::new());
         for index in 0..self.len() {
             let core = self.get(ItemIndex(index));
             self.counts[core.status as usize] += 1;
             self.count_grown(core, true);
-            if core.status == ItemStatus::Pending && !self.held.contains(index) {
+            self.shut += u32::from(self.counts_shut(index, core));
+            if core.status == ItemStatus::Pending && !self.is_kept(index) {
                 let set = if core.growth > 0 {
                     &mut grown
                 } else {
@@ -212,13 +228,15 @@ impl Items {
         self.counts[core.status as usize] += 1;
         self.count_grown(before, false);
         self.count_grown(core, true);
+        self.shut -= u32::from(self.counts_shut(item.0, before));
+        self.shut += u32::from(self.counts_shut(item.0, core));
         self.cells[item.0 as usize] = core.pack();
         self.index(item, core);
     }
 
     fn index(&mut self, item: ItemIndex, core: ItemCore) {
         let rank = self.rank(item.0);
-        let may_start = core.status == ItemStatus::Pending && !self.held.contains(item.0);
+        let may_start = core.status == ItemStatus::Pending && !self.is_kept(item.0);
         let (set, other) = match core.growth {
             0 => (&mut self.ready, &mut self.ready_grown),
             _ => (&mut self.ready_grown, &mut self.ready),
@@ -249,22 +267,115 @@ impl Items {
         self.held.contains(item.0)
     }
 
+    /// Says whether an item is held or, where they differ, waits for others.
+    fn is_kept(&self, index: u32) -> bool {
+        self.held.contains(index) || self.is_shut_alone(index)
+    }
+
+    fn is_shut_alone(&self, index: u32) -> bool {
+        matches!(&self.gate, Gate::Some(shut) if shut.contains(index))
+    }
+
+    fn counts_shut(&self, index: u32, core: ItemCore) -> bool {
+        core.status == ItemStatus::Pending && self.is_shut_alone(index)
+    }
+
+    /// Says whether some item is held.
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Lets all start, or none.
+    pub fn shut_all(&mut self, is_shut: bool) {
+        self.open_gate();
+        if is_shut {
+            self.gate = Gate::All;
+        }
+    }
+
+    /// Lets all start.
+    pub fn open_gate(&mut self) {
+        let before = std::mem::replace(&mut self.gate, Gate::Open);
+        if let Gate::Some(_) = before {
+            self.recount();
+        }
+    }
+
+    /// Lets all start but these.
+    pub fn shut_some(&mut self, items: RoaringBitmap) {
+        self.gate = Gate::Some(items);
+        self.recount();
+    }
+
+    /// Lets one start or not, where they differ.
+    pub fn shut_one(&mut self, item: ItemIndex, is_shut: bool) {
+        let core = self.get(item);
+        self.shut -= u32::from(self.counts_shut(item.0, core));
+        if let Gate::Some(items) = &mut self.gate {
+            if is_shut {
+                items.insert(item.0);
+            } else {
+                items.remove(item.0);
+            }
+        }
+        self.shut += u32::from(self.counts_shut(item.0, core));
+        self.index(item, core);
+    }
+
+    /// Says whether an item waits for others.
+    #[must_use]
+    pub fn is_shut(&self, item: ItemIndex) -> bool {
+        self.gate == Gate::All || self.is_shut_alone(item.0)
+    }
+
+    /// Counts the pending items that wait for others.
+    #[must_use]
+    pub fn shut(&self) -> u32 {
+        match self.gate {
+            Gate::All => self.count(ItemStatus::Pending),
+            Gate::Open | Gate::Some(_) => self.shut,
+        }
+    }
+
+    /// Answers an item's state as people are shown it: one that waits for others is blocked.
+    #[must_use]
+    pub fn shown(&self, item: ItemIndex) -> ItemStatus {
+        match self.get(item).status {
+            ItemStatus::Pending if self.is_shut(item) => ItemStatus::Blocked,
+            status => status,
+        }
+    }
+
+    /// Counts the items that people are shown in a state.
+    #[must_use]
+    pub fn count_shown(&self, status: ItemStatus) -> u32 {
+        match status {
+            ItemStatus::Pending => self.count(status) - self.shut(),
+            ItemStatus::Blocked => self.count(status) + self.shut(),
+            other => self.count(other),
+        }
+    }
+
     /// Answers how many items may start now.
     #[must_use]
     pub fn ready(&self) -> u64 {
-        self.ready.len() + self.ready_grown.len()
+        match self.gate {
+            Gate::All => 0,
+            Gate::Open | Gate::Some(_) => self.ready.len() + self.ready_grown.len(),
+        }
     }
 
     /// Says whether this item may start now in an instance of that size.
     #[must_use]
     pub fn is_ready(&self, item: ItemIndex, size: Size) -> bool {
-        self.ready_of(size).contains(self.rank(item.0))
+        self.gate != Gate::All && self.ready_of(size).contains(self.rank(item.0))
     }
 
     /// Answers the item to hand out next to an instance of that size.
     #[must_use]
     pub fn next_ready(&self, size: Size) -> Option<ItemIndex> {
-        let first = self.ready_of(size).min();
+        let first = self.ready_of(size).min().filter(|_| self.gate != Gate::All);
         first.map(|rank| ItemIndex(self.at_rank(rank)))
     }
 
@@ -332,6 +443,9 @@ impl Items {
             if is != should {
                 return Some(format!("ready {is:?}, should be {should:?}"));
             }
+        }
+        if fresh.shut != self.shut {
+            return Some(format!("{} shut, should be {}", self.shut, fresh.shut));
         }
         (fresh.grown != self.grown)
             .then(|| format!("grown {:?}, should be {:?}", self.grown, fresh.grown))

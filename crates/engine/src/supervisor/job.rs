@@ -1,9 +1,10 @@
 //! Jobs, instances and launches as the engine holds them, and what follows from them: a job's state.
 
+use super::deps::Waits;
 use super::io::SessionId;
 use super::items::{Items, Size};
 use super::plan::Demands;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
@@ -35,8 +36,8 @@ pub struct Job {
     pub ended: Option<Timestamp>,
     /// Its place among jobs of the same priority, smaller first; its id unless moved to top or bottom.
     pub order: i64,
-    /// Jobs that must complete before it starts.
-    pub waiting_for: BTreeSet<JobId>,
+    /// What is kept of its waiting for others.
+    pub waits: Waits,
     pub(super) items: Items,
     pub(super) instances: Vec<Instance>,
     pub(super) status: WorkStatus,
@@ -294,7 +295,8 @@ impl Job {
     /// Derives the state from items and instances.
     #[must_use]
     pub fn derive_status(&self) -> WorkStatus {
-        let count = |status| self.items.count(status);
+        // What waits for others may not start any time.
+        let count = |status| self.items.count_shown(status);
         if self.items.ended() == self.items.len() {
             return if count(ItemStatus::Killed) > 0 {
                 WorkStatus::Killed

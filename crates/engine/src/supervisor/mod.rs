@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit` and `act`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `dispatch` (placing instances), `judging` (what the planner asks for that), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -12,6 +12,7 @@ mod check;
 mod checking;
 mod connection;
 pub mod credential;
+pub mod deps;
 mod dispatch;
 mod host;
 mod identity;
@@ -33,6 +34,7 @@ mod time;
 pub mod why;
 
 pub use credential::{Credential, CredentialRecord, Credentials, Found, Gate};
+pub use deps::Waits;
 pub use host::{Host, RefusedAccount, Traits};
 pub use image::{
     BadImage, CredentialImage, HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage,
@@ -137,8 +139,8 @@ pub struct Engine {
     hosts: BTreeMap<HostId, Host>,
     launches: BTreeMap<LaunchKey, Launch>,
     by_key: BTreeMap<(UserName, String), JobId>,
-    /// Who waits for a job to complete.
-    dependents: BTreeMap<JobId, BTreeSet<JobId>>,
+    /// Who waits for what.
+    deps: deps::Deps,
     /// Jobs with an instance in `badlogin`, and perhaps some that had one.
     badlogins: BTreeSet<JobId>,
     credentials: Credentials,
@@ -250,7 +252,7 @@ impl Engine {
             hosts: BTreeMap::new(),
             launches: BTreeMap::new(),
             by_key: BTreeMap::new(),
-            dependents: BTreeMap::new(),
+            deps: deps::Deps::default(),
             badlogins: BTreeSet::new(),
             credentials: Credentials::default(),
             memories: BTreeSet::new(),
@@ -318,7 +320,9 @@ impl Engine {
             Input::Tick => None,
         };
         self.pass_time(t);
+        self.settle_waiters(t);
         self.dispatch(t);
+        debug_assert!(self.deps.is_settled(), "starting something ends nothing");
         out.answer = answer;
         out
     }
@@ -339,6 +343,12 @@ impl Engine {
     #[must_use]
     pub fn asked(&self) -> u64 {
         self.planner.asked()
+    }
+
+    /// Counts what was looked at of what waits for what since the beginning; the cost of dependencies, whatever the machine.
+    #[must_use]
+    pub fn waits_looked_at(&self) -> u64 {
+        self.deps.looked_at()
     }
 
     /// Answers a job.

@@ -156,13 +156,13 @@ impl Engine {
 
     /// The older attempt of this item is proven gone: it may start again.
     pub(super) fn let_go(&mut self, job: JobId, run: Run) {
-        if let Some(job) = self
-            .jobs
-            .get_mut(&job)
-            .filter(|job| run.item.0 < job.items.len())
-        {
+        let Some(before) = self.seen(job, run.item) else {
+            return;
+        };
+        if let Some(job) = self.jobs.get_mut(&job) {
             job.items.release(run.item);
         }
+        self.item_moved(job, run.item, before);
     }
 
     fn keep_attempt(
@@ -422,6 +422,7 @@ impl Engine {
         }
         self.launches.remove(&key);
         t.change(Change::Launch(key));
+        self.instance_moved(key.job, key.instance);
         self.leave_launch(t, key, InstanceStatus::Pending);
         if let Some(host) = self.hosts.get_mut(&launch.host) {
             host.launches.remove(&key);

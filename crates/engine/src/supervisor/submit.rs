@@ -1,11 +1,11 @@
 //! Submission and modification of jobs.
 
+use super::deps::Waits;
 use super::io::{Answer, Change, Denied, JobPatch, Submission, kind};
 use super::items::Items;
 use super::job::{Instance, Job};
 use super::plan::Demands;
 use super::{About, Engine, Turn};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use tessera_model::limits::RESOURCES_MAX;
 use tessera_model::{
@@ -17,28 +17,25 @@ impl Engine {
     pub(super) fn submit(
         &mut self,
         t: &mut Turn<'_>,
-        submission: Submission,
+        mut submission: Submission,
     ) -> Result<Answer, Denied> {
         let owner = self.owner_of(&submission)?;
         if let Some(answer) = self.known_key(&owner, &submission)? {
             return Ok(answer);
         }
         self.check_password(t, &owner)?;
-        let waiting_for = self.unfinished_parents(&submission.spec.waitfor)?;
-        self.bound_resources(&submission.spec.reservation)?;
         let id = JobId(self.next_job);
+        self.check_waits(id, &mut submission)?;
+        self.bound_resources(&submission.spec.reservation)?;
         self.next_job += 1;
-        let is_blocked = submission.is_blocked || !waiting_for.is_empty();
-        let job = self.new_job(t, id, owner, submission, waiting_for, is_blocked);
+        let job = self.new_job(t, id, owner, submission);
         let (owner, name, items) = (job.owner.clone(), job.spec.name.clone(), job.items.len());
         if let Some(key) = &job.key {
             self.by_key.insert((owner.clone(), key.clone()), id);
         }
-        for parent in &job.waiting_for {
-            self.dependents.entry(*parent).or_default().insert(id);
-        }
         let submitter = job.submitter.clone();
         self.jobs.insert(id, job);
+        self.know_job(Some(t), id);
         t.change(Change::JobWhole(id));
         let text = match items {
             1 => format!("submitted \"{name}\" for {owner}"),
@@ -95,26 +92,6 @@ impl Engine {
         }
     }
 
-    /// Answers the jobs to wait for that have not completed.
-    fn unfinished_parents(&self, waitfor: &[JobId]) -> Result<BTreeSet<JobId>, Denied> {
-        let mut open = BTreeSet::new();
-        for id in waitfor {
-            match self.jobs.get(id) {
-                None => {
-                    let why =
-                        format!("there is no job {id} to wait for (removed, or never submitted)");
-                    return Err(Denied::Invalid {
-                        field: "waitfor",
-                        why,
-                    });
-                }
-                Some(job) if job.status == WorkStatus::Complete => {}
-                Some(_) => _ = open.insert(*id),
-            }
-        }
-        Ok(open)
-    }
-
     /// Each resource that some job reserves and some host has costs a little for every host.
     fn bound_resources(&self, reservation: &Reservation) -> Result<(), Denied> {
         if self.planner.resources_with(&reservation.amounts) <= RESOURCES_MAX {
@@ -129,17 +106,9 @@ impl Engine {
         })
     }
 
-    fn new_job(
-        &mut self,
-        t: &Turn<'_>,
-        id: JobId,
-        owner: UserName,
-        submission: Submission,
-        waiting_for: BTreeSet<JobId>,
-        is_blocked: bool,
-    ) -> Job {
+    fn new_job(&mut self, t: &Turn<'_>, id: JobId, owner: UserName, submission: Submission) -> Job {
         let Submission { by, spec, key, .. } = submission;
-        let (item, instance) = if is_blocked {
+        let (item, instance) = if submission.is_blocked {
             (ItemStatus::Blocked, InstanceStatus::Blocked)
         } else {
             (ItemStatus::Pending, InstanceStatus::Pending)
@@ -155,7 +124,7 @@ impl Engine {
             started: None,
             ended: None,
             order: i64::try_from(id.0).unwrap_or(i64::MAX),
-            waiting_for,
+            waits: Waits::default(),
             items: Items::new(&spec, item),
             instances: (0..spec.instances())
                 .map(|no| new_instance(InstanceNo(no), instance.clone()))
@@ -188,8 +157,14 @@ impl Engine {
         if let Some(reservation) = &patch.reservation {
             self.bound_resources(reservation)?;
         }
+        if let Some(Some(after)) = &patch.after {
+            self.check_new_waits(job, after)?;
+        }
         let changed = patched_fields(patch);
         self.unready(id);
+        if let Some(after) = &patch.after {
+            self.wait_anew(id, after.clone());
+        }
         let Some(job) = self.jobs.get_mut(&id) else {
             return Err(Denied::NoJob(id));
         };
@@ -244,6 +219,7 @@ impl Engine {
                 .push(new_instance(InstanceNo(no), status.clone()));
             t.change(Change::Instance(id, InstanceNo(no)));
         }
+        (have..want).for_each(|no| self.instance_moved(id, InstanceNo(no)));
         // An instance that an earlier, smaller number had retired comes back when there is work: see `settle`.
         for no in want..have {
             self.retire_instance(t, id, InstanceNo(no));
@@ -297,6 +273,7 @@ fn patched_fields(patch: &JobPatch) -> Vec<&'static str> {
         (patch.timelimit.is_some(), "timelimit"),
         (patch.agendatimelimit.is_some(), "agendatimelimit"),
         (patch.silence_limit.is_some(), "silence-limit"),
+        (patch.after.is_some(), "after"),
         (patch.notes.is_some(), "notes"),
     ];
     fields

@@ -1,15 +1,13 @@
-//! Fields that are lists: hosts, variables, jobs to wait for.
+//! Fields that are lists: hosts, groups, flags, variables.
 
 use super::Variables;
 use crate::field::{Errors, FieldError, shown};
 use std::collections::BTreeSet;
-use tessera_model::limits::{
-    ENVIRONMENT_BYTES_MAX, GROUPS_MAX, HOST_NAMES_MAX, VARIABLES_MAX, WAITFOR_MAX,
-};
-use tessera_model::{GroupName, HostName, JobFlag, JobId};
+use tessera_model::limits::{ENVIRONMENT_BYTES_MAX, GROUPS_MAX, HOST_NAMES_MAX, VARIABLES_MAX};
+use tessera_model::{GroupName, HostName, JobFlag};
 
 /// Answers the entries of comma lists, trimmed, without the empty ones.
-fn entries(given: &[String]) -> impl Iterator<Item = &str> {
+pub(super) fn entries(given: &[String]) -> impl Iterator<Item = &str> {
     given
         .iter()
         .flat_map(|text| text.split(','))
@@ -121,30 +119,4 @@ fn variable(name: &str, value: &str) -> Result<(), FieldError> {
         );
     }
     super::check::no_nul(&format!("env.{name}"), value)
-}
-
-/// Checks the jobs to wait for; each once, in their order.
-pub(crate) fn jobs(given: Option<&[String]>, errors: &mut Errors) -> Vec<JobId> {
-    let mut jobs = BTreeSet::new();
-    for entry in entries(given.unwrap_or_default()) {
-        if jobs.len() == WAITFOR_MAX {
-            errors.push(FieldError::new(
-                "waitfor",
-                format!("more than {WAITFOR_MAX} jobs"),
-            ));
-            break;
-        }
-        let is_number = entry.bytes().all(|byte| byte.is_ascii_digit());
-        let job = entry
-            .parse()
-            .ok()
-            .filter(|job| is_number && *job > 0)
-            .map(JobId)
-            .ok_or_else(|| {
-                FieldError::new("waitfor", format!("{} is no job", shown(entry)))
-                    .hint("write job numbers such as 12345")
-            });
-        jobs.extend(errors.take(job));
-    }
-    jobs.into_iter().collect()
 }

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
-use tessera_model::JobFlag;
 use tessera_model::limits::COMMAND_BYTES_MAX;
+use tessera_model::{JobFlag, JobId};
 
 fn draft(command: &[&str]) -> SubmissionDraft {
     let command = command.iter().map(|part| (*part).to_owned()).collect();
@@ -93,6 +93,9 @@ fn all_that_is_said_arrives() {
         output_limit: text("1G"),
         progress: text(r"(\d+)%"),
         waitfor: Some(vec!["3,1".into(), "3".into()]),
+        after: text("7:frames || render"),
+        label: text("comp"),
+        pgrp: Some(12),
         notes: text("two\nlines"),
         status: text("blocked"),
         user: text("mia"),
@@ -127,10 +130,10 @@ fn all_that_is_said_arrives() {
         (job.umask, job.retrysubjob, job.grace),
         (0o027, 0, Duration::ZERO)
     );
-    assert_eq!(
-        job.waitfor.iter().map(|job| job.0).collect::<Vec<_>>(),
-        [1, 3]
-    );
+    let after = job.after.as_ref().map(ToString::to_string);
+    assert_eq!(after.as_deref(), Some("1 && 3 && (7:frames || render)"));
+    assert_eq!(job.label.as_ref().map(|it| it.as_str()), Some("comp"));
+    assert_eq!(job.pgrp, Some(JobId(12)));
     assert_eq!(job.silence_limit, Some(Duration::from_secs(300)));
     assert_eq!(job.output_limit, 1 << 30);
     assert_eq!(job.flags, [JobFlag::ConvertPath].into());
@@ -178,6 +181,9 @@ fn all_errors_come_at_once_each_with_its_field() {
         output_limit: text("0"),
         progress: text("("),
         waitfor: Some(vec!["0".into()]),
+        after: text("7:finished"),
+        label: text("1"),
+        pgrp: Some(0),
         notes: text("\0"),
         status: text("running"),
         user: text("Root"),
@@ -186,6 +192,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         partitions: None,
     };
     let expected = [
+        "after",
         "agendatimelimit",
         "chunk",
         "cluster",
@@ -200,6 +207,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "host_order",
         "hosts",
         "key",
+        "label",
         "name",
         "notes",
         "omitgroups",
@@ -207,6 +215,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "order",
         "output_limit",
         "padding",
+        "pgrp",
         "priority",
         "progress",
         "range",
@@ -226,6 +235,19 @@ fn all_errors_come_at_once_each_with_its_field() {
         "waitfor",
     ];
     assert_eq!(wrong(&bad), expected);
+}
+
+#[test]
+fn another_job_like_it_leaves_it_its_label() {
+    let labelled = |after: &str| SubmissionDraft {
+        label: Some("comp".into()),
+        pgrp: Some(12),
+        after: Some(after.into()),
+        ..draft(&["true"])
+    };
+    let like = |after: &str| spec(&SubmissionDraft::like(&spec(&labelled(after))));
+    assert_eq!((like("7").label, like("7").pgrp), (None, None));
+    assert_eq!(like("7 || render").pgrp, Some(JobId(12)));
 }
 
 #[test]
@@ -469,7 +491,7 @@ proptest! {
 
     #[test]
     fn any_text_in_any_field_is_checked(
-        texts in proptest::collection::vec(proptest::option::of(any::<String>()), 16),
+        texts in proptest::collection::vec(proptest::option::of(any::<String>()), 18),
         numbers in proptest::collection::vec(proptest::option::of(any::<i64>()), 7),
     ) {
         let text = |n: usize| texts[n].clone();
@@ -479,7 +501,7 @@ proptest! {
             shell: text(1), name: text(2), range: text(3), order: text(4), hosts: list(5), omithosts: list(6),
             env: text(7).map(|text| vec![(text.clone(), text)]),
             cwd: text(8), umask: text(9), timelimit: text(10), output_limit: text(11), progress: text(12),
-            waitfor: list(13), user: text(14), key: text(15),
+            waitfor: list(13), user: text(14), key: text(15), after: text(16), label: text(17),
             chunk: numbers[0], partitions: numbers[1], padding: numbers[2], priority: numbers[3], cpus: numbers[4],
             retrywork: numbers[5], retrysubjob: numbers[6],
             ..SubmissionDraft::default()

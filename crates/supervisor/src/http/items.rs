@@ -94,11 +94,7 @@ pub(crate) async fn states_of(
     let found = app.core.read(move |view| {
         let job = view.engine.job(JobId(id))?;
         let items = (0..job.items().len()).map(ItemIndex);
-        Some(
-            items
-                .map(|item| letter(job.items().get(item).status))
-                .collect(),
-        )
+        Some(items.map(|item| letter(job.items().shown(item))).collect())
     });
     let states = found.await?.ok_or(Denied::NoJob(JobId(id)))?;
     Ok(axum::Json(ItemStates { seq, states }))
@@ -142,7 +138,7 @@ pub(crate) fn pick(
         if picked.len() == limit || looked_at == LOOKED_AT_MAX {
             return (picked, Some(item.to_string()));
         }
-        if states.is_none_or(|states| states.contains(&job.items().get(item).status)) {
+        if states.is_none_or(|states| states.contains(&job.items().shown(item))) {
             picked.push(item);
         }
     }

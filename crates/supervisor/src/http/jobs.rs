@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use tessera_api::query::{JobsQuery, SubmitQuery, page_size};
 use tessera_api::types::{JobDetail, Jobs, ModifyRequest, SubmitReply, SubmitRequest};
 use tessera_api::{ErrorCode, PAGE_MAX};
-use tessera_engine::supervisor::{Answer as Engine, Denied, Input, Job, JobPatch, Submission};
+use tessera_engine::supervisor::{
+    Answer as Engine, Denied, Engine as Farm, Input, Job, JobPatch, Submission,
+};
 use tessera_model::{JobId, Principal, WorkStatus};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
 
@@ -42,7 +44,7 @@ pub(crate) async fn resubmit(
         Ok::<_, Denied>(job.spec.clone())
     });
     let spec = spec.await??;
-    let draft = SubmissionDraft::of(&spec).overlaid(SubmissionDraft::from(over));
+    let draft = SubmissionDraft::like(&spec).overlaid(SubmissionDraft::from(over));
     submit_draft(&app, caller, draft, false).await
 }
 
@@ -114,10 +116,16 @@ pub(crate) async fn list(
     let page = app
         .core
         .read(move |view| match &filter.ids {
-            None => page_of(view.engine.jobs().rev(), &filter, before, limit),
+            None => page_of(
+                view.engine,
+                view.engine.jobs().rev(),
+                &filter,
+                before,
+                limit,
+            ),
             Some(ids) => {
                 let named = ids.iter().rev().filter_map(|id| view.engine.job(*id));
-                page_of(named, &filter, before, limit)
+                page_of(view.engine, named, &filter, before, limit)
             }
         })
         .await?;
@@ -131,6 +139,7 @@ pub(crate) fn bad_cursor() -> Failure {
 }
 
 fn page_of<'a>(
+    engine: &Farm,
     jobs: impl Iterator<Item = &'a Job>,
     filter: &Filter,
     before: u64,
@@ -146,7 +155,7 @@ fn page_of<'a>(
         looked_at += 1;
         last = Some(job.id);
         if filter.passes(job) {
-            page.jobs.push(views::summary(job));
+            page.jobs.push(views::summary(engine, job));
         }
     }
     page
@@ -310,6 +319,7 @@ fn patch(change: Change) -> JobPatch {
         timelimit: change.timelimit,
         agendatimelimit: change.agendatimelimit,
         silence_limit: change.silence_limit,
+        after: change.after,
         notes: change.notes,
     }
 }

@@ -7,6 +7,7 @@ mod access;
 mod actions;
 pub(crate) mod auth;
 mod credentials;
+mod deps;
 mod door;
 mod error;
 mod events;
@@ -127,6 +128,7 @@ fn without_query() -> Router<App> {
         .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
         .route("/jobs/{id}/resubmit", post(jobs::resubmit))
         .route("/jobs/{id}/why", get(why::job))
+        .route("/jobs/{id}/deps", get(deps::job))
         .route("/jobs/{id}/states", get(items::states_of))
         .route("/jobs/{id}/items/{item}/attempts", get(items::attempts))
         .route("/actions", post(actions::act))

@@ -26,7 +26,8 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
     let reserves = spec.reservation != Reservation::default();
     let is_kept = spec.restrictions.is_some() || spec.cluster != ClusterChoice::default();
     let asks = spec.requirements.is_some();
-    if !is_picky && !is_grouped && !is_kept && !is_root && !reserves && !asks {
+    let waits = spec.after.is_some();
+    if !is_picky && !is_grouped && !is_kept && !is_root && !reserves && !asks && !waits {
         return Vec::new();
     }
     let spec = spec.clone();
@@ -53,6 +54,7 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
             traits: host.traits(),
         });
         said_all.extend(together::of_all(known, (&spec).into()));
+        said_all.extend(view.engine.wait_warnings(&spec));
         said_all.extend(of_requirements(view.engine, &owner, &spec));
         let large = reserves.then(|| view.engine.too_large(&spec, &owner));
         let large = large.flatten();

@@ -13,7 +13,7 @@ use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemIndex, Item
 use tessera_store::AttemptRow;
 
 /// Shows a job in a list.
-pub(crate) fn summary(job: &Job) -> JobSummary {
+pub(crate) fn summary(engine: &Engine, job: &Job) -> JobSummary {
     let items = job.items();
     let mut counts = ItemCounts {
         total: items.len(),
@@ -21,7 +21,7 @@ pub(crate) fn summary(job: &Job) -> JobSummary {
     };
     ItemStatus::ALL
         .into_iter()
-        .for_each(|status| counts.add_status(status, items.count(status)));
+        .for_each(|status| counts.add_status(status, items.count_shown(status)));
     let status = job.status();
     let is_open = !status.is_ended();
     let on_hosts = job.instances_in(WorkStatus::Running) + job.instances_in(WorkStatus::Suspended);
@@ -32,6 +32,7 @@ pub(crate) fn summary(job: &Job) -> JobSummary {
         kind: job.spec.kind.word().to_owned(),
         status: status.word().to_owned(),
         is_failing: is_open && items.count(ItemStatus::Failed) > 0,
+        is_stranded: engine.is_stranded(job.id),
         is_retrying: is_open && items.count(ItemStatus::Waiting) > 0,
         priority: job.spec.priority,
         cpus: job.spec.cpus,
@@ -77,7 +78,7 @@ pub(crate) fn detail(view: &View<'_>, job: &Job, may_read: bool) -> JobDetail {
         .iter()
         .map(|instance| instance_row(view.engine, job, instance.no));
     JobDetail {
-        job: summary(job),
+        job: summary(view.engine, job),
         spec,
         instances: shown.collect(),
         hosts,
@@ -135,7 +136,7 @@ pub(crate) fn item_row(job: &Job, item: ItemIndex) -> ItemRow {
     ItemRow {
         index: item.0,
         name: job.spec.item_name(item),
-        status: core.status.word().to_owned(),
+        status: job.items().shown(item).word().to_owned(),
         attempt: core.attempt.0,
         retries_used: u32::from(core.retries_used),
         oom_tries_used: u32::from(core.ooms),

@@ -2,11 +2,13 @@
 
 use super::rows::{self, Enrolment, HOST_ENROLLED, LaunchDetail};
 use super::{credential, spec, words};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::{HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage};
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
-    Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo, Taken, Timestamp, UserName,
+    Attempt, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, LaunchNo, Taken,
+    Timestamp, UserName,
 };
 use tessera_store::{self as store, JoinTokenRow, Loaded, TokenRow};
 
@@ -30,6 +32,8 @@ pub(crate) struct Picture {
     pub(crate) farm: Option<String>,
     /// The newest journal row.
     pub(crate) last_seq: u64,
+    /// Jobs that an older program wrote as blocked because they wait: written anew as soon as anything is.
+    pub(crate) converted: BTreeSet<JobId>,
 }
 
 /// Reads what the store gave.
@@ -49,6 +53,7 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
         .into_iter()
         .map(|row| (row.job, row.cells))
         .collect();
+    let mut converted = BTreeSet::new();
     let jobs = loaded
         .jobs
         .into_iter()
@@ -56,9 +61,12 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
             let cells = cells.remove(&row.id).unwrap_or_default();
             let instances = instances.remove(&row.id).unwrap_or_default();
             let id = row.id;
-            job(row, cells, instances).map_err(|why| format!("job {id}: {why}"))
+            let (image, was_blocked) =
+                job(row, cells, instances).map_err(|why| format!("job {id}: {why}"))?;
+            converted.extend(was_blocked.then_some(image.row.id));
+            Ok(image)
         })
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, String>>()?;
     let launches = loaded
         .launches
         .iter()
@@ -92,17 +100,21 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
         join_tokens: loaded.join_tokens,
         farm: loaded.meta.get(META_FARM).cloned(),
         last_seq: loaded.last_seq,
+        converted,
     })
 }
 
 fn job(
     row: store::JobRow,
-    cells: Vec<u64>,
-    instances: Vec<InstanceImage>,
-) -> Result<JobImage, String> {
+    mut cells: Vec<u64>,
+    mut instances: Vec<InstanceImage>,
+) -> Result<(JobImage, bool), String> {
     let described = spec::read(&row.spec, row.spec_format)?;
+    if described.was_blocked {
+        unblock(&mut cells, &mut instances);
+    }
     let user = |name: &str| name.parse::<UserName>().map_err(|error| error.to_string());
-    Ok(JobImage {
+    let image = JobImage {
         row: JobRow {
             id: JobId(row.id),
             owner: user(&row.owner)?,
@@ -113,7 +125,7 @@ fn job(
             started: row.started_ms.map(Timestamp),
             ended: row.ended_ms.map(Timestamp),
             order: row.order,
-            waiting_for: described.waiting_for,
+            waits: described.waits,
             status: words::job_status(&row.state)
                 .ok_or_else(|| format!("unknown state {:?}", row.state))?,
             counts: rows::counts_by_number(row.counts),
@@ -121,7 +133,25 @@ fn job(
         spec: described.spec,
         cells,
         instances,
-    })
+    };
+    Ok((image, described.was_blocked))
+}
+
+/// Makes pending what is blocked: what a job waits for holds it now, whatever its items' states.
+fn unblock(cells: &mut [u64], instances: &mut [InstanceImage]) {
+    for cell in cells {
+        if let Some(mut core) =
+            ItemCore::unpack(*cell).filter(|it| it.status == ItemStatus::Blocked)
+        {
+            core.status = ItemStatus::Pending;
+            *cell = core.pack();
+        }
+    }
+    for instance in instances {
+        if instance.status == InstanceStatus::Blocked {
+            instance.status = InstanceStatus::Pending;
+        }
+    }
 }
 
 fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {

@@ -28,6 +28,7 @@ pub(crate) const UNFOLDED_MAX: u64 = 100_000;
 pub(crate) struct Changed {
     whole: BTreeSet<JobId>,
     states: BTreeSet<JobId>,
+    specs: BTreeSet<JobId>,
     removed: BTreeSet<JobId>,
     refold: BTreeSet<JobId>,
     instances: BTreeSet<(JobId, InstanceNo)>,
@@ -48,6 +49,7 @@ impl Changed {
             match change {
                 Change::JobWhole(id) => _ = self.whole.insert(id),
                 Change::JobRow(id) => _ = self.states.insert(id),
+                Change::JobSpec(id) => _ = self.specs.insert(id),
                 Change::JobRemoved(id) => _ = self.removed.insert(id),
                 Change::ItemsRefold(id) => _ = self.refold.insert(id),
                 Change::Instance(id, no) => _ = self.instances.insert((id, no)),
@@ -86,8 +88,8 @@ pub(crate) struct Ledger {
     inherited: BTreeSet<JobId>,
     unfolded: BTreeMap<JobId, Unfolded>,
     unfolded_cells: u64,
-    /// How many jobs each waited for when its description was written.
-    waiting: BTreeMap<JobId, usize>,
+    /// Jobs of an older program that must be written whole.
+    converted: BTreeSet<JobId>,
 }
 
 impl Ledger {
@@ -101,10 +103,7 @@ impl Ledger {
                 .filter(|job| job.row.ended.is_none())
                 .map(|job| job.row.id)
                 .collect(),
-            waiting: jobs()
-                .filter(|job| !job.row.waiting_for.is_empty())
-                .map(|job| (job.row.id, job.row.waiting_for.len()))
-                .collect(),
+            converted: picture.converted.clone(),
             ..Self::default()
         }
     }
@@ -153,7 +152,7 @@ impl Ledger {
     fn forget(&mut self, id: JobId) {
         self.stored.remove(&id);
         self.inherited.remove(&id);
-        self.waiting.remove(&id);
+        self.converted.remove(&id);
         if let Some(unfolded) = self.unfolded.remove(&id) {
             self.unfolded_cells -= unfolded.cells;
         }
@@ -162,27 +161,26 @@ impl Ledger {
     /// Writes jobs; answers those whose segments have never been written.
     fn job_rows(&mut self, engine: &Engine, changed: &Changed, out: &mut Vec<Write>) -> Vec<JobId> {
         let mut fresh = Vec::new();
-        for id in changed.whole.union(&changed.states) {
+        let converted = std::mem::take(&mut self.converted);
+        let whole: BTreeSet<JobId> = changed.whole.union(&converted).copied().collect();
+        for id in &converted {
+            self.stored.remove(id);
+        }
+        let described: BTreeSet<JobId> = whole.union(&changed.specs).copied().collect();
+        for id in described.union(&changed.states) {
             let Some(job) = engine.job(*id) else { continue };
-            let waits = job.waiting_for.len();
-            let said = self.waiting.get(id).copied().unwrap_or(0);
-            if !changed.whole.contains(id) && waits == said {
+            if !described.contains(id) {
                 out.push(Write::JobState(rows::state_row(
                     &job.row(),
                     job.spec.priority,
                 )));
                 continue;
             }
-            if waits == 0 {
-                self.waiting.remove(id);
-            } else {
-                self.waiting.insert(*id, waits);
-            }
             let Some(image) = engine.job_image(*id) else {
                 continue;
             };
             out.push(Write::Job(rows::job_row(&image)));
-            if changed.whole.contains(id) {
+            if whole.contains(id) {
                 let instances = image.instances.iter();
                 out.extend(
                     instances.map(|instance| Write::Instance(words::instance_row(id.0, instance))),

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tessera_engine::supervisor::JobImage;
+use tessera_engine::supervisor::{JobImage, Waits};
+use tessera_model::after::{BadLabel, Term, Tree};
 use tessera_model::{
-    Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order,
+    After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order,
     OrderError, Requirement, Reservation, RestrictionError, Split,
 };
+use tessera_spec::range;
 
 /// The format of a job without flags, which older programs read as well.
 const FORMAT_PLAIN: i64 = 1;
@@ -22,15 +24,80 @@ const FORMAT_GROUPS: i64 = 4;
 const FORMAT_CLUSTERS: i64 = 5;
 /// The format of one that asks something of a host in an expression, or prefers hosts, likewise.
 const FORMAT_REQUIRES: i64 = 6;
+/// The format of one that waits for others by more than their numbers, or has a label: older programs would not wait.
+const FORMAT_AFTER: i64 = 7;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Document {
     submitter: String,
     proof: String,
+    /// Before [`FORMAT_AFTER`]: the jobs of `waitfor` that had not completed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     waiting_for: BTreeSet<u64>,
+    #[serde(default, skip_serializing_if = "WaitsDoc::is_default")]
+    waits: WaitsDoc,
     spec: Spec,
+}
+
+/// What is kept of waiting for others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WaitsDoc {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_released: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, u64>,
+    /// What was waited for, and the places that were not met when its job was removed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    settled: BTreeMap<String, String>,
+}
+
+impl WaitsDoc {
+    fn of(waits: &Waits) -> Self {
+        let labels = waits
+            .labels
+            .iter()
+            .map(|(label, job)| (label.to_string(), job.0));
+        let settled = waits.settled.iter();
+        Self {
+            is_released: waits.is_released,
+            labels: labels.collect(),
+            settled: settled
+                .map(|(term, never)| (term.to_string(), range::print(never)))
+                .collect(),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn into_engine(self) -> Result<Waits, String> {
+        let mut waits = Waits {
+            is_released: self.is_released,
+            ..Waits::default()
+        };
+        for (label, job) in self.labels {
+            let label = label.parse().map_err(|bad: BadLabel| bad.to_string())?;
+            waits.labels.insert(label, JobId(job));
+        }
+        for (text, never) in self.settled {
+            let Tree::One(term) = after_of(&text)? else {
+                return Err(format!("{text:?} is more than one thing to wait for"));
+            };
+            let never = match never.as_str() {
+                "" => Vec::new(),
+                text => range::parse(text).map_err(|bad| bad.to_string())?,
+            };
+            waits.settled.insert(term, never);
+        }
+        Ok(waits)
+    }
+}
+
+fn after_of(text: &str) -> Result<After, String> {
+    tessera_spec::after::parse(text).map_err(|bad| bad.to_string())
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +148,15 @@ struct Spec {
     output_limit: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     progress: Option<String>,
+    /// Before [`FORMAT_AFTER`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     waitfor: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pgrp: Option<u64>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     notes: String,
 }
@@ -148,15 +222,19 @@ pub(crate) struct Described {
     pub(crate) submitter: String,
     /// How they were proven.
     pub(crate) proof: String,
-    /// What it still waits for.
-    pub(crate) waiting_for: BTreeSet<JobId>,
+    /// What is kept of its waiting for others.
+    pub(crate) waits: Waits,
+    /// Whether it was written by a program that blocked all of a job that waits: those are pending.
+    pub(crate) was_blocked: bool,
     /// The description.
     pub(crate) spec: Arc<JobSpec>,
 }
 
 /// Answers the format that a job's document has.
 pub(crate) fn format(spec: &JobSpec) -> i64 {
-    if spec.requirements.is_some() || spec.host_order.is_some() {
+    if spec.after.is_some() || spec.label.is_some() || spec.pgrp.is_some() {
+        FORMAT_AFTER
+    } else if spec.requirements.is_some() || spec.host_order.is_some() {
         FORMAT_REQUIRES
     } else if spec.restrictions.is_some() || spec.cluster != ClusterChoice::default() {
         FORMAT_CLUSTERS
@@ -176,7 +254,8 @@ pub(crate) fn print(job: &JobImage) -> String {
     let document = Document {
         submitter: job.row.submitter.to_string(),
         proof: job.row.proof.clone(),
-        waiting_for: job.row.waiting_for.iter().map(|id| id.0).collect(),
+        waiting_for: BTreeSet::new(),
+        waits: WaitsDoc::of(&job.row.waits),
         spec: Spec::of(&job.spec),
     };
     // Strings, numbers and lists only: there is nothing in it that JSON could refuse.
@@ -188,16 +267,24 @@ pub(crate) fn print(job: &JobImage) -> String {
 /// # Errors
 /// What can't be understood, in words.
 pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
-    if !(FORMAT_PLAIN..=FORMAT_REQUIRES).contains(&format) {
+    if !(FORMAT_PLAIN..=FORMAT_AFTER).contains(&format) {
         return Err(format!(
-            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_REQUIRES}"
+            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_AFTER}"
         ));
     }
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut waits = document.waits.into_engine()?;
+    if !document.spec.waitfor.is_empty() {
+        waits.is_released = document.waiting_for.is_empty();
+        let done = document.spec.waitfor.iter();
+        let done = done.filter(|id| !document.waiting_for.contains(id));
+        waits.settled = done.map(|id| (Term::job(JobId(*id)), Vec::new())).collect();
+    }
     Ok(Described {
         submitter: document.submitter,
         proof: document.proof,
-        waiting_for: document.waiting_for.into_iter().map(JobId).collect(),
+        waits,
+        was_blocked: !document.waiting_for.is_empty(),
         spec: Arc::new(document.spec.into_model()?),
     })
 }
@@ -236,7 +323,10 @@ impl Spec {
             grace_ms: ms(spec.grace),
             output_limit: spec.output_limit,
             progress: spec.progress.clone(),
-            waitfor: spec.waitfor.iter().map(|id| id.0).collect(),
+            waitfor: Vec::new(),
+            after: spec.after.as_ref().map(ToString::to_string),
+            label: spec.label.as_ref().map(ToString::to_string),
+            pgrp: spec.pgrp.map(|id| id.0),
             notes: spec.notes.clone(),
         }
     }
@@ -286,7 +376,19 @@ impl Spec {
             grace: Duration::from_millis(self.grace_ms),
             output_limit: self.output_limit,
             progress: self.progress,
-            waitfor: self.waitfor.into_iter().map(JobId).collect(),
+            after: match self.after.as_deref() {
+                Some(text) => Some(after_of(text)?),
+                None if self.waitfor.is_empty() => None,
+                None => {
+                    let jobs = self.waitfor.into_iter();
+                    Some(Tree::all(jobs.map(|id| Tree::One(Term::job(JobId(id))))))
+                }
+            },
+            label: match self.label.as_deref().map(str::parse) {
+                None => None,
+                Some(read) => Some(read.map_err(|bad: BadLabel| bad.to_string())?),
+            },
+            pgrp: self.pgrp.map(JobId),
             notes: self.notes,
         })
     }
@@ -375,6 +477,50 @@ mod tests {
         let read: Spec = serde_json::from_str(&later).expect("is a description");
         assert_eq!(read.into_model(), Err("unknown flag \"fly\"".to_owned()));
         assert!(super::read("{}", FORMAT_RESERVES + 1).is_err());
+    }
+
+    /// What a program wrote whose jobs were blocked by those that they waited for.
+    const FORMAT_1_WAITS: &str = r#"{"submitter":"mia","proof":"peer uid 1000","waiting_for":[7],"spec":{"name":"render",
+        "command":["true"],"umask":18,"priority":5,"cpus":2,"retrywork":1,"retrywork_delay_ms":0,"retrysubjob":0,"grace_ms":30000,
+        "output_limit":1024,"waitfor":[5,7]}}"#;
+
+    #[test]
+    fn a_job_of_an_older_program_waits_on() {
+        let read = read(FORMAT_1_WAITS, 1).expect("readable for ever");
+        let after = read.spec.after.as_ref().map(ToString::to_string);
+        assert_eq!(after.as_deref(), Some("5 && 7"));
+        assert!(read.was_blocked && !read.waits.is_released);
+        assert_eq!(
+            read.waits.settled,
+            [(Term::job(JobId(5)), Vec::new())].into()
+        );
+        assert_eq!(
+            format(&read.spec),
+            FORMAT_AFTER,
+            "older programs would not wait"
+        );
+        let over = super::read(&FORMAT_1_WAITS.replace("\"waiting_for\":[7],", ""), 1);
+        let over = over.expect("readable for ever");
+        assert!(over.waits.is_released && !over.was_blocked);
+    }
+
+    #[test]
+    fn what_is_kept_of_waiting_reads_back() {
+        let run = FrameRun {
+            start: 0,
+            step: 1,
+            count: 3,
+        };
+        let term = after_of("render:frames:done").expect("good");
+        let Tree::One(term) = term else {
+            unreachable!("one thing")
+        };
+        let waits = Waits {
+            is_released: true,
+            labels: [("render".parse().expect("good"), JobId(7))].into(),
+            settled: [(term, vec![run]), (Term::job(JobId(2)), Vec::new())].into(),
+        };
+        assert_eq!(WaitsDoc::of(&waits).into_engine(), Ok(waits));
     }
 
     /// What a program wrote that knew no reservations.

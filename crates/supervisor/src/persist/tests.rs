@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::Now;
 use tessera_engine::supervisor::{Config, Image, Input, Submission, Target};
+use tessera_model::after::{After, Part, Term, Tree, When, Whom};
 use tessera_model::msg::{AttemptEnd, FromWorker, GoneCause, Report, ToWorker};
 use tessera_model::state::{End, Limit};
 use tessera_model::{
@@ -114,6 +115,28 @@ fn admin() -> Principal {
     }
 }
 
+/// Waits for the first whole, for others in other ways.
+fn after_of(jobs: &[JobId]) -> Option<After> {
+    let labelled = |n: u64| n % 3 == 0;
+    let part = |n: u64| {
+        if n % 2 == 0 {
+            Part::EachFrame
+        } else {
+            Part::Whole
+        }
+    };
+    let terms = jobs.iter().map(|id| Term {
+        whom: if labelled(id.0) {
+            Whom::Label("later".parse().expect("a label"))
+        } else {
+            Whom::Job(*id)
+        },
+        part: part(id.0),
+        when: When::Done,
+    });
+    (!jobs.is_empty()).then(|| Tree::all(terms.map(Tree::One)))
+}
+
 fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
     let run = FrameRun {
         start: 1,
@@ -165,7 +188,9 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
         grace: Duration::from_secs(30),
         output_limit: 1 << 20,
         progress: Some("(\\d+)%".into()),
-        waitfor,
+        after: after_of(&waitfor),
+        label: (retries == 1).then(|| "render".parse().expect("a label")),
+        pgrp: None,
         notes: "a note".into(),
     }
 }

@@ -6,6 +6,7 @@ mod attacks;
 mod browser;
 mod cleanup;
 mod credentials;
+mod deps;
 mod events;
 mod jobs;
 mod kept;

@@ -3,6 +3,7 @@
 mod asking;
 mod clusters;
 mod credentials;
+mod deps;
 mod desks;
 mod groups;
 mod orders;
@@ -81,7 +82,9 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         grace: Duration::from_secs(30),
         output_limit: 1 << 20,
         progress: None,
-        waitfor: Vec::new(),
+        after: None,
+        label: None,
+        pgrp: None,
         notes: String::new(),
     }
 }

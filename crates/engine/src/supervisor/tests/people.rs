@@ -94,48 +94,6 @@ fn a_submission_sent_twice_exists_once() {
 }
 
 #[test]
-fn a_job_waits_for_others_and_not_for_what_is_complete() {
-    let mut w = World::new();
-    w.connect(1, 1);
-    let parent = w.submit(spec(1));
-    let order = w.order();
-    let child = w.submit(JobSpec {
-        waitfor: vec![parent],
-        ..spec(1)
-    });
-    assert_eq!(w.status(child), WorkStatus::Blocked);
-    assert_eq!(
-        w.engine.why(child).expect("there")[0].kind,
-        why::Kind::WaitsForJobs
-    );
-    w.end(order, End::Exit(0));
-    assert_eq!(w.status(child), WorkStatus::Pending);
-    let late = w.submit(JobSpec {
-        waitfor: vec![parent],
-        ..spec(1)
-    });
-    assert_eq!(w.status(late), WorkStatus::Pending);
-    let missing = w.try_submit(
-        "mia",
-        JobSpec {
-            waitfor: vec![JobId(99)],
-            ..spec(1)
-        },
-        None,
-    );
-    assert!(
-        matches!(
-            missing,
-            Err(Denied::Invalid {
-                field: "waitfor",
-                ..
-            })
-        ),
-        "{missing:?}"
-    );
-}
-
-#[test]
 fn suspended_work_is_resumed_or_killed() {
     let mut w = World::new();
     w.connect(1, 1);

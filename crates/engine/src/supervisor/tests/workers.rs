@@ -393,7 +393,9 @@ fn an_image_restores_to_the_same_farm() {
     let order = w.order();
     w.end(order, End::Exit(1));
     w.submit(JobSpec {
-        waitfor: vec![job],
+        after: Some(tessera_model::after::Tree::One(
+            tessera_model::after::Term::job(job),
+        )),
         ..spec(1)
     });
     w.act(Action::Block, Target::Items(job, vec![ItemIndex(4)]))

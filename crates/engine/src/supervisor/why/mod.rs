@@ -27,6 +27,7 @@ pub enum Kind {
     Running,
     Blocked,
     Suspended,
+    WaitsInVain,
     WaitsForJobs,
     RetryDelay,
     OutOfMemory,
@@ -64,6 +65,7 @@ impl Kind {
             Self::Running => "running",
             Self::Blocked => "blocked",
             Self::Suspended => "suspended",
+            Self::WaitsInVain => "waits_in_vain",
             Self::WaitsForJobs => "waits_for_jobs",
             Self::RetryDelay => "retry_delay",
             Self::OutOfMemory => "out_of_memory",
@@ -110,7 +112,7 @@ pub struct Reason {
 }
 
 impl Reason {
-    fn plain(kind: Kind, count: u32, text: String, hint: Option<String>) -> Self {
+    pub(super) fn plain(kind: Kind, count: u32, text: String, hint: Option<String>) -> Self {
         Self {
             kind,
             count,
@@ -153,23 +155,9 @@ impl Engine {
 
     fn why_items(&self, job: &Job, reasons: &mut Vec<Reason>) {
         let id = job.id;
-        if !job.waiting_for.is_empty() {
-            let parents: Vec<String> = job
-                .waiting_for
-                .iter()
-                .take(HOSTS_MAX)
-                .map(|id| self.parent_in_words(*id))
-                .collect();
-            let hint = Some(format!("tessera unblock {id} starts it without them"));
-            let count = u32::try_from(job.waiting_for.len()).unwrap_or(u32::MAX);
-            reasons.push(Reason::plain(
-                Kind::WaitsForJobs,
-                count,
-                format!("it waits for {}", parents.join(", ")),
-                hint,
-            ));
-        } else if job.items.count(ItemStatus::Blocked) > 0 {
-            let n = job.items.count(ItemStatus::Blocked);
+        self.why_waits(job, reasons);
+        let n = job.items.count(ItemStatus::Blocked);
+        if n > 0 {
             let text = format!("{n} of {} items are blocked", job.items.len());
             reasons.push(Reason::plain(
                 Kind::Blocked,
@@ -227,13 +215,6 @@ impl Engine {
                 text,
                 None,
             ));
-        }
-    }
-
-    fn parent_in_words(&self, id: JobId) -> String {
-        match self.jobs.get(&id) {
-            Some(job) => format!("job {id} ({})", job.status),
-            None => format!("job {id}, which was removed"),
         }
     }
 
