@@ -24,7 +24,10 @@ impl AuditChain {
             return None;
         }
         let whole = String::from_utf8_lossy(tail.get(..tail.len() - torn)?);
-        let last = whole.lines().last().map_or_else(|| "-".to_owned(), digest);
+        let last = whole
+            .lines()
+            .last()
+            .map_or_else(|| "-".to_owned(), sha256_of);
         Some((Self { last }, torn))
     }
 
@@ -41,14 +44,15 @@ impl AuditChain {
         line.push_str(",\"prev\":");
         quote(&mut line, &self.last);
         line.push('}');
-        let last = digest(&line);
+        let last = sha256_of(&line);
         line.push('\n');
         (line, Self { last })
     }
 }
 
-fn digest(line: &str) -> String {
-    Digest(Sha256::digest(line.as_bytes()).into()).to_string()
+/// Returns the SHA-256 of a text, as `sha256sum` prints it.
+pub fn sha256_of(text: &str) -> String {
+    Digest(Sha256::digest(text.as_bytes()).into()).to_string()
 }
 
 /// Writes a JSON string; control characters and everything that is not ASCII are escaped, so that no value can draw on a
@@ -89,7 +93,7 @@ mod tests {
         let line = r#"{"time_ms":1,"event":"a","x":"line\u000abreak","prev":"-"}"#;
         assert_eq!(first, format!("{line}\n"));
         let (second, end) = chain.next(2, "b", &[]);
-        assert!(second.ends_with(&format!("\"prev\":\"{}\"}}\n", digest(line))));
+        assert!(second.ends_with(&format!("\"prev\":\"{}\"}}\n", sha256_of(line))));
         let log = format!("{first}{second}{{\"half");
         assert_eq!(
             AuditChain::of_tail(log.as_bytes(), true),

@@ -24,7 +24,7 @@ mod ticket;
 mod tokens;
 mod trusted;
 
-pub use audit::{AUDIT_TAIL_MAX, AuditChain};
+pub use audit::{AUDIT_TAIL_MAX, AuditChain, sha256_of};
 pub use codec::DecodeError;
 pub use frames::{Chunk, FrameRun};
 pub use names::{

@@ -42,7 +42,7 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 2_684;
+const LAUNCHER: usize = 2_701;
 const HOLDER: usize = 582;
 const RULES: usize = 666;
 const CLEAR: usize = 141;

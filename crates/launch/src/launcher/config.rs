@@ -5,7 +5,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use tessera_ticket::{AccountName, Mode, Refusal, VerifyingKey, parse_dispatch_keys, parse_id};
+use tessera_ticket::{
+    AccountName, Mode, Refusal, VerifyingKey, parse_dispatch_keys, parse_id, sha256_of,
+};
 
 use tessera_identity::account::{Account, Found, judge};
 use tessera_identity::look_up::find_now;
@@ -49,6 +51,8 @@ pub(crate) struct Rules {
     pub(crate) proxy: Result<Found, Refusal>,
     /// Where instances have their private directories.
     pub(crate) tmp: Rc<Parent>,
+    /// Digests of the files that all of this was read from: policy and keys.
+    pub(super) files: [String; 2],
 }
 
 /// Inode, size and time of the files that may change.
@@ -101,7 +105,8 @@ impl Rules {
         let text = read_trusted(dir.as_fd(), POLICY, POLICY_MAX)?
             .ok_or("policy: is not there; `tessera-launch supervise` writes one")?;
         let policy = Policy::parse(&text).map_err(|what| format!("policy: {what}"))?;
-        let keys = keys(dir)?;
+        let (keys, keys_text) = keys(dir)?;
+        let files = [text, keys_text].map(|it| sha256_of(&it));
         let find = |name: &tessera_ticket::AccountName| {
             find_now(name).map_err(|e| format!("account {name}: {}", e.code()))
         };
@@ -134,6 +139,7 @@ impl Rules {
             daemons,
             proxy,
             tmp: Rc::new(tmp),
+            files,
         })
     }
 }
@@ -183,10 +189,10 @@ fn id(dir: &OwnedFd, name: &CStr) -> Result<(String, [u8; 16]), String> {
     parse_id(&text).ok_or(format!("{shown}: is not an id of 32 hexadecimal digits"))
 }
 
-fn keys(dir: &OwnedFd) -> Result<Vec<VerifyingKey>, String> {
+fn keys(dir: &OwnedFd) -> Result<(Vec<VerifyingKey>, String), String> {
     let text = read_trusted(dir.as_fd(), KEYS, SMALL)?
         .ok_or("dispatch.pub: is not there; join this host to a farm first")?;
-    parse_dispatch_keys(&text).ok_or_else(|| {
-        "dispatch.pub: holds no list of keys, each a line of 64 hexadecimal digits".into()
-    })
+    let keys = parse_dispatch_keys(&text)
+        .ok_or("dispatch.pub: holds no list of keys, each a line of 64 hexadecimal digits")?;
+    Ok((keys, text))
 }

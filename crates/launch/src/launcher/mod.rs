@@ -109,6 +109,7 @@ enum Source {
 /// A sentence that says why it can't run.
 pub(crate) fn run(state: &Path, socket_path: Option<&Path>) -> Result<(), String> {
     let mut launcher = Launcher::open(state, socket_path)?;
+    launcher.audit_policy();
     launcher.chores();
     say(&format!("ready, containment {}", launcher.instances.word()));
     while !launcher.is_over {
@@ -384,6 +385,17 @@ impl Launcher {
         }
         // A full disk shows at the next start, which is refused for it.
         let _ = self.audit.flush();
+    }
+
+    /// Tells by which policy and keys starts are judged from now on, or why none are let in.
+    pub(super) fn audit_policy(&mut self) {
+        let (files, problem) = match &self.config.rules {
+            Ok(rules) => (rules.files.clone(), String::new()),
+            Err(refusal) => (<[String; 2]>::default(), refusal.reason_and_hint()),
+        };
+        let [policy, keys] = &files;
+        let fields = [("policy", &**policy), ("keys", keys), ("problem", &problem)];
+        self.audit.add("policy", &fields);
     }
 
     /// Forgets expired tickets and sweeps groups that have no shepherd.

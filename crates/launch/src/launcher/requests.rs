@@ -56,7 +56,9 @@ pub(super) struct Starting {
 
 impl Launcher {
     pub(super) fn answer(&mut self, connection: u64, request: Request, fds: Vec<OwnedFd>) {
-        self.config.refresh();
+        if self.config.refresh() {
+            self.audit_policy();
+        }
         match request {
             Request::Start {
                 id,
