@@ -1,6 +1,6 @@
 //! This host: programs, certificate, folders, what the launcher can do.
 
-use super::{Finding, Level, Place};
+use super::{Finding, Level, Place, pam, trouble};
 use crate::local::group::{self, ADMIN_GROUP, AdminGroup};
 use crate::local::{is_root, programs};
 use std::process::{Command, Stdio};
@@ -89,10 +89,11 @@ fn launcher(place: &Place) -> Vec<Finding> {
         return Vec::new();
     }
     match check(place) {
-        Ok(lines) => lines.into_iter().map(judge).collect(),
-        Err(said) => vec![
-            Finding::bad("identity", said).mend("mend what it names; nothing runs here until then"),
-        ],
+        Ok(lines) => lines.into_iter().flat_map(judge).collect(),
+        Err(said) => {
+            let mend = trouble::mend(&said, &place.state);
+            vec![Finding::bad("identity", said).mend(mend)]
+        }
     }
 }
 
@@ -122,7 +123,14 @@ fn ask(place: &Place, more: &[&str]) -> Result<Vec<String>, String> {
     Ok(text(&output.stdout).lines().map(str::to_owned).collect())
 }
 
-fn judge(line: String) -> Finding {
+fn judge(line: String) -> Vec<Finding> {
+    match pam::said(&line) {
+        Some(said) => pam::service(said),
+        None => vec![judge_other(line)],
+    }
+}
+
+fn judge_other(line: String) -> Finding {
     if line.contains("can't be used") {
         return Finding::bad("identity", line)
             .mend("make the account, or change the launcher's policy");
@@ -163,12 +171,12 @@ mod tests {
 
     #[test]
     fn limits_that_can_not_be_kept_are_told() {
-        let all = judge("limits: memory, pids, cpu".into());
+        let all = judge_other("limits: memory, pids, cpu".into());
         assert_eq!(all.level, Level::Good);
-        let some = judge("limits: pids".into());
+        let some = judge_other("limits: pids".into());
         assert_eq!(some.level, Level::Warning);
         assert!(some.text.contains("memory, cpu"), "{}", some.text);
-        let none = judge("limits: none".into());
+        let none = judge_other("limits: none".into());
         assert!(none.text.contains("memory, pids, cpu"), "{}", none.text);
         assert!(none.mend.is_some_and(|mend| mend.contains("Delegate=yes")));
     }

@@ -1,7 +1,7 @@
 //! Whether jobs can become an account on this host: every check on the way, without running a job.
 
 use super::policy::{self, Account, Policy, Shadow};
-use super::{Finding, Level, Place, host};
+use super::{Finding, Level, Place, host, pam, trouble};
 use crate::local::install::lock_holder;
 use crate::local::is_root;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use tessera_model::UserName;
 
 const DAY_MS: i64 = 86_400_000;
+const ABOVE: &str = "the checks above say how; if none is bad, the launcher and this program differ: use one release of both";
 
 /// Looks at an account the way the launcher will, check by check.
 pub(super) fn look(account: &str, place: &Place) -> Vec<Finding> {
@@ -34,22 +35,34 @@ pub(super) fn look(account: &str, place: &Place) -> Vec<Finding> {
     };
     findings.push(Finding::good("account", "it exists on this host"));
     findings.extend(policy::judge_id(&found));
-    let is_proxy = judge_policy(&found, place, &mut findings);
+    let lines = is_root().then(|| host::check(place));
+    let policy = judge_policy(&found, place, lines.as_ref(), &mut findings);
+    let is_proxy = policy.is_proxy(&found.name);
     let today = u64::try_from(crate::out::now_ms() / DAY_MS).unwrap_or(0);
     findings.extend(policy::judge_state(&found, is_proxy, today));
+    findings.extend(shell(&user, is_proxy, policy.asks_shell()));
     findings.push(home(&user, is_proxy));
+    let lines = lines.and_then(Result::ok).unwrap_or_default();
+    let service = lines.iter().find_map(|line| pam::said(line));
+    findings.extend(service.map(pam::service).unwrap_or_default());
     findings.push(launcher(place));
-    findings.extend(is_root().then(|| verdict(host::verdict(place, account))));
+    if is_root() {
+        let service = service.and_then(|it| it.split(' ').next());
+        findings.push(verdict(host::verdict(place, account), account, service));
+    }
     findings
 }
 
 /// Tells what the launcher's own rules say, which have the last word: what is above explains them, and is written once more.
-fn verdict(said: Result<String, String>) -> Finding {
+fn verdict(said: Result<String, String>, account: &str, service: Option<&str>) -> Finding {
     match said {
         Ok(said) => match said.strip_prefix("yes: ") {
             Some(who) => Finding::good("verdict", format!("the launcher takes it: {who}")),
-            None => Finding::bad("verdict", said.trim_start_matches("no: ").to_owned())
-                .mend("the checks above say how; if none is bad, the launcher and this program differ: use one release of both"),
+            None => {
+                let said = said.trim_start_matches("no: ");
+                let mend = pam::mend(said, account, service);
+                Finding::bad("verdict", said).mend(mend.unwrap_or_else(|| ABOVE.to_owned()))
+            }
         },
         Err(said) => Finding::bad("verdict", format!("the launcher can't say: {said}"))
             .mend("mend what it names; nothing runs here until then"),
@@ -74,14 +87,20 @@ fn find(name: &UserName) -> Result<(User, Account), Box<Finding>> {
         )
     })?;
     let back = User::from_uid(user.uid).map_err(|error| Box::new(unanswered(error)))?;
+    // A directory that finds the account by another spelling has another name for it, which the launcher doesn't take.
+    let other = Some(user.name.clone()).filter(|it| *it != name.as_str());
     let found = Account {
-        name: user.name.clone(),
+        name: name.as_str().to_owned(),
         uid: user.uid.as_raw(),
         gid: user.gid.as_raw(),
         shell: user.shell.to_string_lossy().into_owned(),
-        name_of_uid: back.map(|it| it.name).unwrap_or_default(),
+        name_of_uid: other.or(back.map(|it| it.name)).unwrap_or_default(),
         groups: groups(&user),
         shadow: if is_root() { shadow(name) } else { None },
+        owns_home: user
+            .dir
+            .metadata()
+            .is_ok_and(|it| it.uid() == user.uid.as_raw()),
     };
     Ok((user, found))
 }
@@ -108,28 +127,25 @@ fn shadow(name: &UserName) -> Option<Shadow> {
     Shadow::read(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// Compares the account with the launcher's policy; says whether it is the proxy account.
-fn judge_policy(found: &Account, place: &Place, findings: &mut Vec<Finding>) -> bool {
+/// Compares the account with the launcher's policy, and returns that; `lines` is what the launcher says of the host, to root.
+fn judge_policy(
+    found: &Account,
+    place: &Place,
+    lines: Option<&Result<Vec<String>, String>>,
+    findings: &mut Vec<Finding>,
+) -> Policy {
     let path = place.state.join("launcher/policy");
     let shown = path.display().to_string();
-    if !is_root() {
+    let Some(lines) = lines else {
         findings.push(
             Finding::note("policy", "the launcher's policy is seen by root only")
                 .mend(format!("sudo tessera doctor identity --as {}", found.name)),
         );
-        findings.extend(
-            policy::judge(found, &Policy::read(""), &shown)
-                .into_iter()
-                .map(as_default),
-        );
-        return Policy::read("").is_proxy(&found.name);
-    }
-    match host::check(place) {
-        Ok(lines) => findings.push(containment(&lines)),
-        Err(said) => findings.push(Finding::bad("launcher", said).mend(
-            "mend what it names; nothing runs here until then (not joined yet: sudo tessera join STRING)",
-        )),
-    }
+        let policy = Policy::read("");
+        let judged = policy::judge(found, &policy, &shown);
+        findings.extend(judged.into_iter().map(as_default));
+        return policy;
+    };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) => {
@@ -141,8 +157,12 @@ fn judge_policy(found: &Account, place: &Place, findings: &mut Vec<Finding>) -> 
         }
     };
     let policy = Policy::read(&text);
+    findings.push(match lines {
+        Ok(lines) => containment(lines, policy.is_of_slot(&found.name)),
+        Err(said) => Finding::bad("launcher", said).mend(trouble::mend(said, &place.state)),
+    });
     findings.extend(policy::judge(found, &policy, &shown));
-    policy.is_proxy(&found.name)
+    policy
 }
 
 /// Weakens what was judged by a policy that may be another.
@@ -154,21 +174,39 @@ fn as_default(mut finding: Finding) -> Finding {
     finding
 }
 
-fn containment(lines: &[String]) -> Finding {
+fn containment(lines: &[String], is_of_slot: bool) -> Finding {
     if lines.iter().any(|line| line == "containment: cgroup") {
         return Finding::good(
             "cgroup",
             "each frame gets a control group that nothing of it leaves",
         );
     }
-    Finding::new(
-        Level::Warning,
-        "cgroup",
-        "no control groups: what a frame leaves behind is found less surely",
-    )
-    .mend(
+    let (level, said) = if is_of_slot {
+        (Level::Bad, "no control groups: accounts of slots need them")
+    } else {
+        let said = "no control groups: what a frame leaves behind is found less surely";
+        (Level::Warning, said)
+    };
+    Finding::new(level, "cgroup", said).mend(
         "sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 none /sys/fs/cgroup/unified",
     )
+}
+
+/// Looks whether the login shell is there, where something is wrong with it.
+fn shell(user: &User, is_proxy: bool, is_asked: bool) -> Option<Finding> {
+    let shown = user.shell.display();
+    let is_there = |it: std::fs::Metadata| it.is_file() && it.mode() & 0o111 != 0;
+    if is_proxy || user.shell.metadata().is_ok_and(is_there) {
+        return None;
+    }
+    let (level, why) = if is_asked {
+        (Level::Bad, "login_environment = yes asks it")
+    } else {
+        (Level::Warning, "jobs have it as SHELL")
+    };
+    let said = format!("{shown} is no program of this host, and {why}");
+    let mend = format!("install it, or: sudo usermod -s /bin/bash {}", user.name);
+    Some(Finding::new(level, "shell", said).mend(mend))
 }
 
 /// Looks whether the home is there and the account's own: nothing is refused for it, much fails.
@@ -247,7 +285,11 @@ mod tests {
 
     #[test]
     fn the_launchers_word_is_the_last() {
-        let good = verdict(Ok("yes: uid 1001, gid 1001, groups 1001".into()));
+        let good = verdict(
+            Ok("yes: uid 1001, gid 1001, groups 1001".into()),
+            "mia",
+            None,
+        );
         assert_eq!((good.level, good.what), (Level::Good, "verdict"));
         assert!(
             good.text
@@ -255,16 +297,27 @@ mod tests {
             "{}",
             good.text
         );
-        let bad = verdict(Ok(
-            "no: account_locked: the account is locked; unlock it".into()
-        ));
+        let bad = verdict(
+            Ok("no: account_locked: the account is locked; unlock it".into()),
+            "mia",
+            None,
+        );
         assert_eq!(bad.level, Level::Bad);
         assert!(
             bad.text.starts_with("account_locked: ") && bad.mend.is_some(),
             "{}",
             bad.text
         );
-        assert_eq!(verdict(Err("policy: line 3".into())).level, Level::Bad);
+        let pam = verdict(
+            Ok("no: pam_account_refused: User account has expired".into()),
+            "mia",
+            Some("show"),
+        );
+        assert_eq!(pam.mend.as_deref(), Some("sudo chage -E -1 mia"));
+        assert_eq!(
+            verdict(Err("policy: line 3".into()), "mia", None).level,
+            Level::Bad
+        );
     }
 
     #[test]

@@ -12,8 +12,12 @@ mod host;
 #[cfg(target_os = "linux")]
 mod identity;
 #[cfg(target_os = "linux")]
+mod pam;
+#[cfg(target_os = "linux")]
 mod policy;
 mod state;
+#[cfg(target_os = "linux")]
+mod trouble;
 
 use crate::Exit;
 use crate::args::DoctorArgs;

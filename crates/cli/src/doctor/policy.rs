@@ -19,6 +19,8 @@ const DEFAULTS: [(&str, &str); 9] = [
     ("supervisor_account", "tessera-supervisor"),
     ("allow_users", ""),
 ];
+/// The greatest number of a slot, as the launcher has it.
+const SLOT_MAX: u32 = 4_096;
 /// Uids that are nobody's.
 const NOBODIES: [u32; 3] = [65_534, 65_535, u32::MAX];
 
@@ -35,6 +37,8 @@ pub(super) struct Account {
     pub(super) groups: Vec<(u32, String)>,
     /// `None` where it may not be seen, or there is none.
     pub(super) shadow: Option<Shadow>,
+    /// Whether its home is there and its own.
+    pub(super) owns_home: bool,
 }
 
 /// What only root sees of an account.
@@ -91,7 +95,21 @@ impl Policy {
 
     /// Says whether an account is the one that jobs of mode proxy run as.
     pub(super) fn is_proxy(&self, name: &str) -> bool {
-        self.get("proxy_account") == name
+        self.get("proxy_account") == name || self.is_of_slot(name)
+    }
+
+    /// Says whether an account is that of a slot, by `proxy_account = name{slot}`.
+    pub(super) fn is_of_slot(&self, name: &str) -> bool {
+        let number = self.get("proxy_account").split_once("{slot}");
+        let number = number
+            .and_then(|(before, after)| name.strip_prefix(before)?.strip_suffix(after))
+            .filter(|it| !it.starts_with(['0', '+']));
+        number.is_some_and(|it| it.parse().is_ok_and(|it: u32| it <= SLOT_MAX))
+    }
+
+    /// Says whether jobs begin with what the account's login shell says.
+    pub(super) fn asks_shell(&self) -> bool {
+        self.get("login_environment") == "yes"
     }
 }
 
@@ -156,7 +174,30 @@ pub(super) fn judge(account: &Account, policy: &Policy, path: &str) -> Vec<Findi
     findings.push(uid(account, is_proxy, policy, path));
     findings.push(lists(account, is_proxy, policy, path));
     findings.push(groups(account, policy, path));
+    findings.extend(policy.is_of_slot(name).then(|| slot(account)));
     findings
+}
+
+/// Judges whether an account can be a slot's: all that runs as it is ended, and its files are removed.
+fn slot(account: &Account) -> Finding {
+    let name = &account.name;
+    let looks = |said: String| {
+        let said = format!("{said}: so it looks like a person's, and no slot gets it");
+        Finding::bad("slot", said)
+    };
+    if !lets_nobody_in(&account.shell) {
+        return looks(format!("its shell {} lets somebody log in", account.shell))
+            .mend(format!("sudo usermod -s /usr/sbin/nologin {name}"));
+    }
+    if account.owns_home {
+        return looks("its home is there and its own".to_owned())
+            .mend(format!("sudo usermod -d /nonexistent {name}"));
+    }
+    Finding::good("slot", "nobody can log in to it, and it has no home")
+}
+
+fn lets_nobody_in(shell: &str) -> bool {
+    matches!(shell.rsplit('/').next(), Some("nologin" | "false"))
 }
 
 fn mode(name: &str, is_proxy: bool, policy: &Policy, path: &str) -> Finding {
@@ -280,9 +321,7 @@ pub(super) fn judge_state(account: &Account, is_proxy: bool, today: u64) -> Vec<
             });
         }
     }
-    let program = account.shell.rsplit('/').next().unwrap_or_default();
-    let lets_nobody_in = matches!(program, "nologin" | "false");
-    findings.push(match (lets_nobody_in, is_proxy) {
+    findings.push(match (lets_nobody_in(&account.shell), is_proxy) {
         (true, false) => Finding::bad("shell", format!("{} lets nobody log in", account.shell))
             .mend(format!(
                 "sudo usermod -s /bin/bash {name}, or use mode proxy"
@@ -307,6 +346,7 @@ mod tests {
             name_of_uid: "mia".into(),
             groups: vec![(1_001, "mia".into()), (44, "video".into())],
             shadow: Some(Shadow::default()),
+            owns_home: true,
         }
     }
 
@@ -403,6 +443,34 @@ mod tests {
         };
         assert_eq!(bad(&account, "allow_users = mia"), [""; 0]);
         assert_eq!(bad(&account, "modes = user"), ["mode"]);
+    }
+
+    #[test]
+    fn accounts_of_slots_are_nobodys() {
+        let account = Account {
+            name: "job7".into(),
+            name_of_uid: "job7".into(),
+            uid: 990,
+            shell: "/usr/sbin/nologin".into(),
+            owns_home: false,
+            ..mia()
+        };
+        let policy = "proxy_account = job{slot}";
+        assert_eq!(bad(&account, policy), [""; 0]);
+        let persons = Account {
+            owns_home: true,
+            ..account.clone()
+        };
+        assert_eq!(bad(&persons, policy), ["slot"]);
+        let shell = Account {
+            shell: "/bin/bash".into(),
+            ..account
+        };
+        assert_eq!(bad(&shell, policy), ["slot"]);
+        let policy = Policy::read(policy);
+        for name in ["job", "job0", "job07", "job+7", "job4097", "xjob7", "job7x"] {
+            assert!(!policy.is_of_slot(name), "{name}");
+        }
     }
 
     #[test]
