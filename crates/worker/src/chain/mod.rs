@@ -21,10 +21,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-#[cfg(target_os = "macos")]
+#[cfg(not(target_os = "linux"))]
 pub use inside::living::Shepherd;
-#[cfg(target_os = "macos")]
-pub use macos::{Chain, Mode};
 pub use owner::Owner;
 pub use spool::{SpoolFile, read_exit, read_index, spool_path};
 pub use tessera_model::msg::LaunchKey;
@@ -35,8 +33,19 @@ pub use tessera_ticket::{
 };
 #[cfg(target_os = "linux")]
 pub use unix::{Chain, Mode, Shepherd, ShepherdControl, ShepherdEvents};
+
+/// Instances of this worker; cheap to clone.
+#[cfg(target_os = "macos")]
+pub type Chain = inside::chain::Chain<macos::Mac>;
+/// How instances are started on this host.
+#[cfg(target_os = "macos")]
+pub type Mode = inside::chain::Mode<macos::Mac>;
+/// Instances of this worker; cheap to clone.
 #[cfg(windows)]
-pub use windows::{Chain, Mode, Shepherd};
+pub type Chain = inside::chain::Chain<windows::Windows>;
+/// How instances are started on this host.
+#[cfg(windows)]
+pub type Mode = inside::chain::Mode<windows::Windows>;
 
 /// What it takes to start an instance.
 #[derive(Debug, Clone)]

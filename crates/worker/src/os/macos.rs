@@ -2,19 +2,12 @@
 
 use std::time::Duration;
 
-use nix::unistd::Uid;
-
 use super::Machine;
 
 pub(crate) use tessera_macos::{awake, boot_id};
 
 /// Bytes of a MiB.
 const MIB: u64 = 1 << 20;
-
-/// Answers the number of the account that this process runs as.
-pub(crate) fn own_uid() -> u32 {
-    Uid::effective().as_raw()
-}
 
 /// Answers the number of an account, if there is one.
 pub(crate) fn uid_of(account: &str) -> Option<u32> {

@@ -22,12 +22,12 @@ use std::time::SystemTime;
 
 use tessera_model::Timestamp;
 
+#[cfg(target_os = "macos")]
+pub(crate) use system::uid_of;
 pub(crate) use system::{
     age_of, awake, boot_id, cancel_on_signals, claim, dirs, free_space, host_name, is_privileged,
     machine, own_account, read_at,
 };
-#[cfg(target_os = "macos")]
-pub(crate) use system::{own_uid, uid_of};
 
 /// What the system says of the machine; what it does not say is empty or 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 #[cfg(target_os = "linux")]
 pub(crate) use super::linux::{age_of, awake, boot_id, machine};
 #[cfg(target_os = "macos")]
-pub(crate) use super::macos::{age_of, awake, boot_id, machine, own_uid, uid_of};
+pub(crate) use super::macos::{age_of, awake, boot_id, machine, uid_of};
 use crate::error::WorkerError;
 
 pub(super) fn make_private(options: &mut OpenOptions) {

@@ -5,14 +5,22 @@
 //! them. Each attempt has three threads: one for each stream, one that waits for its main process.
 
 mod attempt;
-mod instance;
-#[cfg(any(target_os = "macos", all(test, unix)))]
 #[cfg_attr(
-    not(target_os = "macos"),
-    expect(unreachable_pub, reason = "exported on macOS")
+    target_os = "linux",
+    expect(unreachable_pub, reason = "exported on Windows and macOS")
+)]
+pub(crate) mod chain;
+#[cfg(all(test, unix))]
+mod chain_tests;
+pub(crate) mod here;
+mod instance;
+#[cfg_attr(
+    target_os = "linux",
+    expect(unreachable_pub, reason = "exported on Windows and macOS")
 )]
 pub(crate) mod living;
 mod output;
+mod remote;
 #[cfg(all(test, unix))]
 mod tests;
 
@@ -27,6 +35,15 @@ pub(crate) use instance::{Handle, Instance, Order};
 pub(crate) struct Failed {
     pub(crate) step: Step,
     pub(crate) errno: i32,
+}
+
+impl Failed {
+    /// Makes one of a step and an error of the system's.
+    #[cfg(any(windows, target_os = "macos"))]
+    pub(crate) fn at(step: Step, error: &std::io::Error) -> Self {
+        let errno = error.raw_os_error().unwrap_or(0);
+        Self { step, errno }
+    }
 }
 
 /// What to start.

@@ -25,9 +25,9 @@ use crate::chain::{RunItem, ShepherdEvent, SpoolFile, read_exit, read_index, spo
 const LONG: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
-struct Groups;
+pub(super) struct Groups;
 
-struct Group {
+pub(super) struct Group {
     pid: i32,
     child: Mutex<Option<Child>>,
     /// The limit that refused it memory: of commands with `malloc` in them.

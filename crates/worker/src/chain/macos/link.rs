@@ -1,5 +1,6 @@
 //! A connection to the launcher of a service: questions and answers in turn, and descriptors with the answers.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -7,16 +8,25 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use tessera_macos::{peer_uid, receive_with};
+use tessera_ticket::EndKind;
 use tessera_ticket::pipe::{Answer, Ask, HEAD, head, length};
 
-/// A connection. What goes wrong with it once is its end.
-#[derive(Debug)]
-pub(super) struct Link(Mutex<Option<UnixStream>>);
+use crate::chain::inside::here::{End, Link, Taken};
 
-impl Link {
+/// The bytes in which the launcher says how a process ended.
+const ENDED_LEN: usize = 5;
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Socket(Mutex<Option<UnixStream>>);
+
+impl Link for Socket {
+    type With = Vec<OwnedFd>;
+    type End = Said;
+
     /// Connects to the launcher: to nobody who is not root.
-    pub(super) fn open(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
+    fn open(launcher: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(launcher)?;
         match peer_uid(&stream)? {
             0 => Ok(Self(Mutex::new(Some(stream)))),
             uid => Err(io::Error::new(
@@ -26,13 +36,7 @@ impl Link {
         }
     }
 
-    /// Asks and waits for the answer.
-    pub(super) fn ask(&self, ask: &Ask) -> io::Result<Answer> {
-        self.ask_for(ask).map(|(answer, _)| answer)
-    }
-
-    /// Asks and waits for the answer, and takes the descriptors that come with it.
-    pub(super) fn ask_for(&self, ask: &Ask) -> io::Result<(Answer, Vec<OwnedFd>)> {
+    fn ask_for(&self, ask: &Ask) -> io::Result<(Answer, Vec<OwnedFd>)> {
         let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mut open) = stream.take() else {
             return Err(io::ErrorKind::NotConnected.into());
@@ -40,6 +44,37 @@ impl Link {
         let answer = exchange(&mut open, ask)?;
         *stream = Some(open);
         Ok(answer)
+    }
+
+    fn take(_: [u64; 3], fds: Vec<OwnedFd>) -> io::Result<Taken<Said>> {
+        let fds = <[_; 3]>::try_from(fds).map_err(|_| io::ErrorKind::InvalidData)?;
+        let [end, out, err] = fds.map(File::from);
+        let end = Said(Mutex::new(Some(end)));
+        Ok(Taken { end, out, err })
+    }
+}
+
+/// Where the launcher says how a process ended.
+#[derive(Debug)]
+pub(crate) struct Said(Mutex<Option<File>>);
+
+impl End for Said {
+    const CAN_BE_ASKED: bool = true;
+
+    fn wait(&self) -> io::Result<EndKind> {
+        let end = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut bytes = [0; ENDED_LEN];
+        end.ok_or(io::ErrorKind::NotConnected)?
+            .read_exact(&mut bytes)?;
+        let [kind, number @ ..] = bytes;
+        let number = i32::from_le_bytes(number);
+        match kind {
+            b'e' => Ok(EndKind::Exited { code: number }),
+            b's' => Ok(EndKind::Signalled {
+                signal: u8::try_from(number).unwrap_or(u8::MAX),
+            }),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 }
 

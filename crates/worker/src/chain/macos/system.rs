@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use tessera_macos::{End, Limit, Resource, Start, Tree as Session, start};
 use tessera_ticket::{EndKind, Resource as Limited, Step, Template};
 
-use super::failed;
 use crate::chain::inside::{Begun, Failed, Program, System, Tree, Used};
 
 /// What the system says of a directory that is none (`ENOTDIR`).
@@ -13,7 +12,7 @@ const NO_DIRECTORY: i32 = 20;
 
 /// The system, with what the items of an instance have in common.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     umask: u16,
     limits: Vec<Limit>,
 }
@@ -66,7 +65,7 @@ impl System for Sessions {
             umask: self.umask,
             limits: self.limits.clone(),
         });
-        let started = started.map_err(|error| failed(Step::Exec, &error))?;
+        let started = started.map_err(|error| Failed::at(Step::Exec, &error))?;
         Ok(Begun {
             tree: started.tree,
             out: Box::new(started.out),

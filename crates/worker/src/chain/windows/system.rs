@@ -1,25 +1,20 @@
 //! Programs in job objects.
 
-use std::io::{self, Read as _};
-use std::path::Path;
-
 use tessera_ticket::{EndKind, Step};
 use tessera_windows::program::{Command, ProgramError};
 use tessera_windows::{Start, Tree as JobTree, start};
 
-use super::failed;
 use crate::chain::inside::{Begun, Failed, Program, System, Tree, Used};
-use crate::os;
 
 /// The system.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Jobs;
+pub(crate) struct Jobs;
 
 impl System for Jobs {
     type Tree = JobTree;
 
     fn start(&self, program: &Program) -> Result<Begun<JobTree>, Failed> {
-        let started = start(&request(program)?).map_err(|error| failed(Step::Exec, &error))?;
+        let started = start(&request(program)?).map_err(|error| Failed::at(Step::Exec, &error))?;
         Ok(Begun {
             tree: started.tree,
             out: Box::new(started.out),
@@ -96,27 +91,4 @@ impl Tree for JobTree {
             memory_max: used.memory_max,
         }
     }
-}
-
-/// Ends the processes that a file names and says whether none is left; one per line, `number born`.
-pub(super) fn end_all(path: &Path, bytes_max: u64) -> bool {
-    let read = || -> io::Result<String> {
-        let mut text = String::new();
-        let file = os::to_read().open(path)?;
-        file.take(bytes_max).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = match read() {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return true,
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "which processes there were can't be read");
-            return false;
-        }
-    };
-    let mut all = text.lines().filter_map(|line| {
-        let (id, born) = line.split_once(' ')?;
-        Some((id.parse().ok()?, born.parse().ok()?))
-    });
-    all.all(|(id, born)| tessera_windows::end_process(id, born))
 }

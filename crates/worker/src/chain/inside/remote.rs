@@ -1,84 +1,94 @@
 //! Programs that the launcher of a service starts as an account, and what it says of them.
 
-use std::fs::File;
 use std::io;
-use std::os::windows::io::{AsHandle as _, OwnedHandle};
 use std::sync::Arc;
 
 use tessera_ticket::pipe::{Answer, Ask};
 use tessera_ticket::{EndKind, Step};
-use tessera_windows::{take_handle, wait_for};
 
-use super::link::Link;
-use crate::chain::inside::{Begun, Failed, Program, System, Tree, Used};
+use super::here::{End as _, Link, Taken};
+use super::{Begun, Failed, Program, System, Tree, Used};
 
 /// The launcher, on the connection of one instance.
-#[derive(Debug, Clone)]
-pub(super) struct Remote {
-    link: Arc<Link>,
+pub(crate) struct Remote<L> {
+    link: Arc<L>,
     /// What the instance may have, bytes; 0 for no limit.
     memory: u64,
 }
 
 /// An attempt that the launcher holds.
-#[derive(Debug)]
-pub(super) struct RemoteTree {
-    link: Arc<Link>,
+pub(crate) struct RemoteTree<L: Link> {
+    link: Arc<L>,
     memory: u64,
     item: u32,
     attempt: u32,
-    pid: u32,
-    born: u64,
-    process: OwnedHandle,
+    main: (u32, u64),
+    end: L::End,
 }
 
-impl Remote {
-    pub(super) fn new(link: Link, memory: u64) -> Self {
+impl<L> Remote<L> {
+    pub(crate) fn new(link: L, memory: u64) -> Self {
         let link = Arc::new(link);
         Self { link, memory }
     }
 }
 
-impl System for Remote {
-    type Tree = RemoteTree;
+impl<L> Clone for Remote<L> {
+    fn clone(&self) -> Self {
+        Self {
+            link: Arc::clone(&self.link),
+            memory: self.memory,
+        }
+    }
+}
+
+impl<L: Link> System for Remote<L> {
+    type Tree = RemoteTree<L>;
 
     /// Names the item: what it is the launcher has from what was signed.
-    fn start(&self, program: &Program) -> Result<Begun<RemoteTree>, Failed> {
+    fn start(&self, program: &Program) -> Result<Begun<RemoteTree<L>>, Failed> {
         let (item, attempt) = program.run;
-        let failed = |error: &io::Error| super::failed(Step::StarterLost, error);
-        let answer = self.link.ask(&Ask::Run { item, attempt });
-        let (pid, born, process, out, err) = match answer.map_err(|error| failed(&error))? {
-            Answer::Running {
-                pid,
-                born,
-                process,
-                out,
-                err,
-            } => (pid, born, process, out, err),
-            Answer::NotStarted { step, errno } => return Err(Failed { step, errno }),
-            other => {
+        let lost = |error: io::Error| Failed {
+            step: Step::StarterLost,
+            errno: error.raw_os_error().unwrap_or(0),
+        };
+        let asked = self.link.ask_for(&Ask::Run { item, attempt });
+        let (main, given, with) = match asked.map_err(lost)? {
+            (
+                Answer::Running {
+                    pid,
+                    born,
+                    process,
+                    out,
+                    err,
+                },
+                with,
+            ) => ((pid, born), [process, out, err], with),
+            (Answer::NotStarted { step, errno }, _) => return Err(Failed { step, errno }),
+            (other, _) => {
                 tracing::error!(?other, "the launcher gave an answer that makes no sense");
-                return Err(failed(&io::ErrorKind::InvalidData.into()));
+                return Err(lost(io::ErrorKind::InvalidData.into()));
             }
         };
-        let take = |number| take_handle(number).map_err(|error| failed(&error));
-        let (process, out, err) = (take(process)?, take(out)?, take(err)?);
+        let Taken { end, out, err } = L::take(given, with).map_err(|error| {
+            tracing::error!(%error, "the launcher did not hand over what it should");
+            lost(error)
+        })?;
         Ok(Begun {
             tree: RemoteTree {
                 link: Arc::clone(&self.link),
                 memory: self.memory,
                 item,
                 attempt,
-                pid,
-                born,
-                process,
+                main,
+                end,
             },
-            out: Box::new(File::from(out)),
-            err: Box::new(File::from(err)),
+            out: Box::new(out),
+            err: Box::new(err),
         })
     }
 
-    /// Without the launcher nothing of the instance lives, and what ended with it did not end by itself.
+    /// Without the launcher nobody holds what runs: it ends with the launcher or by the next one, and what ends so did not end by itself.
     fn is_lost(&self) -> bool {
         let look = Ask::Look {
             item: 0,
@@ -88,7 +98,7 @@ impl System for Remote {
     }
 }
 
-impl RemoteTree {
+impl<L: Link> RemoteTree<L> {
     /// Answers how many are alive, what they used, and whether they were refused memory.
     fn look(&self) -> io::Result<(u32, Used, bool)> {
         let (item, attempt) = (self.item, self.attempt);
@@ -111,36 +121,33 @@ impl RemoteTree {
         }
     }
 
-    fn tell(&self, ask: &Ask, what: &'static str) {
+    fn tell(&self, ask: &Ask, what: &'static str) -> bool {
         match self.link.ask(ask) {
-            Ok(Answer::Done) => {}
+            Ok(Answer::Done) => return true,
             Ok(other) => tracing::warn!(?other, what, "the launcher could not do it"),
             Err(error) => tracing::warn!(%error, what, "the launcher does not answer"),
         }
+        false
     }
 }
 
-impl Tree for RemoteTree {
+impl<L: Link> Tree for RemoteTree<L> {
     fn main(&self) -> (u32, u64) {
-        (self.pid, self.born)
+        self.main
     }
 
     fn wait(&self) -> EndKind {
-        match wait_for(self.process.as_handle()) {
-            Ok(code) => EndKind::Exited {
-                code: code.cast_signed(),
-            },
-            Err(error) => {
-                tracing::error!(%error, "a process can't be waited for, so it is ended");
-                self.kill();
-                EndKind::Exited { code: 1 }
-            }
-        }
+        self.end.wait().unwrap_or_else(|error| {
+            tracing::error!(%error, "nobody says how a process ended, so it is ended");
+            self.kill();
+            EndKind::Exited { code: 1 }
+        })
     }
 
-    /// Programs have no common way to be asked.
     fn ask_to_end(&self) -> bool {
-        false
+        let (item, attempt) = (self.item, self.attempt);
+        let ask = Ask::End { item, attempt };
+        L::End::CAN_BE_ASKED && self.tell(&ask, "ask processes to end")
     }
 
     fn kill(&self) {
@@ -149,7 +156,7 @@ impl Tree for RemoteTree {
     }
 
     fn alive(&self) -> u32 {
-        // Job objects end with the launcher that holds them.
+        // Nothing can be said of them without the launcher, which is known from `is_lost`.
         self.look().map_or(0, |(alive, _, _)| alive)
     }
 
@@ -170,7 +177,7 @@ impl Tree for RemoteTree {
     }
 }
 
-impl Drop for RemoteTree {
+impl<L: Link> Drop for RemoteTree<L> {
     fn drop(&mut self) {
         let (item, attempt) = (self.item, self.attempt);
         // Who does not answer has nothing to forget.
