@@ -5,6 +5,7 @@
 
 mod contents;
 mod deb;
+mod mac;
 mod rpm;
 mod test;
 mod version;
@@ -32,13 +33,14 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 const USAGE: &str = "\
-usage: cargo xtask package [--out DIR] [--programs DIR] [--version VERSION] [--test [--no-boot]]
+usage: cargo xtask package [--out DIR] [--programs DIR] [--version VERSION] [--test [--no-boot] | --macos]
 
   --out DIR          where the packages go (default: the folder packages of the target folder)
   --programs DIR     packs tessera and tessera-launch of this folder (default: builds them, release)
   --version VERSION  the packages' version (default: Cargo.toml's, marked with the commit unless that is tagged)
   --test             then installs, upgrades with jobs running, removes and purges them, in a container, as root
-  --no-boot          as where no systemd can be booted there";
+  --no-boot          as where no systemd can be booted there
+  --macos            an archive for Macs instead, of tessera and tessera-maclaunch (default: builds them with zig)";
 
 /// What the words ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,7 @@ struct Wish {
     version: Option<String>,
     is_test: bool,
     is_bootless: bool,
+    is_for_mac: bool,
 }
 
 impl Wish {
@@ -65,8 +68,12 @@ impl Wish {
                 "--version" => wish.version = Some(value()?),
                 "--test" => wish.is_test = true,
                 "--no-boot" => wish.is_bootless = true,
+                "--macos" => wish.is_for_mac = true,
                 other => bail!("\"{other}\" is no option here\n\n{USAGE}"),
             }
+        }
+        if wish.is_for_mac && wish.is_test {
+            bail!("no Mac is here to test it on\n\n{USAGE}");
         }
         if wish.is_bootless && !wish.is_test {
             bail!("--no-boot is a way to --test\n\n{USAGE}");
@@ -78,6 +85,18 @@ impl Wish {
 /// Builds both packages, and tries them when that is asked for. Answers whether all is well.
 pub(crate) fn main(tree: &Tree, words: &[String]) -> Result<bool> {
     let wish = Wish::read(words)?;
+    if wish.is_for_mac {
+        let version = match &wish.version {
+            Some(text) => Version::parse(text)?,
+            None => Version::of(tree)?,
+        };
+        return mac::main(
+            tree,
+            &wish,
+            &version.to_string(),
+            version::commit_time(tree)?,
+        );
+    }
     if let Some((program, package)) = NEEDED.iter().find(|(program, _)| !is_there(program)) {
         bail!(
             "{program} is missing; install {package} (dpkg, dpkg-dev, binutils and rpm are all that is needed)"
