@@ -12,7 +12,7 @@ pub struct WorkerPlace {
     /// The farm's folder of the desktop worker (default: the XDG state folder)
     #[arg(long, value_name = "DIR")]
     pub desktop_state: Option<PathBuf>,
-    #[cfg(target_os = "linux")]
+    #[cfg(not(windows))]
     /// As root: whose desktop is meant (default: who is behind sudo)
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -42,7 +42,7 @@ pub enum WorkerCommand {
     Status(WorkerStatusArgs),
     /// Stop the worker, and have it started no more
     Uninstall(WorkerUninstallArgs),
-    #[cfg(target_os = "linux")]
+    #[cfg(not(windows))]
     /// Do a part of a switch as the person whose desktop it is
     #[command(hide = true)]
     Part(PartArgs),
@@ -142,7 +142,7 @@ pub struct WorkerUninstallArgs {
     pub dry_run: bool,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(not(windows))]
 /// A part of a switch that is done as the person whose desktop it is.
 #[derive(Debug, Args)]
 pub struct PartArgs {
@@ -151,12 +151,13 @@ pub struct PartArgs {
     /// The farm's folder of the desktop worker
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    #[cfg(target_os = "linux")]
     /// The program tessera-launch
     #[arg(long, value_name = "FILE")]
     pub launch: Option<PathBuf>,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(not(windows))]
 /// The parts of a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "named for what they do")]

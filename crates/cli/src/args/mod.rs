@@ -25,8 +25,10 @@ pub use install::{
     InstallMode, WorkerCommand, WorkerInstallArgs, WorkerPlace, WorkerSetModeArgs,
     WorkerStatusArgs, WorkerUninstallArgs,
 };
+#[cfg(not(windows))]
+pub use install::{PartArgs, WorkerPart};
 #[cfg(target_os = "linux")]
-pub use install::{PartArgs, SupervisorCommand, SupervisorPlace, WorkerPart};
+pub use install::{SupervisorCommand, SupervisorPlace};
 pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
 pub use local::{
     ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, System, WorkerArgs,

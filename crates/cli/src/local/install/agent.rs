@@ -4,6 +4,7 @@
 
 use super::half::Half;
 use super::launchd::{Job, value};
+use super::person::LOOKS_PER_RESTART;
 use super::system::System;
 use super::work::Work;
 use crate::Exit;
@@ -18,8 +19,6 @@ const PLIST: &str = include_str!("../../../../../contrib/launchd/tessera.worker.
 const USUAL_TESSERA: &str = "<string>/usr/local/bin/tessera</string>";
 const LAST_WORD: &str = "<string>--desktop</string>";
 const NO_LOG: &str = "<key>StandardErrorPath</key>\n\t<string>/dev/null</string>";
-/// Looks at work that is to end between two restarts of the worker that has it.
-const LOOKS_PER_RESTART: u32 = 20;
 
 /// The agent of the caller.
 #[derive(Debug)]
@@ -164,8 +163,10 @@ impl Half for Agent {
         Ok(())
     }
 
+    /// Without its file launchd does not start it at the next log-in either.
     fn stop(&self, work: &mut Work) -> Result<(), CliError> {
         self.job().unload(work)?;
+        self.remove(work)?;
         // One that a hand started.
         let lock = self.state.join("worker/lock");
         let holder = work.system.lock_holder(&lock).filter(|_| !work.is_dry);

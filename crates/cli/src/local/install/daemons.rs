@@ -4,6 +4,7 @@
 
 use super::half::Half;
 use super::launchd::{Job, value};
+use super::person::LOOKS_PER_RESTART;
 use super::system::System;
 use super::work::Work;
 use crate::Exit;
@@ -24,8 +25,6 @@ const USUAL_STATE: &str = "/Library/Application Support/Tessera";
 const ACCOUNTS: [&str; 2] = ["_tessera", "_tessera-job"];
 /// Numbers for such accounts.
 const IDS: std::ops::Range<u32> = 300..400;
-/// Looks at work that is to end between two restarts of the worker that has it.
-const LOOKS_PER_RESTART: u32 = 20;
 
 /// The daemons of this Mac.
 #[derive(Debug)]
@@ -234,9 +233,11 @@ impl Half for MacService {
         Ok(())
     }
 
+    /// Without their files launchd does not start them at the next boot either.
     fn stop(&self, work: &mut Work) -> Result<(), CliError> {
         self.worker().unload(work)?;
-        self.launcher().unload(work)
+        self.launcher().unload(work)?;
+        self.remove(work)
     }
 
     fn remove(&self, work: &mut Work) -> Result<(), CliError> {
@@ -272,6 +273,9 @@ impl Half for MacService {
     }
 }
 
+#[cfg(test)]
+#[path = "daemons/switch_tests.rs"]
+mod switch_tests;
 #[cfg(test)]
 #[path = "daemons/tests.rs"]
 mod tests;

@@ -1,21 +1,22 @@
 //! What the commands do on Linux, where systemd starts the daemons.
 
-use super::desktop::{DesktopOf, OwnDesktop};
+use super::desktop::OwnDesktop;
 use super::half::Half;
+use super::person::{DesktopOf, carry_out};
 use super::real::Real;
 use super::service::{Daemons, Service};
 use super::switch::{self, Running};
 use super::units::Paths;
-use super::{finish, is_root, print_standing, running, standing, work};
+use super::work::Work;
+use super::{finish, is_root, print_standing, running, standing};
 use crate::Exit;
 use crate::args::{
-    InstallMode, PartArgs, SupervisorCommand, WorkerCommand, WorkerInstallArgs, WorkerPart,
-    WorkerPlace, WorkerSetModeArgs, WorkerStatusArgs, WorkerUninstallArgs,
+    InstallMode, PartArgs, SupervisorCommand, WorkerCommand, WorkerInstallArgs, WorkerPlace,
+    WorkerSetModeArgs, WorkerStatusArgs, WorkerUninstallArgs,
 };
 use crate::error::CliError;
 use crate::local::{group, programs, system_state, user_state};
 use crate::run::Context;
-use nix::unistd::User;
 use std::path::{Path, PathBuf};
 
 /// Carries out a command about the worker of this host.
@@ -58,7 +59,7 @@ pub(crate) fn set_up_host(context: &Context) -> Result<Exit, CliError> {
         for daemons in [Daemons::Supervisor, Daemons::Worker] {
             let paths = paths.clone();
             let half = Service { paths, daemons };
-            half.make_place(&mut work::Work::new(system, false))?;
+            half.make_place(&mut Work::new(system, false))?;
         }
         if let Some(said) = group::make_if_missing(paths.state()) {
             said.lines().for_each(|line| system.say(line));
@@ -145,27 +146,7 @@ fn status(args: &WorkerStatusArgs, context: &Context) -> Result<Exit, CliError> 
 fn part(args: &PartArgs, context: &Context) -> Result<Exit, CliError> {
     let half = own_desktop(args.state.as_deref(), args.launch.as_deref())?;
     let system = &mut Real::new(context);
-    let yes = |is: bool| if is { "yes\n" } else { "no\n" }.to_owned();
-    let said = match args.part {
-        WorkerPart::Check => half.check(system).map(|()| String::new())?,
-        WorkerPart::Joined => yes(half.is_joined(system)?),
-        WorkerPart::Installed => yes(half.is_installed(system)?),
-        WorkerPart::Running => yes(half.is_running(system)?),
-        WorkerPart::Count => format!("{}\n", half.launches(system)?),
-        WorkerPart::End => half.end_launches(system).map(|()| String::new())?,
-        WorkerPart::Diagnose => half.diagnose(system).map(|()| String::new())?,
-        change => {
-            let mut work = work::Work::new(system, false);
-            work.whole(|work| match change {
-                WorkerPart::Prepare => half.prepare(work),
-                WorkerPart::Start => half.start(work),
-                WorkerPart::Stop => half.stop(work),
-                WorkerPart::Restore => half.prepare(work).and_then(|()| half.start(work)),
-                _ => half.remove(work),
-            })?;
-            String::new()
-        }
-    };
+    let said = carry_out(&half, args.part, system)?;
     context.print(&said)?;
     Ok(Exit::Done)
 }
@@ -187,7 +168,7 @@ fn half(mode: InstallMode, place: &WorkerPlace) -> Result<Box<dyn Half>, CliErro
             paths: service_paths(place.state.as_deref(), place.launch.as_deref())?,
             daemons: Daemons::Worker,
         })),
-        InstallMode::Desktop if is_root() => Ok(Box::new(desktop_of(place)?)),
+        InstallMode::Desktop if is_root() => Ok(Box::new(DesktopOf::meant(place)?)),
         InstallMode::Desktop => {
             let state = place.desktop_state.as_deref();
             Ok(Box::new(own_desktop(state, place.launch.as_deref())?))
@@ -213,26 +194,5 @@ fn own_desktop(state: Option<&Path>, launch: Option<&Path>) -> Result<OwnDesktop
         usual_state: usual,
         config: config.unwrap_or_else(|| PathBuf::from("/")),
         is_root: is_root(),
-    })
-}
-
-/// Answers the desktop of the person that root means.
-fn desktop_of(place: &WorkerPlace) -> Result<DesktopOf, CliError> {
-    let behind = || std::env::var("SUDO_USER").ok();
-    let name = place.user.clone().or_else(behind).ok_or_else(|| {
-        CliError::usage("whose desktop is meant?").hint("name the person: --user NAME")
-    })?;
-    let user = User::from_name(&name).ok().flatten();
-    let user = user.filter(|user| !user.uid.is_root()).ok_or_else(|| {
-        CliError::usage(format!("{name} is no person's account on this host"))
-            .hint("name the person whose desktop it is: --user NAME")
-    })?;
-    let state = place.desktop_state.as_ref();
-    Ok(DesktopOf {
-        name: user.name,
-        uid: user.uid.as_raw(),
-        home: user.dir.to_string_lossy().into_owned(),
-        tessera: programs::own()?.to_string_lossy().into_owned(),
-        state: state.map(|state| state.display().to_string()),
     })
 }

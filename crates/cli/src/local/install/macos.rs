@@ -3,10 +3,11 @@
 use super::agent::Agent;
 use super::daemons::MacService;
 use super::half::Half;
+use super::person::{DesktopOf, carry_out};
 use super::real::Real;
 use super::{finish, print_standing, running, standing, switch};
 use crate::Exit;
-use crate::args::{InstallMode, WorkerCommand, WorkerPlace, WorkerSetModeArgs};
+use crate::args::{InstallMode, PartArgs, WorkerCommand, WorkerPlace, WorkerSetModeArgs};
 use crate::error::CliError;
 use crate::local::{is_root, programs, system_state, user_state};
 use crate::run::Context;
@@ -30,6 +31,7 @@ pub(crate) fn worker(command: WorkerCommand, context: &Context) -> Result<Exit, 
             })
         }
         WorkerCommand::SetMode(args) => set_mode(&args, context),
+        WorkerCommand::Part(args) => part(&args, context),
         WorkerCommand::Uninstall(args) => {
             need_root(args.mode, args.dry_run)?;
             let half = half(args.mode, &args.place)?;
@@ -56,31 +58,33 @@ pub(crate) fn worker(command: WorkerCommand, context: &Context) -> Result<Exit, 
     }
 }
 
-/// Changing is done in two commands here: one half is root's, and the other a person's who must be logged in.
+/// Changes the mode, as root: the daemons are root's, and what is the person's is done under their account.
 fn set_mode(args: &WorkerSetModeArgs, context: &Context) -> Result<Exit, CliError> {
-    let half = half(args.mode, &args.place)?;
+    if !is_root() {
+        let said = "only root can change the services of this host";
+        return Err(CliError::new(Exit::Denied, said).hint(
+            "run it with sudo; the desktop is that of the person behind it, or of --user NAME",
+        ));
+    }
+    let daemons = daemons(args.place.state.as_deref())?;
+    let desktop = DesktopOf::meant(&args.place)?;
+    let (from, to): (&dyn Half, &dyn Half) = match args.mode {
+        InstallMode::Service => (&desktop, &daemons),
+        InstallMode::Desktop => (&daemons, &desktop),
+    };
     finish(context, args.dry_run, |system| {
-        let word = half.word();
-        if half.is_installed(system)? {
-            system.say(&format!("the worker is in mode {word} already"));
-            return Ok(Exit::Done);
-        }
-        let (first, second) = match args.mode {
-            InstallMode::Service => (
-                "tessera worker uninstall --mode desktop --wait",
-                "sudo tessera worker install --mode service",
-            ),
-            InstallMode::Desktop => (
-                "sudo tessera worker uninstall --mode service --wait",
-                "tessera worker install --mode desktop",
-            ),
-        };
-        Err(
-            CliError::new(Exit::State, "on macOS a mode is changed by two commands")
-                .hint(first)
-                .hint(second),
-        )
+        let running = running(args.wait, args.now);
+        switch::set_mode(from, to, running, system, args.dry_run)?;
+        Ok(Exit::Done)
     })
+}
+
+/// Does a part of a switch as the person whose desktop it is; started by root's half.
+fn part(args: &PartArgs, context: &Context) -> Result<Exit, CliError> {
+    let half = agent(args.state.as_deref())?;
+    let said = carry_out(&half, args.part, &mut Real::new(context))?;
+    context.print(&said)?;
+    Ok(Exit::Done)
 }
 
 /// Says whether the caller's agent, and the daemons of this Mac, are installed, and whether they run.

@@ -17,6 +17,7 @@ mod launchd;
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+mod person;
 mod real;
 #[cfg(target_os = "linux")]
 mod service;

@@ -102,6 +102,11 @@ impl System for Real<'_> {
     }
 
     #[cfg(target_os = "linux")]
+    fn no_manager(&mut self) -> Option<CliError> {
+        (!self.has_systemd()).then(super::systemd::is_missing)
+    }
+
+    #[cfg(target_os = "linux")]
     fn has_user_manager(&mut self) -> bool {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         runtime.is_some_and(|it| it.is_absolute() && it.join("systemd/private").exists())

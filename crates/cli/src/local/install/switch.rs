@@ -61,7 +61,6 @@ pub(super) fn install(
 }
 
 /// Changes from one half to the other.
-#[cfg(target_os = "linux")]
 pub(super) fn set_mode(
     from: &dyn Half,
     to: &dyn Half,
@@ -73,12 +72,8 @@ pub(super) fn set_mode(
         system.say(&format!("the worker is in mode {} already", to.word()));
         return Ok(());
     }
-    if !system.has_systemd() {
-        return Err(CliError::new(
-            Exit::State,
-            "systemd does not run this system, so nothing starts a worker by itself here",
-        )
-        .hint("run what you want by hand: sudo tessera up, or tessera worker --desktop"));
+    if let Some(error) = system.no_manager() {
+        return Err(error);
     }
     to.check(system)?;
     if !to.is_joined(system)? {

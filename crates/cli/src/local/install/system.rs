@@ -1,6 +1,7 @@
 //! What an installation asks of the system, behind a trait: every order of steps, every failure and every way back is
 //! tested with a system that is made up.
 
+use crate::error::CliError;
 use std::path::Path;
 
 /// What a command answered.
@@ -19,6 +20,10 @@ pub(super) trait System {
     /// Says whether systemd runs this host.
     #[cfg(target_os = "linux")]
     fn has_systemd(&mut self) -> bool;
+    /// Says why nothing starts a worker by itself on this host, if that is so.
+    fn no_manager(&mut self) -> Option<CliError> {
+        None
+    }
     /// Says whether a service manager of the caller's own runs.
     #[cfg(target_os = "linux")]
     fn has_user_manager(&mut self) -> bool;

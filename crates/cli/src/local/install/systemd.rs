@@ -2,7 +2,17 @@
 
 use super::half::{LOOKS_MAX, STEADY_LOOKS};
 use super::system::System;
+use crate::Exit;
 use crate::error::CliError;
+
+/// Answers the error of a host that systemd does not run.
+pub(super) fn is_missing() -> CliError {
+    CliError::new(
+        Exit::State,
+        "systemd does not run this system, so nothing starts a worker by itself here",
+    )
+    .hint("run what you want by hand: sudo tessera up, or tessera worker --desktop")
+}
 
 /// Waits until units are active and have not been started again for some looks; `systemctl` is the command with its options.
 pub(super) fn wait_steady(

@@ -1,12 +1,14 @@
 //! The order of steps, every failure and every way back, with a system that is made up.
 
-use super::desktop::{DesktopOf, OwnDesktop};
+use super::desktop::OwnDesktop;
 use super::half::Half;
+use super::person::{DesktopOf, Way};
 use super::service::{Daemons, Service};
 use super::switch::{self, Running};
 use super::system::{Answer, System};
 use super::units::{LAUNCH_UNIT, Paths, WORKER_UNIT};
 use crate::Exit;
+use crate::error::CliError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -197,6 +199,9 @@ impl System for Fake {
     fn has_systemd(&mut self) -> bool {
         self.has_systemd
     }
+    fn no_manager(&mut self) -> Option<CliError> {
+        (!self.has_systemd).then(super::systemd::is_missing)
+    }
     fn has_user_manager(&mut self) -> bool {
         self.has_manager
     }
@@ -283,6 +288,8 @@ fn desktop() -> DesktopOf {
         home: "/h/mia".into(),
         tessera: "/usr/bin/tessera".into(),
         state: None,
+        way: Way::Linux,
+        ends: std::cell::Cell::new(0),
     }
 }
 

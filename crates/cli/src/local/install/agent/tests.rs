@@ -210,7 +210,7 @@ impl System for Fake {
     fn pause(&mut self) {}
 }
 
-fn agent() -> Agent {
+pub(in crate::local::install) fn agent() -> Agent {
     let usual_state = Path::new(HOME).join("Library/Application Support/Tessera");
     Agent {
         tessera: "/usr/local/bin/tessera".into(),

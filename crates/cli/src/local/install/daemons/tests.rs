@@ -1,37 +1,40 @@
 //! The order of steps, every failure and every way back, with a Mac that is made up.
 
 use super::*;
-use crate::local::install::agent_tests::parsed;
+use crate::args::WorkerPart;
+use crate::local::install::agent_tests::{agent, parsed};
+use crate::local::install::person::carry_out;
 use crate::local::install::switch::{self, Running};
 use crate::local::install::system::Answer;
+use clap::ValueEnum as _;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What an installation may change, and has to put back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Host {
-    files: BTreeMap<PathBuf, String>,
+pub(super) struct Host {
+    pub(super) files: BTreeMap<PathBuf, String>,
     /// Users and groups, each with what is known of it.
     records: BTreeMap<String, BTreeMap<String, String>>,
     /// The files as launchd has read them.
-    loaded: BTreeMap<String, String>,
-    up: BTreeSet<String>,
-    is_locked: bool,
+    pub(super) loaded: BTreeMap<String, String>,
+    pub(super) up: BTreeSet<String>,
+    pub(super) is_locked: bool,
 }
 
 #[derive(Debug, Default)]
-struct Fake {
-    host: Host,
-    fails_at: Option<usize>,
-    changes: usize,
-    launches: VecDeque<usize>,
-    restarts: usize,
+pub(super) struct Fake {
+    pub(super) host: Host,
+    pub(super) fails_at: Option<usize>,
+    pub(super) changes: usize,
+    pub(super) launches: VecDeque<usize>,
+    pub(super) restarts: usize,
     untrusted: Option<String>,
-    crashing: Option<&'static str>,
+    pub(super) crashing: Option<&'static str>,
     pid: u32,
-    said: Vec<String>,
+    pub(super) said: Vec<String>,
 }
 
-fn service() -> MacService {
+pub(super) fn service() -> MacService {
     MacService {
         tessera: USUAL_TESSERA.into(),
         launch: USUAL_LAUNCH.into(),
@@ -48,7 +51,7 @@ fn moved() -> MacService {
 }
 
 impl Fake {
-    fn joined() -> Self {
+    pub(super) fn joined() -> Self {
         let mut fake = Self::default();
         for name in ["launcher/dispatch.pub", "worker/cert.pem"] {
             let path = Path::new(USUAL_STATE).join(name);
@@ -57,7 +60,7 @@ impl Fake {
         fake
     }
 
-    fn installed() -> Self {
+    pub(super) fn installed() -> Self {
         let mut fake = Self::joined();
         assert!(switch::install(&service(), &mut fake, false).expect("installed"));
         fake.said.clear();
@@ -70,15 +73,26 @@ impl Fake {
         self.fails_at == Some(self.changes)
     }
 
+    /// Does a part of a switch as the person whose desktop it is.
+    fn as_person(&mut self, words: &[&str]) -> Answer {
+        let part = words.iter().skip_while(|word| **word != "part").nth(1);
+        let part = part.and_then(|it| WorkerPart::from_str(it, false).ok());
+        let said = match carry_out(&agent(), part.expect("a part"), self) {
+            Ok(said) => (true, said.trim().to_owned()),
+            Err(error) => (false, format!("error: {}", error.message)),
+        };
+        let (is_good, said) = said;
+        Answer { is_good, said }
+    }
+
     fn carry_out(&mut self, words: &[&str]) -> Answer {
         let answer = |is_good, said: String| Answer { is_good, said };
         let label = |target: &str| {
-            target
-                .strip_prefix("system/")
-                .unwrap_or_default()
-                .to_owned()
+            let (_, label) = target.rsplit_once('/').unwrap_or_default();
+            label.to_owned()
         };
         let done = match words {
+            ["launchctl", "print", "gui/501"] => true,
             ["launchctl", "print", target] => {
                 let label = label(target);
                 if self.crashing == Some(label.as_str()) {
@@ -95,7 +109,7 @@ impl Fake {
                 );
             }
             ["launchctl", "enable", _] | ["install", "-d", ..] => true,
-            ["launchctl", "bootstrap", "system", path] => {
+            ["launchctl", "bootstrap", "system" | "gui/501", path] => {
                 let text = self.host.files.get(Path::new(path)).cloned();
                 let name = Path::new(path).file_stem().unwrap_or_default();
                 let label = name.to_string_lossy().into_owned();
@@ -107,10 +121,7 @@ impl Fake {
                 self.host.loaded.remove(&label(target)).is_some()
             }
             ["launchctl", "kickstart", "-k", target] => {
-                assert_eq!(
-                    *target, "system/tessera.worker.daemon",
-                    "never the launcher"
-                );
+                assert_ne!(*target, "system/tessera.launch", "never the launcher");
                 self.restarts += 1;
                 true
             }
@@ -134,6 +145,7 @@ impl Fake {
                     .insert((*name).to_owned(), (*value).to_owned())
                     .is_none()
             }
+            ["/bin/launchctl", "asuser", "501", ..] => return self.as_person(words),
             ["dscl", ".", "-delete", path] => self.host.records.remove(*path).is_some(),
             other => panic!("{other:?}"),
         };
