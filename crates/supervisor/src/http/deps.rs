@@ -10,7 +10,7 @@ use tessera_engine::supervisor::{Denied, Engine};
 use tessera_model::JobId;
 use tessera_model::after::Found;
 
-/// `GET /jobs/{id}/deps`
+/// `GET /jobs/{id}/deps`, for everybody: it tells names, owners and states, as the list of jobs does.
 pub(crate) async fn job(
     State(app): State<App>,
     Segments(id): Segments<u64>,

@@ -182,6 +182,13 @@ async fn what_is_wrong_is_said_at_its_field() {
         .await
         .expect("anybody may wait");
     assert!(waits.job.is_some());
+    let graph = stranger.deps(1).await.expect("what anybody can list");
+    assert_eq!(graph.jobs.len(), 3);
+    let missing = stranger.deps(99).await.expect_err("no such job");
+    assert!(
+        missing.to_string().contains("there is no job 99"),
+        "{missing}"
+    );
     let said = stranger
         .submit(&after("1:frames", "2-3"), true)
         .await
