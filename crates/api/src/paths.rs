@@ -5,11 +5,12 @@ use crate::query::{
     EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
 };
 use crate::types::{
-    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
-    CredentialRequest, Credentials, Deps, Event, Health, History, HostDetail, HostWhy, Hosts, Info,
-    ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
-    ModifyRequest, NewToken, SealOffer, Session, SessionLink, SessionRequest, SubmitReply,
-    SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
+    ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
+    CredentialRef, CredentialRequest, Credentials, Deps, Event, Health, History, HostDetail,
+    HostWhy, Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
+    JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested, SealOffer, Session,
+    SessionLink, SessionRequest, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage,
+    WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -211,3 +212,10 @@ endpoint!(
     /// Removes ended jobs, or says which it would; needs an administrator.
     cleanup: post, path = "/cleanup", tag = "farm", request_body = CleanupRequest,
     responses((status = 200, body = CleanupReply), Errors));
+endpoint!(
+    /// Lists the channels over which people are told, and how they fare; needs an administrator.
+    channels: get, path = "/notify", tag = "farm", responses((status = 200, body = Channels), Errors));
+endpoint!(
+    /// Sends a test over one channel or all, and says what came of it; needs an administrator.
+    notify_test: post, path = "/notify/test", tag = "farm", request_body = NotifyTest,
+    responses((status = 200, body = NotifyTested), Errors));

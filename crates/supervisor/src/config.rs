@@ -96,6 +96,8 @@ pub enum Problem {
         /// What it wants.
         wants: String,
     },
+    /// Something in `notify.toml`.
+    Notify(String),
 }
 
 impl fmt::Display for Problem {
@@ -111,6 +113,7 @@ impl fmt::Display for Problem {
                 }
             }
             Self::Value { key, wants } => write!(f, "{key} must be {wants}"),
+            Self::Notify(why) => f.write_str(why),
         }
     }
 }

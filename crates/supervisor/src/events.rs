@@ -4,14 +4,13 @@
 //! What is older than the ring comes from the store.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tessera_api::types::Event;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::kind;
 use tessera_model::HostId;
 use tessera_store::{HistoryRow, JournalRow};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Events that the ring holds.
 pub(crate) const RING_EVENTS: usize = 8_192;
@@ -20,7 +19,7 @@ pub(crate) const RING_EVENTS: usize = 8_192;
 #[derive(Debug)]
 pub(crate) struct Hub {
     ring: broadcast::Sender<Arc<Event>>,
-    last_seq: AtomicU64,
+    last_seq: watch::Sender<u64>,
     names: RwLock<BTreeMap<HostId, String>>,
 }
 
@@ -29,7 +28,7 @@ impl Default for Hub {
         let (ring, _) = broadcast::channel(RING_EVENTS);
         Self {
             ring,
-            last_seq: AtomicU64::new(0),
+            last_seq: watch::Sender::new(0),
             names: RwLock::default(),
         }
     }
@@ -43,12 +42,21 @@ impl Hub {
 
     /// Answers the number of the newest committed event.
     pub(crate) fn last_seq(&self) -> u64 {
-        self.last_seq.load(Ordering::Acquire)
+        *self.last_seq.borrow()
     }
 
     /// Says up to where the journal is committed. Called before the events themselves are published.
     pub(crate) fn committed(&self, seq: u64) {
-        self.last_seq.store(seq, Ordering::Release);
+        self.last_seq.send_if_modified(|last| {
+            let is_new = *last != seq;
+            *last = seq;
+            is_new
+        });
+    }
+
+    /// Begins to hear of each commit that the journal grew by, without what it grew by.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.last_seq.subscribe()
     }
 
     /// Publishes an event; without listeners it is gone.

@@ -60,4 +60,11 @@ impl Options {
         let usual = || Some(self.state.join("supervisor.toml")).filter(|path| Path::exists(path));
         self.config.clone().or_else(usual)
     }
+
+    /// Answers the file that says whom to tell, which need not be there: beside the configuration.
+    #[must_use]
+    pub fn notify_path(&self) -> PathBuf {
+        let beside = self.config.as_deref().and_then(Path::parent);
+        beside.unwrap_or(&self.state).join("notify.toml")
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::cleanup::{Cleaner, remove_as_told, run_regularly};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::{self, CoreHandle, Health, Parts};
 use crate::error::SupervisorError;
@@ -9,6 +10,7 @@ use crate::events::Hub;
 use crate::http::serve::{Bounds, Port, Serving, bind_socket, serve_port, serve_socket};
 use crate::http::{AppParts, Refusals, router};
 use crate::logs::LogStore;
+use crate::notify::{Notify, NotifyConfig, Ways};
 use crate::options::Options;
 use crate::readers::Readers;
 use crate::sessions::Links;
@@ -93,6 +95,7 @@ pub async fn start_with(
 ) -> Result<Running, SupervisorError> {
     tessera_wire::install_crypto_provider();
     let config = Config::load(options.config_path().as_deref())?;
+    let told = NotifyConfig::load(&options.notify_path())?;
     let state = StateDir::open(&options)?;
     let ca = FarmCa::open_or_create(&state.keys())?;
     let dispatch = DispatchKey::open_or_create(&state.keys())?;
@@ -115,6 +118,7 @@ pub async fn start_with(
     let listening = Listening::bind(&options, &config).await?;
     let logs = Arc::new(LogStore::new(state.logs()));
     let ending = CancellationToken::new();
+    let ca_id = ca.farm_id().to_string();
     let app = Arc::new(AppParts {
         core: core.handle.clone(),
         hub: Arc::clone(&hub),
@@ -136,6 +140,7 @@ pub async fn start_with(
         dispatch_keys: vec![dispatch.public()],
         address: listening.shown.clone(),
         ending: ending.clone(),
+        notify: Arc::new(Notify::new(&told, &ca_id, &config.farm_name)),
     });
     let names = server_names(&config);
     let tls = Arc::new(TlsServer::new(&app.ca, app.ca.server_certificate(&names)?)?);
@@ -159,6 +164,12 @@ pub async fn start_with(
         ending: ending.clone(),
         tasks: tasks.clone(),
         bounds: Bounds::default(),
+    };
+    let ways = Ways {
+        core: core.handle.clone(),
+        hub: Arc::clone(&hub),
+        readers: app.readers.clone(),
+        clock: Clock::start(),
     };
     let mut running = Running {
         address: listening.address,
@@ -184,6 +195,9 @@ pub async fn start_with(
     running
         .chores
         .spawn(run_regularly(app.cleaner.clone(), config));
+    running
+        .chores
+        .spawn(Arc::clone(&app.notify).run(told, ways, core.notify));
     running.chores.spawn(crate::http::wake_followers(hub, logs));
     running
         .chores

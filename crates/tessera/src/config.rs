@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tessera_cli::daemon::{ConfigOptions, ConfigQuestion};
 use tessera_cli::{CliError, Exit};
 #[cfg(target_os = "linux")]
-use tessera_supervisor::Config as SupervisorConfig;
+use tessera_supervisor::{Config as SupervisorConfig, NotifyConfig};
 use tessera_worker::config::Config as WorkerConfig;
 
 /// A file and which daemon reads it.
@@ -21,6 +21,9 @@ pub(crate) struct Source {
 pub(crate) enum Daemon {
     #[cfg(target_os = "linux")]
     Supervisor,
+    /// The supervisor's, of whom it tells what.
+    #[cfg(target_os = "linux")]
+    Notify,
     Worker,
     /// No daemon: a file for all workers.
     Workers,
@@ -31,6 +34,8 @@ impl Daemon {
         match self {
             #[cfg(target_os = "linux")]
             Self::Supervisor => "supervisor",
+            #[cfg(target_os = "linux")]
+            Self::Notify => "notify",
             Self::Worker => "worker",
             Self::Workers => "workers",
         }
@@ -42,7 +47,12 @@ pub(crate) fn answer(options: &ConfigOptions) -> Result<(), CliError> {
     match &options.what {
         ConfigQuestion::Check(files) => {
             let must_exist = !files.is_empty();
-            check(&sources(files, &options.state), must_exist, options.json)
+            let mut sources = sources(files, &options.state);
+            #[cfg(target_os = "linux")]
+            if files.is_empty() {
+                sources.extend(notify_of(&options.state));
+            }
+            check(&sources, must_exist, options.json)
         }
         ConfigQuestion::Show => show(&options.state, options.json),
         ConfigQuestion::Explain(key) => {
@@ -82,12 +92,24 @@ fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
     files.iter().map(source).collect()
 }
 
+/// Answers the file that says whom to tell, if there is one: its absence is usual, and not worth a line.
+#[cfg(target_os = "linux")]
+fn notify_of(state: &Path) -> Option<Source> {
+    let path = state.join("notify.toml");
+    let daemon = Daemon::Notify;
+    path.exists().then_some(Source { path, daemon })
+}
+
 /// Answers whose a file is by its name.
 fn reader_of(path: &Path) -> Daemon {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.to_ascii_lowercase();
     if name.contains("workers") {
         return Daemon::Workers;
+    }
+    #[cfg(target_os = "linux")]
+    if name.contains("notify") {
+        return Daemon::Notify;
     }
     // There are only workers on other systems.
     #[cfg(target_os = "linux")]
@@ -160,6 +182,10 @@ fn look(source: &Source) -> State {
     let problem = match source.daemon {
         #[cfg(target_os = "linux")]
         Daemon::Supervisor => SupervisorConfig::load(Some(&source.path))
+            .err()
+            .map(|error| error.to_string()),
+        #[cfg(target_os = "linux")]
+        Daemon::Notify => NotifyConfig::load(&source.path)
             .err()
             .map(|error| error.to_string()),
         Daemon::Worker => WorkerConfig::read(&source.path)
@@ -317,6 +343,26 @@ mod tests {
                 "workers.toml:2:1: `worker_cpus` must be a number from 0 (one slot per core) to 4096"
             ),
             "{two:?}"
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whom_to_tell_is_checked_with_the_secrets_that_it_names() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("notify.toml");
+        let text = "[[webhook]]\nname = \"a\"\nurl = \"https://a.example/\"\nsecret_file = \"none\"\non = [\"done\"]\n";
+        std::fs::write(&path, text).expect("written");
+        let named = check(&sources(&[path], dir.path()), true, false).expect_err("no secret");
+        assert!(named.message.contains("none: No such file"), "{named}");
+        let options = ConfigOptions {
+            what: ConfigQuestion::Check(Vec::new()),
+            state: dir.path().to_owned(),
+            json: false,
+        };
+        assert_eq!(
+            answer(&options).expect_err("found by itself").exit,
+            Exit::Usage
         );
     }
 

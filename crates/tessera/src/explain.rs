@@ -78,7 +78,9 @@ fn of_source(source: &Source) -> Result<Vec<Row>, CliError> {
                 wrong(&format!("{}:{line}: {problem}", source.path.display()))
             })?
             .values(),
-        // It sets nothing of this host by itself.
+        // They set nothing of this host by themselves.
+        #[cfg(target_os = "linux")]
+        Daemon::Notify => Vec::new(),
         Daemon::Workers => Vec::new(),
     };
     let lines = lines(&text);

@@ -8,10 +8,11 @@ use crate::query::{
     self, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
 };
 use crate::types::{
-    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
-    Credentials, Deps, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items,
-    JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken,
-    SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
+    ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
+    CredentialRef, Credentials, Deps, Health, History, HostDetail, HostWhy, Hosts, Info,
+    ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
+    ModifyRequest, NewToken, NotifyTest, NotifyTested, SessionLink, SubmitReply, SubmitRequest,
+    TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -226,6 +227,16 @@ impl Client {
     #[doc = concat!("Answers what the farm's state takes on disk.", errors!())]
     pub async fn usage(&self) -> Answer<Usage> {
         self.get("/usage").await
+    }
+
+    #[doc = concat!("Answers the channels over which people are told.", errors!())]
+    pub async fn channels(&self) -> Answer<Channels> {
+        self.get("/notify").await
+    }
+
+    #[doc = concat!("Sends a test over a channel, or all.", errors!())]
+    pub async fn notify_test(&self, what: &NotifyTest) -> Answer<NotifyTested> {
+        self.post("/notify/test", what).await
     }
 
     #[doc = concat!("Answers the supervisor's OpenAPI document.", errors!())]

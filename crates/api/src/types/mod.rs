@@ -8,6 +8,7 @@ mod farm;
 mod host;
 mod item;
 mod job;
+mod notify;
 mod quantity;
 mod session;
 mod submit;
@@ -27,6 +28,7 @@ pub use farm::{
 pub use host::{HostDetail, HostRow, Hosts, RunningRow, WhileActive};
 pub use item::{AttemptRow, Attempts, EndView, ItemRow, ItemStates, Items};
 pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
+pub use notify::{ChannelRow, ChannelTried, Channels, NotifyTest, NotifyTested};
 pub use quantity::Quantity;
 pub use session::{Session, SessionLink, SessionRequest};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};

@@ -203,6 +203,30 @@ Examples:
     },
 }
 
+/// What can be done about channels.
+#[derive(Debug, Subcommand)]
+pub enum NotifyCommand {
+    /// List the channels, what is on its way and what does not arrive
+    #[command(after_help = "\
+Examples:
+  tessera notify status
+  tessera --json notify status
+
+For administrators. Channels are written in notify.toml beside the
+supervisor's configuration, and hold from its next start on.")]
+    Status,
+    /// Send a test over one channel, or all, and print what came of it
+    #[command(after_help = "\
+Examples:
+  tessera notify test
+  tessera notify test chat")]
+    Test {
+        /// The channel's name (default: all)
+        #[arg(value_name = "CHANNEL")]
+        channel: Option<String>,
+    },
+}
+
 /// What to remove.
 #[derive(Debug, Args)]
 #[command(after_help = "\

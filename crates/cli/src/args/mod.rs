@@ -14,7 +14,8 @@ pub use actions::{ActionArgs, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
     CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames,
-    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, RunningThen, TokenCommand, WhyArgs,
+    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, NotifyCommand, RunningThen, TokenCommand,
+    WhyArgs,
 };
 #[cfg(target_os = "linux")]
 pub use here::{
@@ -223,6 +224,9 @@ pub enum Command {
     /// Passwords that Windows workers need to become people
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// Whom the farm tells of what, and a test of it
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Remove old jobs, logs and history now, or say what would go
     Cleanup(CleanupArgs),
     /// Remember a farm elsewhere, and your token for it
@@ -326,6 +330,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "login",
             "token",
             "credential",
+            "notify",
             "cleanup",
             "doctor",
             "config",

@@ -3,7 +3,8 @@
 use super::Context;
 use crate::Exit;
 use crate::args::{
-    CleanupArgs, HostArgs, HostCommand, HostsArgs, JoinStringArgs, LockArgs, TokenCommand,
+    CleanupArgs, HostArgs, HostCommand, HostsArgs, JoinStringArgs, LockArgs, NotifyCommand,
+    TokenCommand,
 };
 use crate::error::CliError;
 use crate::out::{Tone, text};
@@ -11,7 +12,7 @@ use crate::show;
 use serde::Serialize;
 use tessera_api::Client;
 use tessera_api::query::RemoveHostQuery;
-use tessera_api::types::{CleanupRequest, JoinTokenRequest, TokenRequest, WhileActive};
+use tessera_api::types::{CleanupRequest, JoinTokenRequest, NotifyTest, TokenRequest, WhileActive};
 use tessera_spec::quantity;
 
 /// Lists hosts.
@@ -220,4 +221,23 @@ pub(super) async fn whoami(context: &Context) -> Result<Exit, CliError> {
     let info = context.client()?.info().await?;
     context.show(&info, show::info)?;
     Ok(Exit::Done)
+}
+
+/// Lists channels, or tries them; exits 1 when a test was not taken.
+pub(super) async fn notify(command: NotifyCommand, context: &Context) -> Result<Exit, CliError> {
+    let client = context.client()?;
+    let channel = match command {
+        NotifyCommand::Status => {
+            let all = client.channels().await?;
+            context.show(&all, |look, all| show::channels(look, &all.channels))?;
+            return Ok(Exit::Done);
+        }
+        NotifyCommand::Test { channel } => channel,
+    };
+    let tested = client.notify_test(&NotifyTest { channel }).await?;
+    context.show(&tested, |look, tested| {
+        show::notify_tested(look, &tested.results)
+    })?;
+    let is_good = tested.results.iter().all(|it| it.is_taken);
+    Ok(if is_good { Exit::Done } else { Exit::Failed })
 }

@@ -127,6 +127,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::JoinString(args) => farm::join_string(args, context).await,
         Command::Token(args) => farm::token(args, context).await,
         Command::Credential(args) => credential::credential(args, context).await,
+        Command::Notify(command) => farm::notify(command, context).await,
         Command::Cleanup(args) => farm::cleanup(args, context).await,
         Command::Login(args) => local::login(args, context).await,
         Command::Open => farm::open(context).await,

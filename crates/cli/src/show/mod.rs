@@ -7,6 +7,7 @@ mod farm;
 mod hosts;
 mod items;
 mod jobs;
+mod notify;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -18,6 +19,7 @@ pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, sessi
 pub use hosts::{host, hosts};
 pub use items::{attempts, history, items};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
+pub use notify::{channels, notify_tested};
 pub use why::{host_why, why};
 
 use crate::out::{Look, text};

@@ -1,14 +1,15 @@
 //! What people see, at 80 columns and piped, with names that would rather not be shown.
 
 use super::{
-    actions, attempts, cleanup, history, host, hosts, info, items, job, jobs, tokens, why,
+    actions, attempts, channels, cleanup, history, host, hosts, info, items, job, jobs,
+    notify_tested, tokens, why,
 };
 use crate::out::{Look, text};
 use std::collections::BTreeMap;
 use tessera_api::types::{
-    ActionReply, AttemptRow, Caller, Changed, CleanedJob, CleanupReply, EndView, Event, HostDetail,
-    HostRow, Info, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary, Jobs, Reason,
-    RunningRow, SpecView, TargetResult, Token, Why,
+    ActionReply, AttemptRow, Caller, Changed, ChannelRow, ChannelTried, CleanedJob, CleanupReply,
+    EndView, Event, HostDetail, HostRow, Info, InstanceRow, ItemCounts, ItemRow, JobDetail,
+    JobSummary, Jobs, Reason, RunningRow, SpecView, TargetResult, Token, Why,
 };
 use tessera_api::{ApiError, ErrorCode};
 
@@ -509,4 +510,66 @@ fn a_reason_is_not_said_twice() {
             rnd001
             → see tessera log 12:1
     ");
+}
+
+#[test]
+fn channels_and_tests_of_them() {
+    let good = ChannelRow {
+        name: "chat".into(),
+        kind: "webhook".into(),
+        target: "https://chat.example".into(),
+        on: vec!["failed".into(), "host_lost".into()],
+        told: 12,
+        last_told_ms: Some(NOW - 60_000),
+        ..ChannelRow::default()
+    };
+    let bad = ChannelRow {
+        name: "bot".into(),
+        waiting: 1,
+        gathering: 2,
+        told: 0,
+        given_up: 1,
+        last_told_ms: None,
+        failing_since_ms: Some(NOW - 3_600_000),
+        last_error: Some("answered 500 Internal Server Error: \u{1b}[2J".into()),
+        ..good.clone()
+    };
+    let shown = both(|look| channels(look, &[good.clone(), bad.clone()]));
+    let why = "bot: failing, first 1h ago: answered";
+    assert!(
+        shown.contains(why) && shown.contains("500 Internal Server Error"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("chat: failing,") && !shown.contains('\u{1b}'),
+        "{shown}"
+    );
+    let piped: Vec<&str> = shown
+        .lines()
+        .skip_while(|line| *line != "--- piped")
+        .collect();
+    assert!(
+        piped[2].contains("chat") && piped[2].contains("good"),
+        "{shown}"
+    );
+    assert!(
+        piped[3].contains("bot") && piped[3].contains("failing"),
+        "{shown}"
+    );
+    assert!(both(|look| channels(look, &[])).contains("nobody is told"));
+    let tried = |channel: &str, is_taken, said: &str| ChannelTried {
+        channel: channel.into(),
+        is_taken,
+        said: said.into(),
+    };
+    let all = [
+        tried("chat", true, "204 No Content"),
+        tried("bot", false, "no connection: \u{1b}refused"),
+    ];
+    let shown = both(|look| notify_tested(look, &all));
+    assert!(shown.contains("chat: taken: 204 No Content\n"), "{shown}");
+    assert!(
+        shown.contains("bot: not taken: no connection: ") && !shown.contains('\u{1b}'),
+        "{shown}"
+    );
 }

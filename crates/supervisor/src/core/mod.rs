@@ -65,6 +65,12 @@ pub(crate) struct Parts {
     pub(crate) farm: String,
 }
 
+/// What the store had that is others' business.
+struct Opened {
+    tokens: Vec<tessera_store::TokenRow>,
+    notify: BTreeMap<String, String>,
+}
+
 /// The thread's own.
 struct Core {
     parts: Parts,
@@ -103,6 +109,8 @@ pub(crate) struct Started {
     pub(crate) handle: CoreHandle,
     /// Tokens of clients, as the store has them.
     pub(crate) tokens: Vec<tessera_store::TokenRow>,
+    /// What channels kept.
+    pub(crate) notify: BTreeMap<String, String>,
     /// The thread; ends after [`CoreHandle::stop`].
     pub(crate) thread: std::thread::JoinHandle<()>,
 }
@@ -112,7 +120,7 @@ pub(crate) struct Started {
 /// # Errors
 /// When the store can't be read, or is another farm's.
 pub(crate) fn start(parts: Parts, runtime: Handle) -> Result<Started, SupervisorError> {
-    let (core, tokens) = Core::open(parts, Clock::start(), TURN_TIME_MAX)?;
+    let (core, opened) = Core::open(parts, Clock::start(), TURN_TIME_MAX)?;
     let (queue, requests) = mpsc::channel(QUEUE_MAX);
     let thread = std::thread::Builder::new()
         .name("tessera-core".into())
@@ -123,7 +131,8 @@ pub(crate) fn start(parts: Parts, runtime: Handle) -> Result<Started, Supervisor
         ))?;
     Ok(Started {
         handle: CoreHandle::new(queue),
-        tokens,
+        tokens: opened.tokens,
+        notify: opened.notify,
         thread,
     })
 }
@@ -158,10 +167,13 @@ impl Core {
         mut parts: Parts,
         clock: Clock,
         turn_time: Duration,
-    ) -> Result<(Self, Vec<tessera_store::TokenRow>), SupervisorError> {
+    ) -> Result<(Self, Opened), SupervisorError> {
         let mut found = picture(parts.store.load()?).map_err(SupervisorError::Picture)?;
         check_farm(&mut parts, &found)?;
-        let tokens = std::mem::take(&mut found.tokens);
+        let opened = Opened {
+            tokens: std::mem::take(&mut found.tokens),
+            notify: std::mem::take(&mut found.notify),
+        };
         let mut core = Self {
             clock,
             turn_time,
@@ -175,7 +187,7 @@ impl Core {
             parts,
         };
         core.take_up(found)?;
-        Ok((core, tokens))
+        Ok((core, opened))
     }
 
     /// Makes memory what the store said.

@@ -17,6 +17,7 @@ mod hosts;
 mod items;
 mod jobs;
 mod logs;
+mod notify;
 mod outlook;
 mod pages;
 mod refused;
@@ -36,6 +37,7 @@ use crate::config::Config;
 use crate::core::{CoreHandle, Health};
 use crate::events::Hub;
 use crate::logs::SharedLogs;
+use crate::notify::Notify;
 use crate::readers::Readers;
 use crate::sessions::Links;
 use crate::tokens::Tokens;
@@ -85,6 +87,8 @@ pub(crate) struct AppParts {
     pub(crate) address: String,
     /// Ends open streams.
     pub(crate) ending: CancellationToken,
+    /// Who is told of what.
+    pub(crate) notify: Arc<Notify>,
 }
 
 /// Makes the router.
@@ -125,6 +129,8 @@ fn without_query() -> Router<App> {
         .route("/info", get(farm::info))
         .route("/usage", get(farm::usage))
         .route("/cleanup", post(farm::cleanup))
+        .route("/notify", get(notify::status))
+        .route("/notify/test", post(notify::test))
         .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
         .route("/jobs/{id}/resubmit", post(jobs::resubmit))
         .route("/jobs/{id}/why", get(why::job))

@@ -34,6 +34,8 @@ pub(crate) struct Picture {
     pub(crate) last_seq: u64,
     /// Jobs that an older program wrote as blocked because they wait: written anew as soon as anything is.
     pub(crate) converted: BTreeSet<JobId>,
+    /// What channels kept, by the names of the facts.
+    pub(crate) notify: BTreeMap<String, String>,
 }
 
 /// Reads what the store gave.
@@ -101,6 +103,11 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
         farm: loaded.meta.get(META_FARM).cloned(),
         last_seq: loaded.last_seq,
         converted,
+        notify: loaded
+            .meta
+            .into_iter()
+            .filter(|(key, _)| key.starts_with(crate::notify::META_PREFIX))
+            .collect(),
     })
 }
 

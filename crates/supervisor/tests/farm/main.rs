@@ -12,6 +12,7 @@ mod jobs;
 mod kept;
 mod logins;
 mod logs;
+mod notify;
 mod reserve;
 mod strangers;
 mod told;

@@ -1,0 +1,80 @@
+//! Channels over which people are told, and what came of tests.
+
+use crate::out::table::{Cell, Column, Table};
+use crate::out::{Look, Tone, text, time};
+use tessera_api::types::{ChannelRow, ChannelTried};
+
+/// Prints a list of channels, then what does not arrive and why.
+#[must_use]
+pub fn channels(look: &Look, all: &[ChannelRow]) -> String {
+    if all.is_empty() {
+        return "nobody is told of anything: there are no channels in notify.toml\n".to_owned();
+    }
+    let mut table = Table::new(&[
+        Column::flexible("CHANNEL"),
+        Column::flexible("TO"),
+        Column::left("STATE"),
+        Column::right("TOLD"),
+        Column::left("LAST"),
+        Column::right("WAITING"),
+        Column::right("GIVEN UP"),
+        Column::flexible("ON"),
+    ]);
+    for it in all {
+        let (tone, state) = match it.failing_since_ms {
+            Some(_) => (Tone::Bad, "failing"),
+            None => (Tone::Good, "good"),
+        };
+        let last = it.last_told_ms.map(|at| time::ago(look, at));
+        table.row([
+            Cell::from(&it.name),
+            Cell::from(&it.target),
+            Cell::toned(tone, state.to_owned()),
+            Cell::from(it.told.to_string()),
+            Cell::from(last.unwrap_or_default()),
+            Cell::from((it.waiting + it.gathering).to_string()),
+            Cell::from(it.given_up.to_string()),
+            Cell::from(it.on.join(",")),
+        ]);
+    }
+    let mut out = table.print(look);
+    for it in all {
+        if let (Some(since), Some(why)) = (it.failing_since_ms, &it.last_error) {
+            let since = time::ago(look, since);
+            let said = format!("{}: failing, first {since}: {why}", it.name);
+            let said = text::safe(&said).into_owned();
+            let lines = if look.is_terminal() {
+                text::wrap(&said, look.columns())
+            } else {
+                vec![said]
+            };
+            for line in lines {
+                out += &line;
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+/// Prints what came of tests.
+#[must_use]
+pub fn notify_tested(look: &Look, all: &[ChannelTried]) -> String {
+    if all.is_empty() {
+        return "nothing was sent: there are no channels in notify.toml\n".to_owned();
+    }
+    let line = |it: &ChannelTried| {
+        let (tone, word) = if it.is_taken {
+            (Tone::Good, "taken")
+        } else {
+            (Tone::Bad, "not taken")
+        };
+        let word = look.paint(tone, word);
+        format!(
+            "{}: {word}: {}\n",
+            text::safe(&it.channel),
+            text::safe(&it.said)
+        )
+    };
+    all.iter().map(line).collect()
+}

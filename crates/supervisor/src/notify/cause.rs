@@ -1,0 +1,303 @@
+//! What of the journal people are told of.
+
+use crate::core::View;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tessera_engine::supervisor::items::ItemCore;
+use tessera_engine::supervisor::kind;
+use tessera_model::state::ItemStatus;
+use tessera_model::{HostId, ItemIndex, JobId};
+use tessera_store::JournalRow;
+
+/// Characters of a name that are told; the rest is left out.
+const NAME_CHARS: usize = 120;
+/// Characters of a reason that are told.
+const TEXT_CHARS: usize = 300;
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// A job is complete.
+    Done,
+    /// A job failed.
+    Failed,
+    /// A job was killed.
+    Killed,
+    /// A job is held until somebody unblocks it.
+    Blocked,
+    /// A job waits for its user's identity to be put right.
+    #[serde(rename = "badlogin")]
+    BadLogin,
+    /// An item of a job failed, and no retry is left.
+    FrameFailed,
+    /// A host was away for longer than `worker_lost_timeout`.
+    HostLost,
+    /// A host takes no work because something is wrong with it.
+    HostPanic,
+    /// Every slot is taken, and work waits.
+    FarmFull,
+    /// Nothing runs and nothing waits.
+    FarmIdle,
+    /// Something happened that can't be told any more. Told on every channel.
+    Missed,
+    /// Somebody tries a channel. Told when asked for.
+    Test,
+}
+
+impl Kind {
+    /// Those that a channel can be told of.
+    pub(crate) const CHOICES: [Self; 10] = [
+        Self::Done,
+        Self::Failed,
+        Self::Killed,
+        Self::Blocked,
+        Self::BadLogin,
+        Self::FrameFailed,
+        Self::HostLost,
+        Self::HostPanic,
+        Self::FarmFull,
+        Self::FarmIdle,
+    ];
+
+    /// Answers its word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Killed => "killed",
+            Self::Blocked => "blocked",
+            Self::BadLogin => "badlogin",
+            Self::FrameFailed => "frame_failed",
+            Self::HostLost => "host_lost",
+            Self::HostPanic => "host_panic",
+            Self::FarmFull => "farm_full",
+            Self::FarmIdle => "farm_idle",
+            Self::Missed => "missed",
+            Self::Test => "test",
+        }
+    }
+
+    /// Says whether it is about a job, and so about somebody.
+    pub(crate) fn is_of_a_job(self) -> bool {
+        match self {
+            Self::Done
+            | Self::Failed
+            | Self::Killed
+            | Self::Blocked
+            | Self::BadLogin
+            | Self::FrameFailed => true,
+            Self::HostLost
+            | Self::HostPanic
+            | Self::FarmFull
+            | Self::FarmIdle
+            | Self::Missed
+            | Self::Test => false,
+        }
+    }
+
+    /// Answers what a line of the journal means, if people are told of such.
+    pub(crate) fn of(row: &JournalRow) -> Option<Self> {
+        match row.kind.as_str() {
+            kind::JOB_STATUS => match row.text.as_str() {
+                "complete" => Some(Self::Done),
+                "failed" => Some(Self::Failed),
+                "killed" => Some(Self::Killed),
+                "blocked" => Some(Self::Blocked),
+                "badlogin" => Some(Self::BadLogin),
+                _ => None,
+            },
+            kind::ITEM_ENDED => {
+                let core = row.cell.and_then(ItemCore::unpack)?;
+                (core.status == ItemStatus::Failed).then_some(Self::FrameFailed)
+            }
+            kind::HOST_DOWN => Some(Self::HostLost),
+            kind::HOST_PANIC => Some(Self::HostPanic),
+            _ => None,
+        }
+    }
+}
+
+/// One thing that happened. Its texts are bounded and hold no control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fact {
+    /// What.
+    pub(crate) kind: Kind,
+    /// When, in milliseconds since 1970.
+    pub(crate) at_ms: i64,
+    /// Whose.
+    pub(crate) user: Option<String>,
+    /// Of which job.
+    pub(crate) job: Option<u64>,
+    /// The name of the job.
+    pub(crate) name: String,
+    /// On which host.
+    pub(crate) host: Option<String>,
+    /// Which frame.
+    pub(crate) frame: Option<String>,
+    /// Why, in words.
+    pub(crate) text: String,
+}
+
+impl Fact {
+    /// Makes one about the farm.
+    pub(crate) fn of_farm(kind: Kind, at_ms: i64, text: String) -> Self {
+        Self {
+            kind,
+            at_ms,
+            user: None,
+            job: None,
+            name: String::new(),
+            host: None,
+            frame: None,
+            text,
+        }
+    }
+
+    /// Makes one of a line of the journal.
+    pub(crate) fn of(
+        kind: Kind,
+        row: &JournalRow,
+        jobs: &BTreeMap<u64, KnownJob>,
+        host_name: impl FnOnce(HostId) -> String,
+    ) -> Self {
+        let known = row.job.and_then(|id| jobs.get(&id));
+        // The text of a change of state is the state's word: nothing that the kind doesn't say.
+        let text = match kind {
+            Kind::FrameFailed | Kind::HostLost | Kind::HostPanic => clean(&row.text, TEXT_CHARS),
+            _ => String::new(),
+        };
+        Self {
+            kind,
+            at_ms: row.at_ms,
+            user: known.map(|job| job.owner.clone()),
+            job: row.job,
+            name: known.map(|job| job.name.clone()).unwrap_or_default(),
+            host: row.host.map(|id| clean(&host_name(HostId(id)), NAME_CHARS)),
+            frame: row.item.map(|item| {
+                let named = known.and_then(|job| job.frames.get(&item).cloned());
+                named.unwrap_or_else(|| format!("#{item}"))
+            }),
+            text,
+        }
+    }
+}
+
+/// What is known of a job beside the journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct KnownJob {
+    owner: String,
+    name: String,
+    frames: BTreeMap<u32, String>,
+}
+
+/// Looks up the jobs and items that lines of the journal are about; jobs that are gone are left out.
+pub(crate) fn known_jobs(view: &View<'_>, items: &[(u64, Option<u32>)]) -> BTreeMap<u64, KnownJob> {
+    let mut known: BTreeMap<u64, KnownJob> = BTreeMap::new();
+    for (id, item) in items {
+        let Some(job) = view.engine.job(JobId(*id)) else {
+            continue;
+        };
+        let entry = known.entry(*id).or_insert_with(|| KnownJob {
+            owner: job.owner.to_string(),
+            name: clean(&job.spec.name, NAME_CHARS),
+            frames: BTreeMap::new(),
+        });
+        if let Some(item) = item {
+            let name = clean(&job.spec.item_name(ItemIndex(*item)), NAME_CHARS);
+            entry.frames.insert(*item, name);
+        }
+    }
+    known
+}
+
+/// Cuts a text, and puts a mark for each character that would steer a terminal, a mail's headers or the order of reading.
+pub(crate) fn clean(text: &str, most: usize) -> String {
+    let harmless = |c: char| {
+        let steers = c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if steers { '\u{fffd}' } else { c }
+    };
+    let mut cleaned: String = text.chars().take(most).map(harmless).collect();
+    if text.chars().nth(most).is_some() {
+        cleaned.push('…');
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tessera_model::Attempt;
+
+    fn row(kind: &str, text: &str) -> JournalRow {
+        JournalRow {
+            kind: kind.into(),
+            text: text.into(),
+            job: Some(7),
+            ..JournalRow::default()
+        }
+    }
+
+    #[test]
+    fn lines_of_the_journal_mean_what_they_say() {
+        let cases = [
+            ("complete", Some(Kind::Done)),
+            ("failed", Some(Kind::Failed)),
+            ("killed", Some(Kind::Killed)),
+            ("blocked", Some(Kind::Blocked)),
+            ("badlogin", Some(Kind::BadLogin)),
+            ("running", None),
+            ("pending", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(Kind::of(&row(kind::JOB_STATUS, word)), expected, "{word}");
+            assert_eq!(Kind::of(&row(kind::JOB_ACTION, word)), None, "{word}");
+        }
+        assert_eq!(Kind::of(&row(kind::HOST_DOWN, "x")), Some(Kind::HostLost));
+        assert_eq!(Kind::of(&row(kind::HOST_AWAY, "x")), None);
+    }
+
+    #[test]
+    fn a_frame_failed_only_when_its_state_says_so() {
+        for status in [
+            ItemStatus::Pending,
+            ItemStatus::Waiting,
+            ItemStatus::Complete,
+            ItemStatus::Failed,
+        ] {
+            let core = ItemCore {
+                status,
+                retries_used: 0,
+                ooms: 0,
+                growth: 0,
+                attempt: Attempt(1),
+            };
+            let ended = JournalRow {
+                cell: Some(core.pack()),
+                ..row(kind::ITEM_ENDED, "exit 3")
+            };
+            let expected = (status == ItemStatus::Failed).then_some(Kind::FrameFailed);
+            assert_eq!(Kind::of(&ended), expected, "{status}");
+        }
+        assert_eq!(Kind::of(&row(kind::ITEM_ENDED, "exit 3")), None);
+    }
+
+    #[test]
+    fn what_steers_is_marked_and_what_is_long_is_cut() {
+        assert_eq!(
+            clean("a\r\nBcc: b\u{1b}[2J\u{202e}c", 99),
+            "a\u{fffd}\u{fffd}Bcc: b\u{fffd}[2J\u{fffd}c"
+        );
+        assert_eq!(clean("äöü", 2), "äö…");
+        assert_eq!(clean("äö", 2), "äö");
+    }
+
+    #[test]
+    fn every_kind_is_read_as_it_is_written() {
+        for kind in Kind::CHOICES {
+            let text = format!("\"{}\"", kind.word());
+            assert_eq!(serde_json::from_str::<Kind>(&text).ok(), Some(kind));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Tells an HTTP server: one POST, in a bounded time, whose answer is hardly read.
+//!
+//! Redirects are not followed: the address is the administrator's, and no server may choose another one for the farm.
+
+use super::config::WebhookTarget;
+use super::message::{FarmName, Message};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Bytes of a refusal that are shown.
+const SHOWN_BYTES_MAX: usize = 200;
+/// Largest head of an answer, in bytes, and its most lines.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+const HEAD_LINES_MAX: usize = 64;
+/// Where systems keep the certificates that they trust.
+const SYSTEM_CERTIFICATES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Sends one message. Dropping the future closes the connection; whether the message was taken is not known then.
+///
+/// # Errors
+/// Why it was not taken, in words.
+pub(crate) async fn deliver(
+    target: &WebhookTarget,
+    limit: Duration,
+    message: &Message,
+    farm: &FarmName,
+    channel: &str,
+) -> Result<String, String> {
+    let seconds = crate::clock::wall().0.div_euclid(1_000);
+    let body = message.json(farm, channel);
+    let signature = target.secret.sign(&message.id, seconds, &body);
+    let authority = target.url.authority().map_or("", |it| it.as_str());
+    let path = target.url.path_and_query().map_or("/", |it| it.as_str());
+    let request = Request::post(path)
+        .header(HOST, authority)
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, concat!("tessera/", env!("CARGO_PKG_VERSION")))
+        .header("webhook-id", &message.id)
+        .header("webhook-timestamp", seconds.to_string())
+        .header("webhook-signature", signature)
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| format!("no request can be made: {error}"))?;
+    match tokio::time::timeout(limit, post(target, request)).await {
+        Ok(said) => said,
+        Err(_elapsed) => Err(format!("no answer within {} s", limit.as_secs())),
+    }
+}
+
+async fn post(target: &WebhookTarget, request: Request<Full<Bytes>>) -> Result<String, String> {
+    let is_tls = target.url.scheme_str() == Some("https");
+    let host = target.url.host().unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    let port = target.url.port_u16();
+    let port = port.unwrap_or(if is_tls { 443 } else { 80 });
+    let stream = TcpStream::connect((host, port))
+        .await
+        .map_err(|error| format!("no connection: {error}"))?;
+    if !is_tls {
+        return exchange(stream, request).await;
+    }
+    let config = trust(target.ca_file.clone()).await?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| "the address names no host that a certificate could be of".to_owned())?;
+    let connected = tokio_rustls::TlsConnector::from(config)
+        .connect(name, stream)
+        .await;
+    exchange(
+        connected.map_err(|error| format!("no TLS: {error}"))?,
+        request,
+    )
+    .await
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<String, String> {
+    let broken = |error: hyper::Error| format!("the connection broke: {error}");
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEAD_LINES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    // Ends with this function, whatever the server goes on saying.
+    let _driven = AbortOnDropHandle::new(tokio::spawn(connection));
+    let answer = sender.send_request(request).await.map_err(broken)?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(in_words(status));
+    }
+    if status.is_redirection() {
+        let status = in_words(status);
+        return Err(format!(
+            "answered {status}: redirects are not followed; write the new address into notify.toml if it is good"
+        ));
+    }
+    let said = begin_of(answer.into_body()).await;
+    Err(format!("answered {}{said}", in_words(status)))
+}
+
+/// Reads the first bytes of a refusal.
+async fn begin_of(mut body: Incoming) -> String {
+    let mut begin = Vec::new();
+    while begin.len() < SHOWN_BYTES_MAX {
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                let room = SHOWN_BYTES_MAX - begin.len();
+                begin.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            Some(Err(_)) | None => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&begin);
+    let text = super::cause::clean(text.trim(), SHOWN_BYTES_MAX);
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text}")
+    }
+}
+
+fn in_words(status: StatusCode) -> String {
+    // Only the reasons that we know: the server's own words are not repeated.
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+/// Makes the TLS configuration that trusts these certificates, or the system's. Read at each delivery, so that renewed ones
+/// hold without a restart; that is seldom.
+async fn trust(ca_file: Option<PathBuf>) -> Result<Arc<rustls::ClientConfig>, String> {
+    let read = tokio::task::spawn_blocking(move || match ca_file {
+        Some(file) => roots_of(&file),
+        None => {
+            let found = SYSTEM_CERTIFICATES.iter().find(|it| Path::new(it).exists());
+            let file = found.ok_or_else(|| {
+                "this system has no file with certificates that it trusts (package ca-certificates); or set ca_file"
+                    .to_owned()
+            })?;
+            roots_of(Path::new(file))
+        }
+    });
+    let roots = read.await.map_err(|error| error.to_string())??;
+    let mut config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn roots_of(file: &Path) -> Result<rustls::RootCertStore, String> {
+    let named = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+    let found = CertificateDer::pem_file_iter(file).map_err(|error| named(&error))?;
+    let mut roots = rustls::RootCertStore::empty();
+    // Systems have some that are no use to us; one is enough.
+    let (good, _) = roots.add_parsable_certificates(found.filter_map(Result::ok));
+    if good == 0 {
+        return Err(named(&"has no certificate in PEM"));
+    }
+    Ok(roots)
+}
