@@ -29,7 +29,7 @@ pub(crate) async fn test(
         return Err(Failure::admins_only(&by.name, "send a test"));
     }
     let wanted = request.channel.as_deref();
-    let tested = app.notify.test(wanted).await;
+    let tested = app.notify.test(wanted, by.name.as_str()).await;
     tested.map(axum::Json).ok_or_else(|| {
         let name = wanted.unwrap_or_default().escape_debug().to_string();
         Failure::new(ErrorCode::NotFound, format!("there is no channel {name}"))

@@ -10,7 +10,7 @@ use super::digest::Digest;
 use super::keep::{State, Waiting};
 use super::level::{Level, Seen};
 use super::message::{FarmName, Message};
-use super::webhook;
+use super::{mail, webhook};
 use crate::clock::Clock;
 use crate::core::CoreHandle;
 use crate::events::Hub;
@@ -54,6 +54,25 @@ pub(crate) struct Status {
     pub(crate) last_error: Option<String>,
 }
 
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// In words.
+    pub(crate) why: String,
+    /// Whether it would be the same at every try, and would hold up messages to others.
+    pub(crate) is_final: bool,
+}
+
+impl Refused {
+    /// Makes one after which it is tried again.
+    pub(crate) fn later(why: String) -> Self {
+        Self {
+            why,
+            is_final: false,
+        }
+    }
+}
+
 /// What a channel is made of, and what else may use.
 pub(crate) struct Line {
     /// How it is configured.
@@ -86,14 +105,16 @@ impl Line {
     /// Hands a message over, once.
     ///
     /// # Errors
-    /// Why it was not taken, in words.
-    pub(crate) async fn deliver(&self, message: &Message) -> Result<String, String> {
+    /// Why it was not taken.
+    pub(crate) async fn deliver(&self, message: &Message) -> Result<String, Refused> {
         let config = &self.config;
+        let (limit, farm) = (config.time_limit, &self.farm);
         match &config.target {
             Target::Webhook(target) => {
-                let limit = config.time_limit;
-                webhook::deliver(target, limit, message, &self.farm, &config.name).await
+                let said = webhook::deliver(target, limit, message, farm, &config.name);
+                said.await.map_err(Refused::later)
             }
+            Target::Mail(target) => mail::deliver(target, limit, message, farm, &config.name).await,
         }
     }
 }
@@ -324,7 +345,7 @@ impl Channel {
     }
 
     /// Takes the outcome of a try of the first message.
-    fn on_tried(&mut self, said: Result<String, String>) {
+    fn on_tried(&mut self, said: Result<String, Refused>) {
         let wall = self.ways.clock.now().wall.0;
         let channel = &self.line.config.name;
         match said {
@@ -340,7 +361,16 @@ impl Channel {
                 }
                 status.last_error = None;
             }
-            Err(why) => {
+            Err(Refused {
+                why,
+                is_final: true,
+            }) => {
+                self.line.lock().last_error = Some(why);
+                if let Some((message, _)) = self.outbox.pop_front() {
+                    self.on_given_up(&message);
+                }
+            }
+            Err(Refused { why, .. }) => {
                 self.next_try = self.now() + self.pause;
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
                 let mut status = self.line.lock();

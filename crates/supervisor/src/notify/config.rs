@@ -5,6 +5,7 @@
 use super::cause::Kind;
 use super::digest::Pace;
 use super::sign::Secret;
+use super::smtp::{MailTarget, Smtp, SmtpTls};
 use crate::config::{ConfigError, Problem};
 use http::Uri;
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tessera_spec::quantity;
 
@@ -48,6 +50,10 @@ struct File {
     give_up_after: Length,
     #[serde(default)]
     webhook: Vec<WebhookEntry>,
+    #[serde(default)]
+    mail: Vec<MailEntry>,
+    #[serde(default)]
+    smtp: Option<SmtpEntry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,6 +71,40 @@ struct WebhookEntry {
     interval: Option<Length>,
     #[serde(default = "ten_seconds")]
     time_limit: Length,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MailEntry {
+    name: String,
+    to: Vec<String>,
+    on: Vec<String>,
+    #[serde(default)]
+    users: Vec<String>,
+    #[serde(default)]
+    interval: Option<Length>,
+    #[serde(default = "twenty_seconds")]
+    time_limit: Length,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SmtpEntry {
+    pub(super) host: String,
+    #[serde(default)]
+    pub(super) port: Option<u16>,
+    #[serde(default)]
+    pub(super) tls: SmtpTls,
+    pub(super) from: String,
+    #[serde(default)]
+    pub(super) user: Option<String>,
+    #[serde(default)]
+    pub(super) password_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Owners of jobs have their mail at this domain.
+    #[serde(default)]
+    pub(super) owner_domain: Option<String>,
 }
 
 /// A length of time: `"10m"`, or a number of seconds.
@@ -108,6 +148,10 @@ fn ten_seconds() -> Length {
     Length(Duration::from_secs(10))
 }
 
+fn twenty_seconds() -> Length {
+    Length(Duration::from_secs(20))
+}
+
 fn a_day() -> Length {
     Length(Duration::from_secs(86_400))
 }
@@ -145,6 +189,8 @@ pub(crate) struct ChannelConfig {
 pub(crate) enum Target {
     /// An HTTP server.
     Webhook(WebhookTarget),
+    /// People with an address.
+    Mail(MailTarget),
 }
 
 /// An HTTP server that is told.
@@ -208,8 +254,16 @@ impl NotifyConfig {
         let mut channels = Vec::new();
         within("farm_after", file.farm_after, (Duration::ZERO, INTERVAL.1))?;
         for entry in &file.webhook {
-            let channel = channel(entry, file, base)
+            let channel = webhook(entry, file, base)
                 .map_err(|why| format!("webhook {:?}: {why}", entry.name))?;
+            channels.push(channel);
+        }
+        let smtp = file.smtp.as_ref().map(|entry| Smtp::of(entry, base));
+        let smtp = smtp.transpose().map_err(|why| format!("smtp: {why}"))?;
+        let smtp = smtp.map(Arc::new);
+        for entry in &file.mail {
+            let channel = mail(entry, file, smtp.as_ref())
+                .map_err(|why| format!("mail {:?}: {why}", entry.name))?;
             channels.push(channel);
         }
         if channels.len() > CHANNELS_MAX {
@@ -226,16 +280,13 @@ impl NotifyConfig {
     }
 }
 
-fn channel(entry: &WebhookEntry, file: &File, base: &Path) -> Result<ChannelConfig, String> {
+fn webhook(entry: &WebhookEntry, file: &File, base: &Path) -> Result<ChannelConfig, String> {
     let interval = entry.interval.unwrap_or(file.interval);
     Ok(ChannelConfig {
         name: name(&entry.name)?,
         on: on(&entry.on)?,
         users: users(&entry.users)?,
-        pace: Pace {
-            gather: within("gather", file.gather, (Duration::ZERO, GATHER_MAX))?,
-            interval: within("interval", interval, INTERVAL)?,
-        },
+        pace: pace(file, interval)?,
         give_up_after: within("give_up_after", file.give_up_after, GIVE_UP)?,
         time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
         target: Target::Webhook(WebhookTarget {
@@ -243,6 +294,29 @@ fn channel(entry: &WebhookEntry, file: &File, base: &Path) -> Result<ChannelConf
             secret: secret(&base.join(&entry.secret_file))?,
             ca_file: entry.ca_file.as_ref().map(|file| base.join(file)),
         }),
+    })
+}
+
+fn mail(entry: &MailEntry, file: &File, smtp: Option<&Arc<Smtp>>) -> Result<ChannelConfig, String> {
+    let interval = entry.interval.unwrap_or(file.interval);
+    let on = on(&entry.on)?;
+    let smtp =
+        smtp.ok_or_else(|| "there is no [smtp] with the server to send it over".to_owned())?;
+    Ok(ChannelConfig {
+        name: name(&entry.name)?,
+        users: users(&entry.users)?,
+        pace: pace(file, interval)?,
+        give_up_after: within("give_up_after", file.give_up_after, GIVE_UP)?,
+        time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
+        target: Target::Mail(MailTarget::of(&entry.to, &on, smtp)?),
+        on,
+    })
+}
+
+fn pace(file: &File, interval: Length) -> Result<Pace, String> {
+    Ok(Pace {
+        gather: within("gather", file.gather, (Duration::ZERO, GATHER_MAX))?,
+        interval: within("interval", interval, INTERVAL)?,
     })
 }
 
@@ -289,8 +363,7 @@ fn users(users: &[String]) -> Result<BTreeSet<String>, String> {
 fn url(text: &str) -> Result<Uri, String> {
     let url: Uri = text.parse().map_err(|error| format!("url: {error}"))?;
     let host = url.host().unwrap_or_default();
-    let bare = host.trim_matches(['[', ']']);
-    let is_here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_here = is_this_host(host);
     if host.is_empty() || url.authority().is_some_and(|it| it.as_str().contains('@')) {
         return Err("url must be https://HOST[:PORT]/PATH, without a user's name".to_owned());
     }
@@ -301,13 +374,19 @@ fn url(text: &str) -> Result<Uri, String> {
     }
 }
 
+/// Says whether a name can be of nobody but this host.
+pub(super) fn is_this_host(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 fn secret(path: &Path) -> Result<Secret, String> {
     let text = read_secret(path)?;
     Secret::parse(text.trim()).map_err(|why| format!("secret_file {}: {why}", path.display()))
 }
 
 /// Reads a file with a secret, which must be ours or root's, and which others may not read.
-fn read_secret(path: &Path) -> Result<String, String> {
+pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let named = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
     let file = std::fs::File::open(path).map_err(|error| named(&error))?;
     let meta = file.metadata().map_err(|error| named(&error))?;

@@ -86,6 +86,20 @@ impl Message {
         super::cause::clean(&sentence, SENTENCE_CHARS_MAX)
     }
 
+    /// Says it in lines: what, then which, one a line.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let summary = &self.summary;
+        let line = |text: String| super::cause::clean(&text, SENTENCE_CHARS_MAX);
+        let mut lines = vec![line(self.headline()), String::new()];
+        for subject in &summary.about {
+            lines.push(line(format!("  {}", named(summary.cause.kind, subject))));
+        }
+        if summary.others > 0 {
+            lines.push(format!("  and {} more", summary.others));
+        }
+        lines
+    }
+
     /// Says what happened, and how often.
     pub(crate) fn headline(&self) -> String {
         let summary = &self.summary;

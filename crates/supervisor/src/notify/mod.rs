@@ -9,8 +9,10 @@ mod config;
 mod digest;
 mod keep;
 mod level;
+mod mail;
 mod message;
 mod sign;
+mod smtp;
 mod webhook;
 
 pub(crate) use channel::Ways;
@@ -90,8 +92,8 @@ impl Notify {
         }
     }
 
-    /// Tries one channel, or all; `None` when there is no such.
-    pub(crate) async fn test(&self, channel: Option<&str>) -> Option<NotifyTested> {
+    /// Tries one channel, or all, in the name of who asks: they get what owners get. `None` when there is no such.
+    pub(crate) async fn test(&self, channel: Option<&str>, by: &str) -> Option<NotifyTested> {
         let wanted = |line: &&Arc<Line>| channel.is_none_or(|name| line.config.name == name);
         let lines: Vec<_> = self.lines.iter().filter(wanted).cloned().collect();
         if channel.is_some() && lines.is_empty() {
@@ -100,7 +102,8 @@ impl Notify {
         let mut tries = JoinSet::new();
         for (place, line) in lines.into_iter().enumerate() {
             let number = self.tests.fetch_add(1, Ordering::Relaxed);
-            tries.spawn(async move { (place, tried(&line, number).await) });
+            let by = by.to_owned();
+            tries.spawn(async move { (place, tried(&line, number, by).await) });
         }
         let mut results = BTreeMap::new();
         while let Some(ended) = tries.join_next().await {
@@ -113,12 +116,12 @@ impl Notify {
     }
 }
 
-async fn tried(line: &Line, number: u64) -> ChannelTried {
+async fn tried(line: &Line, number: u64, by: String) -> ChannelTried {
     let now = crate::clock::wall().0;
     let (farm, channel) = (&line.farm.id, &line.config.name);
     let cause = Cause {
         kind: Kind::Test,
-        user: None,
+        user: Some(by),
     };
     let mut summary = Summary::new(cause, now);
     let text = format!(
@@ -132,7 +135,7 @@ async fn tried(line: &Line, number: u64) -> ChannelTried {
     ChannelTried {
         channel: channel.clone(),
         is_taken: said.is_ok(),
-        said: said.unwrap_or_else(|why| why),
+        said: said.unwrap_or_else(|refused| refused.why),
     }
 }
 
@@ -140,6 +143,7 @@ fn row(line: &Line) -> ChannelRow {
     let status = line.status();
     let (kind, target) = match &line.config.target {
         Target::Webhook(target) => ("webhook", target.shown()),
+        Target::Mail(target) => ("mail", target.shown()),
     };
     ChannelRow {
         name: line.config.name.clone(),

@@ -77,7 +77,7 @@ async fn post(target: &WebhookTarget, request: Request<Full<Bytes>>) -> Result<S
     if !is_tls {
         return exchange(stream, request).await;
     }
-    let config = trust(target.ca_file.clone()).await?;
+    let config = trust(target.ca_file.clone(), &[b"http/1.1"]).await?;
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| "the address names no host that a certificate could be of".to_owned())?;
     let connected = tokio_rustls::TlsConnector::from(config)
@@ -150,34 +150,48 @@ fn in_words(status: StatusCode) -> String {
 
 /// Makes the TLS configuration that trusts these certificates, or the system's. Read at each delivery, so that renewed ones
 /// hold without a restart; that is seldom.
-async fn trust(ca_file: Option<PathBuf>) -> Result<Arc<rustls::ClientConfig>, String> {
+///
+/// # Errors
+/// Why there are none, in words.
+pub(crate) async fn trust(
+    ca_file: Option<PathBuf>,
+    protocols: &[&[u8]],
+) -> Result<Arc<rustls::ClientConfig>, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    // Systems have some that are no use to us; one is enough.
+    let (good, _) = roots.add_parsable_certificates(certificates(ca_file).await?);
+    if good == 0 {
+        return Err("none of the certificates that are trusted can be used".to_owned());
+    }
+    let mut config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// Reads the certificates of a file, or those that the system trusts.
+async fn certificates(ca_file: Option<PathBuf>) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = tokio::task::spawn_blocking(move || match ca_file {
-        Some(file) => roots_of(&file),
+        Some(file) => certificates_of(&file),
         None => {
             let found = SYSTEM_CERTIFICATES.iter().find(|it| Path::new(it).exists());
             let file = found.ok_or_else(|| {
                 "this system has no file with certificates that it trusts (package ca-certificates); or set ca_file"
                     .to_owned()
             })?;
-            roots_of(Path::new(file))
+            certificates_of(Path::new(file))
         }
     });
-    let roots = read.await.map_err(|error| error.to_string())??;
-    let mut config = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    read.await.map_err(|error| error.to_string())?
 }
 
-fn roots_of(file: &Path) -> Result<rustls::RootCertStore, String> {
+fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let named = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
     let found = CertificateDer::pem_file_iter(file).map_err(|error| named(&error))?;
-    let mut roots = rustls::RootCertStore::empty();
-    // Systems have some that are no use to us; one is enough.
-    let (good, _) = roots.add_parsable_certificates(found.filter_map(Result::ok));
-    if good == 0 {
+    let found: Vec<_> = found.filter_map(Result::ok).collect();
+    if found.is_empty() {
         return Err(named(&"has no certificate in PEM"));
     }
-    Ok(roots)
+    Ok(found)
 }

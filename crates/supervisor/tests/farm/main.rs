@@ -12,6 +12,7 @@ mod jobs;
 mod kept;
 mod logins;
 mod logs;
+mod mail;
 mod notify;
 mod reserve;
 mod strangers;

@@ -159,12 +159,7 @@ async fn read_request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Got
 /// Writes `notify.toml` with channels, by their names, addresses and further lines.
 fn configure(dir: &Path, farm: &str, channels: &[(&str, &str, &str)]) {
     let state = dir.join("farm");
-    std::fs::create_dir_all(&state).expect("a folder");
-    let _ = std::fs::remove_file(state.join("secret"));
-    let mut secret = std::fs::OpenOptions::new();
-    let secret = secret.create_new(true).write(true).mode(0o600);
-    let mut secret = secret.open(state.join("secret")).expect("a file");
-    std::io::Write::write_all(&mut secret, format!("whsec_{SECRET}\n").as_bytes()).expect("writes");
+    secret_file(&state, &format!("whsec_{SECRET}"));
     let mut text = format!("{farm}\n");
     for (name, url, lines) in channels {
         text.push_str(&format!(
@@ -172,6 +167,21 @@ fn configure(dir: &Path, farm: &str, channels: &[(&str, &str, &str)]) {
         ));
     }
     std::fs::write(state.join("notify.toml"), text).expect("writes");
+}
+
+/// Makes the file `secret` of a state folder anew, for its owner alone.
+pub(crate) fn secret_file(state: &Path, content: &str) {
+    std::fs::create_dir_all(state).expect("a folder");
+    let path = state.join("secret");
+    let _none_yet = std::fs::remove_file(&path);
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a file");
+    std::io::Write::write_all(&mut file, format!("{content}\n").as_bytes()).expect("writes");
 }
 
 async fn farm_with(farm: &str, channels: &[(&str, &str, &str)]) -> Farm {
@@ -211,7 +221,7 @@ async fn run_one(farm: &Farm, worker: &mut Worker, name: &str, status: i32) -> u
 }
 
 /// The kill of a job, which needs no worker.
-async fn kill(farm: &Farm, id: u64) {
+pub(crate) async fn kill(farm: &Farm, id: u64) {
     let request = ActionRequest {
         action: "kill".into(),
         targets: vec![id.to_string()],
@@ -220,7 +230,7 @@ async fn kill(farm: &Farm, id: u64) {
     assert!(done.results.iter().all(|it| it.error.is_none()), "{done:?}");
 }
 
-const SOON: &str = "gather = 0\ninterval = \"1s\"";
+pub(crate) const SOON: &str = "gather = 0\ninterval = \"1s\"";
 
 #[tokio::test]
 async fn what_happens_is_told_once_and_signed() {
