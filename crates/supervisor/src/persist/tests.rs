@@ -117,9 +117,9 @@ fn admin() -> Principal {
 
 /// Waits for the first whole, for others in other ways.
 fn after_of(jobs: &[JobId]) -> Option<After> {
-    let labelled = |n: u64| n % 3 == 0;
+    let labelled = |n: u64| n.is_multiple_of(3);
     let part = |n: u64| {
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             Part::EachFrame
         } else {
             Part::Whole
@@ -137,7 +137,7 @@ fn after_of(jobs: &[JobId]) -> Option<After> {
     (!jobs.is_empty()).then(|| Tree::all(terms.map(Tree::One)))
 }
 
-fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
+fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
     let run = FrameRun {
         start: 1,
         step: 2,
@@ -188,7 +188,7 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: Vec<JobId>) -> JobSpec {
         grace: Duration::from_secs(30),
         output_limit: 1 << 20,
         progress: Some("(\\d+)%".into()),
-        after: after_of(&waitfor),
+        after: after_of(waitfor),
         label: (retries == 1).then(|| "render".parse().expect("a label")),
         pgrp: None,
         notes: "a note".into(),
@@ -272,7 +272,7 @@ impl World {
                 let waitfor = waitfor
                     .map(JobId)
                     .filter(|id| self.engine.job(*id).is_some());
-                let spec = spec(frames, cpus, retries, waitfor.into_iter().collect());
+                let spec = spec(frames, cpus, retries, waitfor.as_slice());
                 let key = (frames % 3 == 0).then(|| format!("key {frames}"));
                 let submission = Submission {
                     by: admin(),
@@ -527,7 +527,7 @@ fn folding_loses_no_cell_and_keeps_the_tail_short() {
     });
     let submission = Submission {
         by: admin(),
-        spec: spec(9_000, 1, 0, Vec::new()),
+        spec: spec(9_000, 1, 0, &[]),
         owner: None,
         key: None,
         is_blocked: false,
