@@ -29,7 +29,7 @@ pub fn channels(look: &Look, all: &[ChannelRow]) -> String {
         table.row([
             Cell::from(&it.name),
             Cell::from(&it.target),
-            Cell::toned(tone, state.to_owned()),
+            Cell::toned(tone, state),
             Cell::from(it.told.to_string()),
             Cell::from(last.unwrap_or_default()),
             Cell::from((it.waiting + it.gathering).to_string()),
