@@ -36,7 +36,7 @@ impl Engine {
                 now: t.now,
                 wanted: &wanted,
             };
-            let Some(placement) = self.planner.next(judge) else {
+            let Some(placement) = self.planner.next(&judge) else {
                 break;
             };
             self.place(t, placement);

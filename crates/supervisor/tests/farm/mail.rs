@@ -141,7 +141,7 @@ impl Server {
                     got.is_within_tls = true;
                 }
                 "AUTH" if self.manner == Manner::NoLogin => {
-                    say(&mut stream, "535 no \u{1b}[2J").await?
+                    say(&mut stream, "535 no \u{1b}[2J").await?;
                 }
                 "AUTH" => {
                     got.login = line.split(' ').nth(2).map(ToOwned::to_owned);
@@ -152,7 +152,7 @@ impl Server {
                     say(&mut stream, "250 ok").await?;
                 }
                 "RCPT" if self.manner == Manner::NoUsers => {
-                    say(&mut stream, "550 no such user").await?
+                    say(&mut stream, "550 no such user").await?;
                 }
                 "RCPT" => {
                     got.to.push(within(&line));

@@ -30,7 +30,6 @@ pub(super) struct DesktopOf {
 
 /// How a program is run under a person's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "each system makes its own way"))]
 pub(super) enum Way {
     /// By `runuser`, with the way to their service manager.
     Linux,

@@ -334,9 +334,9 @@ impl Planner {
     }
 
     /// Answers the next placement. Call [`Self::set_ready`] and [`Self::set_free`] before the next.
-    pub fn next(&mut self, judge: impl Judge) -> Option<Placement> {
+    pub fn next(&mut self, judge: &impl Judge) -> Option<Placement> {
         let mut asked = 0;
-        let found = self.next_counting(&judge, &mut asked);
+        let found = self.next_counting(judge, &mut asked);
         self.asked = self.asked.saturating_add(asked);
         found
     }

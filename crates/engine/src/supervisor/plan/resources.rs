@@ -89,7 +89,7 @@ impl Resources {
             match self.numbers.get(name) {
                 Some(number) => wants.numbered.push((*number, *amount)),
                 None if self.reported.contains_key(name) => {
-                    wants.each.push((name.clone(), *amount))
+                    wants.each.push((name.clone(), *amount));
                 }
                 None => return None,
             }

@@ -396,7 +396,7 @@ fn play(seed: u64, algorithm: Algorithm) {
         if dice.below(4) == 0 {
             planner.touch_all();
         }
-        while let Some(found) = planner.next(|_, _| true) {
+        while let Some(found) = planner.next(&|_, _| true) {
             let small = hosts.get_mut(&found.host).expect("known");
             assert_eq!(
                 Some(&found.job),

@@ -156,10 +156,10 @@ fn cost_of_all_classes(classes: u64) -> u64 {
         let class = planner.take_class(demands).number;
         planner.set_ready(class, (5, 0, JobId(n)), true);
     }
-    assert_eq!(planner.next(|_, _| true), None);
+    assert_eq!(planner.next(&|_, _| true), None);
     let before = planner.asked();
     planner.touch_all();
-    assert_eq!(planner.next(|_, _| true), None);
+    assert_eq!(planner.next(&|_, _| true), None);
     planner.asked() - before
 }
 
@@ -182,12 +182,12 @@ fn hosts_are_walked_once_for_all_jobs_of_a_class() {
             |_| 0,
         );
     }
-    assert_eq!(planner.next(|_, _| true), None);
+    assert_eq!(planner.next(&|_, _| true), None);
     for n in 0..jobs {
         planner.set_ready(class, (5, 0, JobId(n)), true);
     }
     let before = planner.asked();
-    assert_eq!(planner.next(|_, _| false), None);
+    assert_eq!(planner.next(&|_, _| false), None);
     // The class itself, each kind of host and each host once, each job with each host.
     let hosts = u64::from(hosts);
     assert_eq!(planner.asked() - before, 1 + 2 * hosts + hosts * jobs);
@@ -208,13 +208,13 @@ fn the_best_job_of_all_classes_is_the_next() {
     planner.set_ready(classes[&3], (6, 0, JobId(3)), false);
     planner.set_ready(classes[&0], (1, 0, JobId(9)), true);
     planner.set_free(host(1), "rnd1", &Default::default(), 1, |_| 0);
-    assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(9)));
+    assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(9)));
     planner.set_ready(classes[&0], (1, 0, JobId(9)), false);
-    assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(2)));
+    assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(2)));
     planner.set_free(host(1), "", &Default::default(), 0, |_| 0);
     planner.set_free(host(2), "rnd2", &Default::default(), 1, |_| 0);
     planner.set_ready(classes[&2], (7, 0, JobId(2)), false);
-    assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(1)));
+    assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(1)));
 }
 
 /// Queues jobs of somebody whose account the idle host refuses, and answers what another's job costs that goes there.
@@ -255,10 +255,10 @@ fn cost_of_a_host(classes: u64) -> u64 {
         let class = planner.take_class(demands).number;
         planner.set_ready(class, (5, 0, JobId(n)), true);
     }
-    assert_eq!(planner.next(|_, _| true), None);
+    assert_eq!(planner.next(&|_, _| true), None);
     planner.set_free(host(1), "rnd1", &Default::default(), 1, |_| 0);
     let before = planner.asked();
-    assert_eq!(planner.next(|_, _| true).map(|it| it.job), Some(JobId(0)));
+    assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(0)));
     planner.asked() - before
 }
 

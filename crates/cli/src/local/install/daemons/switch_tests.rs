@@ -111,8 +111,9 @@ fn to_the_service_in_this_order() {
 
 #[test]
 fn each_change_that_fails_leaves_the_old_mode() {
+    type Start = fn() -> Fake;
     let (desktop, service) = (desktop(), service());
-    let ways: [(fn() -> Fake, &dyn Half, &dyn Half); 2] = [
+    let ways: [(Start, &dyn Half, &dyn Half); 2] = [
         (with_daemons, &service, &desktop),
         (with_agent, &desktop, &service),
     ];
