@@ -8,11 +8,11 @@ use tessera_api::query::{
 };
 use tessera_api::types::WhileActive;
 use tessera_api::types::{
-    ActionReply, ActionRequest, Attempts, CleanupReply, CleanupRequest, Credential, CredentialRef,
-    CredentialRequest, Credentials, Deps, Health, History, HostDetail, HostWhy, Hosts, Info,
-    ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest, JoinToken,
-    JoinTokenRequest, ModifyRequest, NewToken, SealOffer, SessionLink, SubmitReply, SubmitRequest,
-    TokenRequest, Tokens, Usage, Why,
+    ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
+    CredentialRef, CredentialRequest, Credentials, Deps, Health, History, HostDetail, HostWhy,
+    Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest, JoinToken,
+    JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested, SealOffer, SessionLink,
+    SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
 };
 
 fn json<T: serde::Serialize>(value: T) -> String {
@@ -57,6 +57,8 @@ fn empty(request: &Seen) -> (u16, String) {
         ("POST", ["join-tokens"]) => json(JoinToken::default()),
         ("POST", ["join"]) => json(JoinReply::default()),
         ("GET", ["usage"]) => json(Usage::default()),
+        ("GET", ["notify"]) => json(Channels::default()),
+        ("POST", ["notify", "test"]) => json(NotifyTested::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
         ("GET", ["events"] | ["jobs", _, "items", _, "log"]) => String::new(),
         ("PATCH" | "DELETE" | "POST", _) => return (204, String::new()),
@@ -179,6 +181,8 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
     client.join(&JoinRequest::default()).await.expect(ok);
     client.cleanup(&CleanupRequest::default()).await.expect(ok);
     client.usage().await.expect(ok);
+    client.channels().await.expect(ok);
+    client.notify_test(&NotifyTest::default()).await.expect(ok);
     client.events(EventsQuery::default()).await.expect(ok);
     client
         .log(1, 2, &LogQuery::default())
