@@ -211,6 +211,26 @@ async function access() {
   await page.locator('code', { hasText: "tessera join 'tessera-join:" }).waitFor();
 }
 
+async function errors() {
+  const gate = path.join(farm.dir, 'home', 'gate');
+  const lost = `[ -e ${gate} ] || { printf '\\033]0;title\\007Error: <img src=x onerror=document.hacked=1> lost frame QB_FRAME_NUMBER of /show/QB_FRAME_NUMBER.exr\\n' >&2; exit 1; }`;
+  const [one, two] = [await submit('--range', '1-3', '--', 'sh', '-c', lost), await submit('--range', '7', '--', 'sh', '-c', lost)];
+  for (const id of [one, two]) await until(async () => (await jobOf(id)).status === 'failed', 'both failed');
+  await visit('/errors');
+  const group = page.getByRole('region', { name: 'Error: <img src=x onerror=document.hacked=1> lost frame <n> of <path>' });
+  await group.waitFor();
+  await seen('4 frames', group);
+  await settled();
+  await accessible('errors');
+  await picture('errors');
+  check((await page.locator('.error img, .error script').count()) === 0, 'a line became markup');
+  writeFileSync(gate, '');
+  await group.getByRole('button', { name: 'retry all 4' }).click();
+  await seen(`tessera retry '${two}#1' '${one}#1-3'`);
+  await group.waitFor({ state: 'detached' });
+  for (const id of [one, two]) await until(async () => (await jobOf(id)).status === 'complete', 'both are tried again');
+}
+
 async function hostility() {
   for (const view of ['/', '/jobs', `/jobs/${evil}`, `/jobs/${evil}/items/0`]) {
     await visit(view);
@@ -366,6 +386,7 @@ try {
   await step('a wrangler locks a host, sees who waits for it, and unlocks it', wrangler);
   await step('a job is checked, mended and submitted', submitting);
   await step('a session is seen and revoked, and its browser is out at once', access);
+  await step('what failed alike is seen together and retried at once', errors);
   await step('hostile names and logs stay text', hostility);
   await step('other sites act not, read not and frame not', otherSites);
   await step('every view is accessible, dark, light and on a phone', looks);

@@ -2,15 +2,16 @@
 
 use crate::error::ApiError;
 use crate::query::{
-    EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
+    ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
+    SubmitQuery,
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
-    CredentialRef, CredentialRequest, Credentials, Deps, Event, Health, History, HostDetail,
-    HostWhy, Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
-    JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested, SealOffer, Session,
-    SessionLink, SessionRequest, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage,
-    WhileActive, Why,
+    CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event, Health,
+    History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply,
+    JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested,
+    SealOffer, Session, SessionLink, SessionRequest, SubmitReply, SubmitRequest, TokenRequest,
+    Tokens, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -205,6 +206,12 @@ endpoint!(
     /// Enrols a host; the join token is the only proof.
     join: post, path = "/join", tag = "access", security(()), request_body = JoinRequest,
     responses((status = 201, body = JoinReply), Errors));
+endpoint!(
+    /// What failed, grouped by the line that was printed last and tells why.
+    ///
+    /// Of jobs whose output the caller may read: own ones, or all for an administrator. Lines are read from the output that is
+    /// kept; they are one line each, at most 240 characters, without control characters, and still whatever a job wanted to print.
+    errors: get, path = "/errors", tag = "jobs", params(ErrorsQuery), responses((status = 200, body = ErrorGroups), Errors));
 endpoint!(
     /// What the farm's state takes on disk.
     usage: get, path = "/usage", tag = "farm", responses((status = 200, body = Usage), Errors));

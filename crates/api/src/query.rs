@@ -69,6 +69,16 @@ pub struct HistoryQuery {
     pub limit: Option<u32>,
 }
 
+/// What failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ErrorsQuery {
+    /// Of this job only; of all whose output the caller may read when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<u64>,
+}
+
 /// How to submit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]

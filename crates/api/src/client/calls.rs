@@ -5,11 +5,12 @@ use super::log::{LogFollower, LogPart};
 use super::{Client, ClientError};
 use crate::PREFIX;
 use crate::query::{
-    self, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery, SubmitQuery,
+    self, ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
+    SubmitQuery,
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
-    CredentialRef, Credentials, Deps, Health, History, HostDetail, HostWhy, Hosts, Info,
+    CredentialRef, Credentials, Deps, Errors, Health, History, HostDetail, HostWhy, Hosts, Info,
     ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
     ModifyRequest, NewToken, NotifyTest, NotifyTested, SessionLink, SubmitReply, SubmitRequest,
     TokenRequest, Tokens, Usage, WhileActive, Why,
@@ -83,6 +84,11 @@ impl Client {
     pub async fn history(&self, job: u64, which: &HistoryQuery) -> Answer<History> {
         self.get(&format!("/jobs/{job}/history{}", query::print(which)))
             .await
+    }
+
+    #[doc = concat!("Answers what failed, grouped by the line that tells why.", errors!())]
+    pub async fn errors(&self, which: &ErrorsQuery) -> Answer<Errors> {
+        self.get(&format!("/errors{}", query::print(which))).await
     }
 
     #[doc = concat!("Answers why a job does not run, or not more of it.", errors!())]

@@ -3,6 +3,7 @@
 mod action;
 mod credential;
 mod deps;
+mod errors;
 mod event;
 mod farm;
 mod host;
@@ -20,6 +21,7 @@ pub use credential::{
     Credential, CredentialRef, CredentialRequest, Credentials, SealKey, SealOffer, SealedPassword,
 };
 pub use deps::{Deps, DepsEdge, DepsJob};
+pub use errors::{ErrorGroup, ErrorJob, Errors};
 pub use event::{Event, HELLO_KIND, History, PASSING_KINDS, RESYNC_KIND, Resync};
 pub use farm::{
     Caller, Health, Info, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token,

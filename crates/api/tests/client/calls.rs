@@ -4,15 +4,15 @@ use crate::server::{Seen, Server};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tessera_api::query::{
-    EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
+    ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
 };
 use tessera_api::types::WhileActive;
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
-    CredentialRef, CredentialRequest, Credentials, Deps, Health, History, HostDetail, HostWhy,
-    Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest, JoinToken,
-    JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested, SealOffer, SessionLink,
-    SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
+    CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
+    HostWhy, Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
+    JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested, SealOffer,
+    SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
 };
 
 fn json<T: serde::Serialize>(value: T) -> String {
@@ -59,6 +59,7 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["usage"]) => json(Usage::default()),
         ("GET", ["notify"]) => json(Channels::default()),
         ("POST", ["notify", "test"]) => json(NotifyTested::default()),
+        ("GET", ["errors"]) => json(Errors::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
         ("GET", ["events"] | ["jobs", _, "items", _, "log"]) => String::new(),
         ("PATCH" | "DELETE" | "POST", _) => return (204, String::new()),
@@ -183,6 +184,8 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
     client.usage().await.expect(ok);
     client.channels().await.expect(ok);
     client.notify_test(&NotifyTest::default()).await.expect(ok);
+    let of_job = ErrorsQuery { job: Some(1) };
+    client.errors(&of_job).await.expect(ok);
     client.events(EventsQuery::default()).await.expect(ok);
     client
         .log(1, 2, &LogQuery::default())

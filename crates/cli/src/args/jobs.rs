@@ -123,6 +123,19 @@ pub struct HistArgs {
     pub limit: u32,
 }
 
+/// What failed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera errors
+  tessera errors --job 12
+  tessera retry $(tessera errors --json | jq -r '.groups[0].targets[]')")]
+pub struct ErrorsArgs {
+    /// Of this job only (default: of all whose output you may read)
+    #[arg(long, value_name = "JOB")]
+    pub job: Option<u64>,
+}
+
 /// What to wait for.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -30,7 +30,7 @@ pub use install::{
 pub use install::{PartArgs, WorkerPart};
 #[cfg(target_os = "linux")]
 pub use install::{SupervisorCommand, SupervisorPlace};
-pub use jobs::{FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
+pub use jobs::{ErrorsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Stream, WaitArgs};
 pub use local::{
     ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, System, WorkerArgs,
 };
@@ -148,6 +148,8 @@ pub enum Command {
     Log(LogArgs),
     /// Show what happened to a job, in order
     Hist(HistArgs),
+    /// Show what failed, put together by the line that tells why
+    Errors(ErrorsArgs),
     /// Say why a job, or a host, does not do what you expect
     Why(WhyArgs),
     /// Show what a job waits for, and what waits for it
@@ -296,7 +298,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Jobs",
         &[
-            "submit", "resubmit", "jobs", "job", "frames", "log", "hist", "why", "deps", "wait",
+            "submit", "resubmit", "jobs", "job", "frames", "log", "hist", "errors", "why", "deps",
+            "wait",
         ],
     ),
     (

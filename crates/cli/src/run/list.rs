@@ -2,11 +2,11 @@
 
 use super::Context;
 use crate::Exit;
-use crate::args::{DepsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, WhyArgs};
+use crate::args::{DepsArgs, ErrorsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, WhyArgs};
 use crate::error::CliError;
 use crate::show;
 use std::collections::VecDeque;
-use tessera_api::query::{HistoryQuery, ItemsQuery, JobsQuery};
+use tessera_api::query::{ErrorsQuery, HistoryQuery, ItemsQuery, JobsQuery};
 use tessera_api::types::{Event, History, ItemRow, Items, Jobs};
 use tessera_api::{Client, PAGE_MAX};
 use tessera_spec::{Selector, What, range};
@@ -244,6 +244,14 @@ pub(super) async fn deps(args: DepsArgs, context: &Context) -> Result<Exit, CliE
     } else {
         context.show(&graph, show::deps)?;
     }
+    Ok(Exit::Done)
+}
+
+/// Shows what failed, put together by the line that tells why.
+pub(super) async fn errors(args: &ErrorsArgs, context: &Context) -> Result<Exit, CliError> {
+    let of = ErrorsQuery { job: args.job };
+    let found = context.client()?.errors(&of).await?;
+    context.show(&found, show::errors)?;
     Ok(Exit::Done)
 }
 

@@ -113,6 +113,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Job(args) => list::job(args, context).await,
         Command::Frames(args) => list::frames(args, context).await,
         Command::Hist(args) => list::hist(args, context).await,
+        Command::Errors(args) => list::errors(&args, context).await,
         Command::Log(args) => log::log(args, context).await,
         Command::Why(args) => list::why(args, context).await,
         Command::Deps(args) => list::deps(args, context).await,

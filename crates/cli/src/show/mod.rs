@@ -2,6 +2,7 @@
 
 mod credential;
 mod deps;
+mod errors;
 mod explain;
 mod farm;
 mod hosts;
@@ -14,6 +15,7 @@ mod why;
 
 pub use credential::{credential, credentials, new_keys, seal_keys, sealed_for};
 pub use deps::{deps, deps_dot};
+pub use errors::errors;
 pub use explain::explained;
 pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, session_link, tokens};
 pub use hosts::{host, hosts};

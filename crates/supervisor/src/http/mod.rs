@@ -10,6 +10,7 @@ mod credentials;
 mod deps;
 mod door;
 mod error;
+mod errors;
 mod events;
 mod extract;
 mod farm;
@@ -94,6 +95,7 @@ pub(crate) struct AppParts {
 /// Makes the router.
 pub(crate) fn router(app: App) -> Router {
     let asked = Router::new()
+        .route("/errors", get(errors::list))
         .route("/events", get(events::events))
         .route("/hosts/{host}", delete(hosts::remove))
         .route("/jobs", get(jobs::list).post(jobs::submit))

@@ -30,12 +30,13 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_EACH_TIME: &str = "no-cache";
 
 /// Addresses of the application; the page itself knows what each shows.
-const VIEWS: [&str; 9] = [
+const VIEWS: [&str; 10] = [
     "/",
     "/login",
     "/jobs",
     "/jobs/{job}",
     "/jobs/{job}/items/{item}",
+    "/errors",
     "/hosts",
     "/hosts/{host}",
     "/submit",

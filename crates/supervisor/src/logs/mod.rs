@@ -3,6 +3,7 @@
 //! `logs/<job / 1000>/<job>/<item>.<attempt>.{out,err,idx}`. Owns writing ([`LogStore::append`]), reading ([`read`]),
 //! following ([`follow`]) and removing. Leaves to the core who may write what.
 
+pub(crate) mod cause;
 pub(crate) mod files;
 pub(crate) mod follow;
 pub(crate) mod read;

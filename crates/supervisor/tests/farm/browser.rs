@@ -79,6 +79,7 @@ async fn the_page_is_for_strangers_and_guarded() {
         "/jobs",
         "/jobs/12",
         "/jobs/12/items/3",
+        "/errors",
         "/hosts/a",
     ] {
         let page = ask(&farm, &format!("GET {path}"), "", "").await;

@@ -32,7 +32,7 @@ async fn ack(push: &mut LogPush) -> LogAck {
         .expect("an acknowledgement")
 }
 
-async fn put(push: &mut LogPush, chunk: LogChunk) -> u64 {
+pub(crate) async fn put(push: &mut LogPush, chunk: LogChunk) -> u64 {
     push.chunks.send(chunk).await.expect("taken");
     ack(push).await.durable_to
 }

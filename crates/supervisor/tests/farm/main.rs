@@ -7,6 +7,7 @@ mod browser;
 mod cleanup;
 mod credentials;
 mod deps;
+mod errors;
 mod events;
 mod jobs;
 mod kept;
