@@ -75,13 +75,13 @@ fn a_job_of_one_frame_costs_the_same_after_thousands() {
     compare("1,000 to 4,000 jobs", &small, &large);
 }
 
-/// For a slot the first jobs of classes are asked until one fits. In both farms there are all forty classes that ten people
+/// For a slot the first jobs of classes are asked until one fits. In both farms there are all eighty classes that ten people
 /// with eight sizes make, so what is counted is the queue.
 #[test]
 fn reserving_memory_costs_the_same_with_ten_times_the_queue() {
-    let small = farm(Scenario::MemoryMix, 100, 10_000);
-    let large = farm(Scenario::MemoryMix, 100, 100_000);
-    compare("memory, 10,000 to 100,000 frames", &small, &large);
+    let small = farm(Scenario::MemoryMix, 100, 40_000);
+    let large = farm(Scenario::MemoryMix, 100, 400_000);
+    compare("memory, 40,000 to 400,000 frames", &small, &large);
 }
 
 #[test]

@@ -58,6 +58,11 @@ impl Held {
         self.0.values().any(|it| it.record.is_made && is_it(it))
     }
 
+    /// Answers how many accounts that were made here are taken by what is left: people's own are taken by nothing.
+    pub fn made(&self) -> usize {
+        self.0.values().filter(|it| it.record.is_made).count()
+    }
+
     /// Answers of how many launches something is left.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -124,7 +129,7 @@ mod tests {
         assert!(held.due_by(now).is_empty());
         held.free("1");
         assert!(!held.has("tessera-job1"));
-        assert_eq!(held.len(), 1);
+        assert_eq!((held.len(), held.made()), (1, 0));
         assert_eq!(held.put_off("1", now), 0, "it is not held any more");
     }
 }

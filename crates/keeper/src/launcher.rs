@@ -423,7 +423,7 @@ impl<S: System> Launcher<S> {
     /// Uses a ticket up: its nonce is durable, nothing of its launch is alive, and an account of the launcher's choice is its own.
     fn take(&self, ticket: &Ticket, now: u64, asked: S::Asked) -> Result<S::Name, Refusal> {
         let mut table = lock(&self.table);
-        let all = table.alive.len() + table.held.len();
+        let all = table.alive.len() + table.held.made();
         if table.alive.contains_key(&ticket.key) || all >= INSTANCES_MAX {
             return Err(Refusal::Busy);
         }

@@ -42,6 +42,9 @@ pub const AFTER_EDGES_MAX: usize = 1_000_000;
 pub const AFTER_RUNS_MAX: usize = 256;
 /// Items that wait one by one for those of other jobs and have not ended, on the whole farm; about 4 bytes of memory each.
 pub const AFTER_ITEMS_MAX: u64 = 50_000_000;
+/// Frames and items that are looked at to judge one dependency as a whole: those that it names, those of the jobs waited for, its own for
+/// each thing that it names. Twice [`FRAMES_MAX`] and some: two jobs of the largest size, frame by frame.
+pub const AFTER_WORK_MAX: u64 = 30_000_000;
 /// Slots that one host may offer.
 pub const SLOTS_MAX: u32 = 4_096;
 /// Default time between the polite signal and the kill, in seconds (Qube!'s default too).

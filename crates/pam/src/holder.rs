@@ -193,6 +193,10 @@ impl State {
 /// Reads from this process, and from PAM, what the session means for others.
 fn describe(before: &State, open: &Open) -> Result<(Session, Vec<u8>), No> {
     let now = State::now()?;
+    // They are for the user's processes; this one still has to close the session, whatever else is wrong with it.
+    for (resource, before) in (0..).zip(before.limits.iter().copied()) {
+        let _ = process::give_limit_back(resource, before);
+    }
     if let Some(words) = before.marks.changed_to(&now.marks) {
         return Err(No::Session(format!("a module {words}")));
     }
@@ -213,10 +217,6 @@ fn describe(before: &State, open: &Open) -> Result<(Session, Vec<u8>), No> {
         hard,
     });
     let limits = limits.collect();
-    // They are for the user's processes; this one still has to close the session.
-    for (resource, before) in (0..).zip(before.limits.iter().copied()) {
-        let _ = process::give_limit_back(resource, before);
-    }
     let session = Session {
         groups: groups()?,
         limits,

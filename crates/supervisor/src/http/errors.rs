@@ -17,11 +17,12 @@ use tessera_api::types::{ErrorGroup, ErrorJob, Errors};
 use tessera_engine::supervisor::{Denied, Job};
 use tessera_model::{ItemIndex, ItemStatus, JobId, Principal};
 use tessera_store::AttemptRow;
+use tokio::sync::Semaphore;
 
 /// Failed items that are looked at, those of the newest jobs.
 const ITEMS_MAX: usize = 2_000;
 /// Items of any state that are passed over to find them.
-const PASSED_MAX: u32 = 2_000_000;
+const PASSED_MAX: u32 = 200_000;
 /// Groups that are answered, the largest.
 const GROUPS_MAX: usize = 200;
 /// Jobs, and hosts, that are named of a group.
@@ -30,6 +31,8 @@ const NAMED_MAX: usize = 20;
 const RUNS_MAX: usize = 50;
 /// Attempts that are read from the store at once; others read between.
 const READ_AT_ONCE: usize = 200;
+/// Answers that are made at once; others wait, so that they take neither the core's time nor all threads that read files.
+static ANSWERS: Semaphore = Semaphore::const_new(2);
 
 /// A failed item.
 #[derive(Debug)]
@@ -66,6 +69,7 @@ pub(crate) async fn list(
     Extension(by): Caller,
     Params(query): Params<ErrorsQuery>,
 ) -> Answer<axum::Json<Errors>> {
+    let turn = ANSWERS.acquire().await;
     let (failed, left_out) = match query.job {
         Some(id) => {
             let found = app.core.read(move |view| {
@@ -91,6 +95,8 @@ pub(crate) async fn list(
         for one in &mut known {
             one.line = logs.cause(one.failed.run);
         }
+        // Held until the files are read, also when nobody waits for that any more.
+        drop(turn);
         known
     });
     let known = read

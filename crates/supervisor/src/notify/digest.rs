@@ -197,12 +197,13 @@ impl Digest {
 
     /// Takes out at most `most` summaries that are due; forgets causes that were silent for an interval.
     pub(crate) fn due(&mut self, now: Duration, most: usize) -> Vec<Summary> {
+        let is_due = |slot: &&mut Slot| slot.pending.as_ref().is_some_and(|(due, _)| *due <= now);
+        let mut slots: Vec<&mut Slot> = self.slots.values_mut().filter(is_due).collect();
+        // What waits for longest first: no kind is put off by others that come again and again.
+        slots.sort_by_key(|slot| slot.pending.as_ref().map(|(due, _)| *due));
         let mut told = Vec::new();
-        for slot in self.slots.values_mut() {
-            if told.len() >= most {
-                break;
-            }
-            if let Some((_, summary)) = slot.pending.take_if(|(due, _)| *due <= now) {
+        for slot in slots.into_iter().take(most) {
+            if let Some((_, summary)) = slot.pending.take() {
                 slot.quiet_until = now + self.pace.interval;
                 told.push(summary);
             }
@@ -253,6 +254,17 @@ mod tests {
             host: Some(host.into()),
             ..Fact::of_farm(Kind::HostLost, 1, "was away".into())
         }
+    }
+
+    #[test]
+    fn what_waits_for_longest_is_told_first() {
+        let mut digest = Digest::new(PACE);
+        digest.take(lost("render1"), at(1));
+        for user in ["mia", "bob"] {
+            digest.take(fact(Kind::Done, user, 1), at(2));
+        }
+        let first = digest.due(at(60), 1);
+        assert_eq!(first[0].cause.kind, Kind::HostLost);
     }
 
     #[test]

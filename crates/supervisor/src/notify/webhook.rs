@@ -22,6 +22,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of a refusal that are shown.
 const SHOWN_BYTES_MAX: usize = 200;
+/// The least bytes that a part of a path has that may be a secret.
+const SECRET_BYTES_MIN: usize = 8;
 /// Largest head of an answer, in bytes, and its most lines.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEAD_LINES_MAX: usize = 64;
@@ -60,9 +62,30 @@ pub(crate) async fn deliver(
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| format!("no request can be made: {error}"))?;
     match tokio::time::timeout(limit, post(target, request)).await {
-        Ok(said) => said,
+        Ok(said) => said.map_err(|said| without_secrets(said, path)),
         Err(_elapsed) => Err(format!("no answer within {} s", limit.as_secs())),
     }
+}
+
+/// Takes out of what a server said the parts of the address's path, which may be what lets in who knows them: servers like to repeat
+/// it, and what was said is logged and shown.
+fn without_secrets(said: String, path: &str) -> String {
+    let parts = || {
+        let parts = path.split(['/', '?', '&', '=']);
+        parts.filter(|part| part.len() >= SECRET_BYTES_MIN)
+    };
+    let mut said = parts().fold(said, |said, part| said.replace(part, "…"));
+    // What was said may have been cut within one.
+    let begins = |part: &str| {
+        let begins = (SECRET_BYTES_MIN / 2..part.len()).rev();
+        let mut begins = begins.filter_map(|end| part.get(..end));
+        begins.find(|begin| said.ends_with(begin)).map(str::len)
+    };
+    if let Some(cut) = parts().filter_map(begins).max() {
+        said.truncate(said.len() - cut);
+        said.push('…');
+    }
+    said
 }
 
 async fn post(target: &WebhookTarget, request: Request<Full<Bytes>>) -> Result<String, String> {
@@ -194,4 +217,25 @@ fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> 
         return Err(named(&"has no certificate in PEM"));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_repeats_of_the_address_is_not_kept() {
+        let path = "/services/T0/B0/abcdefghijkl?token=0123456789";
+        let hidden = |said: &str| without_secrets(said.to_owned(), path);
+        assert_eq!(
+            hidden("answered 404: Cannot POST /services/T0/B0/abcdefghijkl?token=0123456789"),
+            "answered 404: Cannot POST /…/T0/B0/…?token=…"
+        );
+        assert_eq!(
+            hidden(r#"{"path":"\/B0\/abcdefghijkl"}"#),
+            r#"{"path":"\/B0\/…"}"#
+        );
+        assert_eq!(hidden("cut: /B0/abcdefg"), "cut: /B0/…");
+        assert_eq!(hidden("invalid_payload"), "invalid_payload");
+    }
 }

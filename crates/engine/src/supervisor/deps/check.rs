@@ -7,8 +7,8 @@ use super::link::Frames;
 use super::watch::{group_of, targets};
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::after::{After, Part, Term, Whom};
-use tessera_model::limits::{AFTER_EDGES_MAX, AFTER_ITEMS_MAX, AFTER_RUNS_MAX};
-use tessera_model::{FrameIndex, JobId, JobKind, JobSpec, Label};
+use tessera_model::limits::{AFTER_EDGES_MAX, AFTER_ITEMS_MAX, AFTER_RUNS_MAX, AFTER_WORK_MAX};
+use tessera_model::{JobId, JobKind, JobSpec, Label};
 
 /// The field of it all.
 const AFTER: &str = "after";
@@ -46,11 +46,74 @@ impl Engine {
         // Only who waits for its label can wait for a job that is not there yet.
         let name = submission.spec.label.clone().map(|label| (group, label));
         let waiters = name.and_then(|name| self.deps.wanted.get(&name));
+        if let (Some(waiters), Some(label)) = (waiters, &submission.spec.label) {
+            self.check_wanted(waiters, label, &submission.spec)?;
+        }
         if let (Some(waiters), Some(after)) = (waiters, &submission.spec.after) {
             let targets = self.meant(group, after, None);
             self.check_circle(id, &targets, &|at| waiters.contains(&at))?;
         }
         Ok(())
+    }
+
+    /// Checks what those cost who wait for frames of a label that a job brings.
+    fn check_wanted(
+        &self,
+        waiters: &BTreeSet<JobId>,
+        label: &Label,
+        spec: &JobSpec,
+    ) -> Result<(), Denied> {
+        let waiters = waiters.iter().filter_map(|id| self.jobs.get(id));
+        let terms = waiters.flat_map(|job| job.spec.after.iter().flat_map(After::leaves));
+        let is_wanted =
+            |term: &&Term| term.whom == Whom::Label(label.clone()) && is_of_frames(term.part);
+        let links = terms.filter(is_wanted).count() as u64;
+        if links * u64::from(spec.items()) <= AFTER_WORK_MAX {
+            return Ok(());
+        }
+        let why = format!("frames of the job with the label {label} are waited for {links} times");
+        Err(wrong(
+            "label",
+            format!("{why}, too often for one of {} items", spec.items()),
+        ))
+    }
+
+    /// Checks that to judge a dependency is not too much work, before anything is looked at for it.
+    fn check_work(
+        &self,
+        spec: &JobSpec,
+        group: JobId,
+        after: &After,
+        waits: Option<&Waits>,
+    ) -> Result<(), Denied> {
+        let leaves = after.leaves();
+        let is_each = leaves.iter().any(|term| term.part.is_each());
+        let mut work = if is_each {
+            u64::from(spec.items()) * leaves.len() as u64
+        } else {
+            0
+        };
+        for term in leaves {
+            if let Part::Frames(run) = term.part {
+                work += u64::from(run.count);
+            }
+            let job = match &term.whom {
+                Whom::Job(job) => Some(*job),
+                Whom::Label(label) => self.labelled(group, label, waits),
+            };
+            let job = job.and_then(|job| self.jobs.get(&job));
+            if let Some(job) = job.filter(|_| is_of_frames(term.part)) {
+                work += u64::from(job.items.len());
+            }
+        }
+        if work <= AFTER_WORK_MAX {
+            return Ok(());
+        }
+        let why = format!("{work} frames would have to be looked at, more than {AFTER_WORK_MAX}");
+        Err(wrong(
+            AFTER,
+            format!("{why}; name fewer ranges, or wait for whole jobs"),
+        ))
     }
 
     /// Checks what a job that is there shall wait for.
@@ -86,6 +149,7 @@ impl Engine {
         after: &After,
         waits: Option<&Waits>,
     ) -> Result<(), Denied> {
+        self.check_work(spec, group, after, waits)?;
         let (mut edges, mut items) = (BTreeSet::new(), 0);
         for term in after.leaves() {
             if term.part.is_each() {
@@ -152,6 +216,10 @@ impl Engine {
     }
 }
 
+fn is_of_frames(part: Part) -> bool {
+    matches!(part, Part::Frames(_) | Part::EachFrame)
+}
+
 /// Checks whether a job can wait item by item, or instance by instance, itself.
 fn check_own(term: &Term, spec: &JobSpec) -> Result<(), Denied> {
     let why = match (term.part, &spec.kind) {
@@ -188,9 +256,7 @@ fn check_frames(part: Part, frames: Option<&Frames>) -> Result<(), String> {
     let Some(frames) = frames else {
         return Err("no frames; leave out the part to wait for all of it".into());
     };
-    let both = [Some(&frames.theirs), frames.own.as_ref()];
-    let is_tangled = |it: &FrameIndex| it.is_interleaved() && it.runs() > AFTER_RUNS_MAX;
-    if both.into_iter().flatten().any(is_tangled) {
+    if frames.are_tangled() {
         return Err(format!(
             "more than {AFTER_RUNS_MAX} pieces in its range that reach into each other, or this one has"
         ));

@@ -3,6 +3,7 @@
 use super::super::{Engine, Job};
 use std::collections::BTreeMap;
 use tessera_model::after::{Found, Part, Term, When};
+use tessera_model::limits::AFTER_RUNS_MAX;
 use tessera_model::{
     FrameIndex, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobId, JobKind, WorkStatus,
 };
@@ -153,13 +154,14 @@ fn ended_found(status: WorkStatus, when: When) -> Found {
     if is_met { Found::Met } else { Found::Vain }
 }
 
+/// Answers how a job ended, when it has and nothing of it is left.
+pub(super) fn over(job: &Job) -> Option<WorkStatus> {
+    (job.status.is_ended() && !job.items.holds_any()).then_some(job.status)
+}
+
 /// Answers the same of a job.
 pub(super) fn job_found(job: &Job, when: When) -> Found {
-    if job.status.is_ended() && !job.items.holds_any() {
-        ended_found(job.status, when)
-    } else {
-        Found::Open
-    }
+    over(job).map_or(Found::Open, |status| ended_found(status, when))
 }
 
 impl Engine {
@@ -216,6 +218,13 @@ impl Frames {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Says whether ranges have too many pieces that reach into each other to be searched for each frame.
+    pub(super) fn are_tangled(&self) -> bool {
+        let both = [Some(&self.theirs), self.own.as_ref()];
+        let is_tangled = |it: &FrameIndex| it.is_interleaved() && it.runs() > AFTER_RUNS_MAX;
+        both.into_iter().flatten().any(is_tangled)
     }
 
     /// Answers the first of these frames that the other job does not have.

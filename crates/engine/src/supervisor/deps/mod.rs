@@ -23,10 +23,10 @@ use link::Link;
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::after::{Found, Term, Tree, Whom};
-use tessera_model::{FrameRun, JobId, Label};
+use tessera_model::{FrameRun, JobId, Label, WorkStatus};
 
 /// Pieces of what a removed job left unmet, at most; with more of them all that is not met yet counts as never met.
-const SETTLED_RUNS_MAX: usize = 1_000;
+const SETTLED_RUNS_MAX: usize = tessera_model::limits::RUNS_MAX;
 
 /// What is kept of a job's waiting beside what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,6 +63,8 @@ pub(super) struct Deps {
     on_jobs: BTreeMap<JobId, BTreeSet<Place>>,
     on_items: BTreeMap<JobId, BTreeSet<Place>>,
     on_instances: BTreeMap<JobId, BTreeSet<Place>>,
+    /// How jobs that are waited for as a whole were over, when who waits for them was last told.
+    over: BTreeMap<JobId, Option<WorkStatus>>,
     /// Every job that there is and that names this one, whether it waits now or not.
     children: BTreeMap<JobId, BTreeSet<JobId>>,
     edges: usize,

@@ -1,8 +1,9 @@
 //! What happened to what is waited for.
 
 use super::super::Engine;
-use super::link::{item_found, job_found};
+use super::link::{item_found, job_found, over};
 use super::{Found, Place};
+use std::collections::BTreeSet;
 use tessera_model::after::Part;
 use tessera_model::{InstanceNo, ItemIndex, ItemStatus, JobId};
 
@@ -79,7 +80,9 @@ impl Engine {
 
     /// Many items of a job changed at once, or it is over without some of them.
     pub(in super::super) fn items_moved(&mut self, id: JobId) {
-        for (waiter, _) in self.deps.places(Part::EachFrame, id) {
+        let places = self.deps.places(Part::EachFrame, id).into_iter();
+        let waiters: BTreeSet<JobId> = places.map(|(waiter, _)| waiter).collect();
+        for waiter in waiters {
             self.unwatch(waiter);
             self.watch(waiter);
         }
@@ -96,6 +99,12 @@ impl Engine {
     /// A job may have ended, or go on.
     pub(in super::super) fn job_moved(&mut self, id: JobId) {
         if !self.deps.on_jobs.contains_key(&id) {
+            self.deps.over.remove(&id);
+            return;
+        }
+        let over = self.jobs.get(&id).and_then(over);
+        // Whoever came since has looked by itself.
+        if self.deps.over.insert(id, over) == Some(over) {
             return;
         }
         for (waiter, number) in self.deps.places(Part::Whole, id) {

@@ -381,6 +381,7 @@ impl Engine {
     pub(in super::super) fn forget_job(&mut self, t: &mut Turn<'_>, id: JobId) -> Vec<JobId> {
         self.unwatch(id);
         self.deps.touched.remove(&id);
+        self.deps.over.remove(&id);
         if let Some(job) = self.jobs.get(&id) {
             self.deps.disown(job);
             let group = group_of(job);
@@ -474,8 +475,11 @@ impl Deps {
 /// Counts the items of a job that are not met.
 fn count_frames(parent: &Job, link: &mut Link) {
     let (part, when) = (link.term.part, link.term.when);
-    let Some(frames) = link.frames.take() else {
-        // A job without frames has none to wait for: said at submission, but a label may be of any job.
+    let shares = |it: &Frames| it.own.as_ref().is_none_or(|own| it.theirs.shares(own));
+    let frames = link.frames.take();
+    let Some(frames) = frames.filter(|it| !it.are_tangled() && shares(it)) else {
+        // A job without frames, or with none of this one's, has none to wait for: said at submission, but a label may be of any
+        // job.
         (0..link.slots()).for_each(|slot| _ = link.count(slot, Found::Vain, true));
         return;
     };

@@ -585,3 +585,118 @@ fn many_items_at_once_are_counted_too() {
     w.declare(Action::Retry, parent, &all);
     assert_eq!(w.shut(child).len(), 1_000);
 }
+
+#[test]
+fn a_dependency_that_is_too_much_to_look_at_is_refused() {
+    let mut w = World::new();
+    let parent = w.submit(range(1, 100_000, 1));
+    let run = FrameRun {
+        start: 1,
+        step: 1,
+        count: 100_000,
+    };
+    let some = |n: u32| {
+        term(
+            parent,
+            Part::Frames(FrameRun { count: n, ..run }),
+            When::Done,
+        )
+    };
+    let many = |terms: u32| Tree::All((0..terms).map(|n| some(run.count - n)).collect());
+    let said = w.refused(after(many(1_000), spec(1)));
+    let start = "after: 199500500 frames would have to be looked at, more than 30000000";
+    assert!(said.starts_with(start), "{said}");
+    // One small item for each of many things, and many items for each of them.
+    let each = Tree::All(vec![frames_of(parent); 1_000]);
+    assert!(w.refused(after(each, spec(1))).contains("looked at"));
+    let other = w.submit(spec(1));
+    let mut mixed = vec![on(other); 999];
+    mixed.push(frames_of(parent));
+    let mixed = after(Tree::All(mixed), range(1, 100_000, 1));
+    assert!(w.refused(mixed).contains("looked at"));
+    w.submit(after(frames_of(parent), range(1, 100_000, 1)));
+    // A label is of a job that comes later, and then it is that which is refused.
+    let leader = w.submit(with("lead", None, spec(1)));
+    let waits = Tree::All(vec![labelled("render", Part::EachFrame); 400]);
+    w.submit(JobSpec {
+        pgrp: Some(leader),
+        ..after(waits, spec(1))
+    });
+    let said = w.refused(with("render", Some(leader), range(1, 100_000, 1)));
+    let start = "label: frames of the job with the label render are waited for 400 times";
+    assert!(said.starts_with(start), "{said}");
+    w.submit(with("render", Some(leader), range(1, 100, 1)));
+}
+
+#[test]
+fn a_label_without_a_frame_in_common_is_waited_for_in_vain() {
+    let mut w = World::new();
+    let leader = w.submit(with("lead", None, spec(1)));
+    let comp = w.submit(JobSpec {
+        pgrp: Some(leader),
+        ..after(labelled("render", Part::EachFrame), range(1, 3, 1))
+    });
+    w.submit(with("render", Some(leader), range(1_001, 3, 1)));
+    for _ in 0..2 {
+        assert_eq!(w.shut(comp), [0, 1, 2]);
+        assert!(w.engine.is_stranded(comp));
+        w.restart();
+    }
+}
+
+/// Counts what one end of a frame costs with so many jobs that wait for all of its job.
+fn cost_of_an_end_before(waiters: u32) -> u64 {
+    let mut w = World::new();
+    let renders = w.submit(spec(10));
+    let all: Vec<JobId> = (0..waiters)
+        .map(|_| w.submit(after(on(renders), spec(1))))
+        .collect();
+    w.declare(Action::Complete, renders, &[0]);
+    let before = w.engine.waits_looked_at();
+    w.declare(Action::Complete, renders, &[1]);
+    let looked_at = w.engine.waits_looked_at() - before;
+    w.act(Action::Complete, Target::Job(renders))
+        .expect("allowed");
+    assert!(all.iter().all(|job| w.status(*job) == WorkStatus::Pending));
+    looked_at
+}
+
+#[test]
+fn an_end_within_a_job_costs_nothing_to_who_waits_for_all_of_it() {
+    assert_eq!(cost_of_an_end_before(1), cost_of_an_end_before(300));
+}
+
+#[test]
+fn a_job_that_waits_for_many_parts_of_another_is_judged_once() {
+    let cost = |parts: i64| {
+        let mut w = World::new();
+        let parent = w.submit(spec(1_000));
+        let part = |start| FrameRun {
+            start,
+            step: 1,
+            count: 1,
+        };
+        let terms =
+            (1..=parts).map(|start| term(parent, Part::Frames(part(start)), When::Complete));
+        w.submit(after(Tree::All(terms.collect()), spec(1)));
+        let before = w.engine.waits_looked_at();
+        let many: Vec<u32> = (500..1_000).collect();
+        w.declare(Action::Complete, parent, &many);
+        w.engine.waits_looked_at() - before
+    };
+    assert_eq!(cost(2), cost(100));
+}
+
+#[test]
+fn what_was_met_stays_so_though_what_was_not_lies_in_many_pieces() {
+    let mut w = World::new();
+    let parent = w.submit(spec(4_000));
+    let child = w.submit(after(frames_of(parent), spec(4_000)));
+    let odd: Vec<u32> = (0..4_000).step_by(2).collect();
+    w.declare(Action::Complete, parent, &odd);
+    w.act(Action::Kill, Target::Job(parent)).expect("allowed");
+    w.act(Action::Remove, Target::Job(parent)).expect("ended");
+    assert_eq!(w.shut(child).len(), 2_000);
+    w.restart();
+    assert_eq!(w.shut(child).len(), 2_000);
+}
