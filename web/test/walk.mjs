@@ -217,7 +217,7 @@ async function errors() {
   const [one, two] = [await submit('--range', '1-3', '--', 'sh', '-c', lost), await submit('--range', '7', '--', 'sh', '-c', lost)];
   for (const id of [one, two]) await until(async () => (await jobOf(id)).status === 'failed', 'both failed');
   await visit('/errors');
-  const group = page.getByRole('region', { name: 'Error: <img src=x onerror=document.hacked=1> lost frame <n> of <path>' });
+  const group = page.getByRole('region', { name: 'Error: <img src=x onerror=document.hacked=<n>> lost frame <n> of <path>' });
   await group.waitFor();
   await seen('4 frames', group);
   await settled();
