@@ -5,7 +5,7 @@ use super::super::{Engine, Job};
 use super::link::Link;
 use super::{Found, Plan};
 use tessera_model::after::{Part, Tree, When, Whom};
-use tessera_model::{ItemStatus, JobId};
+use tessera_model::{ItemIndex, ItemStatus, JobId};
 
 /// Things named in a reason, at most.
 const NAMED_MAX: usize = 8;
@@ -25,6 +25,17 @@ impl Link {
     }
 }
 
+/// Answers how many items of a job wait in vain, given that some do.
+fn in_vain(job: &Job, plan: &Plan) -> u32 {
+    let is_left = |item: &u32| job.items.get(ItemIndex(*item)).status == ItemStatus::Pending;
+    if plan.is_each {
+        let count = plan.vain.iter().filter(is_left).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    } else {
+        job.items.shut()
+    }
+}
+
 impl Engine {
     /// Says for how many of its items a job waits for what, if it does.
     pub(in super::super) fn why_waits(&self, job: &Job, reasons: &mut Vec<Reason>) {
@@ -32,17 +43,25 @@ impl Engine {
         let Some(plan) = self.deps.plans.get(&id).filter(|_| n > 0) else {
             return;
         };
-        let whole = n == job.items.len();
-        let who = if whole {
-            "it waits".to_owned()
-        } else {
-            format!("{n} items wait")
+        let who = |n: u32| match n {
+            n if n == job.items.len() => "it waits".to_owned(),
+            1 => "1 item waits".to_owned(),
+            n => format!("{n} items wait"),
         };
         let open = self.named(job, plan, Found::Open);
         let vain = self.named(job, plan, Found::Vain);
         let release = format!("tessera unblock {id} starts it all the same");
-        if self.waits_in_vain(id) {
-            let text = format!("{who} for what can't come any more: {}", vain.join(", "));
+        let in_vain = if self.waits_in_vain(id) {
+            in_vain(job, plan).min(n)
+        } else {
+            0
+        };
+        if in_vain > 0 {
+            let text = format!(
+                "{} for what can't come any more: {}",
+                who(in_vain),
+                vain.join(", ")
+            );
             let retry = self
                 .to_retry(plan)
                 .map(|it| format!("tessera retry {it}, "));
@@ -50,15 +69,20 @@ impl Engine {
                 "{}tessera modify {id} --after … to wait for something else, or {release}",
                 retry.unwrap_or_default()
             );
-            reasons.push(Reason::plain(Kind::WaitsInVain, n, text, Some(hint)));
+            reasons.push(Reason::plain(Kind::WaitsInVain, in_vain, text, Some(hint)));
+        }
+        let rest = n - in_vain;
+        if rest == 0 {
             return;
         }
+        // Of one thing some can't come any more and some still can.
+        let open = if open.is_empty() { vain } else { open };
         let is_any = matches!(plan.tree, Tree::Any(_))
             || matches!(&plan.tree, Tree::All(parts) if parts.iter().any(|it| matches!(it, Tree::Any(_))));
         let said = job.spec.after.as_ref().filter(|_| is_any);
         let said = said.map_or_else(String::new, |after| format!("{after}: "));
-        let text = format!("{who} for {said}{}", open.join(", "));
-        reasons.push(Reason::plain(Kind::WaitsForJobs, n, text, Some(release)));
+        let text = format!("{} for {said}{}", who(rest), open.join(", "));
+        reasons.push(Reason::plain(Kind::WaitsForJobs, rest, text, Some(release)));
     }
 
     /// Says for history that a job can't go on by itself.

@@ -700,3 +700,27 @@ fn what_was_met_stays_so_though_what_was_not_lies_in_many_pieces() {
     w.restart();
     assert_eq!(w.shut(child).len(), 2_000);
 }
+
+#[test]
+fn what_waits_in_vain_is_told_apart_from_what_only_waits() {
+    let mut w = World::new();
+    let parent = w.submit(range(1, 4, 1));
+    let child = w.submit(after(frames_of(parent), range(1, 4, 1)));
+    w.declare(Action::Fail, parent, &[1]);
+    let reasons = w.engine.why(child).expect("there");
+    let told: Vec<(why::Kind, u32, &str)> = reasons
+        .iter()
+        .map(|it| (it.kind, it.count, it.text.as_str()))
+        .take(2)
+        .collect();
+    let of = "frames of job 1 (pending, 0 of 4 complete)";
+    let vain = format!("1 item waits for what can't come any more: {of}");
+    let open = format!("3 items wait for {of}");
+    assert_eq!(
+        told,
+        [
+            (why::Kind::WaitsInVain, 1, vain.as_str()),
+            (why::Kind::WaitsForJobs, 3, open.as_str())
+        ]
+    );
+}
