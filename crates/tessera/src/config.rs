@@ -47,12 +47,10 @@ pub(crate) fn answer(options: &ConfigOptions) -> Result<(), CliError> {
     match &options.what {
         ConfigQuestion::Check(files) => {
             let must_exist = !files.is_empty();
-            let mut sources = sources(files, &options.state);
+            let all = sources(files, &options.state);
             #[cfg(target_os = "linux")]
-            if files.is_empty() {
-                sources.extend(notify_of(&options.state));
-            }
-            check(&sources, must_exist, options.json)
+            let all = with_notify(all, files.is_empty(), &options.state);
+            check(&all, must_exist, options.json)
         }
         ConfigQuestion::Show => show(&options.state, options.json),
         ConfigQuestion::Explain(key) => {
@@ -92,12 +90,15 @@ fn sources(files: &[PathBuf], state: &Path) -> Vec<Source> {
     files.iter().map(source).collect()
 }
 
-/// Answers the file that says whom to tell, if there is one: its absence is usual, and not worth a line.
+/// Adds to the usual files the one that says whom to tell, if there is one: its absence is usual, and not worth a line.
 #[cfg(target_os = "linux")]
-fn notify_of(state: &Path) -> Option<Source> {
+fn with_notify(mut sources: Vec<Source>, are_usual: bool, state: &Path) -> Vec<Source> {
     let path = state.join("notify.toml");
     let daemon = Daemon::Notify;
-    path.exists().then_some(Source { path, daemon })
+    if are_usual && path.exists() {
+        sources.push(Source { path, daemon });
+    }
+    sources
 }
 
 /// Answers whose a file is by its name.
