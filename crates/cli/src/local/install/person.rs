@@ -30,6 +30,13 @@ pub(super) struct DesktopOf {
 
 /// How a program is run under a person's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    all(target_os = "macos", not(test)),
+    expect(
+        dead_code,
+        reason = "only Linux's own way, and tests, are that of Linux"
+    )
+)]
 pub(super) enum Way {
     /// By `runuser`, with the way to their service manager.
     Linux,
