@@ -1,5 +1,7 @@
 //! Emptying a directory of a job's. Whoever calls is the job's account then; what is in it is the job's, and may be anything.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +9,11 @@ use std::path::{Path, PathBuf};
 const NAMED_MAX: usize = 4;
 /// The most characters of one that is named.
 const NAME_MAX: usize = 120;
+/// Things that can't be removed after which it stops: each is remembered, so that it is tried once.
+const LEFT_MAX: usize = 256;
 
-/// Removes all that is in a directory; goes on after what can't be removed, and follows no link.
+/// Removes all that is in a directory; goes on after what can't be removed, and follows no link. It remembers the path to where it
+/// is and what it could not remove, however many directories there are and however deep they go.
 ///
 /// # Errors
 /// What is left, and why.
@@ -18,54 +23,100 @@ pub fn empty(path: &Path) -> io::Result<()> {
 
 fn empty_with(top: &Path, remove_file: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut left = Left::default();
-    // Those above before those in them. No recursion: a job says how deep it goes.
-    let mut all = vec![top.to_owned()];
-    let mut at = 0;
-    while let Some(directory) = all.get(at).cloned() {
-        at += 1;
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) => {
-                left.add(top, &directory, &error);
-                continue;
-            }
-        };
-        for entry in entries {
-            match entry.and_then(|it| Ok((it.file_type()?.is_dir(), it.path()))) {
-                Ok((true, path)) => all.push(path),
-                Ok((false, path)) => {
-                    // A link to a directory is one itself on Windows.
-                    let removed = remove_file(&path).or_else(|error| {
-                        let is_gone = std::fs::remove_dir(&path).is_ok();
-                        if is_gone { Ok(()) } else { Err(error) }
-                    });
-                    removed.unwrap_or_else(|error| left.add(top, &path, &error));
+    let mut at = top.to_owned();
+    // No recursion: a job says how deep it goes.
+    while left.paths.len() < LEFT_MAX {
+        if let Some(inner) = remove_files(&at, top, remove_file, &mut left) {
+            at.push(inner);
+        } else if at == top {
+            break;
+        } else {
+            match remove_directory(&at) {
+                Ok(()) => {}
+                // What is in it has been named.
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    left.paths.insert(at.clone());
                 }
-                Err(error) => left.add(top, &directory, &error),
+                Err(error) => left.add(top, &at, &error),
             }
-        }
-    }
-    for directory in all.iter().skip(1).rev() {
-        match std::fs::remove_dir(directory) {
-            // What is in it has been named.
-            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
-                left.add(top, directory, &error);
-            }
-            Ok(()) | Err(_) => {}
+            at.pop();
         }
     }
     left.told()
 }
 
+/// Removes files of a directory up to the first directory in it, and answers that one's name.
+fn remove_files(
+    directory: &Path,
+    top: &Path,
+    remove_file: &dyn Fn(&Path) -> io::Result<()>,
+    left: &mut Left,
+) -> Option<OsString> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) => {
+            left.add(top, directory, &error);
+            return None;
+        }
+    };
+    for entry in entries {
+        let found = entry.and_then(|it| Ok((it.file_type()?.is_dir(), it)));
+        let (is_directory, path) = match &found {
+            Ok((is_directory, entry)) => (*is_directory, entry.path()),
+            Err(error) => {
+                left.add(top, directory, error);
+                return None;
+            }
+        };
+        if left.paths.contains(&path) {
+            continue;
+        }
+        if is_directory {
+            return found.ok().map(|(_, entry)| entry.file_name());
+        }
+        // A link to a directory is one itself on Windows.
+        let removed = remove_file(&path).or_else(|error| {
+            let is_gone = std::fs::remove_dir(&path).is_ok();
+            if is_gone { Ok(()) } else { Err(error) }
+        });
+        removed.unwrap_or_else(|error| left.add(top, &path, &error));
+        if left.paths.len() >= LEFT_MAX {
+            return None;
+        }
+    }
+    None
+}
+
+/// Removes an empty directory, also one that is marked as not to be written, which Windows refuses.
+fn remove_directory(path: &Path) -> io::Result<()> {
+    let removed = std::fs::remove_dir(path);
+    #[cfg(windows)]
+    if removed.is_err() {
+        let mut permissions = std::fs::metadata(path)?.permissions();
+        if permissions.readonly() {
+            #[expect(clippy::permissions_set_readonly_false, reason = "this is Windows")]
+            permissions.set_readonly(false);
+            std::fs::set_permissions(path, permissions)?;
+            return std::fs::remove_dir(path);
+        }
+    }
+    removed
+}
+
 /// What could not be removed.
 #[derive(Default)]
 struct Left {
+    paths: BTreeSet<PathBuf>,
     named: Vec<String>,
     count: usize,
 }
 
 impl Left {
+    /// Adds one, once.
     fn add(&mut self, top: &Path, path: &Path, error: &io::Error) {
+        if !self.paths.insert(path.to_owned()) {
+            return;
+        }
         self.count += 1;
         if self.named.len() < NAMED_MAX {
             let path: PathBuf = path.strip_prefix(top).unwrap_or(path).into();
@@ -75,16 +126,23 @@ impl Left {
     }
 
     fn told(self) -> io::Result<()> {
-        let Self { named, count } = self;
-        let more = count - named.len();
-        match (count, more) {
-            (0, _) => Ok(()),
-            (_, 0) => Err(io::Error::other(named.join(", "))),
-            (_, more) => {
-                let text = format!("{}, and {more} more", named.join(", "));
-                Err(io::Error::other(text))
-            }
+        let Self {
+            named,
+            count,
+            paths,
+        } = self;
+        if count == 0 && paths.is_empty() {
+            return Ok(());
         }
+        let mut text = named.join(", ");
+        let more = count - named.len();
+        if more > 0 {
+            text += &format!(", and {more} more");
+        }
+        if paths.len() >= LEFT_MAX {
+            text += "; the rest was not tried";
+        }
+        Err(io::Error::other(text))
     }
 }
 
@@ -151,6 +209,38 @@ mod tests {
         let said = said.to_string();
         assert!(said.ends_with("and 46 more"), "{said}");
         assert!(said.len() < 1_000, "{said}");
+    }
+
+    #[test]
+    fn many_and_deep_directories_go() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let deep: PathBuf = std::iter::repeat_n("d", 500).collect();
+        std::fs::create_dir_all(dir.path().join(deep)).expect("made");
+        for n in 0..2_000 {
+            std::fs::create_dir(dir.path().join(n.to_string())).expect("made");
+        }
+        empty(dir.path()).expect("emptied");
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn it_stops_after_too_many_that_stay() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for n in 0..2 * LEFT_MAX {
+            std::fs::create_dir(dir.path().join(n.to_string())).expect("made");
+            std::fs::write(dir.path().join(format!("{n}/x")), "").expect("written");
+        }
+        let tried = std::cell::Cell::new(0);
+        let remove = |_: &Path| {
+            tried.set(tried.get() + 1);
+            Err(io::Error::other("no"))
+        };
+        let said = empty_with(dir.path(), &remove).expect_err("all are left");
+        assert!(
+            said.to_string().ends_with("the rest was not tried"),
+            "{said}"
+        );
+        assert!(tried.get() <= LEFT_MAX, "{} were tried", tried.get());
     }
 
     #[cfg(unix)]
