@@ -3,7 +3,7 @@
 //! **Invariant:** addresses that the farm calls come from this file only, never from a request.
 
 use super::cause::Kind;
-use super::digest::Pace;
+use super::digest::{CAUSES_MAX, OWNERS_CAUSES_MAX, Pace};
 use super::sign::Secret;
 use super::smtp::{MailTarget, Smtp, SmtpTls};
 use crate::config::{ConfigError, Problem};
@@ -286,7 +286,7 @@ fn webhook(entry: &WebhookEntry, file: &File, base: &Path) -> Result<ChannelConf
         name: name(&entry.name)?,
         on: on(&entry.on)?,
         users: users(&entry.users)?,
-        pace: pace(file, interval)?,
+        pace: pace(file, interval, CAUSES_MAX)?,
         give_up_after: within("give_up_after", file.give_up_after, GIVE_UP)?,
         time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
         target: Target::Webhook(WebhookTarget {
@@ -302,21 +302,28 @@ fn mail(entry: &MailEntry, file: &File, smtp: Option<&Arc<Smtp>>) -> Result<Chan
     let on = on(&entry.on)?;
     let smtp =
         smtp.ok_or_else(|| "there is no [smtp] with the server to send it over".to_owned())?;
+    let target = MailTarget::of(&entry.to, &on, smtp)?;
+    let causes_max = if target.is_to_owner() {
+        OWNERS_CAUSES_MAX
+    } else {
+        CAUSES_MAX
+    };
     Ok(ChannelConfig {
         name: name(&entry.name)?,
         users: users(&entry.users)?,
-        pace: pace(file, interval)?,
+        pace: pace(file, interval, causes_max)?,
         give_up_after: within("give_up_after", file.give_up_after, GIVE_UP)?,
         time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
-        target: Target::Mail(MailTarget::of(&entry.to, &on, smtp)?),
+        target: Target::Mail(target),
         on,
     })
 }
 
-fn pace(file: &File, interval: Length) -> Result<Pace, String> {
+fn pace(file: &File, interval: Length, causes_max: usize) -> Result<Pace, String> {
     Ok(Pace {
         gather: within("gather", file.gather, (Duration::ZERO, GATHER_MAX))?,
         interval: within("interval", interval, INTERVAL)?,
+        causes_max,
     })
 }
 
@@ -453,6 +460,20 @@ mod tests {
         format!(
             "[[webhook]]\nname = \"chat\"\nurl = \"https://chat.example/hook/s3cret\"\nsecret_file = \"chat.secret\"\n{lines}"
         )
+    }
+
+    #[test]
+    fn owners_are_written_to_by_a_channel_of_their_own() {
+        let text = |to: &str| {
+            let smtp = "[smtp]\nhost = \"mail.example\"\nfrom = \"farm@studio.example\"\nowner_domain = \"studio.example\"\n";
+            format!("{smtp}[[mail]]\nname = \"artists\"\nto = [{to}]\non = [\"failed\"]\n")
+        };
+        let config = load(&text("\"owner\"")).expect("valid");
+        assert_eq!(config.channels[0].pace.causes_max, OWNERS_CAUSES_MAX);
+        let config = load(&text("\"td@studio.example\"")).expect("valid");
+        assert_eq!(config.channels[0].pace.causes_max, CAUSES_MAX);
+        let error = load(&text("\"td@studio.example\", \"owner\"")).expect_err("both");
+        assert!(error.contains("write a second [[mail]]"), "{error}");
     }
 
     #[test]

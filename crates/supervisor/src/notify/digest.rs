@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Causes that are told apart at a time; what else happens is told by kind only.
 pub(crate) const CAUSES_MAX: usize = 100;
+/// The same of a channel that writes to owners: what is told by kind only there is told to nobody.
+pub(crate) const OWNERS_CAUSES_MAX: usize = 4_000;
 /// Jobs and hosts that a summary names; the rest is counted.
 pub(crate) const SUBJECTS_MAX: usize = 10;
 
@@ -102,13 +104,15 @@ impl Summary {
     }
 }
 
-/// How long is waited.
+/// How long is waited, and for how many causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// From the first fact of a silent cause to its summary.
     pub(crate) gather: Duration,
     /// From one summary of a cause to the next, at least.
     pub(crate) interval: Duration,
+    /// Causes that are told apart at a time.
+    pub(crate) causes_max: usize,
 }
 
 /// A cause that was told or will be.
@@ -150,7 +154,10 @@ impl Digest {
     pub(crate) fn restore(pace: Pace, kept: Vec<Kept>, now: Duration) -> Self {
         let after = |ms: u64, most: Duration| now + Duration::from_millis(ms).min(most);
         let mut digest = Self::new(pace);
-        for it in kept.into_iter().take(CAUSES_MAX + Kind::CHOICES.len() + 2) {
+        for it in kept
+            .into_iter()
+            .take(pace.causes_max + Kind::CHOICES.len() + 2)
+        {
             let due = after(it.due_ms.unwrap_or(0), pace.interval.max(pace.gather));
             let slot = Slot {
                 quiet_until: after(it.quiet_ms, pace.interval),
@@ -180,7 +187,7 @@ impl Digest {
             kind: fact.kind,
             user: fact.user.clone().filter(|_| fact.kind.is_of_a_job()),
         };
-        if self.slots.len() >= CAUSES_MAX && !self.slots.contains_key(&cause) {
+        if self.slots.len() >= self.pace.causes_max && !self.slots.contains_key(&cause) {
             cause.user = None;
         }
         let pace = self.pace;
@@ -233,6 +240,7 @@ mod tests {
     const PACE: Pace = Pace {
         gather: Duration::from_secs(5),
         interval: Duration::from_secs(600),
+        causes_max: CAUSES_MAX,
     };
 
     fn at(seconds: u64) -> Duration {
@@ -353,6 +361,22 @@ mod tests {
         assert_eq!(digest, Digest::new(PACE), "forgotten");
         digest.take(fact(Kind::Failed, "mia", 2), at(700));
         assert_eq!(digest.next_due(), Some(at(705)));
+    }
+
+    #[test]
+    fn each_of_many_owners_is_told() {
+        let pace = Pace {
+            causes_max: OWNERS_CAUSES_MAX,
+            ..PACE
+        };
+        let mut digest = Digest::new(pace);
+        for n in 0..2_000 {
+            digest.take(fact(Kind::Failed, &format!("u{n:04}"), n), at(0));
+        }
+        let mut digest = Digest::restore(pace, digest.kept(at(1)), at(1));
+        let told = digest.due(at(9), usize::MAX);
+        assert_eq!(told.len(), 2_000);
+        assert!(told.iter().all(|it| it.cause.user.is_some()));
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(crate) struct MailTarget {
     /// Over which server.
     pub(crate) smtp: Arc<Smtp>,
     addresses: Vec<Address>,
-    /// Whether owners are written to, too.
+    /// Whether owners are written to instead.
     is_to_owner: bool,
 }
 
@@ -157,6 +157,13 @@ impl MailTarget {
             return Err(format!(
                 "to must be 1 to {ADDRESSES_MAX} addresses, or \"owner\""
             ));
+        }
+        if is_to_owner && !addresses.is_empty() {
+            // One mail to both would go to neither when its server knows no such owner.
+            return Err(
+                "\"owner\" stands alone in to: write a second [[mail]] for the other addresses"
+                    .to_owned(),
+            );
         }
         if is_to_owner && smtp.owner_domain.is_none() {
             return Err(
