@@ -97,10 +97,7 @@ impl Engine {
             if let Part::Frames(run) = term.part {
                 work += u64::from(run.count);
             }
-            let job = match &term.whom {
-                Whom::Job(job) => Some(*job),
-                Whom::Label(label) => self.labelled(group, label, waits),
-            };
+            let job = self.job_named(group, &term.whom, waits);
             let job = job.and_then(|job| self.jobs.get(&job));
             if let Some(job) = job.filter(|_| is_of_frames(term.part)) {
                 work += u64::from(job.items.len());
@@ -127,11 +124,17 @@ impl Engine {
     /// Answers the jobs that are named, as far as they are there.
     fn meant(&self, group: JobId, after: &After, waits: Option<&Waits>) -> BTreeSet<JobId> {
         let terms = after.leaves().into_iter();
-        let meant = terms.filter_map(|term| match &term.whom {
+        terms
+            .filter_map(|term| self.job_named(group, &term.whom, waits))
+            .collect()
+    }
+
+    /// Answers the job that is named; none while nobody has its label.
+    fn job_named(&self, group: JobId, whom: &Whom, waits: Option<&Waits>) -> Option<JobId> {
+        match whom {
             Whom::Job(id) => Some(*id),
             Whom::Label(label) => self.labelled(group, label, waits),
-        });
-        meant.collect()
+        }
     }
 
     fn labelled(&self, group: JobId, label: &Label, waits: Option<&Waits>) -> Option<JobId> {
@@ -166,10 +169,7 @@ impl Engine {
             if waits.is_some_and(|waits| waits.settled.contains_key(term)) {
                 continue;
             }
-            let job = match &term.whom {
-                Whom::Job(job) => Some(*job),
-                Whom::Label(label) => self.labelled(group, label, waits),
-            };
+            let job = self.job_named(group, &term.whom, waits);
             // A label may be of a job that is submitted later.
             let Some(job) = job else { continue };
             edges.insert(job);
