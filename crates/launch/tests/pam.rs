@@ -14,6 +14,18 @@ use common::session::{Bench, can_have_sessions};
 use common::{User, alive, processes_of, random, shell, template, wait_until};
 use tessera_ticket::Mode;
 
+/// How often a holder is awaited to look whether its instance is gone; closing a session gives way less often.
+const LOOKS: u64 = 8;
+
+/// Returns how often a process has waited for something, by the kernel's count; nothing when there is no such process any more.
+fn times_given_way(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"))?;
+    line.trim().parse().ok()
+}
+
 #[test]
 fn a_session_is_opened_and_closed_once_and_holds_for_the_job() {
     if !can_have_sessions() {
@@ -105,12 +117,18 @@ fn a_session_is_closed_once_whoever_dies() {
     wait_until("the job's processes run", || {
         processes_of(bench.mia.uid).len() >= 3
     });
+    let looks = || times_given_way(holder.as_raw());
+    let before = looks().unwrap();
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(instance.shepherd.try_into().unwrap()),
         nix::sys::signal::SIGKILL,
     )
     .unwrap();
     wait_until("the shepherd is gone", || !alive(instance.shepherd));
+    // A holder that wouldn't wait has closed the session and ended before another has looked so often.
+    wait_until("the holder looks what is left", || {
+        looks().is_none_or(|now| now >= before + LOOKS)
+    });
     assert_eq!(
         bench.logged(),
         [bench.opened()],
