@@ -231,6 +231,38 @@ async function errors() {
   for (const id of [one, two]) await until(async () => (await jobOf(id)).status === 'complete', 'both are tried again');
 }
 
+/** Submits jobs in the page's session that never run; answers their numbers. */
+const submitMany = (many) =>
+  page.evaluate(async (many) => {
+    const body = JSON.stringify({ command: ['true'], range: '1', status: 'blocked', name: 'no license', hosts: ['nohost'] });
+    const one = async () => (await (await fetch('/api/v1/jobs', { method: 'POST', headers: { 'X-Tessera-Web': '1' }, body })).json()).job;
+    const found = [];
+    while (found.length < many) found.push(...(await Promise.all(Array.from({ length: Math.min(50, many - found.length) }, one))));
+    return found;
+  }, many);
+
+async function manyErrors() {
+  // More than one request takes, each of a job of its own.
+  const many = 1_100;
+  await visit('/errors');
+  const ids = (await submitMany(many)).map(String);
+  try {
+    await farm.tessera('fail', ...ids);
+    await page.keyboard.press('R');
+    const group = page.getByRole('region', { name: 'it printed nothing: nothing is kept of its end' });
+    await group.getByRole('button', { name: 'retry all 1,100' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'retry' }).click();
+    await page.getByRole('status').getByText(/^1,100 frames, .*changed$/).waitFor();
+    await group.waitFor({ state: 'detached' });
+    const { jobs } = JSON.parse(await farm.tessera('--json', 'jobs', '--all'));
+    const mine = jobs.filter((job) => ids.includes(String(job.id)));
+    check(mine.length === many && mine.every((job) => job.items.failed === 0), `${mine.filter((job) => job.items.failed).length} of ${mine.length} were not tried again`);
+  } finally {
+    await farm.tessera('kill', ...ids);
+    await farm.tessera('remove', ...ids);
+  }
+}
+
 async function hostility() {
   for (const view of ['/', '/jobs', `/jobs/${evil}`, `/jobs/${evil}/items/0`]) {
     await visit(view);
@@ -387,6 +419,7 @@ try {
   await step('a job is checked, mended and submitted', submitting);
   await step('a session is seen and revoked, and its browser is out at once', access);
   await step('what failed alike is seen together and retried at once', errors);
+  await step('more failures than one request takes are all retried', manyErrors);
   await step('hostile names and logs stay text', hostility);
   await step('other sites act not, read not and frame not', otherSites);
   await step('every view is accessible, dark, light and on a phone', looks);

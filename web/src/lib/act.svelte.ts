@@ -1,6 +1,6 @@
 // Doing things: what each is called, what its command line is, when it asks first, and what came of it.
 import { post, type ActionReply } from './api';
-import { quoted } from './words';
+import { count, parts, quoted } from './words';
 
 export interface Verb {
   word: string;
@@ -36,6 +36,8 @@ export const JOB_VERBS: Verb[] = [
 const ASK_ABOVE = 5;
 /** Targets of one request, as the API has it. */
 const TARGETS_MAX = 1000;
+/** Refusals of an action that are said. */
+const REFUSALS_SAID_MAX = 3;
 /** Messages that are shown at a time. */
 const SAID_MAX = 5;
 
@@ -94,11 +96,13 @@ export async function act(verb: Verb, targets: string[], what: string, size = ta
   const command = commandOf(verb.word, targets);
   const mustAsk = size > ASK_ABOVE || ['remove', 'complete', 'fail'].includes(verb.word);
   if (mustAsk && !(await asked({ title: `${verb.word} ${what}?`, text: `${verb.help}.`, command, word: verb.word }))) return;
+  let [items, instances, sent] = [0, 0, 0];
+  const refused: string[] = [];
+  const changed = (): string => [items && count(items, 'frame'), instances && count(instances, 'instance')].filter(Boolean).join(', ') || 'nothing';
   try {
-    let [items, instances] = [0, 0];
-    const refused: string[] = [];
-    for (let from = 0; from < targets.length; from += TARGETS_MAX) {
-      const reply = await post<ActionReply>('/actions', { action: verb.word, targets: targets.slice(from, from + TARGETS_MAX) });
+    for (const part of parts(targets, TARGETS_MAX)) {
+      const reply = await post<ActionReply>('/actions', { action: verb.word, targets: part });
+      sent += part.length;
       for (const result of reply.results) {
         items += result.ok?.items ?? 0;
         instances += result.ok?.instances ?? 0;
@@ -107,10 +111,14 @@ export async function act(verb: Verb, targets: string[], what: string, size = ta
     }
     const isBad = refused.length > 0;
     const text = isBad ? `${verb.word}: ${refused.length} of ${targets.length} refused` : `${verb.word}: ${what}`;
-    const changed = [items && `${items} frames`, instances && `${instances} instances`].filter(Boolean).join(', ');
-    say({ text, detail: isBad ? refused.slice(0, 3).join('\n') : changed && `${changed} changed`, command, isBad });
+    const detail = [items || instances ? `${changed()} changed` : '', ...refused.slice(0, REFUSALS_SAID_MAX)];
+    say({ text, detail: detail.filter(Boolean).join('\n'), command, isBad });
   } catch (error) {
-    complain(error, command);
+    // What an earlier request did is done: it is said, with what is left.
+    if (sent) {
+      const { message } = error as Error;
+      say({ text: `${verb.word}: stopped after ${sent} of ${targets.length}`, detail: `${changed()} changed; ${message}`, command, isBad: true });
+    } else complain(error, command);
   }
 }
 

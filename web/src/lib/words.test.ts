@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Job } from './api';
-import { bytes, duration, ending, estimate, places, quoted } from './words';
+import { bytes, duration, ending, estimate, parts, places, quoted } from './words';
 
 describe('words', () => {
   it('tells time and size', () => {
@@ -12,6 +12,10 @@ describe('words', () => {
   it('writes selectors and commands so that they read back', () => {
     expect(places([4, 0, 1, 2, 9, 1])).toBe('1-3,5,10');
     expect(["it's", 'a b', '--x=1', '', '$HOME'].map(quoted)).toEqual([`'it'\\''s'`, `'a b'`, '--x=1', `''`, `'$HOME'`]);
+  });
+  it('parts lists and loses nothing', () => {
+    expect(parts([1, 2, 3, 4, 5], 2)).toEqual([[1, 2], [3, 4], [5]]);
+    expect([parts([], 3), parts([1, 2, 3], 3)]).toEqual([[], [[1, 2, 3]]]);
   });
   it('says how it ended', () => {
     const end = { kind: 'exit', outcome: 'failed', text: 'exit 127', exit_status: 127 };

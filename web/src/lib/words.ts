@@ -91,6 +91,13 @@ export function bytes(n: number | null | undefined): string {
 /** Prints a count with its noun. */
 export const count = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString()} ${n === 1 ? one : many}`;
 
+/** Parts a list into lists of `most` at most. */
+export function parts<T>(of: readonly T[], most: number): T[][] {
+  const all: T[][] = [];
+  for (let from = 0; from < of.length; from += most) all.push(of.slice(from, from + most));
+  return all;
+}
+
 /** Prints places of items (from 0) as the selectors have them: from 1, runs put together. */
 export function places(items: readonly number[]): string {
   const sorted = [...new Set(items)].sort((a, b) => a - b);

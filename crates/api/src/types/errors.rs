@@ -39,7 +39,7 @@ pub struct ErrorGroup {
     pub first_ms: i64,
     /// When the last failed.
     pub last_ms: i64,
-    /// All of them as the targets of an action: `12#1-3,7`.
+    /// All of them as the targets of an action: `12#1-3,7`. They may be more than one request takes (1,000).
     pub targets: Vec<String>,
 }
 

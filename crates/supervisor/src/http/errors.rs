@@ -11,7 +11,6 @@ use crate::logs::cause::normalised;
 use axum::extract::{Extension, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tessera_api::TARGETS_MAX;
 use tessera_api::query::ErrorsQuery;
 use tessera_api::types::{ErrorGroup, ErrorJob, Errors};
 use tessera_engine::supervisor::{Denied, Job};
@@ -230,7 +229,8 @@ impl Gathered {
             job_count: amount(jobs.len()),
             host_count: amount(hosts.len()),
             hosts: hosts.into_iter().take(NAMED_MAX).collect(),
-            targets: targets.take(TARGETS_MAX).collect(),
+            // All of them: as they are at most as many as the items that were looked at.
+            targets: targets.collect(),
             ..group
         }
     }
@@ -267,5 +267,33 @@ mod tests {
         for text in printed {
             text.parse::<tessera_spec::Selector>().expect("a selector");
         }
+    }
+
+    #[test]
+    fn a_group_names_every_item_of_it_as_a_target_however_many_jobs_they_are_of() {
+        let known = (1..=u64::try_from(ITEMS_MAX).expect("a count")).map(|job| Known {
+            failed: Failed {
+                run: RunKey {
+                    job: JobId(job),
+                    item: ItemIndex(0),
+                    attempt: tessera_model::Attempt(1),
+                },
+                name: "shot".into(),
+            },
+            attempt: None,
+            line: Some(format!("no license, try {job}")),
+        });
+        let found = groups(known.collect());
+        let [group] = &found[..] else {
+            panic!("not one group: {found:?}");
+        };
+        assert_eq!(group.count as usize, ITEMS_MAX);
+        assert_eq!(group.targets.len(), ITEMS_MAX);
+        assert!(
+            group.targets.len() > tessera_api::TARGETS_MAX,
+            "more than one request takes"
+        );
+        let named: BTreeSet<&str> = group.targets.iter().map(String::as_str).collect();
+        assert_eq!(named.len(), ITEMS_MAX, "each once");
     }
 }
