@@ -193,7 +193,7 @@ fn value<'a>(value: &'a Value, facts: &'a impl Facts) -> Option<Known<'a>> {
     }
 }
 
-fn compute(how: Arithmetic, left: Number, right: Number) -> Option<Number> {
+pub(crate) fn compute(how: Arithmetic, left: Number, right: Number) -> Option<Number> {
     match how {
         Arithmetic::BitOr => left.bits(right, |a, b| a | b),
         Arithmetic::BitAnd => left.bits(right, |a, b| a & b),
@@ -207,6 +207,11 @@ fn compute(how: Arithmetic, left: Number, right: Number) -> Option<Number> {
         Arithmetic::Min => Some(left.min(right)),
         Arithmetic::Max => Some(left.max(right)),
     }
+}
+
+/// Answers the number that a value is: nothing when it is missing, and nothing within when it is something else.
+pub(crate) fn number_of(it: &Value, facts: &impl Facts) -> Option<Option<Number>> {
+    value(it, facts).map(|known| known.number())
 }
 
 fn compare(how: Comparison, left: &Known<'_>, right: &Known<'_>) -> bool {

@@ -1,6 +1,7 @@
 //! Finds the smallest part of an expression that keeps a host from meeting it.
 
 use crate::evaluate::{Truth, condition, read};
+use crate::ever;
 use crate::fact::{Fact, Facts};
 use crate::number::{Dimension, Number, show_memory};
 use crate::operand::Operand;
@@ -130,10 +131,17 @@ fn blamed(parts: &[Condition], wanted: Truth, facts: &impl Facts) -> impl Iterat
         .filter_map(move |part| blame(part, wanted, facts))
 }
 
-/// Picks the part with the fewest causes; what fails before what can't be known, and the first of several.
+/// Picks the part with the fewest causes, of those that will never be what is wanted if there are such; what fails before what can't be
+/// known, and the first of several.
 fn smallest(parts: &[Condition], wanted: Truth, facts: &impl Facts) -> Option<Why> {
     let is_unknown = |why: &Why| matches!(why, Why::Cause(cause) if cause.is_unknown);
-    blamed(parts, wanted, facts).min_by_key(|why| (why.size(), is_unknown(why)))
+    let of_part = |part| {
+        let why = blame(part, wanted, facts)?;
+        let may_be = ever::condition(part, facts).may_be(wanted);
+        Some(((may_be, why.size(), is_unknown(&why)), why))
+    };
+    let all = parts.iter().filter_map(of_part);
+    all.min_by_key(|(order, _)| *order).map(|(_, why)| why)
 }
 
 fn readings(part: &Condition, facts: &impl Facts) -> Vec<Reading> {

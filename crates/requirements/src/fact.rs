@@ -1,5 +1,6 @@
 //! What the engine answers for an operand.
 
+use crate::ever::Ever;
 use crate::number::Number;
 use crate::operand::Operand;
 use std::borrow::Cow;
@@ -10,6 +11,11 @@ pub trait Facts {
     ///
     /// A host's amounts are numbers (memory and swap in MiB), its properties texts, groups and what it is on duty with lists.
     fn value(&self, operand: &Operand) -> Option<Fact<'_>>;
+
+    /// Answers what it says in the course of time: what it says now, unless it moves.
+    fn ever(&self, _operand: &Operand) -> Ever {
+        Ever::Stays
+    }
 }
 
 /// A value.

@@ -7,6 +7,7 @@
 //! - [`Requirement::depends`] says whether an answer can be kept for a class of hosts ([`Depends::host_now`] is false: only what stays
 //!   the same while a worker is connected is read) and whether it can be shared by jobs ([`Depends::job`] is false);
 //!   [`Requirement::operands`] names all that is read, so that a change of anything else makes nothing dirty;
+//! - [`Requirement::may_hold`] says whether a host may ever meet it, given within which bounds what moves stays ([`Facts::ever`]);
 //! - [`Requirement::holds`] for each class, [`Requirement::explain`] for `why`: the smallest part that does not hold, with the host's values;
 //! - [`HostOrder::compare`] when the first host of a job is picked;
 //! - [`ClusterChoice::distance`] (1 is best) sorts the jobs for a host of a [`ClusterPath`], before priority and id;
@@ -16,6 +17,7 @@
 pub mod cluster;
 mod error;
 mod evaluate;
+mod ever;
 mod explain;
 mod fact;
 mod lexer;
@@ -37,6 +39,7 @@ mod tree;
 pub use cluster::{ClusterChoice, ClusterError, ClusterPath};
 pub use error::{Problem, RequirementError};
 pub use evaluate::Truth;
+pub use ever::Ever;
 pub use explain::{Cause, Reading, Why};
 pub use fact::{Fact, Facts};
 pub use near::{distance, nearest};

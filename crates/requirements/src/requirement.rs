@@ -2,6 +2,7 @@
 
 use crate::error::{Problem, RequirementError};
 use crate::evaluate::{self, Truth};
+use crate::ever;
 use crate::explain::{self, Why};
 use crate::fact::Facts;
 use crate::lexer::{self, tokens};
@@ -74,7 +75,14 @@ impl Requirement {
         evaluate::condition(&self.condition, facts)
     }
 
-    /// Answers the smallest part that keeps a host from meeting it, with what the host says; nothing when the host meets it.
+    /// Says whether a host may meet it at some time, as long as it stays what it is ([`Facts::ever`]).
+    #[must_use]
+    pub fn may_hold(&self, facts: &impl Facts) -> bool {
+        ever::condition(&self.condition, facts).may_hold
+    }
+
+    /// Answers the smallest part that keeps a host from meeting it, with what the host says; nothing when the host meets it. What will never be met comes
+    /// before what may be.
     #[must_use]
     pub fn explain(&self, facts: &impl Facts) -> Option<Why> {
         explain::why(&self.condition, facts)

@@ -154,7 +154,7 @@ impl Host {
         let asks = demands.asks.as_ref();
         demands.admit(&self.facts.name)
             && demands.suit(&self.traits)
-            && asks.is_none_or(|asks| asks.suits(&self.facts))
+            && asks.is_none_or(|asks| asks.suits(&self.facts, demands))
     }
 
     /// Says whether something of a job that the farm gave up may still run there.

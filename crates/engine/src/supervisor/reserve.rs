@@ -90,18 +90,32 @@ impl Engine {
     fn largest_for(&self, job: &Job) -> u64 {
         let mut demands = job.demands();
         demands.amounts.remove(MEMORY);
-        let suits = |host: &Host| {
+        self.largest_that_serves(job, &demands).unwrap_or(0)
+    }
+
+    /// Says whether some host can ever give a job that much memory: what it asks of hosts besides may want them fuller than that leaves
+    /// them.
+    fn is_served(&self, job: &Job, asked: u64) -> bool {
+        let demands = job.demands().grown(Some(asked));
+        self.largest_that_serves(job, &demands).is_some()
+    }
+
+    /// Answers the memory of the largest host that a job may go to with these demands, is not lost, and has all of them.
+    fn largest_that_serves(&self, job: &Job, demands: &Demands) -> Option<u64> {
+        let serves = |host: &Host| {
             let mut amounts = demands.amounts.iter();
-            host.suits(&demands)
+            host.suits(demands)
                 && host.facts.admits(job.owner.as_str())
                 && host.state != HostState::Down
                 && host.facts.slots >= demands.slots
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
         };
+        let least = demands.amounts.get(MEMORY).copied().unwrap_or(0);
         // The largest first: mostly it is the one.
-        let mut memories = self.memories.iter().rev();
-        let found = memories.find(|(_, id)| self.hosts.get(id).is_some_and(suits));
-        found.map_or(0, |(memory, _)| *memory)
+        let memories = self.memories.iter().rev();
+        let mut memories = memories.take_while(|(memory, _)| *memory >= least);
+        let found = memories.find(|(_, id)| self.hosts.get(id).is_some_and(serves));
+        found.map(|(memory, _)| *memory)
     }
 
     /// Brings what the items of a job ask for that ran out of memory in line with them; `anew` when more than they changed.
@@ -158,7 +172,8 @@ impl Engine {
         let largest = self.largest_for(job);
         let mut growths = core.growth + 1..=NIBBLE_MAX;
         let growth = growths.find(|growth| grown(reserved, *growth, largest) > had)?;
-        Some((tries, growth))
+        let asked = grown(reserved, growth, largest);
+        self.is_served(job, asked).then_some((tries, growth))
     }
 
     /// Answers what comes after an item ran out of memory: tries used and growth when it is tried again, and the words for it.
@@ -184,6 +199,11 @@ impl Engine {
             }
             (None, Some(_)) if had.is_some_and(|had| had >= largest) => {
                 format!(", no host that it may use has more than {largest} MiB")
+            }
+            (None, Some(reserved)) if u32::from(core.ooms) < limit && core.ooms < NIBBLE_MAX => {
+                let growth = core.growth.saturating_add(1);
+                let asked = grown(reserved, growth, largest);
+                format!(", no host that it may use can be as it requires with {asked} MiB for it")
             }
             (None, _) if limit == 0 => ", and it is not tried again (retry-oom)".to_owned(),
             (None, _) => format!(", all {limit} tries with more memory are used up (retry-oom)"),

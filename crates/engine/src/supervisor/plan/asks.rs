@@ -7,12 +7,13 @@
 
 use super::super::host::Traits;
 use super::super::{Host, Job};
+use super::Demands;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tessera_model::requirements::{
-    Fact, Facts, HostOperand, JobField, Number, Operand, Part, Requirement, Why,
+    Ever, Fact, Facts, HostOperand, JobField, Number, Operand, Part, Requirement, Why,
 };
 use tessera_model::reservation::PROCESSORS;
 use tessera_model::{HostFacts, HostState, JobId, JobSpec, UserName};
@@ -117,31 +118,45 @@ impl Asks {
         self.requirement.holds(&Kind { asks: self, traits })
     }
 
-    /// Says whether a host may ever meet it: what moves there is not looked at.
+    /// Says whether a host may ever meet it while it has free what is demanded besides, whatever becomes of what moves there.
     #[must_use]
-    pub fn suits(&self, host: &HostFacts) -> bool {
-        let moves = self.requirement.depends().host_now;
-        moves || self.requirement.holds(&Standing { asks: self, host })
+    pub fn suits(&self, host: &HostFacts, demands: &Demands) -> bool {
+        let asks = self;
+        self.requirement.may_hold(&Standing {
+            asks,
+            host,
+            demands,
+        })
     }
 
     /// Says whether a host meets it now.
     #[must_use]
     pub fn met_now(&self, host: &Host, jobs: &BTreeMap<JobId, Job>) -> bool {
-        let asks = self;
-        self.requirement.holds(&Now { asks, host, jobs })
+        let (asks, demands) = (self, None);
+        self.requirement.holds(&Now {
+            asks,
+            host,
+            jobs,
+            demands,
+        })
     }
 
-    /// Answers the smallest part that a host does not meet now, whether only what stays there keeps it from that, and the expression
-    /// without all that it does not meet (nothing of it may be left).
+    /// Answers the smallest part that a host does not meet now, whether it never will while it has free what is demanded besides, and
+    /// the expression without all that it does not meet (nothing of it may be left).
     pub(in super::super) fn why(
         &self,
         host: &Host,
+        demands: &Demands,
         jobs: &BTreeMap<JobId, Job>,
     ) -> Option<(Why, bool, Option<Requirement>)> {
-        let asks = self;
-        let facts = Now { asks, host, jobs };
+        let facts = Now {
+            asks: self,
+            host,
+            jobs,
+            demands: Some(demands),
+        };
         let why = self.requirement.explain(&facts)?;
-        let stays = !why.readings().any(|it| it.operand.depends().host_now);
+        let stays = !self.suits(&host.facts, demands);
         Some((why, stays, self.requirement.what_holds(&facts)))
     }
 }
@@ -173,6 +188,7 @@ impl Facts for Kind<'_> {
 struct Standing<'a> {
     asks: &'a Asks,
     host: &'a HostFacts,
+    demands: &'a Demands,
 }
 
 impl Facts for Standing<'_> {
@@ -182,6 +198,10 @@ impl Facts for Standing<'_> {
             Operand::Host(of_host) => said_by_host(of_host, self.host).map(Said::into_fact),
         }
     }
+
+    fn ever(&self, operand: &Operand) -> Ever {
+        said_ever(operand, self.host, self.demands)
+    }
 }
 
 /// A host as it is now.
@@ -189,6 +209,8 @@ struct Now<'a> {
     asks: &'a Asks,
     host: &'a Host,
     jobs: &'a BTreeMap<JobId, Job>,
+    /// Where what may come is looked at, too: what must be free there besides.
+    demands: Option<&'a Demands>,
 }
 
 impl Facts for Now<'_> {
@@ -197,6 +219,43 @@ impl Facts for Now<'_> {
             Operand::Job(field) => self.asks.job.get(field).map(Said::fact),
             Operand::Host(of_host) => said_now(of_host, self.host, self.jobs),
         }
+    }
+
+    fn ever(&self, operand: &Operand) -> Ever {
+        match (operand, self.demands) {
+            (_, None) => Ever::Stays,
+            (Operand::Host(HostOperand::Named(name)), _) if name == "state" => Ever::Moves,
+            (_, Some(demands)) => said_ever(operand, &self.host.facts, demands),
+        }
+    }
+}
+
+/// Answers within which bounds a host stays with what moves there while it has free what is demanded.
+fn said_ever(operand: &Operand, host: &HostFacts, demands: &Demands) -> Ever {
+    let (name, part) = match operand {
+        Operand::Host(HostOperand::Amount(name, part @ (Part::Used | Part::Avail))) => (name, part),
+        Operand::Host(HostOperand::Duty(_)) => return Ever::Moves,
+        Operand::Host(HostOperand::Amount(_, Part::Total))
+        | Operand::Host(HostOperand::Named(_) | HostOperand::Flag(_))
+        | Operand::Job(_) => return Ever::Stays,
+    };
+    let resource = format!("host.{name}");
+    let (total, demanded) = if resource == PROCESSORS {
+        (u64::from(host.slots), u64::from(demands.slots))
+    } else {
+        let Some(total) = host.resources.get(&resource) else {
+            // It has none of it, and that stays so.
+            return Ever::Stays;
+        };
+        let demanded = demands.amounts.get(&resource).copied();
+        (*total, demanded.unwrap_or(0))
+    };
+    // One that is too small for it is told so by others.
+    let demanded = demanded.min(total);
+    if *part == Part::Avail {
+        Ever::Between(demanded.into(), total.into())
+    } else {
+        Ever::Between(0.into(), (total - demanded).into())
     }
 }
 

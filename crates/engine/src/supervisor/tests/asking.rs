@@ -362,3 +362,144 @@ fn a_host_order_over_what_stays_costs_as_much_as_there_are_kinds_of_hosts() {
     };
     assert_eq!(cost(100), cost(2));
 }
+
+/// Runs a job out of the memory that it reserves, on a host that it may use, while a larger one is there that it may not use.
+fn grow_in_vain(text: &str) -> (World, JobId) {
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 2, &[("os", "linux")], 64);
+    connect_saying(&mut w, 2, 2, &[("os", "windows")], 256);
+    let mut greedy = asking(text);
+    greedy.reservation.amounts.insert(MEMORY.to_owned(), 48);
+    let job = w.submit(greedy);
+    for had in [48, 64] {
+        let order = w.order();
+        assert_eq!(order.0, 1, "{text}");
+        let (peak, limit) = (had << 20, had << 20);
+        w.end(order, End::OutOfMemory { peak, limit });
+        w.said.clear();
+        w.gone(1, order.1);
+    }
+    (w, job)
+}
+
+#[test]
+fn what_moves_makes_no_host_one_that_a_larger_try_may_go_to() {
+    for text in [
+        "host.os == linux",
+        "host.os == linux and host.processors.used == 0",
+        "host.processors.used == 0 and host.os == linux",
+        "not (host.duty.user has tom) and not (host.os == windows)",
+        "host.memory.used < 100 and host.memory.total < 100",
+    ] {
+        let (w, job) = grow_in_vain(text);
+        assert!(w.said.is_empty(), "{text}");
+        assert_eq!(w.status(job), WorkStatus::Failed, "{text}");
+    }
+}
+
+#[test]
+fn a_try_asks_for_no_more_than_what_it_requires_leaves_to_it() {
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 2, &[], 256);
+    // It wants company: 200 MiB are never free beside 64 that are used.
+    let busy = JobSpec {
+        reservation: tessera_model::Reservation {
+            amounts: [(MEMORY.to_owned(), 64)].into(),
+            ..Default::default()
+        },
+        ..spec(1)
+    };
+    w.submit(busy);
+    w.order();
+    let mut greedy = asking("host.memory.used >= 64");
+    greedy.reservation.amounts.insert(MEMORY.to_owned(), 150);
+    let job = w.submit(greedy);
+    let order = w.order();
+    let end = |had: u64| End::OutOfMemory {
+        peak: had << 20,
+        limit: had << 20,
+    };
+    w.end(order, end(150));
+    assert_eq!(w.status(job), WorkStatus::Failed);
+    // 72 MiB can't be free where no more than 64 are.
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 2, &[], 64);
+    connect_saying(&mut w, 2, 2, &[], 256);
+    let mut greedy = asking("host.memory.avail <= 64");
+    greedy.reservation.amounts.insert(MEMORY.to_owned(), 48);
+    let job = w.submit(greedy);
+    let order = w.order();
+    w.end(order, end(48));
+    assert_eq!(w.status(job), WorkStatus::Failed);
+}
+
+#[test]
+fn a_host_that_will_never_do_is_told_apart_from_one_that_is_busy() {
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 2, &[("os", "linux")], 64);
+    w.submit(spec(1));
+    w.order();
+    for (text, never) in [
+        (
+            "host.processors.used == 0 and host.os == windows",
+            "host.os is linux, asked for == windows",
+        ),
+        (
+            "host.memory.avail >= 100",
+            "host.memory.avail is 64 MiB, asked for >= 100",
+        ),
+        (
+            "host.processors.used == 2",
+            "host.processors.used is 1, asked for == 2",
+        ),
+    ] {
+        let spec = asking(text);
+        let unmet = w.engine.unmet(&spec, &name("mia"));
+        assert_eq!(unmet, Some(format!("on rnd1 {never}")));
+        let job = w.submit(spec);
+        assert_eq!(
+            why(&w, job),
+            (why::Kind::Requirements, format!("on rnd1 {never}"))
+        );
+        let hint = w
+            .engine
+            .why(job)
+            .expect("there")
+            .remove(0)
+            .hint
+            .expect("one");
+        assert!(
+            hint.starts_with("tessera modify"),
+            "it won't change by itself: {hint}"
+        );
+    }
+    let spec = asking("host.processors.used == 0 and host.os == linux");
+    assert_eq!(w.engine.unmet(&spec, &name("mia")), None);
+    let job = w.submit(spec);
+    let hint = w
+        .engine
+        .why(job)
+        .expect("there")
+        .remove(0)
+        .hint
+        .expect("one");
+    assert!(
+        hint.starts_with("it starts when that changes there"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn an_account_that_the_only_fitting_host_refuses_waits_though_another_host_is_idle() {
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 2, &[("os", "linux")], 64);
+    connect_saying(&mut w, 2, 2, &[("os", "windows")], 64);
+    let job = w.submit(asking("host.processors.used == 0 and host.os == linux"));
+    let (number, key, _) = w.order();
+    let refusal = Refusal {
+        code: "no_such_account".into(),
+        text: "no such account".into(),
+    };
+    w.report(number, Report::Refused { key, refusal });
+    assert_eq!(w.status(job), WorkStatus::Badlogin);
+}

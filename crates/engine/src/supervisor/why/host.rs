@@ -105,7 +105,7 @@ fn why_requirements(
     demands: &Demands,
     jobs: &BTreeMap<JobId, Job>,
 ) -> Option<(HostReason, bool)> {
-    let (why, stays, left) = demands.asks.as_ref()?.why(host, jobs)?;
+    let (why, stays, left) = demands.asks.as_ref()?.why(host, demands, jobs)?;
     let left = left.map_or_else(String::new, |left| left.to_string());
     let (id, name) = (job.id, &host.facts.name);
     let hint = format!("tessera modify {id} --requirements '{}'", quoted(&left));

@@ -363,10 +363,10 @@ impl Engine {
         let asks = demands.asks.take()?;
         let mut first = None;
         for host in self.hosts.values().filter(|host| host.suits(&demands)) {
-            if asks.suits(&host.facts) {
+            if asks.suits(&host.facts, &demands) {
                 return None;
             }
-            let why = asks.why(host, &self.jobs);
+            let why = asks.why(host, &demands, &self.jobs);
             first = first.or(why.map(|(why, ..)| format!("on {} {why}", host.facts.name)));
         }
         first
