@@ -4,6 +4,7 @@
 //! items, except for those that only a job has ([`Action::job_only`]). Every pair is defined: allowed with what it
 //! leads to, or refused with the reason. `docs/states.md` is printed from it.
 
+use crate::ids::JobId;
 use crate::state::{ItemStatus, WorkStatus};
 use std::fmt;
 use std::str::FromStr;
@@ -67,6 +68,11 @@ pub enum Refused {
     /// It is not blocked.
     #[error("it is not blocked ({0})")]
     NotBlocked(&'static str),
+    /// Nobody blocked it; its job waits for others.
+    #[error(
+        "nobody blocked it: job {0} waits for others (tessera why {0}); tessera unblock {0} lets all of it start"
+    )]
+    Waits(JobId),
     /// Suspended work must be resumed, interrupted or killed.
     #[error("it is suspended; resume it first")]
     IsSuspended,

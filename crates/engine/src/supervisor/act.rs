@@ -4,6 +4,7 @@ use super::io::{Acted, Answer, Change, Denied, Effect, Target, kind};
 use super::job::Phase;
 use super::submit::may_act;
 use super::time::Timer;
+use super::unblock::{or_waits, starts_freed, waits};
 use super::{About, Algorithm, Engine, Turn};
 use std::time::Duration;
 use tessera_model::action::{Refused, Rule};
@@ -273,9 +274,13 @@ impl Engine {
             return Err(Denied::NoInstance(id, no));
         }
         let what = format!("instance {id}.{no}");
+        let is_waiting = match job.is_cmdline() {
+            true => waits(job, ItemIndex(no.0)),
+            false => job.items.ready() == 0 && job.items.shut() > 0,
+        };
         action
             .on_instance(instance.status.kind())
-            .map_err(|why| state_denied(action, what, why))?;
+            .map_err(|why| state_denied(action, what, or_waits(why, job, is_waiting)))?;
         let is_cmdline = job.is_cmdline();
         if action == Action::Migrate {
             self.bar_hosts(t, id);
@@ -319,18 +324,29 @@ impl Engine {
             .map(|item| (*item, action.on_item(job.items.get(*item).status)));
         let (allowed, refused): (Vec<_>, Vec<_>) = rules.partition(|(_, rule)| rule.is_ok());
         if let (true, Some((item, Err(why)))) = (allowed.is_empty(), refused.first()) {
+            if action == Action::Unblock && items.iter().any(|item| starts_freed(job, *item)) {
+                let instances = self.free_instances(t, id);
+                return Ok(Acted {
+                    items: 0,
+                    instances,
+                });
+            }
             let what = format!("{id}:{}", job.spec.item_name(*item));
-            return Err(state_denied(action, what, *why));
+            return Err(state_denied(
+                action,
+                what,
+                or_waits(*why, job, waits(job, *item)),
+            ));
         }
         if action == Action::Migrate {
             self.bar_hosts(t, id);
         }
         let allowed: Vec<ItemIndex> = allowed.into_iter().map(|(item, _)| item).collect();
         let changed = self.apply_to_items(t, by, id, action, &allowed);
-        let instances = if action == Action::Retry {
-            self.revive(t, id)
-        } else {
-            0
+        let instances = match action {
+            Action::Retry => self.revive(t, id),
+            Action::Unblock => self.free_instances(t, id),
+            _ => 0,
         };
         Ok(Acted {
             items: changed,

@@ -1,6 +1,6 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
-//! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit` and `act`
+//! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
 //! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
@@ -31,6 +31,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod time;
+mod unblock;
 pub mod why;
 
 pub use credential::{Credential, CredentialRecord, Credentials, Found, Gate};

@@ -724,3 +724,31 @@ fn what_waits_in_vain_is_told_apart_from_what_only_waits() {
         ]
     );
 }
+
+#[test]
+fn a_frame_that_only_waits_is_unblocked_with_its_job_and_that_is_said() {
+    let mut w = World::new();
+    let parent = w.submit(spec(2));
+    let frames = w.submit(after(frames_of(parent), spec(2)));
+    let line = JobSpec {
+        kind: JobKind::CmdLine,
+        ..spec(1)
+    };
+    let line = w.submit(after(on(parent), line));
+    for target in [
+        Target::Items(frames, vec![ItemIndex(1)]),
+        Target::Instance(frames, InstanceNo(0)),
+        Target::Instance(line, InstanceNo(0)),
+        Target::Items(line, vec![ItemIndex(0)]),
+    ] {
+        let id = target.job();
+        let denied = w.act(Action::Unblock, target).expect_err("nobody holds it");
+        let said = format!(
+            "nobody blocked it: job {id} waits for others (tessera why {id}); tessera unblock {id} lets all of it start"
+        );
+        assert!(denied.to_string().ends_with(&said), "{denied}");
+        w.act(Action::Unblock, Target::Job(id)).expect("as it says");
+        assert_eq!(w.status(id), WorkStatus::Pending);
+        w.wait_for(id, Some(on(parent))).expect("waits anew");
+    }
+}

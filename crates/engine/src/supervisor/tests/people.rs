@@ -307,3 +307,45 @@ fn retrying_an_unfinished_job_leaves_alone_what_is_complete() {
     assert_eq!(w.item(job, 0), ItemStatus::Complete);
     assert_eq!(w.item(job, 1), ItemStatus::Pending);
 }
+
+#[test]
+fn a_frame_of_a_blocked_job_starts_when_it_is_unblocked() {
+    let mut w = World::new();
+    w.connect(1, 4);
+    for is_pending in [false, true] {
+        let job = w.submit(JobSpec { cpus: 2, ..spec(4) });
+        let first = [w.order(), w.order()];
+        let acted = w.act(Action::Block, Target::Job(job)).expect("allowed");
+        assert_eq!((acted.items, acted.instances), (4, 2));
+        w.said.clear();
+        for order in first {
+            w.end(order, End::Asked);
+            w.gone(1, order.1);
+        }
+        let third = || Target::Items(job, vec![ItemIndex(2)]);
+        if is_pending {
+            w.act(Action::Unblock, third()).expect("allowed");
+            let order = w.order();
+            w.act(Action::Block, Target::Instance(job, order.1.instance))
+                .expect("allowed");
+            w.said.clear();
+            w.end(order, End::Asked);
+            w.gone(1, order.1);
+            assert_eq!(
+                (w.item(job, 2), w.status(job)),
+                (ItemStatus::Pending, WorkStatus::Blocked)
+            );
+        }
+        let acted = w.act(Action::Unblock, third()).expect("allowed");
+        assert_eq!((acted.items, acted.instances), (u32::from(!is_pending), 1));
+        assert_eq!(w.order().2.item, ItemIndex(2));
+        assert!(w.said.is_empty(), "the others stay blocked");
+        let denied = w.act(Action::Unblock, third()).expect_err("it runs");
+        assert!(
+            denied.to_string().ends_with("it is not blocked (running)"),
+            "{denied}"
+        );
+        w.act(Action::Kill, Target::Job(job)).expect("allowed");
+        w.said.clear();
+    }
+}
