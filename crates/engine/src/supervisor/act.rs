@@ -583,6 +583,7 @@ impl Engine {
         }
         if in_bulk {
             self.items_moved(id);
+            self.own_items_moved(id);
             t.change(Change::ItemsRefold(id));
             t.change(Change::JobRow(id));
         }

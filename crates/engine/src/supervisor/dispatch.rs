@@ -384,6 +384,7 @@ impl Engine {
         job.items.set(item, core);
         if let Some(before) = before {
             self.item_moved(id, item, before);
+            self.own_item_moved(id, before.0, core.status);
         }
         about.item = Some(item);
         about.attempt = Some(core.attempt);
@@ -447,6 +448,7 @@ impl Engine {
         let before = job.status;
         if job.derive_status().is_ended() {
             self.unwatch(id);
+            self.told_no_more(id);
         } else {
             self.watch(id);
         }

@@ -5,7 +5,7 @@
 //! had ended. What has started goes on, whatever becomes of what it waited for.
 //!
 //! Its parts: `link` (one thing waited for, counted), `watch` (who waits, and the gates of their items), `moved` (what
-//! happened to what is waited for), `check` (submission and change), `graph` (to look at), `why`,
+//! happened to what is waited for), `told` (`job.stranded`), `check` (submission and change), `graph` (to look at), `why`,
 //! `outlook` (what is told at submission), `faults`.
 //!
 //! **Invariant:** an end costs what waits for just it: the links by frame are counted, not walked ([`Deps::looked_at`]).
@@ -16,6 +16,7 @@ pub mod graph;
 mod link;
 mod moved;
 mod outlook;
+mod told;
 mod watch;
 mod why;
 
@@ -76,6 +77,7 @@ pub(super) struct Deps {
     wanted: BTreeMap<(JobId, Label), BTreeSet<JobId>>,
     /// Jobs whose items were let go or stopped in this turn, and whose state must be derived again.
     touched: BTreeSet<JobId>,
+    told: told::Told,
     looked_at: u64,
 }
 
@@ -91,8 +93,6 @@ struct Plan {
     all: Found,
     /// Items that wait in vain, where they differ.
     vain: RoaringBitmap,
-    /// Whether it was told that something can't come.
-    is_told: bool,
 }
 
 impl Plan {

@@ -1,7 +1,7 @@
 //! Who waits: plans are made when a job begins to wait, and dropped when it has ended or was let go.
 
-use super::super::io::{Change, kind};
-use super::super::{About, Engine, Job, Turn};
+use super::super::io::Change;
+use super::super::{Engine, Job, Turn};
 use super::link::{Frames, found_of, job_found};
 use super::{Deps, Link, Place, Plan};
 use roaring::RoaringBitmap;
@@ -155,6 +155,7 @@ impl Engine {
             .collect();
         job.waits.settled.retain(|term, _| terms.contains(term));
         job.waits.is_released = false;
+        self.deps.told.forget(id);
         self.bind_labels(id);
         if let Some(job) = self.jobs.get(&id) {
             self.deps.adopt(job);
@@ -196,7 +197,6 @@ impl Engine {
             is_each,
             all: Found::Open,
             vain: RoaringBitmap::new(),
-            is_told: false,
         };
         self.deps.plans.insert(id, plan);
         self.judge_all(id);
@@ -324,18 +324,9 @@ impl Engine {
     pub(in super::super) fn settle_waiters(&mut self, t: &mut Turn<'_>) {
         while let Some(id) = self.deps.touched.pop_first() {
             self.settle(t, id);
-            let is_stranded = self.waits_in_vain(id);
-            let Some(plan) = self.deps.plans.get_mut(&id) else {
-                continue;
-            };
-            if is_stranded && !plan.is_told {
-                let text = self.vain_in_words(id);
-                t.event(kind::JOB_STRANDED, About::job(id), text);
-            }
-            if let Some(plan) = self.deps.plans.get_mut(&id) {
-                plan.is_told = is_stranded;
-            }
+            self.deps.told.look_at(id);
         }
+        self.tell_of_vain(t);
     }
 
     /// Says whether something of a job waits for what can't come unless somebody does something.
@@ -381,6 +372,7 @@ impl Engine {
     pub(in super::super) fn forget_job(&mut self, t: &mut Turn<'_>, id: JobId) -> Vec<JobId> {
         self.unwatch(id);
         self.deps.touched.remove(&id);
+        self.deps.told.forget(id);
         self.deps.over.remove(&id);
         if let Some(job) = self.jobs.get(&id) {
             self.deps.disown(job);
@@ -450,11 +442,11 @@ impl Engine {
     /// Nothing moved by being read; what is in vain was told before.
     pub(in super::super) fn end_restore_of_waits(&mut self) {
         self.deps.touched.clear();
+        self.deps.told.clear();
         let ids: Vec<JobId> = self.deps.plans.keys().copied().collect();
         for id in ids {
-            let is_told = self.waits_in_vain(id);
-            if let Some(plan) = self.deps.plans.get_mut(&id) {
-                plan.is_told = is_told;
+            if self.waits_in_vain(id) {
+                self.deps.told.know(id);
             }
         }
     }

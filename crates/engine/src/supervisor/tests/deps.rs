@@ -177,28 +177,57 @@ fn what_cant_come_any_more_is_said_and_retrying_it_helps() {
     assert!(w.engine.is_stranded(cleaner));
 }
 
+impl World {
+    /// Does something to a job, and answers how often it is told that something waits in vain.
+    fn told(&mut self, action: Action, target: Target) -> usize {
+        let (now, by) = (self.engine.now, person("mia"));
+        let targets = vec![target];
+        let input = Input::Act {
+            by,
+            action,
+            targets,
+        };
+        let out = self.engine.handle(now, input);
+        assert_eq!(self.engine.faults(), Vec::<String>::new());
+        let of_it = |change: &&Change| matches!(change, Change::Event(event) if event.kind == kind::JOB_STRANDED);
+        out.changes.iter().filter(of_it).count()
+    }
+}
+
 #[test]
 fn that_something_waits_in_vain_is_told_once() {
     let mut w = World::new();
     let parent = w.submit(spec(1));
     w.submit(after(on(parent), spec(1)));
-    let mut told = 0;
-    for action in [Action::Kill, Action::Fail] {
-        let now = w.engine.now;
-        let targets = vec![Target::Job(parent)];
-        let by = person("mia");
-        let out = w.engine.handle(
-            now,
-            Input::Act {
-                by,
-                action,
-                targets,
-            },
-        );
-        let of_it = |change: &&Change| matches!(change, Change::Event(event) if event.kind == kind::JOB_STRANDED);
-        told += out.changes.iter().filter(of_it).count();
+    let actions = [Action::Kill, Action::Fail, Action::Retry, Action::Fail];
+    let told = actions.map(|action| w.told(action, Target::Job(parent)));
+    assert_eq!(told, [1, 0, 0, 1], "once, until it may come again");
+}
+
+#[test]
+fn what_waits_in_vain_once_it_is_unblocked_is_told_then() {
+    for frames in [2, 600] {
+        let mut w = World::new();
+        let parent = w.submit(spec(frames));
+        let child = w.submit(after(frames_of(parent), spec(frames)));
+        let steps = [
+            (Action::Block, child, 0),
+            (Action::Kill, parent, 0),
+            (Action::Unblock, child, 1),
+            // Held once more, it is the same that was told.
+            (Action::Block, child, 0),
+            (Action::Unblock, child, 0),
+            // What changes in bulk is looked at anew and is the same, too.
+            (Action::Fail, parent, 0),
+            // Who retries it wants to know.
+            (Action::Kill, child, 0),
+            (Action::Retry, child, 1),
+        ];
+        for (step, (action, job, times)) in steps.into_iter().enumerate() {
+            let told = w.told(action, Target::Job(job));
+            assert_eq!(told, times, "step {step} of {frames} frames");
+        }
     }
-    assert_eq!(told, 1);
 }
 
 #[test]
