@@ -139,9 +139,10 @@ impl Engine {
 
     fn labelled(&self, group: JobId, label: &Label, waits: Option<&Waits>) -> Option<JobId> {
         let known = waits.and_then(|waits| waits.labels.get(label));
-        known
-            .or_else(|| self.deps.labels.get(&(group, label.clone())))
-            .copied()
+        let newer = || self.deps.labels.get(&(group, label.clone()));
+        // One that was removed hides none that came later.
+        let there = known.filter(|id| self.jobs.contains_key(id));
+        there.or_else(newer).or(known).copied()
     }
 
     fn check_after(

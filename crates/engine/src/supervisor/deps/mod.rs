@@ -50,6 +50,13 @@ impl Waits {
             Whom::Label(label) => self.labels.get(label).copied(),
         }
     }
+
+    /// A label means that job from now on; how one ended that had it before is no matter any more.
+    fn mean(&mut self, label: Label, job: JobId) {
+        let of_label = Whom::Label(label.clone());
+        self.settled.retain(|term, _| term.whom != of_label);
+        self.labels.insert(label, job);
+    }
 }
 
 /// One of the links of a job that waits.

@@ -100,14 +100,33 @@ impl Engine {
             })
             .collect();
         job.waits.labels.retain(|label, _| labels.contains(label));
-        for label in labels {
-            if job.waits.labels.contains_key(&label) {
-                continue;
-            }
+        let open = labels.into_iter().filter(|label| {
+            let bound = self.jobs.get(&id);
+            bound.is_some_and(|job| self.is_label_open(job, label, None))
+        });
+        let open: Vec<Label> = open.collect();
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        for label in open {
             let name = (group, label);
             match self.deps.labels.get(&name) {
-                Some(meant) => _ = job.waits.labels.insert(name.1, *meant),
+                Some(meant) => job.waits.mean(name.1, *meant),
                 None => _ = self.deps.wanted.entry(name).or_default().insert(id),
+            }
+        }
+    }
+
+    /// Says whether a job that comes now with that label is the one a job waits for: none had it, or the one that had was removed before
+    /// all that is waited for had come. One that is about to be removed counts as gone.
+    fn is_label_open(&self, job: &Job, label: &Label, gone: Option<JobId>) -> bool {
+        match job.waits.labels.get(label) {
+            None => true,
+            Some(meant) if self.jobs.contains_key(meant) && gone != Some(*meant) => false,
+            Some(_) => {
+                let terms = job.spec.after.iter().flat_map(|after| after.leaves());
+                let mut terms = terms.filter(|term| term.whom == Whom::Label(label.clone()));
+                terms.any(|term| job.waits.settled.get(term).is_none_or(|it| !it.is_empty()))
             }
         }
     }
@@ -117,7 +136,7 @@ impl Engine {
             return;
         };
         self.deps.disown(job);
-        job.waits.labels.insert(label, meant);
+        job.waits.mean(label, meant);
         self.deps.adopt(job);
         t.change(Change::JobSpec(waiter));
         self.watch_anew(waiter);
@@ -392,6 +411,7 @@ impl Engine {
             // One that has ended keeps it as well: it may be retried later.
             self.watch(child);
             self.keep_end(t, child, id);
+            self.want_again(child, id);
             if waits {
                 orphans.push(child);
             } else {
@@ -414,6 +434,20 @@ impl Engine {
         t.change(Change::JobSpec(child));
     }
 
+    /// A job that had a label is about to be removed: who has not got all that it waits for waits for the next one with it, too.
+    fn want_again(&mut self, child: JobId, gone: JobId) {
+        let Some(job) = self.jobs.get(&child) else {
+            return;
+        };
+        let group = group_of(job);
+        let of_it = job.waits.labels.iter().filter(|(_, it)| **it == gone);
+        let open = of_it.filter(|(label, _)| self.is_label_open(job, label, Some(gone)));
+        let names: Vec<_> = open.map(|(label, _)| (group, label.clone())).collect();
+        for name in names {
+            self.deps.wanted.entry(name).or_default().insert(child);
+        }
+    }
+
     /// The job that these waited for is gone.
     pub(in super::super) fn watch_orphans(&mut self, orphans: Vec<JobId>) {
         orphans.into_iter().for_each(|id| self.watch_anew(id));
@@ -427,6 +461,9 @@ impl Engine {
         }
         for id in &ids {
             // Those whose label's job has a larger number.
+            if let Some(job) = self.jobs.get(id) {
+                self.deps.disown(job);
+            }
             self.bind_labels(*id);
             if let Some(job) = self.jobs.get(id) {
                 self.deps.adopt(job);

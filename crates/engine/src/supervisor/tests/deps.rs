@@ -1,5 +1,7 @@
 //! What waits for what.
 
+mod labels;
+
 use super::*;
 use tessera_model::after::{After, Part, Term, Tree, When, Whom};
 
@@ -443,45 +445,6 @@ fn with(label: &str, group: Option<JobId>, spec: JobSpec) -> JobSpec {
 }
 
 #[test]
-fn a_label_means_a_job_of_the_process_group_that_may_come_later() {
-    let mut w = World::new();
-    let leader = w.submit(with("lead", None, spec(1)));
-    let comp = JobSpec {
-        pgrp: Some(leader),
-        ..after(labelled("render", Part::EachFrame), spec(2))
-    };
-    let comp = w.submit(comp);
-    let said = "it waits for frames of a job labelled render, which is not submitted yet";
-    assert_eq!(w.why(comp).1, said);
-    w.submit(with("render", None, spec(2)));
-    assert_eq!(w.why(comp).1, said, "another group's");
-    w.restart();
-    let render = w.submit(with("render", Some(leader), spec(2)));
-    assert_eq!(
-        w.why(comp).1,
-        "it waits for frames of job 4 (render) (pending, 0 of 2 complete)"
-    );
-    let twice = w.refused(with("render", Some(comp), spec(1)));
-    assert_eq!(
-        twice,
-        "label: job 4 of process group 1 has the label render already"
-    );
-    w.declare(Action::Complete, render, &[1]);
-    w.restart();
-    assert_eq!(w.shut(comp), [0]);
-    w.declare(Action::Complete, render, &[0]);
-    w.act(Action::Remove, Target::Job(render)).expect("ended");
-    assert_eq!(w.shut(comp), []);
-    let other = w.try_submit("bob", with("x", Some(leader), spec(1)), None);
-    assert!(matches!(other, Err(Denied::Forbidden { .. })), "{other:?}");
-    let nobody = w.refused(with("x", Some(JobId(99)), spec(1)));
-    assert_eq!(
-        nobody,
-        "pgrp: there is no job 99 whose process group it could join"
-    );
-}
-
-#[test]
 fn a_circle_is_refused_and_named() {
     let mut w = World::new();
     let first = w.submit(spec(1));
@@ -655,22 +618,6 @@ fn a_dependency_that_is_too_much_to_look_at_is_refused() {
     let start = "label: frames of the job with the label render are waited for 400 times";
     assert!(said.starts_with(start), "{said}");
     w.submit(with("render", Some(leader), range(1, 100, 1)));
-}
-
-#[test]
-fn a_label_without_a_frame_in_common_is_waited_for_in_vain() {
-    let mut w = World::new();
-    let leader = w.submit(with("lead", None, spec(1)));
-    let comp = w.submit(JobSpec {
-        pgrp: Some(leader),
-        ..after(labelled("render", Part::EachFrame), range(1, 3, 1))
-    });
-    w.submit(with("render", Some(leader), range(1_001, 3, 1)));
-    for _ in 0..2 {
-        assert_eq!(w.shut(comp), [0, 1, 2]);
-        assert!(w.engine.is_stranded(comp));
-        w.restart();
-    }
 }
 
 /// Counts what one end of a frame costs with so many jobs that wait for all of its job.
