@@ -38,9 +38,9 @@ fn says_nothing(operand: &Operand) -> Option<FieldError> {
         return None;
     };
     let (why, hint) = match field {
-        JobField::Pid | JobField::Pgrp | JobField::Label | JobField::Kind => (
+        JobField::Pid | JobField::Kind => (
             "jobs of this farm don't have it yet",
-            "job.name, job.user, job.type, job.cluster, job.priority, job.id and job.flags can be asked for",
+            "job.name, job.user, job.type, job.cluster, job.priority, job.id, job.pgrp, job.label and job.flags can be asked for",
         ),
         JobField::Status => (
             "it changes while a job waits and runs",
@@ -50,6 +50,8 @@ fn says_nothing(operand: &Operand) -> Option<FieldError> {
         | JobField::Id
         | JobField::Priority
         | JobField::User
+        | JobField::Pgrp
+        | JobField::Label
         | JobField::Type
         | JobField::Cluster
         | JobField::Restrictions
@@ -94,6 +96,9 @@ mod tests {
 
     #[test]
     fn a_good_one_is_kept_and_an_empty_one_is_none() {
+        for text in ["not (job.pgrp in host.duty.pgrp)", "job.label == comp"] {
+            assert!(requirements(Some(text)).is_ok(), "{text}");
+        }
         let good = requirements(Some("host.os = linux")).expect("good");
         assert_eq!(
             good.map(|it| it.to_string()).as_deref(),

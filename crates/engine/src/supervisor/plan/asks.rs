@@ -349,9 +349,9 @@ fn said_by_job(field: &JobField, spec: &JobSpec, id: JobId, owner: &UserName) ->
         JobField::Reservations => Said::Text(reserved(spec)),
         JobField::Flags => Said::List(flags().map(str::to_owned).collect()),
         JobField::Flag(name) => u64::from(flags().any(|flag| flag == name)).into(),
-        JobField::Pid | JobField::Pgrp | JobField::Label | JobField::Status | JobField::Kind => {
-            return None;
-        }
+        JobField::Pgrp => spec.pgrp.unwrap_or(id).0.into(),
+        JobField::Label => Said::Text(spec.label.as_ref()?.to_string()),
+        JobField::Pid | JobField::Status | JobField::Kind => return None,
     })
 }
 

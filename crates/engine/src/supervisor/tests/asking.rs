@@ -503,3 +503,39 @@ fn an_account_that_the_only_fitting_host_refuses_waits_though_another_host_is_id
     w.report(number, Report::Refused { key, refusal });
     assert_eq!(w.status(job), WorkStatus::Badlogin);
 }
+
+#[test]
+fn a_job_says_its_process_group_and_its_label() {
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 4, &[], 1);
+    let labelled = |label: &str, pgrp, asks: JobSpec| JobSpec {
+        label: Some(label.parse().expect("a label")),
+        pgrp,
+        ..asks
+    };
+    let leader = w.submit(labelled(
+        "sim",
+        None,
+        asking("job.pgrp == 1 and job.label == sim"),
+    ));
+    w.order();
+    w.submit(labelled(
+        "comp",
+        Some(leader),
+        asking("job.pgrp in host.duty.pgrp and job.label != sim"),
+    ));
+    w.order();
+    w.submit(asking(
+        "host.duty.label has comp and job.label == \"\" and job.pgrp == job.id",
+    ));
+    w.order();
+    let alone = labelled(
+        "more",
+        Some(leader),
+        asking("not (job.pgrp in host.duty.pgrp)"),
+    );
+    let job = w.submit(alone);
+    assert!(w.said.is_empty());
+    let said = "on rnd1 job.pgrp is 1 and host.duty.pgrp is 1,1,3, asked for not job.pgrp in host.duty.pgrp";
+    assert_eq!(why(&w, job).1, said);
+}
