@@ -128,6 +128,7 @@ impl Chore<'_> {
         let own = self
             .cargo(TEST_MINUTES, "test")
             .words(["--package", "tessera-windows"])
+            .words(["--package", "tessera-audit"])
             .words(["--package", "tessera-keeper"])
             .words(["--package", "tessera-winlaunch"]);
         let mut tally = own.words(["--lib", "--tests"]).go()?.counted();

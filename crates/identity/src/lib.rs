@@ -13,4 +13,4 @@ pub mod session;
 pub mod tmpdir;
 pub mod user;
 
-pub use tessera_rules::{account, host, policy, queue};
+pub use tessera_rules::{account, host, policy, queue, slots};

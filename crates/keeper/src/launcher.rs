@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tessera_audit::Audit;
 use tessera_ticket::launcher::Capabilities;
 use tessera_ticket::pipe::{Answer, Ask};
 use tessera_ticket::{LaunchKey, Refusal, SLOT_MAX, Template, Ticket};
 
-use crate::audit::Audit;
 use crate::config::{Config, Rules};
 use crate::frames::Port;
 use crate::held::Held;
@@ -232,7 +232,18 @@ impl<S: System> Launcher<S> {
 
     /// Puts something that happened on record. It has happened, whether or not that can be written.
     fn say(&self, event: &str, fields: &[(&str, &str)]) {
-        let _ = lock(&self.audit).add(self.system.wall_ms(), event, fields);
+        let now = self.system.wall_ms();
+        let mut audit = lock(&self.audit);
+        audit.add(now, event, fields);
+        let _ = audit.flush(now);
+    }
+
+    /// Puts on record what was asked for and not done.
+    fn say_refused(&self, fields: &[(&str, &str)]) {
+        let now = self.system.wall_ms();
+        let mut audit = lock(&self.audit);
+        audit.add_asked(now, "refused", fields);
+        let _ = audit.settle(now);
     }
 
     fn say_left(&self, key: &str, problems: &str) {
@@ -507,8 +518,9 @@ impl<S: System> Launcher<S> {
         let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
         let fields: Vec<(&str, &str)> = fields.collect();
         let now = self.system.wall_ms();
-        let said = lock(&self.audit).add(now, "start", &fields);
-        said.map_err(|error| unwritable(&error))
+        let mut audit = lock(&self.audit);
+        audit.add(now, "start", &fields);
+        audit.flush(now).map_err(|error| unwritable(&error))
     }
 
     /// Ends the instance of a connection; what does not end stays known, and is not vouched for.
@@ -578,7 +590,7 @@ impl<S: System> Launcher<S> {
             ("code", refusal.code()),
             ("text", &text),
         ];
-        self.say("refused", &fields);
+        self.say_refused(&fields);
         Answer::Refused {
             code: refusal.code().to_owned(),
             text,

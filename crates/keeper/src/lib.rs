@@ -5,7 +5,6 @@
 //! parser but those of `ticket`, and calls nothing but files of the launcher's own directory. The launcher of Linux is another one.
 #![forbid(unsafe_code)]
 
-pub mod audit;
 pub mod config;
 pub mod doors;
 pub mod frames;
@@ -25,3 +24,4 @@ pub use records::Record;
 pub use system::{
     Base, Chosen, Failed, Note, Program, Refused, System, Tree, Used, Wanted, is_there,
 };
+pub use tessera_audit::verify as verify_audit;

@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-mod audit;
 mod launcher;
 mod nonces;
 
@@ -13,6 +12,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use tessera_identity::paths::open_trusted_dir;
 use tessera_pam::holder;
 use tessera_shepherd::{login, starter};
 use tessera_sys as sys;
@@ -29,6 +29,8 @@ usage:
       run supervisor, launcher and worker under their accounts (as root)
   tessera-launch check --state DIR [--as ACCOUNT]
       say what this host can do and what stands against it, or whether jobs can run as an account (as root)
+  tessera-launch audit --state DIR
+      say whether the record of what was started and refused is whole (as root)
   tessera-launch --version | --help
 
 Started by other parts of the farm, not by hand: starter, login, login-print, clear, pam-holder, pam-check, desktop-shepherd,
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         }
         ["check", "--state", state] => report(check(state)),
         ["check", "--state", state, "--as", name] => report(check_as(state, name)),
+        ["audit", "--state", state] => report(audit(state)),
         ["desktop-shepherd" | "desktop-capabilities"] => report(desktop::serve(None, "")),
         ["desktop-shepherd", "--tmp", tmp] => report(desktop::serve(Some(tmp), "")),
         ["desktop-shepherd", "--tmp", tmp, "--pass", names] => {
@@ -121,6 +124,13 @@ fn check(state: &str) -> Result<(), String> {
         what.uid_min,
         if what.no_new_privs { "yes" } else { "no" },
     );
+    sys::file::write_all(1, text.as_bytes()).map_err(|e| e.to_string())
+}
+
+/// Prints what the record holds; a line that is missing or was changed is an error.
+fn audit(state: &str) -> Result<(), String> {
+    let (dir, _) = open_trusted_dir(&PathBuf::from(state).join("launcher"))?;
+    let text = tessera_audit::verify(&dir)?;
     sys::file::write_all(1, text.as_bytes()).map_err(|e| e.to_string())
 }
 

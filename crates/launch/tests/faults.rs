@@ -81,11 +81,8 @@ fn l12_each_step_of_becoming_the_user_that_lies_is_found_out() {
     ]);
 }
 
-#[test]
-fn l40_an_account_that_could_not_be_asked_about_is_cleared_up_by_the_next_launcher_that_can() {
-    if !can_run() {
-        return;
-    }
+/// A world with one account of a slot, which was left by a launch of a launcher that is dead; what it left, and the launch.
+fn world_with_a_left_slot() -> (World, User, PathBuf, tessera_ticket::LaunchKey) {
     let mut world = World::prepare("");
     let stem = format!("tsh{:05x}x", common::random() & 0xf_ffff);
     world.proxy_account = format!("{stem}{{slot}}");
@@ -99,30 +96,102 @@ fn l40_an_account_that_could_not_be_asked_about_is_cleared_up_by_the_next_launch
     first.run(0);
     world.kill_launcher();
     first.close();
-    // Twice: what the first of them knew the second must know.
-    let library = preload(&world).display().to_string();
-    for _ in 0..2 {
-        world.launcher_env = vec![
-            ("LD_PRELOAD".into(), library.clone()),
-            ("TS_FAULT".into(), "directory_fails".into()),
-        ];
-        world.start_launcher();
-        world.gone(first.key);
-        assert!(mark.exists(), "whose it is nobody knows now");
-        world.kill_launcher();
-    }
-    world.launcher_env.clear();
+    (world, user, mark, first.key)
+}
+
+/// The launcher is started with a directory that fails while a file is there; returns the file.
+fn with_failing_directory(world: &mut World) -> PathBuf {
+    let library = preload(world).display().to_string();
+    let file = world.dir.join("directory-fails");
+    std::fs::write(&file, "").unwrap();
+    world.launcher_env = vec![
+        ("LD_PRELOAD".into(), library),
+        ("TS_FAULT".into(), "directory_fails".into()),
+        ("TS_FAULT_WHILE".into(), file.display().to_string()),
+    ];
     world.start_launcher();
-    common::wait_until("it is cleared up", || !mark.exists());
+    file
+}
+
+/// Starts as soon as the account of the only slot is free.
+fn start_when_free(world: &World) -> common::Instance {
+    let what = template(&["true"]);
     let mut started = None;
     common::wait_until("the account is free", || {
         let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
         started = world.start_ticket(&ticket, &what).ok();
         started.is_some()
     });
-    let again = started.unwrap();
+    started.unwrap()
+}
+
+#[test]
+fn l40_an_account_that_could_not_be_asked_about_is_cleared_up_by_the_next_launcher_that_can() {
+    if !can_run() {
+        return;
+    }
+    let (mut world, user, mark, first) = world_with_a_left_slot();
+    // Twice: what the first of them knew the second must know.
+    for _ in 0..2 {
+        with_failing_directory(&mut world);
+        world.gone(first);
+        assert!(mark.exists(), "whose it is nobody knows now");
+        world.kill_launcher();
+    }
+    world.launcher_env.clear();
+    world.start_launcher();
+    common::wait_until("it is cleared up", || !mark.exists());
+    let again = start_when_free(&world);
     assert_eq!(again.account, user.name);
     again.close();
+    world.assert_nothing_left();
+}
+
+#[test]
+fn l40_an_account_is_asked_about_again_until_the_directory_answers() {
+    if !can_run() {
+        return;
+    }
+    let (mut world, user, mark, first) = world_with_a_left_slot();
+    let fails = with_failing_directory(&mut world);
+    world.gone(first);
+    let what = template(&["true"]);
+    let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);
+    assert_eq!(world.refusal(&ticket, &what), "directory_unavailable");
+    assert!(mark.exists(), "whose it is nobody knows now");
+    std::fs::remove_file(fails).unwrap();
+    common::wait_until("it is cleared up", || !mark.exists());
+    let again = start_when_free(&world);
+    assert_eq!(again.account, user.name);
+    again.close();
+    world.assert_nothing_left();
+}
+
+#[test]
+fn l40_an_account_that_is_no_more_when_the_directory_answers_is_nobodys() {
+    if !can_run() {
+        return;
+    }
+    let (mut world, mut user, mark, first) = world_with_a_left_slot();
+    let fails = with_failing_directory(&mut world);
+    world.gone(first);
+    let record = world.dir.join("launcher/run").join(first.to_string());
+    assert!(record.exists());
+    // The name is another's by now.
+    let name = std::mem::take(&mut user.name);
+    common::run("userdel", &["-f", &name]);
+    let uid = (user.uid + 1_000).to_string();
+    let other = User::named(name, &["-u", &uid, "-s", "/usr/sbin/nologin"]);
+    std::fs::remove_file(fails).unwrap();
+    common::wait_until("it is forgotten", || !record.exists());
+    assert!(mark.exists(), "it may be anybody's");
+    let again = start_when_free(&world);
+    assert_eq!(
+        (again.uid, again.account.as_str()),
+        (other.uid, other.name.as_str())
+    );
+    again.close();
+    std::fs::remove_file(mark).unwrap();
     world.assert_nothing_left();
 }
 

@@ -106,6 +106,7 @@ fn l49_the_mode_mask_is_the_jobs_own() {
         "launcher",
         "launcher/run",
         "launcher/audit.log",
+        "launcher/audit-asked.log",
         "launcher/nonces",
         "tmp",
     ] {
@@ -214,7 +215,10 @@ fn l23_another_users_job_is_a_closed_book() {
     ];
     paths.extend(["environ", "mem", "fd", "cwd/x", "maps"].map(|it| format!("/proc/{pid}/{it}")));
     paths.extend(["0.1.out", "0.1.exit"].map(|it| instance.dir.join(it).display().to_string()));
-    paths.push(world.dir.join("launcher/audit.log").display().to_string());
+    paths.extend(["audit.log", "audit-asked.log"].map(|it| {
+        let path = world.dir.join("launcher").join(it);
+        path.display().to_string()
+    }));
     let mut words = vec!["open"];
     words.extend(paths.iter().map(String::as_str));
     let eves = world.start(&eve.name, &evil(&world, &words));

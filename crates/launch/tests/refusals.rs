@@ -7,6 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::time::{Duration, Instant};
 
+use common::needs::needed;
 use common::{DEADLINE, User, World, can_run, no_digest, now_ms, template};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{Backlog, UnixAddr, bind, listen};
@@ -202,20 +203,18 @@ fn l21_texts_of_a_ticket_are_neither_paths_nor_lines() {
     let world = World::new("");
     let alice = User::new("tsa", &[]);
     let what = template(&["true"]);
-    let forged =
-        "../../etc/cron.d/x\n{\"time_ms\":1,\"event\":\"launch\",\"account\":\"root\"}\u{1b}[2J";
-    let ticket = Ticket {
-        principal: forged.into(),
+    let with = |principal: &str| Ticket {
+        principal: principal.into(),
         proven: "x\ny".into(),
         ..world.ticket(&alice.name, Mode::User, &what)
     };
-    match world.start_ticket(&ticket, &what) {
-        Ok(instance) => {
-            instance.run(0);
-            instance.close();
-        }
-        Err((code, _)) => assert_eq!(code, "ticket_malformed"),
-    }
+    let refused = world.start_ticket(&with(&"x".repeat(4 << 10)), &what);
+    assert_eq!(refused.err().expect("too long").0, "ticket_malformed");
+    let forged =
+        "../../etc/cron.d/x\n{\"time_ms\":1,\"event\":\"launch\",\"account\":\"root\"}\u{1b}[2J\0";
+    let instance = world.start_ticket(&with(forged), &what).expect("starts");
+    instance.run(0);
+    instance.close();
     let audit = world.audit();
     assert!(
         audit
@@ -331,7 +330,8 @@ fn p03_a_ticket_counts_once_also_after_a_restart() {
     );
 
     world.assert_nothing_left();
-    check_chain(&world.audit());
+    check_chain(&world.log("audit.log"));
+    check_chain(&world.log("audit-asked.log"));
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn check_chain(audit: &str) {
             .unwrap();
         last = String::from_utf8(out.stdout).unwrap().trim().to_owned();
     }
-    assert!(audit.lines().count() > 3);
+    assert!(audit.lines().count() > 1);
 }
 
 #[test]
@@ -491,11 +491,9 @@ fn l45_the_launcher_does_not_start_from_files_that_others_can_write() {
     mode("launcher/dispatch.pub", 0o606);
     assert!(refusal().contains("dispatch.pub: can be written by others"));
     mode("launcher/dispatch.pub", 0o600);
-    if let Ok(acl) = std::process::Command::new("setfacl")
-        .args(["-m", &format!("u:{}:rw", eve.name)])
-        .arg(&policy)
-        .status()
-    {
+    let mut setfacl = std::process::Command::new("setfacl");
+    setfacl.args(["-m", &format!("u:{}:rw", eve.name)]);
+    if let Some(acl) = needed("`setfacl`", setfacl.arg(&policy).status().ok()) {
         assert!(acl.success());
         assert!(refusal().contains("policy: can be written by others"));
         common::run("setfacl", &["-b", policy.to_str().unwrap()]);

@@ -13,6 +13,8 @@ usage:
       be the launcher (as root); launchd starts it so
   tessera-maclaunch check --state DIR
       say what this host can do and what stands against it
+  tessera-maclaunch audit --state DIR
+      say whether the record of what was started and refused is whole (as root)
   tessera-maclaunch --version | --help
 ";
 
@@ -66,6 +68,10 @@ fn whole(words: &[&str]) -> ExitCode {
             let (containment, modes) = (what.containment, what.modes.join(", "));
             println!("containment: {containment}\nmodes: {modes}\nproxy_account: {proxy}");
         }),
+        ["audit", "--state", state] => {
+            let dir = std::path::Path::new(state).join("launcher");
+            tessera_keeper::verify_audit(&dir).map(|text| print!("{text}"))
+        }
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");
             Ok(())

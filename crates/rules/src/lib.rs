@@ -8,3 +8,4 @@ pub mod account;
 pub mod host;
 pub mod policy;
 pub mod queue;
+pub mod slots;

@@ -39,6 +39,8 @@ struct LookUp<H, S> {
 /// A look-up that is over: what waited for it, and what came of it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Over<S> {
+    /// Whom it was about.
+    pub account: AccountName,
     /// What waited.
     pub waiting: Vec<S>,
     /// What the directory said.
@@ -80,15 +82,27 @@ impl<H, S> LookUps<H, S> {
         self.under_way.len() >= LOOK_UPS_MAX
     }
 
-    /// Notes a look-up that has begun, under a number of its own, and what waits for it.
-    pub fn begin(&mut self, number: i32, handle: H, account: AccountName, waits: S, now: Instant) {
+    /// Says whether a look-up of this account is under way.
+    pub fn is_asking(&self, account: &AccountName) -> bool {
+        self.under_way.iter().any(|it| it.account == *account)
+    }
+
+    /// Notes a look-up that has begun, under a number of its own, and what waits for it, if anything does.
+    pub fn begin(
+        &mut self,
+        number: i32,
+        handle: H,
+        account: AccountName,
+        waits: Option<S>,
+        now: Instant,
+    ) {
         self.under_way.push(LookUp {
             number,
             handle,
             deadline: now + LOOK_UP_TIME,
             account,
             answer: Vec::new(),
-            waiting: vec![waits],
+            waiting: waits.into_iter().collect(),
         });
     }
 
@@ -125,9 +139,10 @@ impl<H, S> LookUps<H, S> {
             if self.known.len() >= CACHE_MAX {
                 self.known.clear();
             }
-            self.known.insert(it.account, (now, found.clone()));
+            self.known.insert(it.account.clone(), (now, found.clone()));
         }
         Some(Over {
+            account: it.account,
             waiting: it.waiting,
             result,
         })
@@ -173,10 +188,11 @@ mod tests {
     fn queue(now: Instant) -> LookUps<(), u32> {
         let mut queue = LookUps::default();
         assert_eq!(queue.join(&name(1), 1), Err(1));
-        queue.begin(7, (), name(1), 1, now);
+        queue.begin(7, (), name(1), Some(1), now);
         assert_eq!(queue.join(&name(1), 2), Ok(()));
         assert_eq!(queue.join(&name(2), 3), Err(3));
-        queue.begin(8, (), name(2), 3, now);
+        queue.begin(8, (), name(2), Some(3), now);
+        assert!(queue.is_asking(&name(2)) && !queue.is_asking(&name(3)));
         queue
     }
 
@@ -225,13 +241,13 @@ mod tests {
         for number in 0..LOOK_UPS_MAX {
             assert!(!queue.is_full());
             let number_of_it = i32::try_from(number).expect("small");
-            queue.begin(number_of_it, (), name(number), (), now);
+            queue.begin(number_of_it, (), name(number), Some(()), now);
         }
         assert!(queue.is_full());
         assert!(queue.hear(3, &vec![b'x'; ANSWER_MAX]) && !queue.hear(3, b"x"));
         let mut queue = LookUps::default();
         for number in 0..=CACHE_MAX {
-            queue.begin(1, (), name(number), (), now);
+            queue.begin(1, (), name(number), None::<()>, now);
             queue.hear(1, &encode(Ok(Some(found(number)))));
             queue.end(1, now);
         }

@@ -9,6 +9,9 @@ use crate::ticket::Digest;
 /// The bytes of a log's end that are read to find its last line, which is far shorter.
 pub const AUDIT_TAIL_MAX: usize = 256 << 10;
 
+/// What stands for the line before the first.
+const NONE: &str = "-";
+
 /// Where the chain stands: what the next line says of the one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditChain {
@@ -27,8 +30,18 @@ impl AuditChain {
         let last = whole
             .lines()
             .last()
-            .map_or_else(|| "-".to_owned(), sha256_of);
+            .map_or_else(|| NONE.to_owned(), sha256_of);
         Some((Self { last }, torn))
+    }
+
+    /// Returns the digest of the last line, `-` if there is none.
+    pub fn last(&self) -> &str {
+        &self.last
+    }
+
+    /// Says whether no line was read.
+    pub fn is_new(&self) -> bool {
+        self.last == NONE
     }
 
     /// Makes a line and the chain behind it; the line ends with a line break.

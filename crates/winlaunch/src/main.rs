@@ -39,6 +39,8 @@ usage:
       be the launcher in the foreground (as LocalSystem)
   tessera-winlaunch check --state DIR
       say what this host can do and what stands against it
+  tessera-winlaunch audit --state DIR
+      say whether the record of what was started and refused is whole
   tessera-winlaunch --version | --help
 ";
 
@@ -47,6 +49,7 @@ usage:
             ["service", rest @ ..] => options(rest).and_then(service),
             ["run", rest @ ..] => options(rest).and_then(|it| foreground(&it)),
             ["check", rest @ ..] => options(rest).and_then(|it| check(&it)),
+            ["audit", rest @ ..] => options(rest).and_then(|it| audit(&it)),
             ["--version" | "-V"] => {
                 println!("tessera-winlaunch {}", env!("CARGO_PKG_VERSION"));
                 Ok(())
@@ -82,6 +85,14 @@ usage:
         }
         let state = state.ok_or("`--state DIR` is missing")?;
         Ok(Options { state, pipe })
+    }
+
+    fn audit(options: &Options) -> Result<(), String> {
+        print!(
+            "{}",
+            tessera_keeper::verify_audit(&options.state.join("launcher"))?
+        );
+        Ok(())
     }
 
     fn service(options: Options) -> Result<(), String> {

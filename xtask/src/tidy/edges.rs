@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const DIRECTION: &[(&str, &[&str])] = &[
     ("model", &["requirements"]),
     ("ticket", &[]),
+    ("audit", &["ticket"]),
     ("store", &[]),
     ("spec", &["model"]),
     ("requirements", &[]),
@@ -27,6 +28,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     (
         "launch",
         &[
+            "audit",
             "clear",
             "desktop",
             "identity",
@@ -39,7 +41,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
     ("macos", &[]),
     ("web", &[]),
-    ("keeper", &["ticket"]),
+    ("keeper", &["audit", "ticket"]),
     ("maclaunch", &["keeper", "macos", "rules", "ticket"]),
     ("windows", &[]),
     ("winlaunch", &["keeper", "ticket", "windows"]),
@@ -106,6 +108,7 @@ const APART: &[(&[&str], &[&str], &str)] = &[
             "hostconfig",
             "engine",
             "ticket",
+            "audit",
             "rules",
             "clear",
             "sys",

@@ -32,6 +32,11 @@ const BOUNDS: &[Bound] = &[
         lines_max: RULES,
     },
     Bound {
+        what: "what writes the launchers' record (files in a directory of root's, and looking whether they are whole)",
+        folders: &["crates/audit/src/"],
+        lines_max: RECORD,
+    },
+    Bound {
         what: "what is root for a moment and answers nobody (clearing up)",
         folders: &["crates/clear/src/"],
         lines_max: CLEAR,
@@ -42,9 +47,10 @@ const BOUNDS: &[Bound] = &[
         lines_max: SYSTEM,
     },
 ];
-const LAUNCHER: usize = 2_701;
+const LAUNCHER: usize = 2_690;
 const HOLDER: usize = 582;
-const RULES: usize = 666;
+const RULES: usize = 752;
+const RECORD: usize = 325;
 const CLEAR: usize = 141;
 const SYSTEM: usize = 2_183;
 

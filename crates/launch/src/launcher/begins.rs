@@ -62,8 +62,7 @@ impl Launcher {
             return Ok(());
         }
         let key = self.starting[at].key.to_string();
-        self.audit
-            .add("pam_session", &[("launch", &key), ("session", words)]);
-        self.audit.flush()
+        self.say_happens("pam_session", &[("launch", &key), ("session", words)]);
+        self.flush_audit()
     }
 }

@@ -1,7 +1,7 @@
 //! What the launcher is judged by: files that only root can write, below the launcher's directory.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -82,6 +82,11 @@ impl Config {
             rules: Ok(rules),
             stamp,
         })
+    }
+
+    /// Returns the path of the launcher's directory by its descriptor: nothing that is renamed leads elsewhere.
+    pub(crate) fn dir_path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.dir.as_raw_fd()).into()
     }
 
     /// Reads policy and keys again if they have changed; trouble is kept and refuses every start until it is mended.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use tessera_ticket::{AccountName, LaunchKey, Refusal};
 
 use super::tidy::{read_record, slot_of_record};
+use tessera_identity::account::Found;
 use tessera_identity::look_up::find_now;
+use tessera_identity::slots::Whose;
 use tessera_pam::record;
 use tessera_sys::limits::Trees;
 use tessera_sys::{Sys, file, process};
@@ -28,9 +30,17 @@ pub(super) struct Instances {
     /// Shepherds that live, by a handle that is readable when they end.
     live: BTreeMap<LaunchKey, OwnedFd>,
     clearing: BTreeMap<LaunchKey, Clearing>,
-    /// Uid and gid of accounts that are one launch's alone, until everything of it is cleared away; without them where the
-    /// user directory could not be asked whose they are.
-    slots: BTreeMap<LaunchKey, Option<(u32, u32)>>,
+    /// Accounts that are one launch's alone, until everything of it is cleared away.
+    slots: BTreeMap<LaunchKey, Slot>,
+}
+
+/// The account of a slot.
+#[derive(Debug)]
+struct Slot {
+    /// Uid and gid.
+    user: (u32, u32),
+    /// Whether it is known that the account still has these.
+    is_known: bool,
 }
 
 /// An instance being cleared away, and who waits to hear that it is gone.
@@ -39,6 +49,7 @@ struct Clearing {
     look_at: Instant,
     pause: Duration,
     waiting: Vec<(u64, u32)>,
+    was_here: bool,
     /// When what holds the PAM session is ended, since nothing else is left.
     holder_until: Option<Instant>,
 }
@@ -49,9 +60,20 @@ impl Clearing {
             look_at: Instant::now(),
             pause: PAUSE.0,
             waiting: Vec::new(),
+            was_here: true,
             holder_until: None,
         }
     }
+}
+
+/// A launch of which nothing is alive any more.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) key: LaunchKey,
+    /// Whether anything of it was known before somebody asked.
+    pub(super) was_here: bool,
+    /// Who waits to hear it.
+    pub(super) waiting: Vec<(u64, u32)>,
 }
 
 impl Instances {
@@ -73,12 +95,11 @@ impl Instances {
         for key in keys {
             let record = read_record(run_dir.as_fd(), key).unwrap_or_default();
             if let Some((user, account)) = slot_of_record(&record, &boot) {
-                let now = find_now(&account).map(|it| (it.uid, it.gid));
-                // Otherwise the name is another's now, and the number may be anybody's.
-                let is_ours = now == Ok(user);
-                if is_ours || !matches!(now, Ok(_) | Err(Refusal::NoSuchAccount)) {
-                    // Nobody's until a launcher can ask: this one clears nothing up there, and keeps the record.
-                    slots.insert(key, is_ours.then_some(user));
+                let whose = Whose::of(user, &find_now(&account));
+                if whose != Whose::Others {
+                    // Nobody's until that can be asked: nothing is cleared up there, and the record is kept.
+                    let is_known = whose == Whose::Launchs;
+                    slots.insert(key, Slot { user, is_known });
                     accounts.push((key, account));
                 }
             }
@@ -108,12 +129,39 @@ impl Instances {
 
     /// Notes that the account of this launch is a slot's.
     pub(super) fn add_slot(&mut self, key: LaunchKey, user: (u32, u32)) {
-        self.slots.insert(key, Some(user));
+        let is_known = true;
+        self.slots.insert(key, Slot { user, is_known });
     }
 
     /// Returns uid and gid of a launch's account if it is a slot's.
     pub(super) fn slot_user(&self, key: LaunchKey) -> Option<(u32, u32)> {
-        self.slots.get(&key).copied().flatten()
+        let slot = self.slots.get(&key).filter(|it| it.is_known);
+        slot.map(|it| it.user)
+    }
+
+    /// Returns the launches of which it is not known whose their accounts are.
+    pub(super) fn unasked(&self) -> Vec<LaunchKey> {
+        let unasked = self.slots.iter().filter(|(_, it)| !it.is_known);
+        unasked.map(|(key, _)| *key).collect()
+    }
+
+    /// Takes what the user directory says of a launch's account; if that is still the launch's, what is left there is cleared up.
+    pub(super) fn on_asked(&mut self, key: LaunchKey, found: &Result<Found, Refusal>) -> Whose {
+        let Some(slot) = self.slots.get_mut(&key) else {
+            return Whose::Unknown;
+        };
+        let whose = Whose::of(slot.user, found);
+        match whose {
+            Whose::Launchs => {
+                slot.is_known = true;
+                if !self.has(key) {
+                    self.clear(key, None);
+                }
+            }
+            Whose::Others => self.forget_slot(key),
+            Whose::Unknown => {}
+        }
+        whose
     }
 
     /// Forgets a launch whose slot is free again.
@@ -162,7 +210,11 @@ impl Instances {
         if let Some(handle) = self.live.get(&key) {
             let _ = process::pidfd_kill(handle.as_fd(), libc::SIGKILL);
         }
-        let it = self.clearing.entry(key).or_insert_with(Clearing::now);
+        let is_known = waiting.is_none() || self.live.contains_key(&key);
+        let it = self.clearing.entry(key).or_insert_with(|| Clearing {
+            was_here: is_known,
+            ..Clearing::now()
+        });
         it.look_at = Instant::now();
         it.waiting.extend(waiting);
     }
@@ -201,7 +253,7 @@ impl Instances {
         &mut self,
         now: Instant,
         is_tidied: impl Fn(LaunchKey) -> bool,
-    ) -> Vec<(LaunchKey, Vec<(u64, u32)>)> {
+    ) -> Vec<Gone> {
         let due: Vec<LaunchKey> = self
             .clearing
             .iter()
@@ -218,12 +270,14 @@ impl Instances {
                 if !self.slots.contains_key(&key) {
                     forget(self.run_dir.as_fd(), key);
                 }
-                let waiting = self
-                    .clearing
-                    .remove(&key)
-                    .map(|it| it.waiting)
-                    .unwrap_or_default();
-                gone.push((key, waiting));
+                if let Some(it) = self.clearing.remove(&key) {
+                    let (was_here, waiting) = (it.was_here, it.waiting);
+                    gone.push(Gone {
+                        key,
+                        was_here,
+                        waiting,
+                    });
+                }
             } else if let Some(it) = self.clearing.get_mut(&key) {
                 look_at_holder(self.groups.as_ref(), key, it, now);
                 it.look_at = now + it.pause;

@@ -5,8 +5,8 @@ mod begins;
 mod config;
 mod instances;
 mod requests;
-mod slots;
 mod tidy;
+mod unasked;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -14,6 +14,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tessera_audit::Audit;
 use tessera_ticket::LaunchKey;
 use tessera_ticket::launcher::{FRAME_MAX, Reply, Request};
 
@@ -23,13 +24,13 @@ use instances::Instances;
 pub(crate) use requests::capabilities_of;
 use requests::{Start, Starting};
 
-use slots::Slots;
 use tidy::{Done, Tidy};
+use unasked::Unasked;
 
-use crate::audit::Audit;
 use crate::nonces::Nonces;
 use tessera_identity::account::Account;
 use tessera_identity::queue::LookUps;
+use tessera_identity::slots::Slots;
 use tessera_identity::tmpdir::Parent;
 use tessera_shepherd::kept::Kept;
 use tessera_sys::cgroup::Place;
@@ -74,6 +75,7 @@ pub(crate) struct Launcher {
     /// What login shells said.
     environments: Kept<Said>,
     slots: Slots,
+    unasked: Unasked,
     /// The private directories of instances.
     places: BTreeMap<LaunchKey, (Rc<Parent>, String)>,
     tidy: Tidy,
@@ -115,6 +117,7 @@ pub(crate) fn run(state: &Path, socket_path: Option<&Path>) -> Result<(), String
     while !launcher.is_over {
         launcher.turn().map_err(|e| format!("waiting: {e}"))?;
     }
+    let _ = launcher.audit.settle(wall_ms());
     // Stays where an instance lives in it.
     let (farm, host) = (&launcher.config.farm_text, &launcher.config.host_text);
     tessera_sys::cgroup::remove_farm_dir(farm, host);
@@ -143,7 +146,8 @@ impl Launcher {
         let program = file::open(c"/proc/self/exe", libc::O_RDONLY)
             .and_then(file::for_everybody)
             .map_err(what("this program"))?;
-        let audit = Audit::open(config.dir.as_fd()).map_err(what("launcher/audit.log"))?;
+        let audit =
+            Audit::open(&config.dir_path()).map_err(|e| format!("launcher/audit.log: {e}"))?;
         let nonces = Nonces::open(config.dir.as_fd()).map_err(what("launcher/nonces"))?;
         let groups =
             tessera_sys::cgroup::farm_dir(Place::System, &config.farm_text, &config.host_text)
@@ -185,6 +189,7 @@ impl Launcher {
             instances,
             environments: Kept::default(),
             slots,
+            unasked: Unasked::new(),
             places: BTreeMap::new(),
             tidy,
             chores_at: Instant::now() + CHORES,
@@ -282,8 +287,8 @@ impl Launcher {
             match socket::peer_uid(fd.as_fd()) {
                 Ok(uid) if uid == self.config.worker_uid => {}
                 Ok(uid) => {
-                    self.audit
-                        .add("connection_refused", &[("uid", &uid.to_string())]);
+                    let uid = uid.to_string();
+                    self.say_asked("connection_refused", &[("uid", &uid)]);
                     continue;
                 }
                 Err(_) => continue,
@@ -364,6 +369,7 @@ impl Launcher {
             Some(self.chores_at),
             self.instances.next_look(),
             self.tidy.next_deadline(),
+            self.next_asking(),
         ];
         let all = idle
             .chain(look_ups)
@@ -380,11 +386,28 @@ impl Launcher {
         self.give_up_slow_shepherds(now);
         self.look_after_instances(now);
         self.tidy.look(now);
+        self.ask_again(now);
         if now >= self.chores_at {
             self.chores();
         }
         // A full disk shows at the next start, which is refused for it.
-        let _ = self.audit.flush();
+        let _ = self.audit.flush(wall_ms());
+    }
+
+    /// Puts on record what happens; on the disk with [`Launcher::flush_audit`].
+    fn say_happens(&mut self, event: &str, fields: &[(&str, &str)]) {
+        self.audit.add(wall_ms(), event, fields);
+    }
+
+    /// Puts on record what was asked for, which pushes nothing out that happened.
+    fn say_asked(&mut self, event: &str, fields: &[(&str, &str)]) {
+        self.audit.add_asked(wall_ms(), event, fields);
+    }
+
+    /// Makes durable what happens.
+    fn flush_audit(&mut self) -> Sys<()> {
+        let failed = |e: std::io::Error| Errno(e.raw_os_error().unwrap_or(libc::ENOSPC));
+        self.audit.flush(wall_ms()).map_err(failed)
     }
 
     /// Tells by which policy and keys starts are judged from now on, or why none are let in.
@@ -395,13 +418,14 @@ impl Launcher {
         };
         let [policy, keys] = &files;
         let fields = [("policy", &**policy), ("keys", keys), ("problem", &problem)];
-        self.audit.add("policy", &fields);
+        self.say_happens("policy", &fields);
     }
 
     /// Forgets expired tickets and sweeps groups that have no shepherd.
     fn chores(&mut self) {
         self.chores_at = Instant::now() + CHORES;
         self.nonces.prune(wall_ms());
+        let _ = self.audit.settle(wall_ms());
         let starting: Vec<_> = self.starting.iter().map(|it| it.key).collect();
         self.instances.sweep_orphans(&starting);
         self.sweep_places(&starting);
@@ -455,7 +479,7 @@ impl Launcher {
             ));
             let key = done.key.to_string();
             let fields = [("launch", key.as_str()), ("account", &account)];
-            self.audit.add("account_held", &fields);
+            self.say_happens("account_held", &fields);
         }
         if let Some((name, errno)) = done.left {
             say(&format!(
@@ -463,7 +487,7 @@ impl Launcher {
             ));
             let key = done.key.to_string();
             let fields = [("launch", key.as_str()), ("directory", &name)];
-            self.audit.add("directory_left", &fields);
+            self.say_happens("directory_left", &fields);
         }
     }
 }

@@ -9,6 +9,7 @@ use tessera_ticket::{AccountName, LaunchKey, ProxyAccount, Refusal, Step, Ticket
 
 use super::Launcher;
 use super::config::Stamp;
+use super::instances::Gone;
 use tessera_identity::account::{self, Account, Found};
 use tessera_identity::chain::{self, REPORT_MAX, read_report, take_template};
 use tessera_identity::host::{self, Asked};
@@ -91,8 +92,7 @@ impl Launcher {
                 }
             }
             Request::Gone { id, key } => {
-                self.audit
-                    .add("gone_asked", &[("launch", &key.to_string())]);
+                self.say_asked("gone_asked", &[("launch", &key.to_string())]);
                 // Made durable before it is answered; see `look_after_instances`.
                 if let Err(refusal) = self.nonces.bar(key, wall_ms()) {
                     return self.refuse(connection, id, None, &refusal);
@@ -142,7 +142,7 @@ impl Launcher {
             // Last of all, so that nothing is taken for what is refused.
             Asked::Slot(of) => self
                 .slots
-                .take(of, ticket.key)
+                .take(of, ticket.key, Instant::now())
                 .ok_or(Refusal::NoFreeAccount)?,
         };
         Ok((account, template, listener))
@@ -174,7 +174,7 @@ impl Launcher {
             ("code", refusal.code()),
             ("text", &text),
         ];
-        self.audit.add("refused", &fields);
+        self.say_asked("refused", &fields);
         self.reply_refused(connection, id, refusal, text);
     }
 
@@ -204,7 +204,9 @@ impl Launcher {
             return self.refuse_start(&start, &Refusal::Busy);
         }
         match look_up::look_up(&account) {
-            Ok(it) => self.look_ups.begin(it.pid, it.answer, account, start, now),
+            Ok(it) => self
+                .look_ups
+                .begin(it.pid, it.answer, account, Some(start), now),
             Err(Errno(errno)) => {
                 self.refuse_start(&start, &Refusal::DirectoryUnavailable { errno });
             }
@@ -223,9 +225,15 @@ impl Launcher {
                 Ok(_) | Err(_) => break,
             }
         }
-        let Some(Over { waiting, result }) = self.look_ups.end(pid, Instant::now()) else {
+        let Some(over) = self.look_ups.end(pid, Instant::now()) else {
             return;
         };
+        let Over {
+            account,
+            waiting,
+            result,
+        } = over;
+        self.settle_slot(&account, &result);
         for start in waiting {
             match &result {
                 Ok(found) => self.judge(start, found),
@@ -297,7 +305,7 @@ impl Launcher {
                 }
             }
         }
-        let durable = self.nonces.flush().and_then(|()| self.audit.flush());
+        let durable = self.nonces.flush().and_then(|()| self.flush_audit());
         for (start, account) in fresh {
             let result = match durable {
                 Ok(()) => self.start_in_place(&start, &account),
@@ -332,7 +340,7 @@ impl Launcher {
             ("no_new_privs", nnp.to_string()),
         ];
         let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        self.audit.add("launch", &fields);
+        self.say_happens("launch", &fields);
     }
 
     /// Makes the instance's private directory and starts its shepherd.
@@ -342,7 +350,7 @@ impl Launcher {
         let is_of_slot = self.slots.of(key) == Some(&start.account);
         if is_of_slot && !procs::of_uid(uid).is_empty() {
             // Not ours: what a launch of ours left is killed before its account is free.
-            self.slots.avoid(key);
+            self.slots.avoid(key, Instant::now());
             return Err(Refusal::NoFreeAccount);
         }
         let rules = self.config.rules.as_ref().map_err(Clone::clone)?;
@@ -503,7 +511,7 @@ impl Launcher {
         let text = refusal.sentence(&self.host, &what, &it.account.name);
         let key = it.key.to_string();
         let fields = [("launch", key.as_str()), ("code", refusal.code())];
-        self.audit.add("failed", &fields);
+        self.say_happens("failed", &fields);
         self.reply_refused(it.connection, it.id, refusal, text);
     }
 
@@ -541,8 +549,19 @@ impl Launcher {
         if self.nonces.flush().is_err() {
             return self.instances.postpone(now);
         }
-        for (key, waiting) in self.instances.look(now, |key| self.tidy.has(key)) {
-            self.audit.add("gone", &[("launch", &key.to_string())]);
+        for Gone {
+            key,
+            was_here,
+            waiting,
+        } in self.instances.look(now, |key| self.tidy.has(key))
+        {
+            let name = key.to_string();
+            // Of what was never here everybody can ask, as often as they like.
+            if was_here {
+                self.say_happens("gone", &[("launch", &name)]);
+            } else {
+                self.say_asked("gone", &[("launch", &name)]);
+            }
             self.tell_session_left(key);
             for (connection, id) in waiting {
                 self.reply(connection, &Reply::Gone { id });
@@ -561,8 +580,8 @@ impl Launcher {
             "nobody closed the PAM session of {key} ({session}): its holder ended before, or did not get it done in time"
         ));
         let fields = [("launch", key.as_str()), ("session", &session)];
-        self.audit.add("pam_session_left", &fields);
-        if self.audit.flush().is_ok() {
+        self.say_happens("pam_session_left", &fields);
+        if self.flush_audit().is_ok() {
             let _ = record::remove(self.run_dir.as_fd(), &key);
         }
     }

@@ -8,6 +8,8 @@
 
 pub mod attack;
 pub mod limits;
+pub mod needs;
+pub mod record;
 pub mod session;
 
 use std::fs::{self, File, OpenOptions};
@@ -469,10 +471,6 @@ impl World {
         let old = mounts.lines().filter(|it| it.contains(" - cgroup "));
         let all = old.filter_map(|it| Some(Path::new(it.split(' ').nth(4)?).join(name)));
         all.filter(|it| it.is_dir()).collect()
-    }
-
-    pub fn audit(&self) -> String {
-        fs::read_to_string(self.dir.join("launcher/audit.log")).unwrap()
     }
 
     /// Nothing of the farm is left: no group of an instance, no process of the shepherd's account.

@@ -119,7 +119,9 @@ impl World {
     }
 
     pub(super) fn audit(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("launcher/audit.log")).expect("reads")
+        let read = |name| std::fs::read_to_string(self.dir.path().join("launcher").join(name));
+        let all = ["audit.log", "audit-asked.log"].map(|name| read(name).expect("reads"));
+        all.concat()
     }
 }
 
