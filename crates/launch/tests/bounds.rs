@@ -6,6 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use common::attack::{Stranger, attack, attack_in, evil};
+use common::needs::needed;
 use common::{User, World, can_run, processes_of, shell, template, wait_until};
 use tessera_ticket::shepherd::Event;
 use tessera_ticket::{EndKind, Limit, Mode, Resource, Step};
@@ -196,8 +197,8 @@ fn l31_a_fork_bomb_under_a_controller_of_processes_ends() {
         return;
     }
     let world = World::new("");
-    let Some(pids) = Pids::new(&world, 150) else {
-        eprintln!("skipped: no version 1 hierarchy with the controller `pids` is mounted");
+    let pids = Pids::new(&world, 150);
+    let Some(pids) = needed("a version 1 hierarchy with the controller `pids`", pids) else {
         return;
     };
     let (eve, bob) = (User::new("tse", &[]), User::new("tsb", &[]));

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
+use common::needs::needed;
 use common::{User, World, can_run, shell};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tessera_ticket::EndKind;
@@ -129,8 +130,8 @@ fn l47_a_home_that_root_cannot_enter_is_entered_as_the_user() {
     }
     let world = World::new("");
     let mia = User::new("tsh", &[]);
-    let Some(home) = Share::mount(world.dir.join("home"), &mia) else {
-        eprintln!("skipped: no file system in user space can be mounted here");
+    let home = Share::mount(world.dir.join("home"), &mia);
+    let Some(home) = needed("a file system in user space (/dev/fuse)", home) else {
         return;
     };
     mia.change(&["-d", home.at.to_str().unwrap()]);

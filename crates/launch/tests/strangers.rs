@@ -7,7 +7,11 @@ use std::process::Command as Program;
 use std::time::Duration;
 
 use common::attack::{Stranger, attack, example};
+use common::needs::needed;
 use common::{User, World, alive, can_run, processes_of, shell, wait_until};
+
+/// What nothing of a job can leave.
+const GROUPS: &str = "control groups of version 2";
 
 #[test]
 fn l32_a_job_does_not_leave_its_group() {
@@ -16,7 +20,7 @@ fn l32_a_job_does_not_leave_its_group() {
     }
     let world = World::new("");
     let alice = User::new("tsa", &[]);
-    let Some(group) = world.group() else {
+    let Some(group) = needed(GROUPS, world.group()) else {
         return;
     };
     let place = group.display();
@@ -171,7 +175,7 @@ fn l46_processes_that_are_hidden_from_others_change_nothing() {
         return;
     }
     let mut world = World::prepare("");
-    if world.group().is_none() {
+    if needed(GROUPS, world.group()).is_none() {
         return;
     }
     world.start_through(
