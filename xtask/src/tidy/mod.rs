@@ -2,6 +2,7 @@
 //!
 //! Each rule is a function from plain data to [`Fault`]s, tried on planted faults in its tests.
 
+mod attacks;
 mod edges;
 mod lexer;
 mod licences;
@@ -101,6 +102,7 @@ pub(crate) fn main(tree: &Tree) -> Result<bool> {
         "planted faults",
         mutants::check(&files, |file| tree.text(file)),
     );
+    rule("attacks", attacks::check(&files, |file| tree.text(file))?);
     rule("links", links::check(&files, |file| tree.text(file)));
     println!("{tally}");
     Ok(tally.failed == 0)

@@ -317,6 +317,13 @@ fn items(text: &str, code: &str) -> Vec<Item> {
     found
 }
 
+/// Lists the tests in a text by their names, with the modules that they are in there.
+pub(super) fn tests_in(text: &str) -> Vec<String> {
+    let items = items(text, &blank(text)).into_iter();
+    let tests = items.filter(|it| matches!(it.kind, Kind::Test));
+    tests.map(|it| it.name).collect()
+}
+
 /// Cuts code into words and single signs, each with where it begins.
 fn words(code: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
