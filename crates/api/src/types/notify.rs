@@ -26,6 +26,9 @@ pub struct ChannelRow {
     pub users: Vec<String>,
     /// Messages that are on their way.
     pub waiting: u64,
+    /// Those of them that were refused for good: others go before them, and they are tried again now and then.
+    #[serde(default)]
+    pub aside: u64,
     /// Summaries that are being gathered.
     pub gathering: u64,
     /// Messages that were taken since the supervisor started.
@@ -41,6 +44,9 @@ pub struct ChannelRow {
     /// Why the last one was not taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// What was refused for good or given up last since then, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refused: Option<String>,
 }
 
 /// Send a test.

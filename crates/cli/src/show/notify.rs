@@ -21,9 +21,10 @@ pub fn channels(look: &Look, all: &[ChannelRow]) -> String {
         Column::flexible("ON"),
     ]);
     for it in all {
-        let (tone, state) = match it.failing_since_ms {
-            Some(_) => (Tone::Bad, "failing"),
-            None => (Tone::Good, "good"),
+        let (tone, state) = match (it.failing_since_ms, &it.last_refused) {
+            (Some(_), _) => (Tone::Bad, "failing"),
+            (None, Some(_)) => (Tone::Warn, "refused"),
+            (None, None) => (Tone::Good, "good"),
         };
         let last = it.last_told_ms.map(|at| time::ago(look, at));
         table.row([
@@ -41,20 +42,28 @@ pub fn channels(look: &Look, all: &[ChannelRow]) -> String {
     for it in all {
         if let (Some(since), Some(why)) = (it.failing_since_ms, &it.last_error) {
             let since = time::ago(look, since);
-            let said = format!("{}: failing, first {since}: {why}", it.name);
-            let said = text::safe(&said).into_owned();
-            let lines = if look.is_terminal() {
-                text::wrap(&said, look.columns())
-            } else {
-                vec![said]
+            out += &said(look, &format!("{}: failing, first {since}: {why}", it.name));
+        }
+        if let Some(what) = &it.last_refused {
+            let aside = match it.aside {
+                0 => String::new(),
+                aside => format!(" ({aside} set aside, tried again every 10 min)"),
             };
-            for line in lines {
-                out += &line;
-                out.push('\n');
-            }
+            let line = format!("{}: refused{aside}, the last: {what}", it.name);
+            out += &said(look, &line);
         }
     }
     out
+}
+
+fn said(look: &Look, line: &str) -> String {
+    let line = text::safe(line).into_owned();
+    let lines = if look.is_terminal() {
+        text::wrap(&line, look.columns())
+    } else {
+        vec![line]
+    };
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 /// Prints what came of tests.

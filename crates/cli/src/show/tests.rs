@@ -534,6 +534,16 @@ fn channels_and_tests_of_them() {
         last_error: Some("answered 500 Internal Server Error: \u{1b}[2J".into()),
         ..good.clone()
     };
+    let partly = ChannelRow {
+        name: "artists".into(),
+        aside: 2,
+        last_refused: Some("a job of mia failed: mia@x.example: 550\u{1b} 5.7.1 no".into()),
+        ..good.clone()
+    };
+    let shown = both(|look| channels(look, std::slice::from_ref(&partly)));
+    let why = "artists: refused (2 set aside, tried again every 10 min), the last: a job of mia failed: mia@x.example: 550";
+    assert!(shown.contains(why) && !shown.contains("good"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown}");
     let shown = both(|look| channels(look, &[good.clone(), bad.clone()]));
     let why = "bot: failing, first 1h ago: answered";
     assert!(

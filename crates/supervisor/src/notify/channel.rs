@@ -7,15 +7,15 @@
 use super::cause::{Fact, Kind, known_jobs};
 use super::config::{ChannelConfig, Target};
 use super::digest::Digest;
-use super::keep::{State, Waiting};
+use super::keep::State;
 use super::level::{Level, Seen};
 use super::message::{FarmName, Message};
+use super::outbox::{OUTBOX_MAX, Outbox};
 use super::{mail, webhook};
 use crate::clock::Clock;
 use crate::core::CoreHandle;
 use crate::events::Hub;
 use crate::readers::Readers;
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tessera_store::{Events, HistoryRow};
@@ -25,11 +25,6 @@ use tokio::sync::watch;
 const ROWS: u32 = 500;
 /// Pause between two readings of a journal that grows by less than that.
 const READ_PAUSE: Duration = Duration::from_millis(200);
-/// Messages that are on their way at a time; what happens meanwhile is gathered.
-const OUTBOX_MAX: usize = 16;
-/// First and longest pause between two tries; it doubles.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// How often a place in the journal is kept at which nothing was to be told.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// Pause after the store could not be read or written.
@@ -40,6 +35,8 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Status {
     /// Messages on their way.
     pub(crate) waiting: usize,
+    /// Those of them that were refused for good, and are tried again now and then.
+    pub(crate) aside: usize,
     /// Summaries that are being gathered.
     pub(crate) gathering: usize,
     /// Messages taken since the start.
@@ -52,6 +49,19 @@ pub(crate) struct Status {
     pub(crate) failing_since_ms: Option<i64>,
     /// Why the last try failed.
     pub(crate) last_error: Option<String>,
+    /// What was refused for good last, to whom and why.
+    pub(crate) last_refused: Option<String>,
+}
+
+/// What a failed try says of the next ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The receiver is away, or would take no message now: all wait.
+    Later,
+    /// This message is refused for good; others may be taken.
+    Message,
+    /// Whom it is for can't be written to, ever.
+    Addressee,
 }
 
 /// Why a message was not taken.
@@ -59,18 +69,25 @@ pub(crate) struct Status {
 pub(crate) struct Refused {
     /// In words.
     pub(crate) why: String,
-    /// Whether it would be the same at every try, and would hold up messages to others.
-    pub(crate) is_final: bool,
+    /// What follows of it.
+    pub(crate) fault: Fault,
 }
 
 impl Refused {
     /// Makes one after which it is tried again.
     pub(crate) fn later(why: String) -> Self {
-        Self {
-            why,
-            is_final: false,
-        }
+        let fault = Fault::Later;
+        Self { why, fault }
     }
+}
+
+/// That a message was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// What the other end said.
+    pub(crate) said: String,
+    /// Whom of several it was refused for all the same, and why.
+    pub(crate) but: Option<String>,
 }
 
 /// What a channel is made of, and what else may use.
@@ -106,13 +123,13 @@ impl Line {
     ///
     /// # Errors
     /// Why it was not taken.
-    pub(crate) async fn deliver(&self, message: &Message) -> Result<String, Refused> {
+    pub(crate) async fn deliver(&self, message: &Message) -> Result<Taken, Refused> {
         let config = &self.config;
         let (limit, farm) = (config.time_limit, &self.farm);
         match &config.target {
             Target::Webhook(target) => {
-                let said = webhook::deliver(target, limit, message, farm, &config.name);
-                said.await.map_err(Refused::later)
+                let said = webhook::deliver(target, limit, message, farm, &config.name).await?;
+                Ok(Taken { said, but: None })
             }
             Target::Mail(target) => mail::deliver(target, limit, message, farm, &config.name).await,
         }
@@ -139,15 +156,12 @@ pub(crate) struct Channel {
     cursor: u64,
     next: u64,
     digest: Digest,
-    outbox: VecDeque<(Message, Duration)>,
+    outbox: Outbox,
     level: Option<Level>,
     /// Elapsed time of the last keeping, and the cursor that was kept.
     kept: (Duration, u64),
     /// Whether something is to be kept before anything is sent.
     is_unkept: bool,
-    pause: Duration,
-    /// No try before.
-    next_try: Duration,
 }
 
 impl Channel {
@@ -169,20 +183,14 @@ impl Channel {
             cursor: state.cursor,
             next: state.next,
             digest: Digest::restore(line.config.pace, state.causes, now.elapsed),
-            outbox: VecDeque::new(),
+            // A try counts from its first; what was tried before the restart is added to it.
+            outbox: Outbox::restore(state.outbox, now.elapsed),
             level: state.level,
             kept: (now.elapsed, state.cursor),
             is_unkept: is_new,
-            pause: PAUSE_FIRST,
-            next_try: Duration::ZERO,
             line,
             ways,
         };
-        // A try counts from its first; what was tried before the restart is added to it.
-        for waiting in state.outbox.into_iter().take(OUTBOX_MAX) {
-            let tried = Duration::from_millis(waiting.tried_ms);
-            channel.outbox.push_back((waiting.message, tried));
-        }
         if let Some(why) = lost {
             tracing::error!(
                 channel = channel.line.config.name,
@@ -244,10 +252,17 @@ impl Channel {
                 self.cursor = upto;
                 Ok(is_full)
             }
-            Events::Pruned { .. } => {
-                self.cursor = newest;
-                self.missed("the history was cleaned up, or the store is another one".to_owned());
-                Ok(false)
+            Events::Pruned { oldest_seq } => {
+                let is_cleaned = after < oldest_seq;
+                let why = if is_cleaned {
+                    "history was cleaned up before it was read"
+                } else {
+                    "the store is another one"
+                };
+                // What is left is told.
+                self.cursor = if is_cleaned { oldest_seq } else { newest };
+                self.missed(why.to_owned());
+                Ok(is_cleaned)
             }
         }
     }
@@ -311,26 +326,27 @@ impl Channel {
         }
     }
 
-    /// Makes messages of what is due, keeps them, and tries the first.
+    /// Makes messages of what is due, keeps them, and tries one after another.
     async fn hand_over(&mut self) {
         let now = self.now();
-        if self.outbox.is_empty() {
+        if self.outbox.has_room() {
             for summary in self.digest.due(now, OUTBOX_MAX) {
                 let id = self.next_id();
-                self.outbox
-                    .push_back((Message { id, summary }, Duration::ZERO));
+                self.outbox.push(Message { id, summary });
                 self.is_unkept = true;
             }
         }
         if !self.keep_if_due(now).await {
             return;
         }
-        while self.next_try <= self.now() {
-            let Some((message, _)) = self.outbox.front() else {
+        loop {
+            let now = self.now();
+            let Some(message) = self.outbox.next(now) else {
                 return;
             };
             let said = self.line.deliver(message).await;
             self.on_tried(said);
+            self.show();
             let now = self.now();
             if !self.keep_if_due(now).await {
                 return;
@@ -338,75 +354,98 @@ impl Channel {
         }
     }
 
+    /// Names a message: its number, and when it was made, since numbers come again when the store is restored from a backup.
     fn next_id(&mut self) -> String {
         let (farm, channel, number) = (&self.line.farm.id, &self.line.config.name, self.next);
         self.next += 1;
-        format!("msg_{farm}_{channel}_{number}")
+        message_id(farm, channel, number, self.ways.clock.now().wall.0)
     }
 
     /// Takes the outcome of a try of the first message.
-    fn on_tried(&mut self, said: Result<String, Refused>) {
-        let wall = self.ways.clock.now().wall.0;
-        let channel = &self.line.config.name;
+    fn on_tried(&mut self, said: Result<Taken, Refused>) {
         match said {
-            Ok(_) => {
-                self.outbox.pop_front();
-                self.is_unkept = true;
-                self.pause = PAUSE_FIRST;
-                let mut status = self.line.lock();
-                status.told += 1;
-                status.last_told_ms = Some(wall);
-                if status.failing_since_ms.take().is_some() {
-                    tracing::info!(channel, "messages are taken again");
+            Ok(taken) => self.on_taken(taken.but),
+            Err(Refused { why, fault }) => match fault {
+                Fault::Later => self.on_not_now(why),
+                Fault::Message => self.on_refused(why),
+                Fault::Addressee => {
+                    if let Some(message) = self.outbox.give_up_first() {
+                        self.on_given_up(&message, &why);
+                    }
                 }
-                status.last_error = None;
-            }
-            Err(Refused {
-                why,
-                is_final: true,
-            }) => {
-                self.line.lock().last_error = Some(why);
-                if let Some((message, _)) = self.outbox.pop_front() {
-                    self.on_given_up(&message);
-                }
-            }
-            Err(Refused { why, .. }) => {
-                self.next_try = self.now() + self.pause;
-                self.pause = (self.pause * 2).min(PAUSE_MAX);
-                let mut status = self.line.lock();
-                // Told once: a receiver that is down for a day fills no log.
-                if status.failing_since_ms.is_none() {
-                    tracing::warn!(
-                        channel,
-                        why,
-                        "a message was not taken; it is tried again, less and less often"
-                    );
-                    status.failing_since_ms = Some(wall);
-                }
-                status.last_error = Some(why);
-            }
+            },
         }
+    }
+
+    fn on_taken(&mut self, but: Option<String>) {
+        self.outbox.on_taken(self.now());
+        self.is_unkept = true;
+        let channel = &self.line.config.name;
+        let mut status = self.line.lock();
+        status.told += 1;
+        status.last_told_ms = Some(self.ways.clock.now().wall.0);
+        if status.failing_since_ms.take().is_some() {
+            tracing::info!(channel, "messages are taken again");
+        }
+        status.last_error = None;
+        if let Some(why) = but {
+            tracing::warn!(channel, why, "a message was taken for others only");
+            status.last_refused = Some(why);
+        }
+    }
+
+    fn on_not_now(&mut self, why: String) {
+        self.outbox.on_not_now(self.now());
+        self.is_failing(why);
+    }
+
+    fn on_refused(&mut self, why: String) {
+        let channel = &self.line.config.name;
+        let message = self.outbox.next(self.now());
+        let (id, what) = message.map_or_else(Default::default, |it| (it.id.clone(), it.headline()));
+        tracing::warn!(
+            channel,
+            id,
+            what,
+            why,
+            "a message was refused for good; what is behind it goes on"
+        );
+        let given_up = self.outbox.on_refused(self.now());
+        self.is_unkept = true;
+        self.line.lock().last_refused = Some(format!("{what}: {why}"));
+        self.is_failing(why);
+        if let Some(message) = given_up {
+            self.on_given_up(&message, "too many others were refused after it");
+        }
+    }
+
+    /// Notes that nothing is taken, until something is.
+    fn is_failing(&self, why: String) {
+        let mut status = self.line.lock();
+        // Told once: a receiver that is down for a day fills no log.
+        if status.failing_since_ms.is_none() {
+            let channel = &self.line.config.name;
+            tracing::warn!(
+                channel,
+                why,
+                "a message was not taken; it is tried again, less and less often"
+            );
+            status.failing_since_ms = Some(self.ways.clock.now().wall.0);
+        }
+        status.last_error = Some(why);
     }
 
     /// Gives up what has been on its way for too long.
     fn age(&mut self, by: Duration) {
-        for (_, tried) in &mut self.outbox {
-            *tried = tried.saturating_add(by);
-        }
-        let most = self.line.config.give_up_after;
-        while self.outbox.front().is_some_and(|(_, tried)| *tried >= most) {
-            if let Some((message, _)) = self.outbox.pop_front() {
-                self.on_given_up(&message);
-            }
+        for message in self.outbox.age(by, self.line.config.give_up_after) {
+            let why = self.line.status().last_error.unwrap_or_default();
+            self.on_given_up(&message, &why);
         }
     }
 
-    fn on_given_up(&mut self, message: &Message) {
+    fn on_given_up(&mut self, message: &Message, why: &str) {
         self.is_unkept = true;
         let (channel, id, what) = (&self.line.config.name, &message.id, message.headline());
-        let mut status = self.line.lock();
-        status.given_up += 1;
-        let why = status.last_error.clone().unwrap_or_default();
         tracing::error!(
             channel,
             id,
@@ -414,6 +453,9 @@ impl Channel {
             why,
             "a message was given up: nobody was told"
         );
+        let mut status = self.line.lock();
+        status.given_up += 1;
+        status.last_refused = Some(format!("{what}: {why}"));
     }
 
     /// Keeps the state if it must be kept, or was not for a while; answers whether what is to be kept is.
@@ -427,11 +469,7 @@ impl Channel {
         state.next = self.next;
         state.causes = self.digest.kept(now);
         state.level = self.level;
-        let waiting = |(message, tried): &(Message, Duration)| Waiting {
-            message: message.clone(),
-            tried_ms: u64::try_from(tried.as_millis()).unwrap_or(u64::MAX),
-        };
-        state.outbox = self.outbox.iter().map(waiting).collect();
+        state.outbox = self.outbox.kept();
         let row = state.write(&self.line.config.name);
         if self.ways.core.keep(vec![row]).await.is_err() {
             return false;
@@ -446,18 +484,24 @@ impl Channel {
         if self.is_unkept {
             return TROUBLE_PAUSE;
         }
-        let next = if self.outbox.is_empty() {
-            self.digest.next_due()
-        } else {
-            Some(self.next_try)
-        };
-        let until = |at: Duration| at.saturating_sub(now);
-        next.map_or(KEEP_EVERY, until).min(KEEP_EVERY)
+        let gathered = self.digest.next_due().filter(|_| self.outbox.has_room());
+        let next = [gathered, self.outbox.next_at()];
+        let next = next.into_iter().flatten().min();
+        let until = next.map(|at| at.saturating_sub(now));
+        let gives_up = self.outbox.gives_up_in(self.line.config.give_up_after);
+        let wait = [until, gives_up].into_iter().flatten().min();
+        wait.map_or(KEEP_EVERY, |wait| wait.min(KEEP_EVERY))
     }
 
     fn show(&self) {
         let mut status = self.line.lock();
-        status.waiting = self.outbox.len();
+        (status.waiting, status.aside) = self.outbox.counts();
         status.gathering = self.digest.gathering();
     }
+}
+
+/// Makes a name that no other message of any channel of the farm has, also after its store was restored from a backup: numbers come
+/// again then, the time does not.
+fn message_id(farm: &str, channel: &str, number: u64, wall_ms: i64) -> String {
+    format!("msg_{farm}_{channel}_{number}-{wall_ms}")
 }

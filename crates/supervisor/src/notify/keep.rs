@@ -36,6 +36,9 @@ pub(crate) struct Waiting {
     pub(crate) message: Message,
     /// How long it had been on its way when this was kept, in milliseconds.
     pub(crate) tried_ms: u64,
+    /// Whether it was refused for good, and others go before it. Added later: who doesn't know it tries it in its turn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_aside: bool,
 }
 
 impl State {

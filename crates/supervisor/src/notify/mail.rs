@@ -3,17 +3,18 @@
 //! Addresses and texts become headers and lines through `lettre`'s types, which know what must be encoded; what is told holds
 //! no control characters besides. Without TLS mail goes to this host's own server only.
 
-use super::channel::Refused;
+use super::channel::{Fault, Refused, Taken};
 use super::message::{FarmName, Message};
+use super::reply::{self, Stage};
 use super::smtp::{MailTarget, Smtp, SmtpTls};
 use super::webhook;
 use lettre::Address;
-use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
@@ -47,26 +48,28 @@ impl Header for AutoSubmitted {
 /// Sends one mail. Dropping the future closes the connection; whether the mail was taken is not known then.
 ///
 /// # Errors
-/// Why it was not taken. What the server refuses for good is final when it is to one user: others must not wait for that.
+/// Why it was not taken, and whether that is about whom it is for, the mail, or the channel ([`reply`]).
 pub(crate) async fn deliver(
     target: &MailTarget,
     limit: Duration,
     message: &Message,
     farm: &FarmName,
     channel: &str,
-) -> Result<String, Refused> {
+) -> Result<Taken, Refused> {
     let smtp = &target.smtp;
-    let is_final = |why: String| Refused {
-        why,
-        is_final: true,
-    };
+    let refused = |fault: Fault| move |why: String| Refused { why, fault };
     let to = target
         .recipients(message.summary.cause.user.as_deref())
-        .map_err(is_final)?;
-    let mail = compose(&smtp.from, &to, message, farm, channel).map_err(is_final)?;
+        .map_err(refused(Fault::Addressee))?;
+    let mail = compose(&smtp.from, &to, message, farm, channel);
+    let mail = mail.map_err(refused(Fault::Message))?;
     let sent = async {
         let mut connection = connect(smtp).await.map_err(Refused::later)?;
-        hand_over(&mut connection, smtp, to, &mail, target.is_to_owner()).await
+        let mail = mail.formatted();
+        let said = hand_over(&mut connection, smtp, &to, &mail, target.is_to_owner()).await?;
+        // It has the mail; how it takes leave is all the same.
+        let _ = connection.quit().await;
+        Ok(said)
     };
     match tokio::time::timeout(limit, sent).await {
         Ok(said) => said,
@@ -132,27 +135,77 @@ async fn connect(smtp: &Smtp) -> Result<AsyncSmtpConnection, String> {
     Ok(connection)
 }
 
+/// Hands the mail over, word by word: what was asked when a server refused says whom that is about. Addresses that are refused for
+/// good keep it from nobody else.
 async fn hand_over(
     connection: &mut AsyncSmtpConnection,
     smtp: &Smtp,
-    to: Vec<Address>,
-    mail: &Mail,
+    to: &[Address],
+    mail: &[u8],
     is_to_owner: bool,
-) -> Result<String, Refused> {
-    let envelope = Envelope::new(Some(smtp.from.email.clone()), to)
-        .map_err(|error| Refused::later(format!("no envelope can be made: {error}")))?;
-    let said = connection.send(&envelope, &mail.formatted()).await;
-    let said = said.map_err(|error| Refused {
-        why: in_words(&error),
-        is_final: is_to_owner && error.is_permanent(),
-    })?;
-    // It has the mail; how it takes leave is all the same.
-    let _ = connection.quit().await;
+) -> Result<Taken, Refused> {
+    let judge = |stage: Stage, error: &lettre::transport::smtp::Error| Refused {
+        why: in_words(error),
+        fault: judged(stage, error, is_to_owner),
+    };
+    let options = options(connection, to)?;
+    let from = MailFrom::new(Some(smtp.from.email.clone()), options);
+    let said = connection.command(from).await;
+    said.map_err(|error| judge(Stage::Sender, &error))?;
+    let mut refused = Vec::new();
+    for address in to {
+        let said = connection
+            .command(Rcpt::new(address.clone(), Vec::new()))
+            .await;
+        let Err(error) = said else { continue };
+        let Refused { why, fault } = judge(Stage::Addressee, &error);
+        let why = format!("{address}: {why}");
+        if fault == Fault::Later || refused.len() + 1 == to.len() {
+            return Err(Refused { why, fault });
+        }
+        refused.push(why);
+    }
+    let said = connection.command(Data).await;
+    said.map_err(|error| judge(Stage::Content, &error))?;
+    let said = connection.message(mail).await;
+    let said = said.map_err(|error| judge(Stage::Content, &error))?;
     let words: Vec<&str> = said.message().collect();
-    Ok(super::cause::clean(
-        &format!("{} {}", said.code(), words.join(" ")),
-        200,
-    ))
+    let words = format!("{} {}", said.code(), words.join(" "));
+    Ok(Taken {
+        said: super::cause::clean(&words, 200),
+        but: (!refused.is_empty()).then(|| format!("not for {}", refused.join("; "))),
+    })
+}
+
+/// Answers what goes with the sender: that an address has letters beyond ASCII, in which case its header has them, too. (All else
+/// of a mail is written without such.)
+fn options(
+    connection: &AsyncSmtpConnection,
+    to: &[Address],
+) -> Result<Vec<MailParameter>, Refused> {
+    let is_plain = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+    if to.iter().all(is_plain) {
+        return Ok(Vec::new());
+    }
+    let server = connection.server_info();
+    if server.supports_feature(Extension::SmtpUtfEight) {
+        let body = MailParameter::Body(MailBodyParameter::EightBitMime);
+        return Ok(vec![MailParameter::SmtpUtfEight, body]);
+    }
+    Err(Refused {
+        why: "an address has letters beyond ASCII, and the server takes no such (SMTPUTF8)"
+            .to_owned(),
+        fault: Fault::Message,
+    })
+}
+
+/// Judges what a server said; who says nothing, or what is no answer, is asked again later.
+fn judged(stage: Stage, error: &lettre::transport::smtp::Error, is_to_owner: bool) -> Fault {
+    let Some(code) = error.status() else {
+        return Fault::Later;
+    };
+    let text = std::error::Error::source(error).map(ToString::to_string);
+    reply::fault(stage, code.into(), &text.unwrap_or_default(), is_to_owner)
 }
 
 /// Says what a server answered, without what could steer a terminal.

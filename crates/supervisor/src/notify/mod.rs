@@ -11,6 +11,8 @@ mod keep;
 mod level;
 mod mail;
 mod message;
+mod outbox;
+mod reply;
 mod sign;
 mod smtp;
 mod webhook;
@@ -20,7 +22,7 @@ pub use config::NotifyConfig;
 pub(crate) use keep::META_PREFIX;
 
 use cause::{Fact, Kind};
-use channel::{Channel, Line};
+use channel::{Channel, Line, Taken};
 use config::Target;
 use digest::{Cause, Summary};
 use message::{FarmName, Message};
@@ -135,7 +137,14 @@ async fn tried(line: &Line, number: u64, by: String) -> ChannelTried {
     ChannelTried {
         channel: channel.clone(),
         is_taken: said.is_ok(),
-        said: said.unwrap_or_else(|refused| refused.why),
+        said: match said {
+            Ok(Taken { said, but: None }) => said,
+            Ok(Taken {
+                said,
+                but: Some(why),
+            }) => format!("{said}; but {why}"),
+            Err(refused) => refused.why,
+        },
     }
 }
 
@@ -157,11 +166,13 @@ fn row(line: &Line) -> ChannelRow {
             .collect(),
         users: line.config.users.iter().cloned().collect(),
         waiting: status.waiting as u64,
+        aside: status.aside as u64,
         gathering: status.gathering as u64,
         told: status.told,
         given_up: status.given_up,
         last_told_ms: status.last_told_ms,
         failing_since_ms: status.failing_since_ms,
         last_error: status.last_error,
+        last_refused: status.last_refused,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Redirects are not followed: the address is the administrator's, and no server may choose another one for the farm.
 
+use super::channel::{Fault, Refused};
 use super::config::WebhookTarget;
 use super::message::{FarmName, Message};
 use bytes::Bytes;
@@ -39,14 +40,14 @@ const SYSTEM_CERTIFICATES: [&str; 5] = [
 /// Sends one message. Dropping the future closes the connection; whether the message was taken is not known then.
 ///
 /// # Errors
-/// Why it was not taken, in words.
+/// Why it was not taken. A status of 400 to 499 is for good, but for those that say that it is too slow or too much.
 pub(crate) async fn deliver(
     target: &WebhookTarget,
     limit: Duration,
     message: &Message,
     farm: &FarmName,
     channel: &str,
-) -> Result<String, String> {
+) -> Result<String, Refused> {
     let seconds = crate::clock::wall().0.div_euclid(1_000);
     let body = message.json(farm, channel);
     let signature = target.secret.sign(&message.id, seconds, &body);
@@ -60,10 +61,29 @@ pub(crate) async fn deliver(
         .header("webhook-timestamp", seconds.to_string())
         .header("webhook-signature", signature)
         .body(Full::new(Bytes::from(body)))
-        .map_err(|error| format!("no request can be made: {error}"))?;
+        .map_err(|error| Refused::later(format!("no request can be made: {error}")))?;
     match tokio::time::timeout(limit, post(target, request)).await {
-        Ok(said) => said.map_err(|said| without_secrets(said, path)),
-        Err(_elapsed) => Err(format!("no answer within {} s", limit.as_secs())),
+        Ok(said) => said.map_err(|refused| Refused {
+            why: without_secrets(refused.why, path),
+            ..refused
+        }),
+        Err(_elapsed) => Err(Refused::later(format!(
+            "no answer within {} s",
+            limit.as_secs()
+        ))),
+    }
+}
+
+/// Says whether a receiver refuses this message, or all for now.
+fn fault(status: StatusCode) -> Fault {
+    let is_for_now = matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+    );
+    if status.is_client_error() && !is_for_now {
+        Fault::Message
+    } else {
+        Fault::Later
     }
 }
 
@@ -88,7 +108,7 @@ fn without_secrets(said: String, path: &str) -> String {
     said
 }
 
-async fn post(target: &WebhookTarget, request: Request<Full<Bytes>>) -> Result<String, String> {
+async fn post(target: &WebhookTarget, request: Request<Full<Bytes>>) -> Result<String, Refused> {
     let is_tls = target.url.scheme_str() == Some("https");
     let host = target.url.host().unwrap_or_default();
     let host = host.trim_matches(['[', ']']);
@@ -96,18 +116,20 @@ async fn post(target: &WebhookTarget, request: Request<Full<Bytes>>) -> Result<S
     let port = port.unwrap_or(if is_tls { 443 } else { 80 });
     let stream = TcpStream::connect((host, port))
         .await
-        .map_err(|error| format!("no connection: {error}"))?;
+        .map_err(|error| Refused::later(format!("no connection: {error}")))?;
     if !is_tls {
         return exchange(stream, request).await;
     }
-    let config = trust(target.ca_file.clone(), &[b"http/1.1"]).await?;
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| "the address names no host that a certificate could be of".to_owned())?;
+    let config = trust(target.ca_file.clone(), &[b"http/1.1"]).await;
+    let config = config.map_err(Refused::later)?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+        Refused::later("the address names no host that a certificate could be of".to_owned())
+    })?;
     let connected = tokio_rustls::TlsConnector::from(config)
         .connect(name, stream)
         .await;
     exchange(
-        connected.map_err(|error| format!("no TLS: {error}"))?,
+        connected.map_err(|error| Refused::later(format!("no TLS: {error}")))?,
         request,
     )
     .await
@@ -116,8 +138,8 @@ async fn post(target: &WebhookTarget, request: Request<Full<Bytes>>) -> Result<S
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<String, String> {
-    let broken = |error: hyper::Error| format!("the connection broke: {error}");
+) -> Result<String, Refused> {
+    let broken = |error: hyper::Error| Refused::later(format!("the connection broke: {error}"));
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_LINES_MAX)
@@ -133,12 +155,15 @@ async fn exchange(
     }
     if status.is_redirection() {
         let status = in_words(status);
-        return Err(format!(
+        return Err(Refused::later(format!(
             "answered {status}: redirects are not followed; write the new address into notify.toml if it is good"
-        ));
+        )));
     }
     let said = begin_of(answer.into_body()).await;
-    Err(format!("answered {}{said}", in_words(status)))
+    Err(Refused {
+        why: format!("answered {}{said}", in_words(status)),
+        fault: fault(status),
+    })
 }
 
 /// Reads the first bytes of a refusal.
@@ -237,5 +262,16 @@ mod tests {
         );
         assert_eq!(hidden("cut: /B0/abcdefg"), "cut: /B0/…");
         assert_eq!(hidden("invalid_payload"), "invalid_payload");
+    }
+
+    #[test]
+    fn what_is_refused_for_good_is_told_from_what_is_not_now() {
+        let judged = |code| fault(StatusCode::from_u16(code).expect("a status"));
+        for code in [400, 401, 403, 404, 410, 413, 415, 422, 451] {
+            assert_eq!(judged(code), Fault::Message, "{code}");
+        }
+        for code in [302, 408, 425, 429, 500, 502, 503, 504, 600] {
+            assert_eq!(judged(code), Fault::Later, "{code}");
+        }
     }
 }

@@ -22,6 +22,8 @@ enum Manner {
     NoLogin,
     /// Nobody is known there.
     NoUsers,
+    /// It answers lines with this word in them so.
+    Refuses(&'static str, &'static str),
     /// It greets without end.
     Floods,
     /// It says nothing.
@@ -127,6 +129,11 @@ impl Server {
                 .unwrap_or_default()
                 .to_ascii_uppercase();
             match word.as_str() {
+                _ if let Manner::Refuses(begin, reply) = self.manner
+                    && line.contains(begin) =>
+                {
+                    say(&mut stream, reply).await?;
+                }
                 "EHLO" => {
                     say(&mut stream, "250-mail.example").await?;
                     if self.manner == Manner::StartTls && !got.is_within_tls {
@@ -276,10 +283,7 @@ async fn mail_is_written_within_tls_only() {
         assert_eq!(got.login.as_deref(), Some("AGZhcm0AaHVudGVyMg=="));
         assert!(got.text.contains(&format!("{id} comp")), "{}", got.text);
         assert_eq!(got.header("Auto-Submitted"), "auto-generated");
-        assert!(
-            got.header("Message-ID")
-                .ends_with("_people_1@studio.example>")
-        );
+        assert!(got.header("Message-ID").contains("_people_1-"));
         farm.running.stop().await.expect("stops");
     }
 }
@@ -351,6 +355,103 @@ async fn each_owner_is_written_to_and_nobody_waits_for_another() {
     eventually("the refusal", || async {
         let row = people(&farm).await;
         (row.given_up == 1 && row.waiting == 0).then_some(())
+    })
+    .await;
+    farm.running.stop().await.expect("stops");
+}
+
+const TO_OWNER: &str = "to = [\"owner\"]\non = [\"killed\"]";
+const OWNERS: &str = "owner_domain = \"studio.example\"";
+
+#[tokio::test]
+async fn a_channel_to_owners_tells_no_mailbox_from_no_right_to_send() {
+    for (reply, is_of_the_mailbox) in [
+        ("550 5.1.1 no such user", true),
+        ("552 5.2.2 full", true),
+        ("550 no such user", true),
+        ("550 5.7.1 relaying denied", false),
+        ("554 policy", false),
+    ] {
+        let server = Server::start(Manner::Refuses("RCPT", reply)).await;
+        let farm = server.farm(OWNERS, TO_OWNER).await;
+        killed(&farm, "comp").await;
+        let row = eventually("the refusal", || async {
+            let row = people(&farm).await;
+            (row.given_up + row.aside == 1).then_some(row)
+        })
+        .await;
+        let is_given_up = row.given_up == 1;
+        assert_eq!(is_given_up, is_of_the_mailbox, "{reply}: {row:?}");
+        assert_eq!(
+            row.failing_since_ms.is_none(),
+            is_of_the_mailbox,
+            "{reply}: {row:?}"
+        );
+        let said = row.last_refused.expect("what and why");
+        assert!(
+            said.contains(&reply[4..]) && said.contains("@studio.example: "),
+            "{said}"
+        );
+        farm.running.stop().await.expect("stops");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_refused_keeps_mail_from_nobody_else() {
+    let server = Server::start(Manner::Refuses("RCPT TO:<td@", "550 5.1.1 gone")).await;
+    let farm = server.farm("", TO).await;
+    killed(&farm, "comp").await;
+    assert_eq!(server.has(1).await[0].to, ["wranglers@studio.example"]);
+    let row = eventually("the end", || async {
+        let row = people(&farm).await;
+        (row.told == 1).then_some(row)
+    })
+    .await;
+    assert_eq!((row.waiting, row.failing_since_ms), (0, None));
+    let said = row.last_refused.expect("whom not");
+    assert!(
+        said.starts_with("not for td@studio.example: ") && said.contains("gone"),
+        "{said}"
+    );
+    let tested = farm
+        .client
+        .notify_test(&NotifyTest::default())
+        .await
+        .expect("tested");
+    let said = &tested.results[0].said;
+    assert!(
+        said.starts_with("250 queued as 42; but not for td@"),
+        "{said}"
+    );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn mail_that_is_refused_for_good_lets_the_next_go_on() {
+    let server = Server::start(Manner::Refuses("MAIL", "550 5.7.1 not you")).await;
+    let farm = server.farm("", TO).await;
+    killed(&farm, "comp").await;
+    let row = eventually("the refusal", || async {
+        let row = people(&farm).await;
+        row.last_error.is_some().then_some(row)
+    })
+    .await;
+    assert_eq!(
+        (row.waiting, row.aside),
+        (1, 0),
+        "the sender is refused: no other would be taken"
+    );
+    farm.running.stop().await.expect("stops");
+    let server = Server::start(Manner::Refuses("DATA", "554 5.6.0 not such")).await;
+    let farm = server.farm("", TO).await;
+    killed(&farm, "comp").await;
+    eventually("the refusal", || async {
+        (people(&farm).await.aside == 1).then_some(())
+    })
+    .await;
+    killed(&farm, "next").await;
+    eventually("the next", || async {
+        (people(&farm).await.aside == 2).then_some(())
     })
     .await;
     farm.running.stop().await.expect("stops");

@@ -25,6 +25,8 @@ enum Manner {
     Takes,
     /// With this, as it is.
     Says(&'static str),
+    /// As it should, but for messages with this word, which it refuses for good.
+    Minds(&'static str),
     /// Never.
     Hangs,
     /// With headers or a body without end.
@@ -95,11 +97,18 @@ impl Server {
         let Some(got) = read_request(&mut stream).await else {
             return;
         };
+        let minded = |word: &str| String::from_utf8_lossy(&got.body).contains(word);
+        let is_minded =
+            matches!(*self.manner.lock().expect("no panic"), Manner::Minds(word) if minded(word));
         self.got.lock().expect("no panic").push(got);
         let manner = self.manner.lock().expect("no panic").clone();
         // Whoever asked may be gone.
         match manner {
-            Manner::Takes => {
+            Manner::Minds(_) if is_minded => {
+                let answer = b"HTTP/1.1 422 x\r\nContent-Length: 7\r\n\r\ntoo odd";
+                let _ = stream.write_all(answer).await;
+            }
+            Manner::Takes | Manner::Minds(_) => {
                 let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
             }
             Manner::Says(answer) => {
@@ -596,4 +605,129 @@ async fn a_wrong_configuration_is_refused_at_the_start() {
         said.contains("notify.toml") && said.contains("https://"),
         "{said}"
     );
+}
+
+async fn killed(farm: &Farm, name: &str) -> u64 {
+    let request = tessera_api::types::SubmitRequest {
+        name: Some(name.into()),
+        ..frames("1")
+    };
+    let id = farm.submit(request).await;
+    kill(farm, id).await;
+    id
+}
+
+#[tokio::test]
+async fn what_is_behind_a_refused_message_is_told() {
+    let server = Server::start(Manner::Minds("poison")).await;
+    let farm = farm_with(SOON, &[("chat", &server.url(), "on = [\"killed\"]")]).await;
+    killed(&farm, "poison").await;
+    let refused = server.has(1).await.remove(0);
+    let row = eventually("the refusal", || async {
+        let row = channel(&farm.client, "chat").await;
+        (row.aside == 1).then_some(row)
+    })
+    .await;
+    assert_eq!((row.told, row.waiting, row.given_up), (0, 1, 0));
+    assert!(row.failing_since_ms.is_some(), "nothing was taken yet");
+    let good = killed(&farm, "good").await;
+    let row = eventually("the next", || async {
+        let row = channel(&farm.client, "chat").await;
+        (row.told == 1).then_some(row)
+    })
+    .await;
+    assert_eq!(server.all()[1].json()["about"][0]["job"], good);
+    // The channel is well, and says what it could not tell.
+    assert_eq!(
+        (row.aside, row.failing_since_ms, row.last_error),
+        (1, None, None)
+    );
+    let said = row.last_refused.expect("what and why");
+    assert!(
+        said.starts_with("a job of ")
+            && said.ends_with(": answered 422 Unprocessable Entity: too odd"),
+        "{said}"
+    );
+    // It is kept, and comes when its receiver takes it.
+    server.becomes(Manner::Takes);
+    let farm = farm.restart().await;
+    let again = server.has(3).await.remove(2);
+    assert_eq!((again.id(), again.body), (refused.id(), refused.body));
+    let gone = || async { (channel(&farm.client, "chat").await.aside == 0).then_some(()) };
+    eventually("nothing aside", gone).await;
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_restored_store_does_not_repeat_ids() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm_with(SOON, &[("chat", &server.url(), "on = [\"killed\"]")]).await;
+    let Farm { running, dir, .. } = farm;
+    running.stop().await.expect("stops");
+    let (state, backup) = (dir.path().join("farm"), dir.path().join("backup"));
+    let copy = |from: &Path, to: &Path| {
+        let copied = std::process::Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status();
+        assert!(copied.expect("runs").success());
+    };
+    copy(&state, &backup);
+    let farm = Farm::start_in(dir).await;
+    let first = killed(&farm, "before").await;
+    server.has(1).await;
+    let Farm { running, dir, .. } = farm;
+    running.stop().await.expect("stops");
+    std::fs::remove_dir_all(&state).expect("goes");
+    copy(&backup, &state);
+    let farm = Farm::start_in(dir).await;
+    let second = killed(&farm, "after").await;
+    let got = server.has(2).await;
+    assert_eq!(first, second, "the store is the old one");
+    assert_ne!(got[0].id(), got[1].id(), "another message");
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn what_is_left_of_cleaned_up_history_is_told() {
+    let server = Server::start(Manner::Takes).await;
+    let channels = [("chat", &*server.url(), "on = [\"killed\"]")];
+    let farm = farm_with(SOON, &channels).await;
+    killed(&farm, "first").await;
+    server.has(1).await;
+    // Nobody reads for a while, in which history goes and more comes.
+    let state = farm.dir.path().join("farm");
+    std::fs::remove_file(state.join("notify.toml")).expect("is there");
+    let forgetful = "cleanup_journal_days = 0\n";
+    std::fs::write(state.join("supervisor.toml"), forgetful).expect("writes");
+    let farm = farm.restart().await;
+    killed(&farm, "gone").await;
+    let request = tessera_api::types::CleanupRequest {
+        older_than_days: None,
+        quota_bytes: None,
+        dry_run: false,
+    };
+    eventually("no history", || async {
+        let done = farm.client.cleanup(&request).await.ok()?;
+        (done.events_removed == 0).then_some(())
+    })
+    .await;
+    let kept = killed(&farm, "kept").await;
+    std::fs::remove_file(state.join("supervisor.toml")).expect("is there");
+    configure(farm.dir.path(), SOON, &channels);
+    let farm = farm.restart().await;
+    let got = server.has(3).await;
+    let told: BTreeMap<String, Value> = got[1..]
+        .iter()
+        .map(|it| (it.json()["kind"].to_string(), it.json()["about"].clone()))
+        .collect();
+    assert_eq!(told["\"killed\""][0]["job"], kept, "{told:?}");
+    assert_eq!(
+        told["\"killed\""].as_array().map(Vec::len),
+        Some(1),
+        "{told:?}"
+    );
+    let missed = &told["\"missed\""][0]["text"];
+    assert_eq!(missed, "history was cleaned up before it was read");
+    farm.running.stop().await.expect("stops");
 }
