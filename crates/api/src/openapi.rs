@@ -24,7 +24,7 @@ use utoipa::OpenApi;
         paths::credentials, paths::seal_offer, paths::register_credential, paths::check_credential,
         paths::revoke_credential,
         paths::usage, paths::cleanup,
-        paths::channels, paths::notify_test,
+        paths::channels, paths::notify_reload, paths::notify_test,
     ),
     components(schemas(types::Event, types::Resync, crate::query::LogStream)),
     modifiers(&Security, &Descriptions),
@@ -155,7 +155,7 @@ mod tests {
     fn every_endpoint_is_described_once() {
         let document: serde_json::Value = serde_json::from_str(&generate()).expect("JSON");
         let found = endpoints(&document);
-        assert_eq!(found.len(), 42, "{found:#?}");
+        assert_eq!(found.len(), 43, "{found:#?}");
         for endpoint in &found {
             let (method, path) = endpoint.split_once(' ').expect("two words");
             let operation = &document["paths"][path][method];

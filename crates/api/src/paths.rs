@@ -9,9 +9,9 @@ use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event, Health,
     History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply,
-    JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested,
-    SealOffer, Session, SessionLink, SessionRequest, SubmitReply, SubmitRequest, TokenRequest,
-    Tokens, Usage, WhileActive, Why,
+    JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
+    NotifyTested, SealOffer, Session, SessionLink, SessionRequest, SubmitReply, SubmitRequest,
+    TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -222,6 +222,10 @@ endpoint!(
 endpoint!(
     /// Lists the channels over which people are told, and how they fare; needs an administrator.
     channels: get, path = "/notify", tag = "farm", responses((status = 200, body = Channels), Errors));
+endpoint!(
+    /// Reads `notify.toml` anew, and says what that changed; a faulty one changes nothing. Needs an administrator.
+    notify_reload: post, path = "/notify/reload", tag = "farm",
+    responses((status = 200, body = NotifyReloaded), Errors));
 endpoint!(
     /// Sends a test over one channel or all, and says what came of it; needs an administrator.
     notify_test: post, path = "/notify/test", tag = "farm", request_body = NotifyTest,

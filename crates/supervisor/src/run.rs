@@ -119,6 +119,7 @@ pub async fn start_with(
     let logs = Arc::new(LogStore::new(state.logs()));
     let ending = CancellationToken::new();
     let ca_id = ca.farm_id().to_string();
+    let (notify, reloads) = Notify::new(options.notify_path(), &ca_id, &config.farm_name);
     let app = Arc::new(AppParts {
         core: core.handle.clone(),
         hub: Arc::clone(&hub),
@@ -140,7 +141,7 @@ pub async fn start_with(
         dispatch_keys: vec![dispatch.public()],
         address: listening.shown.clone(),
         ending: ending.clone(),
-        notify: Arc::new(Notify::new(&told, &ca_id, &config.farm_name)),
+        notify: Arc::new(notify),
     });
     let names = server_names(&config);
     let tls = Arc::new(TlsServer::new(&app.ca, app.ca.server_certificate(&names)?)?);
@@ -197,7 +198,7 @@ pub async fn start_with(
         .spawn(run_regularly(app.cleaner.clone(), config));
     running
         .chores
-        .spawn(Arc::clone(&app.notify).run(told, ways, core.notify));
+        .spawn(Arc::clone(&app.notify).run(told, ways, core.notify, reloads));
     running.chores.spawn(crate::http::wake_followers(hub, logs));
     running
         .chores

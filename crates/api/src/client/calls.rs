@@ -12,8 +12,8 @@ use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, Credentials, Deps, Errors, Health, History, HostDetail, HostWhy, Hosts, Info,
     ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
-    ModifyRequest, NewToken, NotifyTest, NotifyTested, SessionLink, SubmitReply, SubmitRequest,
-    TokenRequest, Tokens, Usage, WhileActive, Why,
+    ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested, SessionLink, SubmitReply,
+    SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -241,6 +241,11 @@ impl Client {
     }
 
     #[doc = concat!("Sends a test over a channel, or all.", errors!())]
+    pub async fn notify_reload(&self) -> Answer<NotifyReloaded> {
+        self.post("/notify/reload", &()).await
+    }
+
+    /// Sends a test.
     pub async fn notify_test(&self, what: &NotifyTest) -> Answer<NotifyTested> {
         self.post("/notify/test", what).await
     }

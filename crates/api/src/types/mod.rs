@@ -30,7 +30,7 @@ pub use farm::{
 pub use host::{HostDetail, HostRow, Hosts, RunningRow, WhileActive};
 pub use item::{AttemptRow, Attempts, EndView, ItemRow, ItemStates, Items};
 pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
-pub use notify::{ChannelRow, ChannelTried, Channels, NotifyTest, NotifyTested};
+pub use notify::{ChannelRow, ChannelTried, Channels, NotifyReloaded, NotifyTest, NotifyTested};
 pub use quantity::Quantity;
 pub use session::{Session, SessionLink, SessionRequest};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};

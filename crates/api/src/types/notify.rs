@@ -8,6 +8,22 @@ use utoipa::ToSchema;
 pub struct Channels {
     /// In the order of the configuration.
     pub channels: Vec<ChannelRow>,
+    /// What is wrong with `notify.toml` as it was read last, when the channels go by what it said before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mistake: Option<String>,
+}
+
+/// What reading `notify.toml` anew changed, by the names of channels.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct NotifyReloaded {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those that are otherwise than before; what was not taken is tried at once.
+    pub changed: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+    /// Those that are as they were.
+    pub unchanged: Vec<String>,
 }
 
 /// A way to tell people, and how it fares.

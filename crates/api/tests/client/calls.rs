@@ -11,8 +11,8 @@ use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
     HostWhy, Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
-    JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyTest, NotifyTested, SealOffer,
-    SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
+    JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested,
+    SealOffer, SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
 };
 
 fn json<T: serde::Serialize>(value: T) -> String {
@@ -58,6 +58,7 @@ fn empty(request: &Seen) -> (u16, String) {
         ("POST", ["join"]) => json(JoinReply::default()),
         ("GET", ["usage"]) => json(Usage::default()),
         ("GET", ["notify"]) => json(Channels::default()),
+        ("POST", ["notify", "reload"]) => json(NotifyReloaded::default()),
         ("POST", ["notify", "test"]) => json(NotifyTested::default()),
         ("GET", ["errors"]) => json(Errors::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
@@ -183,6 +184,7 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
     client.cleanup(&CleanupRequest::default()).await.expect(ok);
     client.usage().await.expect(ok);
     client.channels().await.expect(ok);
+    client.notify_reload().await.expect(ok);
     client.notify_test(&NotifyTest::default()).await.expect(ok);
     let of_job = ErrorsQuery { job: Some(1) };
     client.errors(&of_job).await.expect(ok);

@@ -213,8 +213,16 @@ Examples:
   tessera --json notify status
 
 For administrators. Channels are written in notify.toml beside the
-supervisor's configuration, and hold from its next start on.")]
+supervisor's configuration; tessera notify reload has it read anew.")]
     Status,
+    /// Have notify.toml read anew, without a restart; a faulty one changes nothing
+    #[command(after_help = "\
+Examples:
+  tessera notify reload
+
+For administrators. What was not taken by a channel that changed is
+tried again at once.")]
+    Reload,
     /// Send a test over one channel, or all, and print what came of it
     #[command(after_help = "\
 Examples:

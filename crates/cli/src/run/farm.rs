@@ -229,7 +229,12 @@ pub(super) async fn notify(command: NotifyCommand, context: &Context) -> Result<
     let channel = match command {
         NotifyCommand::Status => {
             let all = client.channels().await?;
-            context.show(&all, |look, all| show::channels(look, &all.channels))?;
+            context.show(&all, show::channels)?;
+            return Ok(Exit::Done);
+        }
+        NotifyCommand::Reload => {
+            let done = client.notify_reload().await?;
+            context.show(&done, show::notify_reloaded)?;
             return Ok(Exit::Done);
         }
         NotifyCommand::Test { channel } => channel,

@@ -2,13 +2,16 @@
 
 use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, text, time};
-use tessera_api::types::{ChannelRow, ChannelTried};
+use tessera_api::types::{ChannelTried, Channels, NotifyReloaded};
 
 /// Prints a list of channels, then what does not arrive and why.
 #[must_use]
-pub fn channels(look: &Look, all: &[ChannelRow]) -> String {
+pub fn channels(look: &Look, all: &Channels) -> String {
+    let mistake = all.mistake.as_ref();
+    let mistake = mistake.map(|why| said(look, &format!("not taken up: {why}")));
+    let (mistake, all) = (mistake.unwrap_or_default(), &all.channels);
     if all.is_empty() {
-        return "nobody is told of anything: there are no channels in notify.toml\n".to_owned();
+        return mistake + "nobody is told of anything: there are no channels in notify.toml\n";
     }
     let mut table = Table::new(&[
         Column::flexible("CHANNEL"),
@@ -38,7 +41,7 @@ pub fn channels(look: &Look, all: &[ChannelRow]) -> String {
             Cell::from(it.on.join(",")),
         ]);
     }
-    let mut out = table.print(look);
+    let mut out = table.print(look) + &mistake;
     for it in all {
         if let (Some(since), Some(why)) = (it.failing_since_ms, &it.last_error) {
             let since = time::ago(look, since);
@@ -64,6 +67,24 @@ fn said(look: &Look, line: &str) -> String {
         vec![line]
     };
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// Prints what a reload changed.
+#[must_use]
+pub fn notify_reloaded(look: &Look, done: &NotifyReloaded) -> String {
+    let lists = [
+        ("added", &done.added),
+        ("changed", &done.changed),
+        ("removed", &done.removed),
+        ("unchanged", &done.unchanged),
+    ];
+    let filled = lists.into_iter().filter(|(_, names)| !names.is_empty());
+    let lines = filled.map(|(word, names)| said(look, &format!("{word}: {}", names.join(", "))));
+    let lines: String = lines.collect();
+    if lines.is_empty() {
+        return "notify.toml names no channels\n".to_owned();
+    }
+    lines
 }
 
 /// Prints what came of tests.

@@ -2,14 +2,15 @@
 
 use super::{
     actions, attempts, channels, cleanup, history, host, hosts, info, items, job, jobs,
-    notify_tested, tokens, why,
+    notify_reloaded, notify_tested, tokens, why,
 };
 use crate::out::{Look, text};
 use std::collections::BTreeMap;
 use tessera_api::types::{
-    ActionReply, AttemptRow, Caller, Changed, ChannelRow, ChannelTried, CleanedJob, CleanupReply,
-    EndView, Event, HostDetail, HostRow, Info, InstanceRow, ItemCounts, ItemRow, JobDetail,
-    JobSummary, Jobs, Reason, RunningRow, SpecView, TargetResult, Token, Why,
+    ActionReply, AttemptRow, Caller, Changed, ChannelRow, ChannelTried, Channels, CleanedJob,
+    CleanupReply, EndView, Event, HostDetail, HostRow, Info, InstanceRow, ItemCounts, ItemRow,
+    JobDetail, JobSummary, Jobs, NotifyReloaded, Reason, RunningRow, SpecView, TargetResult, Token,
+    Why,
 };
 use tessera_api::{ApiError, ErrorCode};
 
@@ -534,17 +535,21 @@ fn channels_and_tests_of_them() {
         last_error: Some("answered 500 Internal Server Error: \u{1b}[2J".into()),
         ..good.clone()
     };
+    let of = |rows: &[&ChannelRow]| Channels {
+        channels: rows.iter().map(|&it| it.clone()).collect(),
+        mistake: None,
+    };
     let partly = ChannelRow {
         name: "artists".into(),
         aside: 2,
         last_refused: Some("a job of mia failed: mia@x.example: 550\u{1b} 5.7.1 no".into()),
         ..good.clone()
     };
-    let shown = both(|look| channels(look, std::slice::from_ref(&partly)));
+    let shown = both(|look| channels(look, &of(&[&partly])));
     let why = "artists: refused (2 set aside, tried again every 10 min), the last: a job of mia failed: mia@x.example: 550";
     assert!(shown.contains(why) && !shown.contains("good"), "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown}");
-    let shown = both(|look| channels(look, &[good.clone(), bad.clone()]));
+    let shown = both(|look| channels(look, &of(&[&good, &bad])));
     let why = "bot: failing, first 1h ago: answered";
     assert!(
         shown.contains(why) && shown.contains("500 Internal Server Error"),
@@ -566,7 +571,26 @@ fn channels_and_tests_of_them() {
         piped[3].contains("bot") && piped[3].contains("failing"),
         "{shown}"
     );
-    assert!(both(|look| channels(look, &[])).contains("nobody is told"));
+    assert!(both(|look| channels(look, &of(&[]))).contains("nobody is told"));
+    let mistaken = Channels {
+        mistake: Some("notify.toml:6: unknown field `colour`".into()),
+        ..of(&[&good])
+    };
+    let shown = both(|look| channels(look, &mistaken));
+    assert!(
+        shown.contains("not taken up: notify.toml:6: unknown field `colour`\n"),
+        "{shown}"
+    );
+    let done = NotifyReloaded {
+        added: vec!["chat".into(), "bot".into()],
+        unchanged: vec!["artists".into()],
+        ..NotifyReloaded::default()
+    };
+    let shown = both(|look| notify_reloaded(look, &done));
+    assert!(
+        shown.contains("added: chat, bot\nunchanged: artists\n"),
+        "{shown}"
+    );
     let tried = |channel: &str, is_taken, said: &str| ChannelTried {
         channel: channel.into(),
         is_taken,

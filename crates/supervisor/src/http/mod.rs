@@ -132,6 +132,7 @@ fn without_query() -> Router<App> {
         .route("/usage", get(farm::usage))
         .route("/cleanup", post(farm::cleanup))
         .route("/notify", get(notify::status))
+        .route("/notify/reload", post(notify::reload))
         .route("/notify/test", post(notify::test))
         .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
         .route("/jobs/{id}/resubmit", post(jobs::resubmit))

@@ -4,9 +4,10 @@ use super::auth::Caller;
 use super::error::Answer;
 use super::extract::Json;
 use super::{App, Failure};
+use crate::notify::NotReloaded;
 use axum::extract::{Extension, State};
 use tessera_api::ErrorCode;
-use tessera_api::types::{Channels, NotifyTest, NotifyTested};
+use tessera_api::types::{Channels, NotifyReloaded, NotifyTest, NotifyTested};
 
 /// `GET /notify`
 pub(crate) async fn status(
@@ -17,6 +18,28 @@ pub(crate) async fn status(
         return Err(Failure::admins_only(&by.name, "see whom the farm tells"));
     }
     Ok(axum::Json(app.notify.status()))
+}
+
+/// `POST /notify/reload`
+pub(crate) async fn reload(
+    State(app): State<App>,
+    Extension(by): Caller,
+) -> Answer<axum::Json<NotifyReloaded>> {
+    if !by.is_admin {
+        return Err(Failure::admins_only(&by.name, "have notify.toml read anew"));
+    }
+    match app.notify.reload().await {
+        Ok(done) => Ok(axum::Json(done)),
+        Err(NotReloaded::Faulty(error)) => {
+            let text = format!("{error}; the channels go by what it said before");
+            let failure = Failure::new(ErrorCode::Invalid, text);
+            Err(failure.hint("mend it and reload again; tessera config check FILE reads it, too"))
+        }
+        Err(NotReloaded::Ending) => Err(Failure::new(
+            ErrorCode::Unavailable,
+            "the supervisor is about to end",
+        )),
+    }
 }
 
 /// `POST /notify/test`

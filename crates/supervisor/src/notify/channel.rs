@@ -16,10 +16,10 @@ use crate::clock::Clock;
 use crate::core::CoreHandle;
 use crate::events::Hub;
 use crate::readers::Readers;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tessera_store::{Events, HistoryRow};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Rows that are read from the journal at once.
 const ROWS: u32 = 500;
@@ -92,22 +92,84 @@ pub(crate) struct Taken {
 
 /// What a channel is made of, and what else may use.
 pub(crate) struct Line {
-    /// How it is configured.
-    pub(crate) config: ChannelConfig,
+    /// What people call it; its place in the store.
+    pub(crate) name: String,
     /// The farm as receivers know it.
     pub(crate) farm: FarmName,
+    /// How it is configured.
+    config: Mutex<Configured>,
+    /// Wakes the task when that changed.
+    wake: Notify,
     /// How it fares.
     status: Mutex<Status>,
+}
+
+/// How a channel is configured, and whether its task goes by that.
+#[derive(Debug)]
+struct Configured {
+    config: Arc<ChannelConfig>,
+    /// It is in the file no more.
+    is_removed: bool,
+    /// Its task saw that, and ends.
+    is_over: bool,
 }
 
 impl Line {
     /// Makes one.
     pub(crate) fn new(config: ChannelConfig, farm: FarmName) -> Self {
         Self {
-            config,
+            name: config.name.clone(),
             farm,
+            config: Mutex::new(Configured {
+                config: Arc::new(config),
+                is_removed: false,
+                is_over: false,
+            }),
+            wake: Notify::new(),
             status: Mutex::default(),
         }
+    }
+
+    /// Answers how it is configured now.
+    pub(crate) fn config(&self) -> Arc<ChannelConfig> {
+        Arc::clone(&self.configured().config)
+    }
+
+    /// Says whether it is in the file.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.configured().is_removed
+    }
+
+    /// Configures it anew; answers whether it was otherwise before, or nothing when its task ended and another is needed.
+    pub(crate) fn configure(&self, config: ChannelConfig) -> Option<bool> {
+        let mut configured = self.configured();
+        if configured.is_over {
+            return None;
+        }
+        let is_other = configured.is_removed || *configured.config != config;
+        if is_other {
+            configured.config = Arc::new(config);
+            configured.is_removed = false;
+            self.wake.notify_one();
+        }
+        Some(is_other)
+    }
+
+    /// Has its task end once it has kept where it stands.
+    pub(crate) fn remove(&self) {
+        self.configured().is_removed = true;
+        self.wake.notify_one();
+    }
+
+    /// Says whether its task is to end, which is final.
+    fn ends(&self) -> bool {
+        let mut configured = self.configured();
+        configured.is_over = configured.is_removed;
+        configured.is_over
+    }
+
+    fn configured(&self) -> MutexGuard<'_, Configured> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers how it fares.
@@ -115,7 +177,7 @@ impl Line {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Status> {
+    fn lock(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,7 +186,7 @@ impl Line {
     /// # Errors
     /// Why it was not taken.
     pub(crate) async fn deliver(&self, message: &Message) -> Result<Taken, Refused> {
-        let config = &self.config;
+        let config = self.config();
         let (limit, farm) = (config.time_limit, &self.farm);
         match &config.target {
             Target::Webhook(target) => {
@@ -152,6 +214,8 @@ pub(crate) struct Ways {
 /// The task's own.
 pub(crate) struct Channel {
     line: Arc<Line>,
+    /// What it goes by.
+    config: Arc<ChannelConfig>,
     ways: Ways,
     cursor: u64,
     next: u64,
@@ -179,21 +243,23 @@ impl Channel {
         let is_new = !matches!(read, Some(Ok(_)));
         let state = read.and_then(Result::ok);
         let state = state.unwrap_or_else(|| State::new(newest));
+        let config = line.config();
         let mut channel = Self {
             cursor: state.cursor,
             next: state.next,
-            digest: Digest::restore(line.config.pace, state.causes, now.elapsed),
+            digest: Digest::restore(config.pace, state.causes, now.elapsed),
             // A try counts from its first; what was tried before the restart is added to it.
             outbox: Outbox::restore(state.outbox, now.elapsed),
             level: state.level,
             kept: (now.elapsed, state.cursor),
             is_unkept: is_new,
+            config,
             line,
             ways,
         };
         if let Some(why) = lost {
             tracing::error!(
-                channel = channel.line.config.name,
+                channel = channel.line.name,
                 why,
                 "people may not be told of everything"
             );
@@ -202,11 +268,16 @@ impl Channel {
         channel
     }
 
-    /// Runs for ever. Dropping the future leaves what is on its way in the store.
-    pub(crate) async fn run(mut self, mut levels: watch::Receiver<Option<Seen>>) {
+    /// Runs until it is removed, and answers its name and what it kept last. Dropping the future leaves what is on its way in the
+    /// store.
+    pub(crate) async fn run(
+        mut self,
+        mut levels: watch::Receiver<Option<Seen>>,
+    ) -> (String, String) {
         let mut committed = self.ways.hub.watch();
         let mut was = self.now();
-        loop {
+        while !self.line.ends() {
+            self.reconfigure();
             committed.mark_unchanged();
             let more = self.read().await;
             let seen = levels.borrow_and_update().clone();
@@ -223,11 +294,33 @@ impl Channel {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                () = self.line.wake.notified() => {}
                 // The levels' task ends with us.
                 Ok(()) = levels.changed() => {}
                 Ok(()) = committed.changed() => tokio::time::sleep(READ_PAUSE).await,
             }
         }
+        self.is_unkept = true;
+        let now = self.now();
+        if !self.keep_if_due(now).await {
+            tracing::error!(
+                channel = self.line.name,
+                "where the removed channel stood could not be kept"
+            );
+        }
+        (self.line.name.clone(), self.state(now).text())
+    }
+
+    /// Goes by what the file says now. What was not taken is tried at once: that may be what was mended.
+    fn reconfigure(&mut self) {
+        let config = self.line.config();
+        if Arc::ptr_eq(&config, &self.config) {
+            return;
+        }
+        let now = self.now();
+        self.digest.change_pace(config.pace, now);
+        self.outbox.try_at_once(now);
+        self.config = config;
     }
 
     fn now(&self) -> Duration {
@@ -269,7 +362,7 @@ impl Channel {
 
     /// Gathers what people are told of.
     async fn take(&mut self, rows: Vec<HistoryRow>) -> Result<(), ()> {
-        let config = &self.line.config;
+        let config = &self.config;
         let told = rows.into_iter().filter_map(|row| {
             let kind = Kind::of(&row.row)?;
             config.on.contains(&kind).then_some((kind, row.row))
@@ -296,7 +389,7 @@ impl Channel {
     }
 
     fn is_for_us(&self, fact: &Fact) -> bool {
-        let users = &self.line.config.users;
+        let users = &self.config.users;
         let is_theirs = fact.user.as_ref().is_some_and(|user| users.contains(user));
         users.is_empty() || !fact.kind.is_of_a_job() || is_theirs
     }
@@ -304,7 +397,7 @@ impl Channel {
     /// Says whether it is too long ago for anybody to be told.
     fn is_stale(&self, fact: &Fact, wall_ms: i64) -> bool {
         let age = u64::try_from(wall_ms.saturating_sub(fact.at_ms)).unwrap_or(0);
-        Duration::from_millis(age) > self.line.config.give_up_after
+        Duration::from_millis(age) > self.config.give_up_after
     }
 
     fn missed(&mut self, why: String) {
@@ -320,7 +413,7 @@ impl Channel {
         };
         self.level = Some(seen.level);
         let fact = seen.fact();
-        if let Some(fact) = fact.filter(|fact| self.line.config.on.contains(&fact.kind)) {
+        if let Some(fact) = fact.filter(|fact| self.config.on.contains(&fact.kind)) {
             let now = self.now();
             self.digest.take(fact, now);
         }
@@ -356,7 +449,7 @@ impl Channel {
 
     /// Names a message: its number, and when it was made, since numbers come again when the store is restored from a backup.
     fn next_id(&mut self) -> String {
-        let (farm, channel, number) = (&self.line.farm.id, &self.line.config.name, self.next);
+        let (farm, channel, number) = (&self.line.farm.id, &self.line.name, self.next);
         self.next += 1;
         message_id(farm, channel, number, self.ways.clock.now().wall.0)
     }
@@ -380,7 +473,7 @@ impl Channel {
     fn on_taken(&mut self, but: Option<String>) {
         self.outbox.on_taken(self.now());
         self.is_unkept = true;
-        let channel = &self.line.config.name;
+        let channel = &self.line.name;
         let mut status = self.line.lock();
         status.told += 1;
         status.last_told_ms = Some(self.ways.clock.now().wall.0);
@@ -400,7 +493,7 @@ impl Channel {
     }
 
     fn on_refused(&mut self, why: String) {
-        let channel = &self.line.config.name;
+        let channel = &self.line.name;
         let message = self.outbox.next(self.now());
         let (id, what) = message.map_or_else(Default::default, |it| (it.id.clone(), it.headline()));
         tracing::warn!(
@@ -424,7 +517,7 @@ impl Channel {
         let mut status = self.line.lock();
         // Told once: a receiver that is down for a day fills no log.
         if status.failing_since_ms.is_none() {
-            let channel = &self.line.config.name;
+            let channel = &self.line.name;
             tracing::warn!(
                 channel,
                 why,
@@ -437,7 +530,7 @@ impl Channel {
 
     /// Gives up what has been on its way for too long.
     fn age(&mut self, by: Duration) {
-        for message in self.outbox.age(by, self.line.config.give_up_after) {
+        for message in self.outbox.age(by, self.config.give_up_after) {
             let why = self.line.status().last_error.unwrap_or_default();
             self.on_given_up(&message, &why);
         }
@@ -445,7 +538,7 @@ impl Channel {
 
     fn on_given_up(&mut self, message: &Message, why: &str) {
         self.is_unkept = true;
-        let (channel, id, what) = (&self.line.config.name, &message.id, message.headline());
+        let (channel, id, what) = (&self.line.name, &message.id, message.headline());
         tracing::error!(
             channel,
             id,
@@ -465,18 +558,23 @@ impl Channel {
         if !self.is_unkept && !is_old {
             return true;
         }
-        let mut state = State::new(self.cursor);
-        state.next = self.next;
-        state.causes = self.digest.kept(now);
-        state.level = self.level;
-        state.outbox = self.outbox.kept();
-        let row = state.write(&self.line.config.name);
+        let row = self.state(now).write(&self.line.name);
         if self.ways.core.keep(vec![row]).await.is_err() {
             return false;
         }
         self.kept = (now, self.cursor);
         self.is_unkept = false;
         true
+    }
+
+    /// Answers where it stands.
+    fn state(&self, now: Duration) -> State {
+        let mut state = State::new(self.cursor);
+        state.next = self.next;
+        state.causes = self.digest.kept(now);
+        state.level = self.level;
+        state.outbox = self.outbox.kept();
+        state
     }
 
     /// Answers how long there is nothing to do by itself.
@@ -488,7 +586,7 @@ impl Channel {
         let next = [gathered, self.outbox.next_at()];
         let next = next.into_iter().flatten().min();
         let until = next.map(|at| at.saturating_sub(now));
-        let gives_up = self.outbox.gives_up_in(self.line.config.give_up_after);
+        let gives_up = self.outbox.gives_up_in(self.config.give_up_after);
         let wait = [until, gives_up].into_iter().flatten().min();
         wait.map_or(KEEP_EVERY, |wait| wait.min(KEEP_EVERY))
     }

@@ -168,6 +168,11 @@ impl Digest {
         digest
     }
 
+    /// Gathers at another pace from now on; what waits longer than it allows waits no longer than that.
+    pub(crate) fn change_pace(&mut self, pace: Pace, now: Duration) {
+        *self = Self::restore(pace, self.kept(now), now);
+    }
+
     /// Answers what to keep.
     pub(crate) fn kept(&self, now: Duration) -> Vec<Kept> {
         let left =

@@ -69,11 +69,16 @@ impl State {
         Ok(state)
     }
 
+    /// Prints it as it is kept.
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// Makes the row.
     pub(crate) fn write(&self, channel: &str) -> Write {
         Write::Meta {
             key: format!("{META_PREFIX}{channel}"),
-            value: serde_json::to_string(self).unwrap_or_default(),
+            value: self.text(),
         }
     }
 }

@@ -15,43 +15,80 @@ mod outbox;
 mod reply;
 mod sign;
 mod smtp;
+mod tasks;
 mod webhook;
 
 pub(crate) use channel::Ways;
 pub use config::NotifyConfig;
 pub(crate) use keep::META_PREFIX;
 
+use crate::config::ConfigError;
 use cause::{Fact, Kind};
-use channel::{Channel, Line, Taken};
+use channel::{Line, Taken};
 use config::Target;
 use digest::{Cause, Summary};
 use message::{FarmName, Message};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tessera_api::types::{ChannelRow, ChannelTried, Channels, NotifyTested};
-use tokio::sync::watch;
+use std::sync::{Arc, PoisonError, RwLock};
+use tasks::Tasks;
+use tessera_api::types::{ChannelRow, ChannelTried, Channels, NotifyReloaded, NotifyTested};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+
+/// Reloads that wait at a time.
+const RELOADS_MAX: usize = 16;
+
+/// A good file that channels are to go by, and who is told what came of it.
+pub(crate) type Reload = (NotifyConfig, oneshot::Sender<NotifyReloaded>);
 
 /// The farm's channels.
 pub(crate) struct Notify {
-    lines: Vec<Arc<Line>>,
+    path: PathBuf,
+    farm: FarmName,
+    seen: RwLock<Seen>,
+    reloads: mpsc::Sender<Reload>,
     tests: AtomicU64,
 }
 
+/// What is there.
+#[derive(Default)]
+struct Seen {
+    lines: Vec<Arc<Line>>,
+    /// What is wrong with the file, when the channels go by what it said before.
+    mistake: Option<String>,
+}
+
+/// Why a file was not taken up.
+#[derive(Debug)]
+pub(crate) enum NotReloaded {
+    /// It is faulty; the channels go by what it said before.
+    Faulty(ConfigError),
+    /// The supervisor ends.
+    Ending,
+}
+
 impl Notify {
-    /// Makes them; nothing is told before [`Notify::run`].
-    pub(crate) fn new(config: &NotifyConfig, farm_id: &str, farm_name: &str) -> Self {
+    /// Makes them, of the file at `path`, as it was read; nothing is told before [`Notify::run`] with what is answered beside.
+    pub(crate) fn new(
+        path: PathBuf,
+        farm_id: &str,
+        farm_name: &str,
+    ) -> (Self, mpsc::Receiver<Reload>) {
         let farm = FarmName {
             id: farm_id.to_owned(),
             name: farm_name.to_owned(),
         };
-        let lines = config.channels.iter();
-        let lines = lines.map(|it| Arc::new(Line::new(it.clone(), farm.clone())));
-        Self {
-            lines: lines.collect(),
+        let (reloads, inbox) = mpsc::channel(RELOADS_MAX);
+        let notify = Self {
+            path,
+            farm,
+            seen: RwLock::default(),
+            reloads,
             tests: AtomicU64::new(0),
-        }
+        };
+        (notify, inbox)
     }
 
     /// Runs all channels, for ever. `kept` is what the store has of them, by the names of their facts.
@@ -60,44 +97,81 @@ impl Notify {
         config: NotifyConfig,
         ways: Ways,
         kept: BTreeMap<String, String>,
+        mut inbox: mpsc::Receiver<Reload>,
     ) {
-        let (tell, levels) = watch::channel(None);
-        let mut tasks = JoinSet::new();
-        let farms = [Kind::FarmFull, Kind::FarmIdle];
-        let is_watched = |line: &Arc<Line>| farms.iter().any(|it| line.config.on.contains(it));
-        if self.lines.iter().any(is_watched) {
-            let (core, clock) = (ways.core.clone(), ways.clock);
-            tasks.spawn(level::watch_farm(
-                core,
-                clock,
-                config.farm_after,
-                tell.clone(),
-            ));
-        }
-        for line in &self.lines {
-            let kept = kept.get(&format!("{META_PREFIX}{}", line.config.name));
-            let channel = Channel::new(Arc::clone(line), ways.clone(), kept);
-            tasks.spawn(channel.run(levels.clone()));
-        }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a channel ended by a fault of the program; the others go on");
+        let mut tasks = Tasks::new(self.farm.clone(), ways, kept);
+        tasks.take(config).await;
+        self.show(tasks.lines());
+        loop {
+            tokio::select! {
+                () = tasks.ended() => {}
+                Some((config, reply)) = inbox.recv() => {
+                    let done = tasks.take(config).await;
+                    self.show(tasks.lines());
+                    // Whoever asked may have left.
+                    let _ = reply.send(done);
+                }
             }
         }
     }
 
+    fn show(&self, lines: Vec<Arc<Line>>) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        *seen = Seen {
+            lines,
+            mistake: None,
+        };
+    }
+
+    /// Reads the file anew. Dropping the future takes nothing back.
+    ///
+    /// # Errors
+    /// Why it was not taken up: then nothing changed.
+    pub(crate) async fn reload(&self) -> Result<NotifyReloaded, NotReloaded> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || NotifyConfig::load(&path));
+        let config = match read.await.map_err(|_| NotReloaded::Ending)? {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "notify.toml has a mistake; the channels go by what it said before");
+                let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+                seen.mistake = Some(error.to_string());
+                return Err(NotReloaded::Faulty(error));
+            }
+        };
+        let (reply, done) = oneshot::channel();
+        let sent = self.reloads.send((config, reply)).await;
+        sent.map_err(|_| NotReloaded::Ending)?;
+        let done = done.await.map_err(|_| NotReloaded::Ending)?;
+        let NotifyReloaded {
+            added,
+            changed,
+            removed,
+            ..
+        } = &done;
+        tracing::info!(?added, ?changed, ?removed, "notify.toml was read anew");
+        Ok(done)
+    }
+
+    fn lines(&self) -> Vec<Arc<Line>> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.lines.clone()
+    }
+
     /// Answers how the channels fare.
     pub(crate) fn status(&self) -> Channels {
-        let channels = self.lines.iter().map(|line| row(line));
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let channels = seen.lines.iter().map(|line| row(line));
         Channels {
             channels: channels.collect(),
+            mistake: seen.mistake.clone(),
         }
     }
 
     /// Tries one channel, or all, in the name of who asks: they get what owners get. `None` when there is no such.
     pub(crate) async fn test(&self, channel: Option<&str>, by: &str) -> Option<NotifyTested> {
-        let wanted = |line: &&Arc<Line>| channel.is_none_or(|name| line.config.name == name);
-        let lines: Vec<_> = self.lines.iter().filter(wanted).cloned().collect();
+        let wanted = |line: &&Arc<Line>| channel.is_none_or(|name| line.name == name);
+        let lines: Vec<_> = self.lines().into_iter().filter(|it| wanted(&it)).collect();
         if channel.is_some() && lines.is_empty() {
             return None;
         }
@@ -120,7 +194,7 @@ impl Notify {
 
 async fn tried(line: &Line, number: u64, by: String) -> ChannelTried {
     let now = crate::clock::wall().0;
-    let (farm, channel) = (&line.farm.id, &line.config.name);
+    let (farm, channel) = (&line.farm.id, &line.name);
     let cause = Cause {
         kind: Kind::Test,
         user: Some(by),
@@ -149,22 +223,17 @@ async fn tried(line: &Line, number: u64, by: String) -> ChannelTried {
 }
 
 fn row(line: &Line) -> ChannelRow {
-    let status = line.status();
-    let (kind, target) = match &line.config.target {
+    let (status, config) = (line.status(), line.config());
+    let (kind, target) = match &config.target {
         Target::Webhook(target) => ("webhook", target.shown()),
         Target::Mail(target) => ("mail", target.shown()),
     };
     ChannelRow {
-        name: line.config.name.clone(),
+        name: line.name.clone(),
         kind: kind.to_owned(),
         target,
-        on: line
-            .config
-            .on
-            .iter()
-            .map(|it| it.word().to_owned())
-            .collect(),
-        users: line.config.users.iter().cloned().collect(),
+        on: config.on.iter().map(|it| it.word().to_owned()).collect(),
+        users: config.users.iter().cloned().collect(),
         waiting: status.waiting as u64,
         aside: status.aside as u64,
         gathering: status.gathering as u64,

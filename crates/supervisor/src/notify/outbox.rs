@@ -175,6 +175,12 @@ impl Outbox {
         given_up
     }
 
+    /// Has all tried again without a pause: something changed that may have mended it.
+    pub(crate) fn try_at_once(&mut self, now: Duration) {
+        (self.refused, self.pause) = (0, PAUSE_FIRST);
+        (self.next_try, self.aside_at) = (now, now);
+    }
+
     /// Answers how long it is until something will have been on its way for as long as `most`.
     pub(crate) fn gives_up_in(&self, most: Duration) -> Option<Duration> {
         let all = self.ready.iter().chain(&self.aside);
@@ -316,5 +322,7 @@ mod tests {
         let mut outbox = Outbox::restore(outbox.kept(), at(1));
         assert_eq!(outbox.counts(), (2, 1));
         assert_eq!(play(&mut outbox, &["0"], 1, 1), ["1", "0"]);
+        outbox.try_at_once(at(2));
+        assert_eq!(play(&mut outbox, &[], 2, 2), ["0"]);
     }
 }

@@ -731,3 +731,79 @@ async fn what_is_left_of_cleaned_up_history_is_told() {
     assert_eq!(missed, "history was cleaned up before it was read");
     farm.running.stop().await.expect("stops");
 }
+
+#[tokio::test]
+async fn the_file_is_read_anew_without_a_restart() {
+    let server = Server::start(Manner::Says("HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n")).await;
+    let on = "on = [\"killed\"]";
+    let gone = Server::start(Manner::Takes).await;
+    let channels = [("chat", &*server.url(), on), ("gone", &*gone.url(), on)];
+    let farm = farm_with(SOON, &channels).await;
+    killed(&farm, "first").await;
+    gone.has(1).await;
+    let refused = server.has(1).await.remove(0);
+    // A faulty file changes nothing, and is told of.
+    configure(
+        farm.dir.path(),
+        SOON,
+        &[("chat", "http://chat.example/", on)],
+    );
+    let said = farm
+        .client
+        .notify_reload()
+        .await
+        .expect_err("faulty")
+        .to_string();
+    assert!(
+        said.contains("notify.toml") && said.contains("what it said before"),
+        "{said}"
+    );
+    let status = farm.client.channels().await.expect("channels");
+    assert_eq!(status.channels.len(), 2);
+    assert!(status.mistake.is_some_and(|why| why.contains("https://")));
+    killed(&farm, "second").await;
+    gone.has(2).await;
+    // A good one leads elsewhere; what was refused goes there at once, under its id.
+    let new = Server::start(Manner::Takes).await;
+    let more = Server::start(Manner::Takes).await;
+    let channels = [("more", &*more.url(), on), ("chat", &*new.url(), on)];
+    configure(farm.dir.path(), SOON, &channels);
+    let done = farm.client.notify_reload().await.expect("good");
+    assert_eq!(
+        (&*done.added, &*done.changed),
+        (&["more".to_owned()][..], &["chat".to_owned()][..])
+    );
+    assert_eq!(
+        (&*done.removed, done.unchanged.len()),
+        (&["gone".to_owned()][..], 0)
+    );
+    let got = new.has(2).await;
+    assert!(got.iter().any(|it| it.id() == refused.id()), "{got:?}");
+    let status = farm.client.channels().await.expect("channels");
+    let names: Vec<_> = status.channels.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!((names, status.mistake), (vec!["more", "chat"], None));
+    let third = killed(&farm, "third").await;
+    assert_eq!(
+        more.has(1).await[0].json()["about"][0]["job"],
+        third,
+        "nothing of the past"
+    );
+    // One that comes back goes on where it was.
+    configure(
+        farm.dir.path(),
+        SOON,
+        &[("gone", &*gone.url(), on), ("chat", &*new.url(), on)],
+    );
+    let done = farm.client.notify_reload().await.expect("good");
+    assert_eq!(done.unchanged, ["chat"]);
+    let about = gone.has(3).await[2].json()["about"].clone();
+    assert_eq!(
+        (about[0]["job"].as_u64(), about.as_array().map(Vec::len)),
+        (Some(third), Some(1))
+    );
+    let mia = farm.user("mia").await;
+    assert!(mia.notify_reload().await.is_err_and(
+        |error| matches!(error, ClientError::Api(error) if error.code == ErrorCode::Forbidden)
+    ));
+    farm.running.stop().await.expect("stops");
+}
