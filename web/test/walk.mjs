@@ -263,6 +263,62 @@ async function manyErrors() {
   }
 }
 
+/** Puts a week into a store that nobody has open: made up, for the picture only. The form is that of the first format, which is read for ever. */
+function makeUpAWeek() {
+  const now = Math.floor(Date.now() / 300_000);
+  const rows = [];
+  for (let number = now - 2_016; number < now; number++) {
+    const [hour, at] = [(number / 12) % 24, (number - now) / 288];
+    const [busy, wave] = [Math.max(0, Math.sin(((hour - 6) / 24) * 2 * Math.PI)), 0.85 + 0.15 * Math.sin(number / 7) * Math.sin(number / 3)];
+    if (at > -4.2 && at < -4.0) continue;
+    const used = Math.round(40 * (0.25 + 0.75 * busy) * wave);
+    const share = (of) => Math.round(used * of * 300_000);
+    rows.push({
+      format: 1, number, looks: 5, slots: 200, slots_used: used * 5, memory: 5 * 40 * 8_192, memory_used: used * 5 * 6_000, pending: Math.round(5 * 900 * busy * busy * wave), running: used * 5,
+      hosts_up: 50, done: Math.round(used * 1.4), failed: number % 97 < 3 ? 9 : number % 11 === 0 ? 1 : 0, waits: 2, wait_ms: Math.round(2 * (4_000 + 500_000 * busy * busy * wave)), wait_max_ms: Math.round(9_000 + 900_000 * busy * busy * wave),
+      users: { mia: share(0.5), tom: share(0.3), ana: share(0.15) }, jobs: { 1: share(0.4), 3: share(0.3), 4: share(0.2) }, other_users_ms: share(0.05), other_jobs_ms: share(0.1),
+    });
+  }
+  const text = rows.map((row) => `INSERT OR REPLACE INTO meta VALUES ('trends.${String(row.number % 2_304).padStart(4, '0')}', '${JSON.stringify(row)}');`);
+  execFileSync('sqlite3', [path.join(farm.state, 'supervisor', 'store', 'tessera.db')], { input: `BEGIN;${text.join('')}COMMIT;` });
+}
+
+async function trends() {
+  const token = JSON.parse(await farm.tessera('--json', 'token', 'create', '--metrics', '--note', 'prometheus')).token;
+  const scrape = await page.request.get(`https://${farm.address}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+  check(scrape.status() === 200 && /^tessera_slots 2$/m.test(await scrape.text()), 'a scraper reads the slots');
+  const refused = await page.request.get(`https://${farm.address}/api/v1/jobs`, { headers: { authorization: `Bearer ${token}` } });
+  check(refused.status() === 401, 'and nothing else');
+  await page.keyboard.press('g');
+  await page.keyboard.press('t');
+  await page.waitForURL(/\/trends$/);
+  // The supervisor looks first some seconds after its start.
+  await until(async () => (await page.locator('.plot canvas').count()) === 5 || (await page.keyboard.press('R'), false), 'the charts are drawn');
+  const slots = page.getByRole('slider', { name: /^Slots/ });
+  await slots.focus();
+  await page.keyboard.press('End');
+  const last = Number(await slots.getAttribute('aria-valuemax'));
+  check(Number(await slots.getAttribute('aria-valuenow')) === last, 'End goes to the last step');
+  await until(async () => {
+    if (/in use [\d.]+, there 2$/.test(await slots.getAttribute('aria-valuetext'))) return true;
+    await page.keyboard.press('ArrowLeft');
+    return false;
+  }, 'a step in which the farm was looked at');
+  await page.keyboard.press('W');
+  await page.waitForURL(/hours=168/);
+  await page.getByRole('button', { name: 'week', pressed: true }).waitFor();
+  await accessible('trends');
+  if (flag === '--pictures') {
+    await farm.stopSupervisor();
+    makeUpAWeek();
+    await farm.startSupervisor();
+    await page.reload();
+    await page.getByRole('cell', { name: 'ana' }).waitFor();
+    await settled();
+    await picture('trends');
+  }
+}
+
 async function hostility() {
   for (const view of ['/', '/jobs', `/jobs/${evil}`, `/jobs/${evil}/items/0`]) {
     await visit(view);
@@ -420,6 +476,7 @@ try {
   await step('a session is seen and revoked, and its browser is out at once', access);
   await step('what failed alike is seen together and retried at once', errors);
   await step('more failures than one request takes are all retried', manyErrors);
+  await step('the last days are seen as charts, by keyboard too, and a scraper reads its page only', trends);
   await step('hostile names and logs stay text', hostility);
   await step('other sites act not, read not and frame not', otherSites);
   await step('every view is accessible, dark, light and on a phone', looks);

@@ -23,7 +23,7 @@ use utoipa::OpenApi;
         paths::begin_session, paths::end_session, paths::create_session_link,
         paths::credentials, paths::seal_offer, paths::register_credential, paths::check_credential,
         paths::revoke_credential,
-        paths::usage, paths::cleanup,
+        paths::usage, paths::trends, paths::cleanup,
         paths::channels, paths::notify_reload, paths::notify_test,
     ),
     components(schemas(types::Event, types::Resync, crate::query::LogStream)),

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::query::{
     ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    SubmitQuery,
+    SubmitQuery, TrendsQuery,
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
@@ -11,7 +11,7 @@ use crate::types::{
     History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply,
     JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
     NotifyTested, SealOffer, Session, SessionLink, SessionRequest, SubmitReply, SubmitRequest,
-    TokenRequest, Tokens, Usage, WhileActive, Why,
+    TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -212,6 +212,9 @@ endpoint!(
     /// Of jobs whose output the caller may read: own ones, or all for an administrator. Lines are read from the output that is
     /// kept; they are one line each, at most 240 characters, without control characters, and still whatever a job wanted to print.
     errors: get, path = "/errors", tag = "jobs", params(ErrorsQuery), responses((status = 200, body = ErrorGroups), Errors));
+endpoint!(
+    /// How the farm fared: slots, memory, waits, failures, and who had how much of it.
+    trends: get, path = "/trends", tag = "farm", params(TrendsQuery), responses((status = 200, body = Trends), Errors));
 endpoint!(
     /// What the farm's state takes on disk.
     usage: get, path = "/usage", tag = "farm", responses((status = 200, body = Usage), Errors));

@@ -79,6 +79,17 @@ pub struct ErrorsQuery {
     pub job: Option<u64>,
 }
 
+/// Which of the farm's last days.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TrendsQuery {
+    /// The last so many hours, 1 to 192 (24).
+    #[param(minimum = 1, maximum = 192)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<u32>,
+}
+
 /// How to submit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]

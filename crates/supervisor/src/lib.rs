@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod http;
 mod logs;
+mod metrics;
 mod notify;
 mod options;
 mod persist;

@@ -10,6 +10,7 @@ use crate::events::Hub;
 use crate::http::serve::{Bounds, Port, Serving, bind_socket, serve_port, serve_socket};
 use crate::http::{AppParts, Refusals, router};
 use crate::logs::LogStore;
+use crate::metrics::{Counts, Metrics};
 use crate::notify::{Notify, NotifyConfig, Ways};
 use crate::options::Options;
 use crate::readers::Readers;
@@ -103,6 +104,7 @@ pub async fn start_with(
     let epoch = store.lease(&format!("process {}", std::process::id()))?;
     let readers = Readers::open(store.as_ref())?;
     let (hub, health) = (Arc::new(Hub::default()), Arc::new(Health::default()));
+    let counts = Arc::new(Counts::default());
     let (removed_jobs, removed) = mpsc::unbounded_channel();
     let parts = Parts {
         store,
@@ -111,6 +113,7 @@ pub async fn start_with(
         tickets: Tickets::new(ca.farm_id(), &dispatch),
         hub: Arc::clone(&hub),
         health: Arc::clone(&health),
+        counts: Arc::clone(&counts),
         removed_jobs,
         farm: ca.farm_id().to_string(),
     };
@@ -142,6 +145,7 @@ pub async fn start_with(
         address: listening.shown.clone(),
         ending: ending.clone(),
         notify: Arc::new(notify),
+        metrics: Arc::new(Metrics::new(counts, &core.trends)),
     });
     let names = server_names(&config);
     let tls = Arc::new(TlsServer::new(&app.ca, app.ca.server_certificate(&names)?)?);
@@ -199,6 +203,9 @@ pub async fn start_with(
     running
         .chores
         .spawn(Arc::clone(&app.notify).run(told, ways, core.notify, reloads));
+    running
+        .chores
+        .spawn(Arc::clone(&app.metrics).run(running.core.clone()));
     running.chores.spawn(crate::http::wake_followers(hub, logs));
     running
         .chores

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 /// What every token begins with, so that one that leaked is recognized.
 const MARK: &str = "tessera_";
+/// What the id of a scraper's token begins with; ids of others are hexadecimal, of sessions begin with `w`.
+const SCRAPER: char = 'm';
 /// Longest text that is looked at as a token.
 const TEXT_BYTES_MAX: usize = 256;
 /// How old the record of the last use may be, in milliseconds.
@@ -110,6 +112,18 @@ impl Fresh {
         })
     }
 
+    /// Makes it a token of a scraper. It is kept under another hash, so that a program that knows none of these (an older
+    /// one, that somebody has gone back to) takes it for nothing, and not for its owner.
+    pub(crate) fn for_scraper(self) -> Self {
+        let id = format!("{SCRAPER}{}", self.id);
+        let secret = split(&self.text).map_or("", |(_, secret)| secret);
+        Self {
+            sha256: scraper_hash(secret),
+            text: self.text_for(&id),
+            id,
+        }
+    }
+
     /// Answers the text with the same secret under another name.
     pub(crate) fn text_for(&self, id: &str) -> String {
         let secret = split(&self.text).map_or("", |(_, secret)| secret);
@@ -132,7 +146,14 @@ impl Tokens {
     /// Answers whom a token stands for; nothing when it is none, was revoked or is over. A session's secret is no token.
     pub(crate) fn prove(&self, text: &str, now: Timestamp) -> Option<Proven> {
         let (id, secret) = split(text)?;
-        (!is_session(id)).then(|| self.prove_parts(id, secret, now))?
+        let is_ours = !is_session(id) && !is_scraper(id);
+        is_ours.then(|| self.prove_parts(id, hash(secret), now))?
+    }
+
+    /// Answers whom a token of a scraper stands for; it is good for `/metrics` only, so who asks for that asks this first.
+    pub(crate) fn prove_scraper(&self, text: &str, now: Timestamp) -> Option<Proven> {
+        let (id, secret) = split(text)?;
+        is_scraper(id).then(|| self.prove_parts(id, scraper_hash(secret), now))?
     }
 
     /// Answers whom a session stands for, as [`Tokens::prove`] does for a token; nothing also when the token that it began
@@ -140,13 +161,13 @@ impl Tokens {
     pub(crate) fn prove_session(&self, text: &str, now: Timestamp) -> Option<Proven> {
         let (id, secret) = split(text)?;
         let is_left = is_session(id) && parent_of(id).is_none_or(|of| self.is_good(of, now));
-        is_left.then(|| self.prove_parts(id, secret, now))?
+        is_left.then(|| self.prove_parts(id, hash(secret), now))?
     }
 
-    fn prove_parts(&self, id: &str, secret: &str, now: Timestamp) -> Option<Proven> {
+    fn prove_parts(&self, id: &str, shown: [u8; 32], now: Timestamp) -> Option<Proven> {
         let mut held = self.write();
         let row = held.rows.get_mut(id)?;
-        let is_it: bool = row.sha256.ct_eq(&hash(secret)).into();
+        let is_it: bool = row.sha256.ct_eq(&shown).into();
         if !is_it || row.expires_ms.is_some_and(|end| end <= now.0) {
             return None;
         }
@@ -273,6 +294,15 @@ fn split(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix(MARK)?.split_once('_')
 }
 
+/// Says whether this is the name of a token that is good for `/metrics` only.
+pub(crate) fn is_scraper(id: &str) -> bool {
+    id.starts_with(SCRAPER)
+}
+
+fn scraper_hash(secret: &str) -> [u8; 32] {
+    hash(&format!("metrics:{secret}"))
+}
+
 fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
@@ -395,6 +425,28 @@ mod tests {
         tokens.remove(&token.id);
         assert_eq!(tokens.prove_session(&text, now), None, "its token is gone");
         assert_eq!(tokens.time_left(&id, now), None, "so are its streams");
+    }
+
+    #[test]
+    fn a_scrapers_token_is_nobodys_but_the_scrapers() {
+        let fresh = Fresh::make().expect("random").for_scraper();
+        let tokens = Tokens::new(vec![row(&fresh, None)]);
+        let now = Timestamp(0);
+        assert!(is_scraper(&fresh.id) && fresh.text.contains(&fresh.id));
+        assert_eq!(tokens.prove(&fresh.text, now), None, "for the API");
+        assert_eq!(
+            tokens.prove_session(&fresh.text, now),
+            None,
+            "for a browser"
+        );
+        let proven = tokens.prove_scraper(&fresh.text, now).expect("good");
+        assert_eq!(proven.principal.name.as_str(), "mia");
+        // An older program looks at the hash of the secret, whatever the id begins with.
+        let (_, secret) = split(&fresh.text).expect("parts");
+        assert_ne!(hash(secret), fresh.sha256);
+        let plain = Fresh::make().expect("random");
+        tokens.add(row(&plain, None));
+        assert_eq!(tokens.prove_scraper(&plain.text, now), None, "another's");
     }
 
     #[test]

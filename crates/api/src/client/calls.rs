@@ -6,14 +6,14 @@ use super::{Client, ClientError};
 use crate::PREFIX;
 use crate::query::{
     self, ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    SubmitQuery,
+    SubmitQuery, TrendsQuery,
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, Credentials, Deps, Errors, Health, History, HostDetail, HostWhy, Hosts, Info,
     ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
     ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested, SessionLink, SubmitReply,
-    SubmitRequest, TokenRequest, Tokens, Usage, WhileActive, Why,
+    SubmitRequest, TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -233,6 +233,11 @@ impl Client {
     #[doc = concat!("Answers what the farm's state takes on disk.", errors!())]
     pub async fn usage(&self) -> Answer<Usage> {
         self.get("/usage").await
+    }
+
+    #[doc = concat!("Answers how the farm fared over the last hours.", errors!())]
+    pub async fn trends(&self, which: &TrendsQuery) -> Answer<Trends> {
+        self.get(&format!("/trends{}", query::print(which))).await
     }
 
     #[doc = concat!("Answers the channels over which people are told.", errors!())]

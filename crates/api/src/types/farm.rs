@@ -59,6 +59,9 @@ pub struct TokenRequest {
     pub expires_days: Option<u32>,
     /// Whether who presents it may act on everything; needs an administrator.
     pub admin: bool,
+    /// Whether it is good for reading `/metrics` and nothing else.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub metrics: bool,
 }
 
 /// A token that was made. Only now is the token itself shown.

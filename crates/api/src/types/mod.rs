@@ -13,6 +13,7 @@ mod notify;
 mod quantity;
 mod session;
 mod submit;
+mod trends;
 mod upkeep;
 mod why;
 
@@ -34,6 +35,7 @@ pub use notify::{ChannelRow, ChannelTried, Channels, NotifyReloaded, NotifyTest,
 pub use quantity::Quantity;
 pub use session::{Session, SessionLink, SessionRequest};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
+pub use trends::{TrendJob, TrendPoint, TrendUser, Trends};
 pub use upkeep::{CleanedJob, CleanupReply, CleanupRequest, Usage};
 pub use why::{HostWhy, Reason, Why};
 

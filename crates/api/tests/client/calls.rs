@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use tessera_api::query::{
     ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
+    TrendsQuery,
 };
 use tessera_api::types::WhileActive;
 use tessera_api::types::{
@@ -12,7 +13,7 @@ use tessera_api::types::{
     CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
     HostWhy, Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
     JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested,
-    SealOffer, SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Usage, Why,
+    SealOffer, SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Trends, Usage, Why,
 };
 
 fn json<T: serde::Serialize>(value: T) -> String {
@@ -59,6 +60,7 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["usage"]) => json(Usage::default()),
         ("GET", ["notify"]) => json(Channels::default()),
         ("POST", ["notify", "reload"]) => json(NotifyReloaded::default()),
+        ("GET", ["trends"]) => json(Trends::default()),
         ("POST", ["notify", "test"]) => json(NotifyTested::default()),
         ("GET", ["errors"]) => json(Errors::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
@@ -185,6 +187,10 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
     client.usage().await.expect(ok);
     client.channels().await.expect(ok);
     client.notify_reload().await.expect(ok);
+    client
+        .trends(&TrendsQuery { hours: Some(6) })
+        .await
+        .expect(ok);
     client.notify_test(&NotifyTest::default()).await.expect(ok);
     let of_job = ErrorsQuery { job: Some(1) };
     client.errors(&of_job).await.expect(ok);

@@ -178,7 +178,8 @@ pub enum TokenCommand {
     #[command(after_help = "\
 Examples:
   tessera token create --note laptop
-  tessera token create --user mia --expires-days 30")]
+  tessera token create --user mia --expires-days 30
+  tessera token create --metrics --note prometheus --expires-days 3650")]
     Create {
         /// For this account (default: you)
         #[arg(long, value_name = "ACCOUNT")]
@@ -192,6 +193,9 @@ Examples:
         /// With the rights of an administrator
         #[arg(long)]
         admin: bool,
+        /// Good for reading /metrics and nothing else
+        #[arg(long, conflicts_with = "admin")]
+        metrics: bool,
     },
     /// List tokens
     List,

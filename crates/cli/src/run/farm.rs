@@ -169,12 +169,14 @@ pub(super) async fn token(args: TokenCommand, context: &Context) -> Result<Exit,
             note,
             expires_days,
             admin,
+            metrics,
         } => {
             let request = TokenRequest {
                 user,
                 note,
                 expires_days: Some(expires_days),
                 admin,
+                metrics,
             };
             context.show(&client.create_token(&request).await?, show::new_token)?;
         }

@@ -74,6 +74,15 @@ pub fn new_token(look: &Look, token: &NewToken) -> String {
     facts.print(look) + &look.paint(Tone::Dim, once)
 }
 
+/// Says what a token is good for; its id tells of a session or a scraper.
+fn rights(token: &Token) -> &'static str {
+    match token.id.as_bytes().first() {
+        Some(b'm') => "metrics",
+        _ if token.admin => "admin",
+        _ => "own",
+    }
+}
+
 /// Prints a list of tokens.
 #[must_use]
 pub fn tokens(look: &Look, tokens: &[Token]) -> String {
@@ -98,7 +107,7 @@ pub fn tokens(look: &Look, tokens: &[Token]) -> String {
         table.row([
             Cell::from(&token.id),
             Cell::from(&token.user),
-            Cell::from(if token.admin { "admin" } else { "own" }),
+            Cell::from(rights(token)),
             Cell::from(time::ago(look, token.created_ms)),
             Cell::from(
                 token

@@ -79,6 +79,7 @@ impl Driven {
             tickets: Tickets::new(ca.farm_id(), &dispatch),
             hub: Arc::new(Hub::default()),
             health: Arc::new(Health::default()),
+            counts: Arc::default(),
             removed_jobs,
             farm: ca.farm_id().to_string(),
         };

@@ -19,6 +19,7 @@ pub(crate) use trouble::{Health, Trouble};
 use crate::clock::Clock;
 use crate::error::SupervisorError;
 use crate::events::Hub;
+use crate::metrics::Counts;
 use crate::persist::load::{META_FARM, Picture, picture};
 use crate::persist::{Changed, Ledger};
 use crate::tickets::Tickets;
@@ -59,6 +60,8 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<Hub>,
     /// Where it is said whether all is well.
     pub(crate) health: Arc<Health>,
+    /// What is counted.
+    pub(crate) counts: Arc<Counts>,
     /// Jobs whose logs are to be removed.
     pub(crate) removed_jobs: mpsc::UnboundedSender<JobId>,
     /// The farm's id, which the store must be of.
@@ -69,6 +72,7 @@ pub(crate) struct Parts {
 struct Opened {
     tokens: Vec<tessera_store::TokenRow>,
     notify: BTreeMap<String, String>,
+    trends: BTreeMap<String, String>,
 }
 
 /// The thread's own.
@@ -111,6 +115,8 @@ pub(crate) struct Started {
     pub(crate) tokens: Vec<tessera_store::TokenRow>,
     /// What channels kept.
     pub(crate) notify: BTreeMap<String, String>,
+    /// How the last days went.
+    pub(crate) trends: BTreeMap<String, String>,
     /// The thread; ends after [`CoreHandle::stop`].
     pub(crate) thread: std::thread::JoinHandle<()>,
 }
@@ -133,6 +139,7 @@ pub(crate) fn start(parts: Parts, runtime: Handle) -> Result<Started, Supervisor
         handle: CoreHandle::new(queue),
         tokens: opened.tokens,
         notify: opened.notify,
+        trends: opened.trends,
         thread,
     })
 }
@@ -173,6 +180,7 @@ impl Core {
         let opened = Opened {
             tokens: std::mem::take(&mut found.tokens),
             notify: std::mem::take(&mut found.notify),
+            trends: std::mem::take(&mut found.trends),
         };
         let mut core = Self {
             clock,
@@ -317,9 +325,14 @@ impl Core {
             at_ms: self.clock.now().wall.0,
             writes,
         };
+        let began = Instant::now();
         match self.parts.store.commit(&batch) {
-            Ok(committed) => self.release(turn, Some(committed)),
+            Ok(committed) => {
+                self.parts.counts.committed(began.elapsed());
+                self.release(turn, Some(committed));
+            }
             Err(error) => {
+                self.parts.counts.commit_refused();
                 let why = Unavailable::of(&error);
                 self.discard(&error);
                 turn.answers
@@ -354,6 +367,8 @@ impl Core {
             }
         }
         hub.committed(committed.last_seq);
+        let counts = &self.parts.counts;
+        counts.note(&changed.events, &changed.attempts, &self.engine);
         if hub.is_heard() {
             for (seq, event) in (committed.first_seq..).zip(&changed.events) {
                 hub.publish(hub.event(Some(seq), crate::persist::rows::journal_row(event, true)));

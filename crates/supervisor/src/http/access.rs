@@ -84,7 +84,16 @@ pub(crate) async fn create_token(
         TOKEN_DAYS_DEFAULT,
         TOKEN_DAYS_MAX,
     )?;
+    if request.admin && request.metrics {
+        let message = "a token for metrics is good for nothing else";
+        return Err(Failure::fields(vec![FieldError::new("admin", message)]));
+    }
     let fresh = Fresh::make().map_err(|error| Failure::internal("no token can be made", &error))?;
+    let fresh = if request.metrics {
+        fresh.for_scraper()
+    } else {
+        fresh
+    };
     let now = wall().0;
     let row = TokenRow {
         id: fresh.id.clone(),

@@ -1,6 +1,7 @@
 //! Who is asking: the kernel's word on the Unix socket, a token everywhere else.
 
 use super::door::Visit;
+use super::metrics::METRICS;
 use super::{App, Failure, refused, session};
 use crate::accounts::NoName;
 use crate::tokens::Proven;
@@ -54,7 +55,15 @@ pub(crate) async fn authenticate(
     }
     let source = request.extensions().get::<Source>().copied();
     let shown = Shown::of(&app, &request);
-    match principal(&app, source, shown).await {
+    let by_scraper = match &shown {
+        Shown::Token(token) if request.uri().path() == METRICS => scraper(&app, token),
+        _ => None,
+    };
+    let proven = match by_scraper {
+        Some(principal) => Ok(principal),
+        None => principal(&app, source, shown).await,
+    };
+    match proven {
         Ok(principal) => {
             if let Some(visit) = request.extensions().get::<Visit>() {
                 visit.prove();
@@ -111,6 +120,19 @@ async fn principal(app: &App, source: Option<Source>, shown: Shown) -> Result<Pr
     }
 }
 
+/// Answers who scrapes with a token that is good for that alone.
+fn scraper(app: &App, presented: &HeaderValue) -> Option<Principal> {
+    let proven = app
+        .tokens
+        .prove_scraper(bearer(presented)?, crate::clock::wall())?;
+    Some(noted(app, proven))
+}
+
+/// Answers the token in a header.
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
+}
+
 /// Answers the accounts that hosts said jobs run as; nothing when the core can't be asked now.
 async fn proxies(app: &App) -> Option<BTreeSet<String>> {
     let named = app.core.read(|view| {
@@ -145,15 +167,10 @@ fn by_token(
         )
         .hint("make one on the supervisor's host with `tessera token create`, then `tessera login`")
     };
-    let value = presented.ok_or_else(missing)?;
-    let text = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.strip_prefix("Bearer "))
-        .ok_or_else(missing)?;
+    let text = presented.and_then(bearer).ok_or_else(missing)?;
     let proven = app
         .tokens
-        .prove(text.trim(), crate::clock::wall())
+        .prove(text, crate::clock::wall())
         .ok_or_else(|| {
             let failure = bad_token();
             refused::tell(

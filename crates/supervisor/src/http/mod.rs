@@ -18,6 +18,7 @@ mod hosts;
 mod items;
 mod jobs;
 mod logs;
+mod metrics;
 mod notify;
 mod outlook;
 mod pages;
@@ -38,6 +39,7 @@ use crate::config::Config;
 use crate::core::{CoreHandle, Health};
 use crate::events::Hub;
 use crate::logs::SharedLogs;
+use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::readers::Readers;
 use crate::sessions::Links;
@@ -90,6 +92,8 @@ pub(crate) struct AppParts {
     pub(crate) ending: CancellationToken,
     /// Who is told of what.
     pub(crate) notify: Arc<Notify>,
+    /// The farm in numbers.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Makes the router.
@@ -101,13 +105,15 @@ pub(crate) fn router(app: App) -> Router {
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/jobs/{id}/history", get(items::history))
         .route("/jobs/{id}/items", get(items::list))
-        .route("/jobs/{id}/items/{item}/log", get(logs::log));
+        .route("/jobs/{id}/items/{item}/log", get(logs::log))
+        .route("/trends", get(metrics::trends));
     let routes = asked
         .merge(without_query())
         .fallback(any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method);
     Router::new()
         .nest(tessera_api::PREFIX, routes)
+        .route(metrics::METRICS, get(metrics::scrape))
         .fallback(any(error::no_such_path))
         .method_not_allowed_fallback(error::no_such_method)
         // Around the fallbacks, too: strangers are not told what exists.

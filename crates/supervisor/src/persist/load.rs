@@ -36,6 +36,8 @@ pub(crate) struct Picture {
     pub(crate) converted: BTreeSet<JobId>,
     /// What channels kept, by the names of the facts.
     pub(crate) notify: BTreeMap<String, String>,
+    /// How the last days went, by the names of the facts.
+    pub(crate) trends: BTreeMap<String, String>,
 }
 
 /// Reads what the store gave.
@@ -103,12 +105,16 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
         farm: loaded.meta.get(META_FARM).cloned(),
         last_seq: loaded.last_seq,
         converted,
-        notify: loaded
-            .meta
-            .into_iter()
-            .filter(|(key, _)| key.starts_with(crate::notify::META_PREFIX))
-            .collect(),
+        notify: facts_of(&loaded.meta, crate::notify::META_PREFIX),
+        trends: facts_of(&loaded.meta, crate::metrics::META_PREFIX),
     })
+}
+
+/// Answers the facts of the farm whose names begin like this.
+fn facts_of(meta: &BTreeMap<String, String>, prefix: &str) -> BTreeMap<String, String> {
+    let ours = meta.iter().filter(|(key, _)| key.starts_with(prefix));
+    ours.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 fn job(

@@ -37,7 +37,8 @@ pub(crate) struct Changed {
     credentials: BTreeSet<CredentialId>,
     seals: BTreeSet<(CredentialId, KeyId)>,
     pool_keys: BTreeSet<HostId>,
-    attempts: Vec<AttemptRecord>,
+    /// Attempts that ended.
+    pub(crate) attempts: Vec<AttemptRecord>,
     /// Lines of history, in the order in which they get their numbers.
     pub(crate) events: Vec<Event>,
 }

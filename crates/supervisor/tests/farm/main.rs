@@ -14,6 +14,7 @@ mod kept;
 mod logins;
 mod logs;
 mod mail;
+mod metrics;
 mod notify;
 mod reserve;
 mod strangers;
