@@ -295,6 +295,7 @@ mod tests {
             figures: Some(&figures),
             channels: &Channels {
                 channels: vec![channel],
+                ..Channels::default()
             },
             is_well: true,
             started_ms: 1_700_000_000_042,
