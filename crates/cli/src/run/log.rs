@@ -5,6 +5,8 @@ use crate::Exit;
 use crate::args::{LogArgs, Stream};
 use crate::error::CliError;
 use crate::out::text::LogFilter;
+use crate::out::time;
+use crate::show;
 use serde::Serialize;
 use std::time::Duration;
 use tessera_api::Client;
@@ -44,21 +46,40 @@ pub(super) async fn log(args: LogArgs, context: &Context) -> Result<Exit, CliErr
         read(&client, job, item, query, &mut sink).await?;
     }
     sink.finish()?;
-    if !sink.has_output && args.tail != Some(0) {
+    if args.tail != Some(0) {
         let rows = client.attempts(job, item).await?.attempts;
-        if let Some(said) = silence(args.stream, args.attempt, &rows) {
-            context.note("no_output", &said);
+        if !sink.has_output {
+            if let Some(said) = silence(args.stream, args.attempt, &rows) {
+                context.note("no_output", &said);
+            }
+        } else if let Some(said) = gap(args.attempt, &rows) {
+            context.note("not_kept", &said);
         }
     }
     Ok(Exit::Done)
 }
 
-/// Says why there is no output; nothing when there will be, which is said elsewhere.
-fn silence(stream: Stream, wanted: Option<u32>, rows: &[AttemptRow]) -> Option<String> {
-    let row = match wanted {
-        Some(wanted) => rows.iter().find(|row| row.attempt == wanted),
+/// Finds the attempt that was asked for, or the newest.
+fn wanted(attempt: Option<u32>, rows: &[AttemptRow]) -> Option<&AttemptRow> {
+    match attempt {
+        Some(attempt) => rows.iter().find(|row| row.attempt == attempt),
         None => rows.last(),
-    };
+    }
+}
+
+/// Says what of the output is not there, whose end would say nothing of it where it broke off.
+fn gap(attempt: Option<u32>, rows: &[AttemptRow]) -> Option<String> {
+    let row = wanted(attempt, rows)?;
+    let bytes = time::size(show::not_kept(row)?);
+    Some(format!(
+        "{bytes} of what try {} on {} printed was not kept: it was over the job's output limit, or its host's disk was full",
+        row.attempt, row.host
+    ))
+}
+
+/// Says why there is no output; nothing when there will be, which is said elsewhere.
+fn silence(stream: Stream, attempt: Option<u32>, rows: &[AttemptRow]) -> Option<String> {
+    let row = wanted(attempt, rows);
     let on = match stream {
         Stream::Out => " on stdout",
         Stream::Err => " on stderr",
@@ -255,6 +276,29 @@ mod tests {
             }),
             ..AttemptRow::default()
         }
+    }
+
+    #[test]
+    fn what_is_not_kept_is_said() {
+        let lost = AttemptRow {
+            printed_out: 3 << 20,
+            kept_out: 1 << 20,
+            ..row(Some(1), Some("exit 0"))
+        };
+        let all = AttemptRow {
+            kept_out: 3 << 20,
+            ..lost.clone()
+        };
+        let running = AttemptRow {
+            end: None,
+            ..lost.clone()
+        };
+        assert_eq!((gap(None, &[all]), gap(None, &[running])), (None, None));
+        let said = gap(Some(2), &[lost]).unwrap_or_default();
+        assert!(
+            said.starts_with("2.0 MiB of what try 2 on rnd001 printed was not kept"),
+            "{said}"
+        );
     }
 
     #[test]

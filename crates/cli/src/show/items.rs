@@ -109,6 +109,16 @@ pub fn attempts(look: &Look, rows: &[AttemptRow]) -> String {
     table.print(look)
 }
 
+/// Answers how many bytes of what an attempt printed are not kept, if any: over its limit, or its host's disk was full. What
+/// marks the place is kept in their stead and not counted here.
+#[must_use]
+pub fn not_kept(row: &AttemptRow) -> Option<u64> {
+    row.end.as_ref()?;
+    let out = row.printed_out.saturating_sub(row.kept_out);
+    let bytes = out.saturating_add(row.printed_err.saturating_sub(row.kept_err));
+    (bytes > 0).then_some(bytes)
+}
+
 fn ending(row: &AttemptRow) -> Cell {
     let Some(end) = &row.end else {
         return Cell::toned(Tone::Active, "running");
@@ -121,6 +131,9 @@ fn ending(row: &AttemptRow) -> Cell {
             "processes"
         };
         text += &format!(", {} {noun} left", row.leftovers);
+    }
+    if let Some(bytes) = not_kept(row) {
+        text += &format!(", {} not kept", time::size(bytes));
     }
     if !row.counted {
         text += " (did not count)";

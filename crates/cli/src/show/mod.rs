@@ -19,7 +19,7 @@ pub use errors::errors;
 pub use explain::explained;
 pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, session_link, tokens};
 pub use hosts::{host, hosts};
-pub use items::{attempts, history, items};
+pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
 pub use notify::{channels, notify_reloaded, notify_tested};
 pub use why::{host_why, why};

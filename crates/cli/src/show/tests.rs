@@ -220,6 +220,7 @@ fn attempts_are_listed() {
             cpu_ms: Some(59_400),
             peak_memory: Some(3 << 30),
             printed_out: 10_000,
+            kept_out: 10_000,
             leftovers: 2,
             end: Some(end),
             ..AttemptRow::default()
@@ -229,6 +230,20 @@ fn attempts_are_listed() {
             host: "rnd002".into(),
             account: "mia".into(),
             counted: true,
+            ..AttemptRow::default()
+        },
+        AttemptRow {
+            attempt: 3,
+            host: "rnd003".into(),
+            account: "mia".into(),
+            counted: true,
+            printed_out: 640 << 10,
+            kept_out: 320 << 10,
+            end: Some(EndView {
+                text: "exit 0".into(),
+                outcome: "done".into(),
+                ..EndView::default()
+            }),
             ..AttemptRow::default()
         },
     ];
