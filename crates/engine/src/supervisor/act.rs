@@ -384,7 +384,7 @@ impl Engine {
         if let Some(instance) = self
             .jobs
             .get_mut(&id)
-            .and_then(|job| job.instances.get_mut(no.0 as usize))
+            .and_then(|job| job.instances.get_mut(no))
         {
             instance.retries_used = 0;
             instance.losses = 0;

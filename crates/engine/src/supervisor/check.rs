@@ -143,7 +143,8 @@ impl Engine {
                 faults.push(format!("item {id}#{item} is held by nothing"));
             }
         }
-        for instance in &job.instances {
+        faults.extend(job.instances.fault(job.spec.instances()));
+        for instance in job.instances.iter() {
             let (InstanceStatus::Running { host, launch }
             | InstanceStatus::Suspended { host, launch }) = instance.status
             else {

@@ -15,7 +15,9 @@ use tessera_model::credential::{
     PoolKey, PoolKeys, SealedCredential, Verdict,
 };
 use tessera_model::msg::{LaunchKey, ToWorker};
-use tessera_model::{HostId, Identity, InstanceStatus, JobId, Refusal, Timestamp, UserName};
+use tessera_model::{
+    HostId, Identity, InstanceNo, InstanceStatus, JobId, Refusal, Timestamp, UserName,
+};
 
 /// What the store keeps of a registered password, but for what is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,7 +191,7 @@ pub fn needs_credential(host: &Host) -> bool {
 }
 
 /// Says whether a host uses a registered password where there is one.
-fn takes_credential(host: &Host) -> bool {
+pub(super) fn takes_credential(host: &Host) -> bool {
     matches!(said(host), Some(CREDENTIAL_ALWAYS | CREDENTIAL_OPTIONAL))
 }
 
@@ -381,7 +383,7 @@ impl Engine {
 
     /// Puts what a job would start into `badlogin` when no host may take it for want of a good password.
     pub(super) fn bar_job(&mut self, t: &mut Turn<'_>, id: JobId) {
-        if self.credentials.keys.is_empty() && !self.hosts.values().any(takes_credential) {
+        if self.credentials.keys.is_empty() && self.takers.is_empty() {
             return;
         }
         let Some(job) = self
@@ -394,11 +396,7 @@ impl Engine {
         let Some(refusal) = self.credential_bar(job, t.now) else {
             return;
         };
-        let pending = job
-            .instances
-            .iter()
-            .filter(|i| i.status == InstanceStatus::Pending);
-        let pending: Vec<_> = pending.map(|i| i.no).collect();
+        let pending: Vec<_> = job.instances.pending().iter().map(InstanceNo).collect();
         t.event(kind::INSTANCE_REFUSED, About::job(id), refusal.to_string());
         for no in pending {
             self.set_instance(t, id, no, InstanceStatus::Badlogin(refusal.clone()));

@@ -73,7 +73,9 @@ impl Engine {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        let instance = &mut job.instances[no.0 as usize];
+        let Some(instance) = job.instances.get_mut(no) else {
+            return;
+        };
         instance.launch_last = LaunchNo(instance.launch_last.0 + 1);
         let key = LaunchKey {
             job: id,
@@ -400,17 +402,14 @@ impl Engine {
         no: InstanceNo,
         status: InstanceStatus,
     ) {
-        let Some(instance) = self
-            .jobs
-            .get_mut(&id)
-            .and_then(|job| job.instances.get_mut(no.0 as usize))
-        else {
+        let word = status.kind();
+        let job = self.jobs.get_mut(&id);
+        if !job.is_some_and(|job| job.instances.set(no, status)) {
             return;
-        };
-        if status.kind() == WorkStatus::Badlogin {
+        }
+        if word == WorkStatus::Badlogin {
             self.badlogins.insert(id);
         }
-        instance.status = status;
         t.change(Change::Instance(id, no));
         self.instance_moved(id, no);
     }

@@ -3,6 +3,7 @@
 use super::credential::{Credential, CredentialRecord};
 use super::deps::Waits;
 use super::host::Host;
+use super::instances::Instances;
 use super::items::Items;
 use super::job::{Instance, Job, Launch, Orders, Phase};
 use super::plan::Demands;
@@ -15,8 +16,8 @@ use tessera_model::WhileActive;
 use tessera_model::credential::{CredentialId, KeyId, PoolKeys};
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
-    HostFacts, HostId, HostState, InstanceStatus, JobId, JobSpec, Taken, Timestamp, UserName,
-    WorkStatus,
+    HostFacts, HostId, HostState, InstanceNo, InstanceStatus, JobId, JobSpec, Taken, Timestamp,
+    UserName, WorkStatus,
 };
 
 /// All that outlives the supervisor's process.
@@ -154,7 +155,7 @@ impl Engine {
             row: job.row(),
             spec: Arc::clone(&job.spec),
             cells: job.items.cells().to_vec(),
-            instances: job.instances.clone(),
+            instances: job.instances.to_vec(),
         })
     }
 
@@ -331,7 +332,7 @@ impl Engine {
             order: row.order,
             waits: row.waits,
             items,
-            instances,
+            instances: Instances::new(instances, spec.instances()),
             spec,
             status: row.status,
             bars: Vec::new(),
@@ -403,18 +404,23 @@ impl Engine {
                     }
                 }
             }
-            for instance in &mut job.instances {
-                let Some(launch) = instance.status.launch() else {
-                    continue;
-                };
-                let key = LaunchKey {
+            let is_lost = |instance: &&Instance| {
+                let launch = instance.status.launch();
+                let key = launch.map(|launch| LaunchKey {
                     job: job.id,
                     instance: instance.no,
                     launch,
-                };
-                if !self.launches.contains_key(&key) {
-                    instance.status = InstanceStatus::Pending;
-                }
+                });
+                key.is_some_and(|key| !self.launches.contains_key(&key))
+            };
+            let lost: Vec<InstanceNo> = job
+                .instances
+                .iter()
+                .filter(is_lost)
+                .map(|it| it.no)
+                .collect();
+            for no in lost {
+                job.instances.set(no, InstanceStatus::Pending);
             }
         }
     }

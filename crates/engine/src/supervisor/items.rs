@@ -379,6 +379,14 @@ impl Items {
         first.map(|rank| ItemIndex(self.at_rank(rank)))
     }
 
+    /// Answers the first of some items that may start now in an instance of that size; of a job whose items are handed out as they come.
+    #[must_use]
+    pub fn next_ready_of(&self, items: &RoaringBitmap, size: Size) -> Option<ItemIndex> {
+        let ready = self.ready_of(size);
+        let first = (ready & items).min().filter(|_| self.gate != Gate::All);
+        first.map(|rank| ItemIndex(self.at_rank(rank)))
+    }
+
     fn ready_of(&self, size: Size) -> &RoaringBitmap {
         match size {
             Size::Plain => &self.ready,

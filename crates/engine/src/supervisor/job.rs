@@ -1,6 +1,7 @@
 //! Jobs, instances and launches as the engine holds them, and what follows from them: a job's state.
 
 use super::deps::Waits;
+use super::instances::Instances;
 use super::io::SessionId;
 use super::items::{Items, Size};
 use super::plan::Demands;
@@ -39,7 +40,7 @@ pub struct Job {
     /// What is kept of its waiting for others.
     pub waits: Waits,
     pub(super) items: Items,
-    pub(super) instances: Vec<Instance>,
+    pub(super) instances: Instances,
     pub(super) status: WorkStatus,
     /// Hosts that it was migrated away from, until then (monotonic time).
     pub(super) bars: Vec<(HostId, Duration)>,
@@ -262,10 +263,13 @@ impl Job {
         if self.items.ready() == 0 {
             return None;
         }
-        self.wanted_instances()
-            .iter()
-            .filter(|instance| instance.status == InstanceStatus::Pending)
-            .find_map(|instance| Some((instance.no, self.next_of(instance.no, size)?)))
+        let pending = self.instances.pending();
+        if self.is_cmdline() {
+            let own = self.items.next_ready_of(pending, size)?;
+            return Some((InstanceNo(own.0), own));
+        }
+        let first = pending.min()?;
+        Some((InstanceNo(first), self.items.next_ready(size)?))
     }
 
     /// Answers the class of its items of that size, if it has one.
@@ -277,19 +281,10 @@ impl Job {
         }
     }
 
-    /// Answers the instances that count: not those that a smaller `cpus` has made surplus.
-    fn wanted_instances(&self) -> &[Instance] {
-        let wanted = self.instances.len().min(self.spec.instances() as usize);
-        &self.instances[..wanted]
-    }
-
     /// Counts instances in a state, surplus ones left out.
     #[must_use]
     pub fn instances_in(&self, word: WorkStatus) -> usize {
-        self.wanted_instances()
-            .iter()
-            .filter(|i| i.status.kind() == word)
-            .count()
+        self.instances.in_state(word)
     }
 
     /// Derives the state from items and instances.
@@ -312,11 +307,7 @@ impl Job {
         if count(ItemStatus::Suspended) > 0 {
             return WorkStatus::Suspended;
         }
-        if self
-            .wanted_instances()
-            .iter()
-            .all(|i| i.status.kind().is_ended())
-        {
+        if self.instances.ended() == self.instances.wanted() {
             // With work left and nobody to do it somebody must have ended it, by killing or retiring its instances.
             return if self.instances_in(WorkStatus::Failed) > 0 {
                 WorkStatus::Failed
@@ -333,7 +324,7 @@ impl Job {
             return WorkStatus::Pending;
         }
         let waits = count(ItemStatus::Waiting) > 0 || self.instances_in(WorkStatus::Waiting) > 0;
-        if waits && self.instances_in(WorkStatus::Blocked) < self.wanted_instances().len() {
+        if waits && self.instances_in(WorkStatus::Blocked) < self.instances.wanted() {
             return WorkStatus::Waiting;
         }
         if count(ItemStatus::Pending) > 0 && self.instances_in(WorkStatus::Running) > 0 {

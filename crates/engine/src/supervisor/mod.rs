@@ -17,6 +17,7 @@ mod dispatch;
 mod host;
 mod identity;
 mod image;
+mod instances;
 mod inventory;
 mod io;
 pub mod items;
@@ -145,6 +146,8 @@ pub struct Engine {
     /// Jobs with an instance in `badlogin`, and perhaps some that had one.
     badlogins: BTreeSet<JobId>,
     credentials: Credentials,
+    /// Hosts that use registered passwords.
+    takers: BTreeSet<HostId>,
     /// Hosts by their memory in MiB.
     memories: BTreeSet<(u64, HostId)>,
     /// Jobs with items that ran out of memory.
@@ -256,6 +259,7 @@ impl Engine {
             deps: deps::Deps::default(),
             badlogins: BTreeSet::new(),
             credentials: Credentials::default(),
+            takers: BTreeSet::new(),
             memories: BTreeSet::new(),
             grown_jobs: BTreeSet::new(),
             timers: time::Timers::default(),

@@ -275,7 +275,7 @@ impl Engine {
             return;
         };
         let (limit, is_cmdline) = (job.spec.retrysubjob, job.is_cmdline());
-        let Some(instance) = job.instances.get_mut(key.instance.0 as usize) else {
+        let Some(instance) = job.instances.get_mut(key.instance) else {
             return;
         };
         let again = instance.retries_used < limit;
@@ -365,7 +365,7 @@ impl Engine {
     /// the launch that its instance has; the change of the instance's state that must follow names the count, too.
     pub(super) fn count_loss(&mut self, key: LaunchKey) -> u32 {
         let job = self.jobs.get_mut(&key.job);
-        let instance = job.and_then(|job| job.instances.get_mut(key.instance.0 as usize));
+        let instance = job.and_then(|job| job.instances.get_mut(key.instance));
         instance.map_or(0, |instance| {
             let before = instance.losses;
             instance.losses = before.saturating_add(1);
@@ -378,7 +378,7 @@ impl Engine {
     fn forget_losses(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
         let is_own = self.owns_instance(key);
         let job = self.jobs.get_mut(&key.job);
-        let instance = job.and_then(|job| job.instances.get_mut(key.instance.0 as usize));
+        let instance = job.and_then(|job| job.instances.get_mut(key.instance));
         if let Some(instance) = instance.filter(|instance| is_own && instance.losses > 0) {
             instance.losses = 0;
             t.change(Change::Instance(key.job, key.instance));

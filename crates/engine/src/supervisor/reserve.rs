@@ -4,6 +4,7 @@
 //! (`Host::launches`, `Host::strays`): all sums are made from those, so that nothing is given back twice. Items that ran out
 //! of memory wait in a class of their own with larger demands, so that the others of their job go on where they fit.
 
+use super::credential::takes_credential;
 use super::items::{ItemCore, NIBBLE_MAX, Size};
 use super::job::Grown;
 use super::plan::Demands;
@@ -62,6 +63,11 @@ impl Engine {
     pub(super) fn note_resources(&mut self, id: HostId, before: &BTreeMap<String, u64>) {
         if let Some(host) = self.hosts.get_mut(&id) {
             host.set_traits(self.planner.operands());
+        }
+        if self.hosts.get(&id).is_some_and(takes_credential) {
+            self.takers.insert(id);
+        } else {
+            self.takers.remove(&id);
         }
         let memory = |all: &BTreeMap<String, u64>| all.get(MEMORY).copied().unwrap_or(0);
         self.memories.remove(&(memory(before), id));

@@ -1,6 +1,7 @@
 //! Submission and modification of jobs.
 
 use super::deps::Waits;
+use super::instances::Instances;
 use super::io::{Answer, Change, Denied, JobPatch, Submission, kind};
 use super::items::Items;
 use super::job::{Instance, Job};
@@ -126,9 +127,12 @@ impl Engine {
             order: i64::try_from(id.0).unwrap_or(i64::MAX),
             waits: Waits::default(),
             items: Items::new(&spec, item),
-            instances: (0..spec.instances())
-                .map(|no| new_instance(InstanceNo(no), instance.clone()))
-                .collect(),
+            instances: Instances::new(
+                (0..spec.instances())
+                    .map(|no| new_instance(InstanceNo(no), instance.clone()))
+                    .collect(),
+                spec.instances(),
+            ),
             spec: Arc::new(spec),
             status: WorkStatus::Pending,
             bars: Vec::new(),
@@ -171,6 +175,7 @@ impl Engine {
         let mut spec = (*job.spec).clone();
         apply_patch(&mut spec, patch);
         job.spec = Arc::new(spec);
+        job.instances.want(job.spec.instances());
         let demands = job.demands();
         let class = self.take_class(demands);
         if let Some(job) = self.jobs.get_mut(&id) {

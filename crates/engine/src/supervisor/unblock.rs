@@ -3,7 +3,7 @@
 use super::items::Size;
 use super::{Engine, Job, Turn};
 use tessera_model::action::Refused;
-use tessera_model::{InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId};
+use tessera_model::{InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, WorkStatus};
 
 impl Engine {
     /// Unblocks instances for items that were, when all that are left are blocked: who blocked the whole job and unblocks a frame of it
@@ -39,9 +39,8 @@ pub(super) fn starts_freed(job: &Job, item: ItemIndex) -> bool {
 
 /// Says whether all instances that have not ended are blocked.
 fn is_held_whole(job: &Job) -> bool {
-    let wanted = job.instances.iter().take(job.spec.instances() as usize);
-    let mut left = wanted.filter(|it| !it.status.kind().is_ended());
-    !job.is_cmdline() && left.all(|it| it.status == InstanceStatus::Blocked)
+    let left = job.instances.wanted() - job.instances.ended();
+    !job.is_cmdline() && left == job.instances_in(WorkStatus::Blocked)
 }
 
 /// Answers the better reason for something that is shown as blocked and that nobody blocked.
