@@ -75,7 +75,7 @@ fn some_term(rng: &mut Rng, jobs: &[&Job], spec: &JobSpec) -> Option<Term> {
     let part = match rng.below(5) {
         0 if has_frames => Part::Frames(run),
         1 | 2 if has_frames && !is_line => Part::EachFrame,
-        3 if is_line => Part::EachInstance,
+        3 if is_line && !has_frames => Part::EachInstance,
         4 => Part::Instance(InstanceNo(0)),
         _ => Part::Whole,
     };

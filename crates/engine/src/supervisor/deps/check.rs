@@ -239,7 +239,11 @@ fn check_own(term: &Term, spec: &JobSpec) -> Result<(), Denied> {
 fn check_other(term: &Term, other: &Job, spec: &JobSpec) -> Result<(), Denied> {
     let id = other.id;
     let why = match term.part {
-        Part::Whole | Part::EachInstance => return Ok(()),
+        Part::Whole => return Ok(()),
+        Part::EachInstance if other.is_cmdline() => return Ok(()),
+        Part::EachInstance => format!(
+            "the instances of job {id} share its frames; write :frames, or leave it out to wait for all of it"
+        ),
         Part::Instance(no) if other.instance(no).is_some() => return Ok(()),
         Part::Instance(no) => format!("job {id} has no instance {no}"),
         Part::Frames(_) | Part::EachFrame => {

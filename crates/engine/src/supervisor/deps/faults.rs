@@ -60,6 +60,17 @@ impl Engine {
         {
             faults.push(format!("job {id} counts {is:?}, should {should:?}"));
         }
+        let worst = |link: &Link| {
+            let found = (0..link.slots()).map(|slot| link.found(slot));
+            found.fold(Found::Met, |worst, it| match (worst, it) {
+                (Found::Vain, _) | (_, Found::Vain) => Found::Vain,
+                (Found::Open, _) | (_, Found::Open) => Found::Open,
+                (Found::Met, Found::Met) => Found::Met,
+            })
+        };
+        for link in plan.links.iter().filter(|link| link.worst() != worst(link)) {
+            faults.push(format!("job {id}: the worst of {link:?} is not that"));
+        }
         let judge = |item: ItemIndex| plan.tree.judge(&|link| anew[*link].found(item.0));
         for item in job.items.indices() {
             let (found, is_shut) = (judge(item), job.items.is_shut(item));

@@ -4,8 +4,9 @@ use super::super::{Engine, Job};
 use std::collections::BTreeMap;
 use tessera_model::after::{Found, Part, Term, When};
 use tessera_model::limits::AFTER_RUNS_MAX;
+use tessera_model::msg::LaunchKey;
 use tessera_model::{
-    FrameIndex, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobId, JobKind, WorkStatus,
+    FrameIndex, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobId, JobKind, LaunchNo, WorkStatus,
 };
 
 /// A thing that is waited for, counted.
@@ -16,6 +17,8 @@ pub(super) struct Link {
     pub(super) parent: Option<JobId>,
     /// Of one that is about frames.
     pub(super) frames: Option<Frames>,
+    /// Of one that is about some of them: the first and the last item of the other job that it is about.
+    pub(super) items: Option<(u32, u32)>,
     counts: Counts,
 }
 
@@ -29,6 +32,8 @@ enum Counts {
     Each {
         open: Vec<u32>,
         vain: BTreeMap<u32, u32>,
+        /// Places that are not met.
+        left: u32,
     },
 }
 
@@ -38,6 +43,7 @@ impl Link {
             Counts::Each {
                 open: vec![0; slots as usize],
                 vain: BTreeMap::new(),
+                left: 0,
             }
         } else {
             Counts::One { open: 0, vain: 0 }
@@ -46,6 +52,7 @@ impl Link {
             term,
             parent,
             frames: None,
+            items: None,
             counts,
         }
     }
@@ -54,7 +61,7 @@ impl Link {
     pub(super) fn found(&self, slot: u32) -> Found {
         let (open, vain) = match &self.counts {
             Counts::One { open, vain } => (*open, *vain),
-            Counts::Each { open, vain } => (
+            Counts::Each { open, vain, .. } => (
                 open.get(slot as usize).copied().unwrap_or(0),
                 vain.get(&slot).copied().unwrap_or(0),
             ),
@@ -78,8 +85,12 @@ impl Link {
                     by(vain);
                 }
             }
-            (Counts::Each { open, vain }, found) => {
-                open.get_mut(slot as usize).map(by);
+            (Counts::Each { open, vain, left }, found) => {
+                if let Some(open) = open.get_mut(slot as usize) {
+                    *left -= u32::from(*open > 0);
+                    by(open);
+                    *left += u32::from(*open > 0);
+                }
                 if found == Found::Vain {
                     let count = vain.entry(slot).or_default();
                     by(count);
@@ -90,6 +101,16 @@ impl Link {
             }
         }
         self.found(slot) != before
+    }
+
+    /// Answers what is known of all of it: in vain as soon as some of it is.
+    pub(super) fn worst(&self) -> Found {
+        match &self.counts {
+            Counts::One { .. } => self.found(0),
+            Counts::Each { vain, .. } if !vain.is_empty() => Found::Vain,
+            Counts::Each { left: 0, .. } => Found::Met,
+            Counts::Each { .. } => Found::Open,
+        }
     }
 
     /// Puts an answer in place of another one; says whether that changed it.
@@ -165,18 +186,38 @@ pub(super) fn job_found(job: &Job, when: When) -> Found {
 }
 
 impl Engine {
+    /// Answers the same of one of the instances that those of another job wait for by number. Those of a job with frames share them: none
+    /// of them is what is meant (said at submission, but a label may be of any job).
+    pub(super) fn each_instance_found(&self, job: &Job, no: InstanceNo, when: When) -> Found {
+        if job.is_cmdline() {
+            self.instance_found(job, no, when)
+        } else {
+            Found::Vain
+        }
+    }
+
     /// Answers the same of an instance; one that its job does not have is not waited for.
     pub(super) fn instance_found(&self, job: &Job, no: InstanceNo, when: When) -> Found {
         let Some(instance) = job.instance(no) else {
             return Found::Met;
         };
         let status = instance.status.kind();
-        let is_there = self.launches_of(job.id).any(|it| it.key.instance == no);
-        if status.is_ended() && !is_there {
+        if status.is_ended() && !self.has_launch(job.id, no) {
             ended_found(status, when)
         } else {
             Found::Open
         }
+    }
+
+    /// Says whether something of an instance may be left on a host.
+    fn has_launch(&self, job: JobId, instance: InstanceNo) -> bool {
+        let key = |launch| LaunchKey {
+            job,
+            instance,
+            launch: LaunchNo(launch),
+        };
+        let mut launches = self.launches.range(key(0)..=key(u32::MAX));
+        launches.next().is_some()
     }
 }
 

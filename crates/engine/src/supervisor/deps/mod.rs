@@ -4,7 +4,7 @@
 //! same; kept are only what a person said ([`Waits::is_released`]), which job a label means, and how a job that was removed
 //! had ended. What has started goes on, whatever becomes of what it waited for.
 //!
-//! Its parts: `link` (one thing waited for, counted), `watch` (who waits, and the gates of their items), `moved` (what
+//! Its parts: `link` (one thing waited for, counted), `index` (which links something concerns), `watch` (who waits, and the gates of their items), `moved` (what
 //! happened to what is waited for), `told` (`job.stranded`), `check` (submission and change), `graph` (to look at), `why`,
 //! `outlook` (what is told at submission), `faults`.
 //!
@@ -13,6 +13,7 @@
 mod check;
 mod faults;
 pub mod graph;
+mod index;
 mod link;
 mod moved;
 mod outlook;
@@ -67,10 +68,8 @@ type Place = (JobId, usize);
 pub(super) struct Deps {
     /// Jobs that wait and have not ended.
     plans: BTreeMap<JobId, Plan>,
-    /// What waits for a whole job, for items of it, for instances of it.
-    on_jobs: BTreeMap<JobId, BTreeSet<Place>>,
-    on_items: BTreeMap<JobId, BTreeSet<Place>>,
-    on_instances: BTreeMap<JobId, BTreeSet<Place>>,
+    /// Their links, by what they are about.
+    index: index::Index,
     /// How jobs that are waited for as a whole were over, when who waits for them was last told.
     over: BTreeMap<JobId, Option<WorkStatus>>,
     /// Every job that there is and that names this one, whether it waits now or not.

@@ -3,7 +3,6 @@
 use super::super::Engine;
 use super::link::{item_found, job_found, over};
 use super::{Found, Place};
-use std::collections::BTreeSet;
 use tessera_model::after::Part;
 use tessera_model::{InstanceNo, ItemIndex, ItemStatus, JobId};
 
@@ -20,13 +19,14 @@ impl Engine {
 
     /// An item was something else before.
     pub(in super::super) fn item_moved(&mut self, id: JobId, item: ItemIndex, before: Seen) {
-        if !self.deps.on_items.contains_key(&id) {
+        let places = self.deps.index.of_item(id, item);
+        if places.is_empty() {
             return;
         }
         let Some(after) = self.seen(id, item).filter(|after| *after != before) else {
             return;
         };
-        for place in self.deps.places(Part::EachFrame, id) {
+        for place in places {
             self.item_link_moved((id, item), place, before, after);
         }
     }
@@ -80,9 +80,7 @@ impl Engine {
 
     /// Many items of a job changed at once, or it is over without some of them.
     pub(in super::super) fn items_moved(&mut self, id: JobId) {
-        let places = self.deps.places(Part::EachFrame, id).into_iter();
-        let waiters: BTreeSet<JobId> = places.map(|(waiter, _)| waiter).collect();
-        for waiter in waiters {
+        for waiter in self.deps.index.of_items(id) {
             self.unwatch(waiter);
             self.watch(waiter);
         }
@@ -98,7 +96,7 @@ impl Engine {
 
     /// A job may have ended, or go on.
     pub(in super::super) fn job_moved(&mut self, id: JobId) {
-        if !self.deps.on_jobs.contains_key(&id) {
+        if !self.deps.index.has_whole(id) {
             self.deps.over.remove(&id);
             return;
         }
@@ -107,7 +105,7 @@ impl Engine {
         if self.deps.over.insert(id, over) == Some(over) {
             return;
         }
-        for (waiter, number) in self.deps.places(Part::Whole, id) {
+        for (waiter, number) in self.deps.index.of_whole(id) {
             self.deps.looked_at += 1;
             let (Some(plan), Some(job)) = (self.deps.plans.get_mut(&waiter), self.jobs.get(&id))
             else {
@@ -123,10 +121,7 @@ impl Engine {
 
     /// An instance may have ended, or go on.
     pub(in super::super) fn instance_moved(&mut self, id: JobId, no: InstanceNo) {
-        if !self.deps.on_instances.contains_key(&id) {
-            return;
-        }
-        for (waiter, number) in self.deps.places(Part::EachInstance, id) {
+        for (waiter, number) in self.deps.index.of_instance(id, no) {
             self.deps.looked_at += 1;
             let term = self
                 .deps
@@ -144,6 +139,7 @@ impl Engine {
             };
             let found = match part {
                 Part::Instance(_) if job.instance(no).is_none() => Found::Vain,
+                Part::EachInstance => self.each_instance_found(job, no, when),
                 _ => self.instance_found(job, no, when),
             };
             let plan = self.deps.plans.get_mut(&waiter);

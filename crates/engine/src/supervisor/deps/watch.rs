@@ -3,33 +3,14 @@
 use super::super::io::Change;
 use super::super::{Engine, Job, Turn};
 use super::link::{Frames, found_of, job_found};
-use super::{Deps, Link, Place, Plan};
+use super::{Deps, Link, Plan};
 use roaring::RoaringBitmap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tessera_model::after::{After, Found, Part, Term, Whom};
 use tessera_model::{FrameRun, InstanceNo, ItemIndex, ItemStatus, JobId, Label, WorkStatus};
 
 impl Deps {
-    fn index_of(&mut self, part: Part) -> &mut BTreeMap<JobId, BTreeSet<Place>> {
-        match part {
-            Part::Whole => &mut self.on_jobs,
-            Part::Frames(_) | Part::EachFrame => &mut self.on_items,
-            Part::Instance(_) | Part::EachInstance => &mut self.on_instances,
-        }
-    }
-
-    /// Answers the links that are about items of a job, or about its instances.
-    pub(super) fn places(&self, part: Part, parent: JobId) -> Vec<Place> {
-        let index = match part {
-            Part::Whole => &self.on_jobs,
-            Part::Frames(_) | Part::EachFrame => &self.on_items,
-            Part::Instance(_) | Part::EachInstance => &self.on_instances,
-        };
-        let places = index.get(&parent);
-        places.map_or_else(Vec::new, |places| places.iter().copied().collect())
-    }
-
     /// Notes that a job names others.
     fn adopt(&mut self, job: &Job) {
         for parent in targets(job) {
@@ -205,10 +186,7 @@ impl Engine {
             if link.term.part.is_each() {
                 self.deps.items += u64::from(link.slots());
             }
-            if let Some(parent) = link.parent {
-                let index = self.deps.index_of(link.term.part);
-                index.entry(parent).or_default().insert((id, number));
-            }
+            self.deps.index.add((id, number), link);
         }
         let plan = Plan {
             tree,
@@ -230,14 +208,7 @@ impl Engine {
             if link.term.part.is_each() {
                 self.deps.items -= u64::from(link.slots());
             }
-            let Some(parent) = link.parent else { continue };
-            let index = self.deps.index_of(link.term.part);
-            if let Some(places) = index.get_mut(&parent) {
-                places.remove(&(id, number));
-                if places.is_empty() {
-                    index.remove(&parent);
-                }
-            }
+            self.deps.index.remove((id, number), link);
         }
         if let Some(job) = self.jobs.get_mut(&id) {
             job.items.open_gate();
@@ -265,7 +236,7 @@ impl Engine {
             }
             Part::EachInstance => {
                 for slot in 0..link.slots() {
-                    let found = self.instance_found(parent, InstanceNo(slot), when);
+                    let found = self.each_instance_found(parent, InstanceNo(slot), when);
                     link.count(slot, found, true);
                 }
             }
@@ -515,11 +486,19 @@ fn count_frames(parent: &Job, link: &mut Link) {
     if matches!(part, Part::Frames(run) if frames.missing(run).is_some()) {
         link.count(0, Found::Vain, true);
     }
+    let is_some = matches!(part, Part::Frames(_));
     for item in parent.items.indices() {
         let found = found_of(parent, item, when);
-        if found != Found::Met {
-            let slots = frames.slots(part, item).into_iter();
-            slots.for_each(|slot| _ = link.count(slot, found, true));
+        if found == Found::Met && !is_some {
+            continue;
+        }
+        let slots = frames.slots(part, item);
+        if is_some && !slots.is_empty() {
+            let (first, _) = link.items.unwrap_or((item.0, item.0));
+            link.items = Some((first, item.0));
+        }
+        for slot in slots {
+            link.count(slot, found, true);
         }
     }
     link.frames = Some(frames);

@@ -10,21 +10,6 @@ use tessera_model::{ItemIndex, ItemStatus, JobId};
 /// Things named in a reason, at most.
 const NAMED_MAX: usize = 8;
 
-impl Link {
-    /// Answers what is known of it: in vain as soon as some of it is.
-    pub(super) fn worst(&self) -> Found {
-        let mut worst = Found::Met;
-        for slot in 0..self.slots() {
-            match self.found(slot) {
-                Found::Vain => return Found::Vain,
-                Found::Open => worst = Found::Open,
-                Found::Met => {}
-            }
-        }
-        worst
-    }
-}
-
 /// Answers how many items of a job wait in vain, given that some do.
 fn in_vain(job: &Job, plan: &Plan) -> u32 {
     let is_left = |item: &u32| job.items.get(ItemIndex(*item)).status == ItemStatus::Pending;

@@ -1,5 +1,6 @@
 //! What waits for what.
 
+mod cost;
 mod labels;
 
 use super::*;
@@ -378,6 +379,14 @@ fn some_frames_or_an_instance_are_enough() {
         spec(3),
     ));
     assert!(refused.contains("share its frames"), "{refused}");
+    let instances = |job| term(job, Part::EachInstance, When::Complete);
+    let refused = w.refused(after(instances(renders), line.clone()));
+    assert_eq!(
+        refused,
+        "after: 1:instances: the instances of job 1 share its frames; write :frames, or leave it out to wait for all of it"
+    );
+    let refused = w.wait_for(each, Some(instances(renders)));
+    assert!(refused.is_err(), "{refused:?}");
     let refused = w.refused(after(frames_of(renders), line));
     assert!(refused.contains("this job has no frames"), "{refused}");
 }
@@ -523,30 +532,6 @@ fn who_blocks_a_job_that_waits_unblocks_it_again() {
     );
 }
 
-/// Counts what one end of many costs, of two jobs linked frame by frame.
-fn cost_of_an_end(frames: u32) -> u64 {
-    let mut w = World::new();
-    let renders = w.submit(spec(frames));
-    let comps = w.submit(after(frames_of(renders), spec(frames)));
-    let whole = w.submit(after(on(renders), spec(frames)));
-    let before = w.engine.waits_looked_at();
-    w.declare(Action::Complete, renders, &[frames / 2]);
-    let looked_at = w.engine.waits_looked_at() - before;
-    assert_eq!(w.shut(comps).len(), frames as usize - 1);
-    assert_eq!(w.shut(whole).len(), frames as usize);
-    looked_at
-}
-
-#[test]
-fn an_end_costs_what_waits_for_just_it() {
-    let (few, many) = (cost_of_an_end(100), cost_of_an_end(10_000));
-    assert_eq!(
-        few, many,
-        "links looked at for one end, with 100 and with 10,000 frames"
-    );
-    assert!(few <= 4, "{few}");
-}
-
 #[test]
 fn a_job_that_ended_and_is_retried_waits_again() {
     let mut w = World::new();
@@ -618,49 +603,6 @@ fn a_dependency_that_is_too_much_to_look_at_is_refused() {
     let start = "label: frames of the job with the label render are waited for 400 times";
     assert!(said.starts_with(start), "{said}");
     w.submit(with("render", Some(leader), range(1, 100, 1)));
-}
-
-/// Counts what one end of a frame costs with so many jobs that wait for all of its job.
-fn cost_of_an_end_before(waiters: u32) -> u64 {
-    let mut w = World::new();
-    let renders = w.submit(spec(10));
-    let all: Vec<JobId> = (0..waiters)
-        .map(|_| w.submit(after(on(renders), spec(1))))
-        .collect();
-    w.declare(Action::Complete, renders, &[0]);
-    let before = w.engine.waits_looked_at();
-    w.declare(Action::Complete, renders, &[1]);
-    let looked_at = w.engine.waits_looked_at() - before;
-    w.act(Action::Complete, Target::Job(renders))
-        .expect("allowed");
-    assert!(all.iter().all(|job| w.status(*job) == WorkStatus::Pending));
-    looked_at
-}
-
-#[test]
-fn an_end_within_a_job_costs_nothing_to_who_waits_for_all_of_it() {
-    assert_eq!(cost_of_an_end_before(1), cost_of_an_end_before(300));
-}
-
-#[test]
-fn a_job_that_waits_for_many_parts_of_another_is_judged_once() {
-    let cost = |parts: i64| {
-        let mut w = World::new();
-        let parent = w.submit(spec(1_000));
-        let part = |start| FrameRun {
-            start,
-            step: 1,
-            count: 1,
-        };
-        let terms =
-            (1..=parts).map(|start| term(parent, Part::Frames(part(start)), When::Complete));
-        w.submit(after(Tree::All(terms.collect()), spec(1)));
-        let before = w.engine.waits_looked_at();
-        let many: Vec<u32> = (500..1_000).collect();
-        w.declare(Action::Complete, parent, &many);
-        w.engine.waits_looked_at() - before
-    };
-    assert_eq!(cost(2), cost(100));
 }
 
 #[test]

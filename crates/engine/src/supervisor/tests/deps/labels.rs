@@ -121,3 +121,31 @@ fn a_circle_over_the_next_job_with_a_label_is_refused() {
     let said = "after: it would wait for itself: job 4 waits for 2, which waits for 4";
     assert_eq!(w.refused(circle), said);
 }
+
+#[test]
+fn a_label_of_a_job_with_frames_has_no_instances_to_wait_for() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let leader = w.submit(with("lead", None, spec(1)));
+    let line = JobSpec {
+        kind: JobKind::CmdLine,
+        cpus: 2,
+        ..spec(1)
+    };
+    let child = w.submit(JobSpec {
+        pgrp: Some(leader),
+        ..after(labelled("render", Part::EachInstance), line)
+    });
+    assert!(!w.engine.waits_in_vain(child));
+    let render = w.submit(with("render", Some(leader), spec(1)));
+    while !w.status(render).is_ended() {
+        assert!(w.engine.is_stranded(child));
+        let order = w.order();
+        w.end(order, End::Exit(0));
+        w.said.clear();
+        w.gone(1, order.1);
+    }
+    assert!(w.engine.is_stranded(child));
+    w.restart();
+    assert!(w.engine.is_stranded(child));
+}
