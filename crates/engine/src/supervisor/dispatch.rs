@@ -303,6 +303,23 @@ impl Engine {
         }
     }
 
+    /// Takes back what was given ahead of a job and waits for others again: it has not begun, so it must not.
+    pub(super) fn recall_shut(&mut self, t: &mut Turn<'_>, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else {
+            return;
+        };
+        let ahead = self.launches_of(id).flat_map(|launch| {
+            let runs = launch.ahead.iter().rev();
+            runs.map(|run| (launch.key, launch.host, *run))
+        });
+        let shut = ahead.filter(|(.., run)| job.items.is_shut(run.item));
+        for (key, host, run) in shut.collect::<Vec<_>>() {
+            if self.is_current(id, run) {
+                self.recall_one(t, key, host, run);
+            }
+        }
+    }
+
     fn recall_one(&mut self, t: &mut Turn<'_>, key: LaunchKey, host: HostId, run: Run) {
         let Some(job) = self.jobs.get_mut(&key.job) else {
             return;

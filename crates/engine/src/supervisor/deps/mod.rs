@@ -83,6 +83,8 @@ pub(super) struct Deps {
     wanted: BTreeMap<(JobId, Label), BTreeSet<JobId>>,
     /// Jobs whose items were let go or stopped in this turn, and whose state must be derived again.
     touched: BTreeSet<JobId>,
+    /// Jobs that something runs of, or was given ahead, which waits again.
+    shut_again: BTreeSet<JobId>,
     told: told::Told,
     looked_at: u64,
 }

@@ -271,6 +271,9 @@ impl Engine {
             return;
         };
         plan.vain.clear();
+        if job.items.count(ItemStatus::Running) > 0 {
+            self.deps.shut_again.insert(id);
+        }
         if plan.is_each {
             let mut shut = Vec::new();
             for slot in 0..job.items.len() {
@@ -301,7 +304,11 @@ impl Engine {
         };
         self.deps.looked_at += 1;
         let found = plan.judge(slot);
-        job.items.shut_one(ItemIndex(slot), found != Found::Met);
+        let item = ItemIndex(slot);
+        if found != Found::Met && job.items.get(item).status == ItemStatus::Running {
+            self.deps.shut_again.insert(id);
+        }
+        job.items.shut_one(item, found != Found::Met);
         if found == Found::Vain {
             plan.vain.insert(slot);
         } else {
@@ -313,6 +320,9 @@ impl Engine {
     /// Brings the jobs in line whose gates moved in this turn.
     pub(in super::super) fn settle_waiters(&mut self, t: &mut Turn<'_>) {
         while let Some(id) = self.deps.touched.pop_first() {
+            if self.deps.shut_again.remove(&id) {
+                self.recall_shut(t, id);
+            }
             self.settle(t, id);
             self.deps.told.look_at(id);
         }
@@ -362,6 +372,7 @@ impl Engine {
     pub(in super::super) fn forget_job(&mut self, t: &mut Turn<'_>, id: JobId) -> Vec<JobId> {
         self.unwatch(id);
         self.deps.touched.remove(&id);
+        self.deps.shut_again.remove(&id);
         self.deps.told.forget(id);
         self.deps.over.remove(&id);
         if let Some(job) = self.jobs.get(&id) {
@@ -450,6 +461,7 @@ impl Engine {
     /// Nothing moved by being read; what is in vain was told before.
     pub(in super::super) fn end_restore_of_waits(&mut self) {
         self.deps.touched.clear();
+        self.deps.shut_again.clear();
         self.deps.told.clear();
         let ids: Vec<JobId> = self.deps.plans.keys().copied().collect();
         for id in ids {

@@ -670,3 +670,65 @@ fn a_frame_that_only_waits_is_unblocked_with_its_job_and_that_is_said() {
         w.wait_for(id, Some(on(parent))).expect("waits anew");
     }
 }
+
+#[test]
+fn what_was_given_ahead_and_waits_again_is_taken_back_before_it_begins() {
+    for is_each in [true, false] {
+        let mut w = World::new();
+        let parent = w.submit(spec(9));
+        let after_ = if is_each {
+            frames_of(parent)
+        } else {
+            on(parent)
+        };
+        let child = w.submit(after(after_, spec(9)));
+        w.act(Action::Complete, Target::Job(parent))
+            .expect("allowed");
+        w.connect(1, 1);
+        let (number, key, run) = w.order();
+        let end = AttemptEnd {
+            elapsed: Duration::from_millis(1),
+            ..ended(End::Exit(0))
+        };
+        w.report(number, Report::ItemEnded { key, run, end });
+        let given: Vec<Run> = (0..5).map(|_| w.order().2).collect();
+        assert_eq!(given[2].item, ItemIndex(3));
+        w.declare(Action::Retry, parent, &[1, 3]);
+        let taken_back = if is_each { &given[2..3] } else { &given[1..] };
+        let grace = Duration::ZERO;
+        for &run in taken_back.iter().rev() {
+            assert_eq!(w.heard().1, ToWorker::EndItem { key, run, grace });
+            assert_eq!(w.item(child, run.item.0), ItemStatus::Pending);
+        }
+        assert!(w.said.is_empty(), "what runs goes on: {:?}", w.said);
+        for &run in taken_back {
+            let end = ended(End::Asked);
+            w.report(number, Report::ItemEnded { key, run, end });
+        }
+        let starts = |w: &World| {
+            let of = |(_, what): &(HostId, ToWorker)| match what {
+                ToWorker::Run { run, .. } | ToWorker::Start { run, .. } => Some(*run),
+                _ => None,
+            };
+            w.said.iter().filter_map(of).collect::<Vec<Run>>()
+        };
+        let is_third = |run: &Run| run.item == ItemIndex(3);
+        assert!(!starts(&w).iter().any(is_third), "its frame is not done");
+        w.end((number, key, given[0]), End::Exit(0));
+        assert!(!starts(&w).iter().any(is_third), "its frame is not done");
+        w.declare(Action::Complete, parent, &[1, 3]);
+        // What is given out now ends at once, until it is its turn.
+        for run in given.iter().filter(|run| !taken_back.contains(run)) {
+            w.end((number, key, *run), End::Exit(0));
+        }
+        w.gone(number, key);
+        while !starts(&w).iter().any(is_third) {
+            let order = w.heard();
+            if let (host, ToWorker::Run { key, run } | ToWorker::Start { key, run, .. }) = order {
+                w.end((host.0[0], key, run), End::Exit(0));
+            }
+        }
+        let third = starts(&w).into_iter().find(is_third);
+        assert_eq!(third.map(|run| run.attempt), Some(Attempt(2)));
+    }
+}
