@@ -83,6 +83,21 @@ pub fn placed(hosts: &[Host], effect: &Effect) -> Result<(), String> {
     Ok(())
 }
 
+/// The client, whose all jobs are, has no more instances than it may, those that are ending among them.
+///
+/// # Errors
+/// When it has.
+pub fn limited(tally: &mut Tally, engine: &Engine, limit: u32) -> Result<(), String> {
+    let has = engine.launches().count();
+    if has > limit as usize {
+        return Err(format!("{has} instances are placed, {limit} may be"));
+    }
+    if has == limit as usize {
+        tally.add("seen: a user at the limit");
+    }
+    Ok(())
+}
+
 impl Checker {
     /// Keeps the messages of one connection and direction in order: answers the delay that does.
     pub fn in_order(&mut self, host: usize, direction: usize, now: u64, delay: u64) -> u64 {

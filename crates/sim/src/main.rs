@@ -51,6 +51,8 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
         // Every other seed has jobs that wait for each other; those that once failed stay what they were.
         let plan = Plan {
             waits: seed % 2 == 1 || plan.waits,
+            // One in four has a limit, from one instance to three.
+            user_limit: (seed % 4 == 2).then(|| u32::try_from(1 + seed / 4 % 3).unwrap_or(1)),
             ..plan.clone()
         };
         match run(seed, &plan) {

@@ -4,7 +4,9 @@ use crate::check;
 use crate::host::Promise;
 use crate::world::{Bug, Event, Request, Supervisor, TURN_MAX, World};
 use std::time::Duration;
-use tessera_engine::supervisor::{Answer, Config, Denied, Effect, Engine, Input, Output};
+use tessera_engine::supervisor::{
+    Answer, Config, Denied, Effect, Engine, Input, Output, UserLimits,
+};
 use tessera_model::msg::{FromWorker, ToWorker};
 
 impl World {
@@ -14,6 +16,10 @@ impl World {
         }
         let config = Config {
             worker_lost_timeout: Duration::from_secs(60),
+            user_limits: UserLimits {
+                default: self.plan.user_limit,
+                ..UserLimits::default()
+            },
             ..Config::default()
         };
         let engine =
@@ -110,6 +116,9 @@ impl World {
                 .handled(&mut self.tally, &supervisor.engine, &output)?;
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;
+            }
+            if let Some(limit) = self.plan.user_limit {
+                check::limited(&mut self.tally, &supervisor.engine, limit)?;
             }
             outputs.push((request.ticket, output));
             let faults = supervisor.engine.faults();

@@ -47,6 +47,7 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: started after what it waited for",
     "seen: waits in vain",
     "seen: let go without waiting",
+    "seen: a user at the limit",
 ];
 
 impl Tally {

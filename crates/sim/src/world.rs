@@ -37,6 +37,8 @@ pub struct Plan {
     pub faults_ms: u64,
     /// Whether jobs wait for each other.
     pub waits: bool,
+    /// How many instances the client may have at once.
+    pub user_limit: Option<u32>,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -50,6 +52,7 @@ impl Default for Plan {
             jobs: 12,
             faults_ms: 1_500_000,
             waits: false,
+            user_limit: None,
             bug: None,
             trace: false,
         }

@@ -65,6 +65,21 @@ fn jobs_that_wait_for_each_other_start_in_order_and_all_end() {
 }
 
 #[test]
+fn nobody_has_more_instances_than_they_may_and_all_jobs_end() {
+    for seed in 30_000..30_030 {
+        let plan = Plan {
+            waits: seed % 2 == 1,
+            user_limit: Some(u32::try_from(1 + seed % 3).unwrap_or(1)),
+            ..Plan::default()
+        };
+        match run(seed, &plan) {
+            Ok(tally) => assert!(tally.0.contains_key("seen: a user at the limit")),
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     let first = run(5, &Plan::default());
     assert!(first.is_ok());

@@ -1,5 +1,7 @@
 //! `supervisor.toml`: its keys, their defaults and what is said when one is wrong.
 
+mod limits;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -176,6 +178,16 @@ const KEYS: &[Key] = &[
         "supervisor_queue_algorithm",
         |c, v| put(&mut c.engine.queue_algorithm, algorithm(v)),
         |c| quoted(c.engine.queue_algorithm.word()),
+    ),
+    (
+        "supervisor_default_user_subjob_limit",
+        |c, v| put(&mut c.engine.user_limits.default, limits::one(v)),
+        |c| limits::shown(c.engine.user_limits.default),
+    ),
+    (
+        "supervisor_user_subjob_limits",
+        |c, v| put(&mut c.engine.user_limits.named, limits::of_people(v)),
+        |c| quoted(&limits::of_people_shown(&c.engine.user_limits.named)),
     ),
     (
         "enforce_password",

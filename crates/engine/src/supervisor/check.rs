@@ -31,6 +31,7 @@ impl Engine {
         self.check_hosts(&mut faults);
         self.check_classes(&mut faults);
         self.check_waits_of_all(&mut faults);
+        self.check_limits(&mut faults);
         let sizes = |job: &&Job| Size::ALL.map(|size| job.next_instance_of(size).is_some());
         let ready = self.jobs.values();
         let ready = ready.flat_map(|job| sizes(&job)).filter(|it| *it).count();
@@ -41,6 +42,30 @@ impl Engine {
             ));
         }
         faults
+    }
+
+    /// Everybody has as many instances as are counted, and who has all that they may is held back.
+    fn check_limits(&self, faults: &mut Vec<String>) {
+        let mut running: BTreeMap<_, u32> = BTreeMap::new();
+        let owners = self
+            .launches
+            .keys()
+            .filter_map(|key| self.jobs.get(&key.job));
+        owners.for_each(|job| *running.entry(job.owner.clone()).or_insert(0) += 1);
+        if running != self.running {
+            faults.push(format!(
+                "people have {running:?}, counted are {:?}",
+                self.running
+            ));
+        }
+        for owner in self.jobs.values().map(|job| &job.owner) {
+            let is_held = self.reached_by(owner).is_some();
+            if is_held != self.planner.is_held(owner) {
+                faults.push(format!(
+                    "jobs of {owner} held back: {is_held}, the planner thinks otherwise"
+                ));
+            }
+        }
     }
 
     /// Each class has the jobs that it counts, and there is none without.

@@ -133,6 +133,7 @@ impl Engine {
             run: first,
         };
         self.launches.insert(key, launch);
+        self.count_in(&order.owner);
         self.refresh_host(host_id);
         self.set_instance(
             t,

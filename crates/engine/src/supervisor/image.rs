@@ -307,6 +307,7 @@ impl Engine {
                     .set(now.elapsed, super::time::Timer::Instance(id, instance.no));
             }
         }
+        self.hold_at_limit(&row.owner);
         let items = Items::from_cells(&spec, cells);
         if items.count(tessera_model::ItemStatus::Waiting) > 0 {
             let waiting = items
@@ -378,7 +379,9 @@ impl Engine {
             is_watched: false,
             orders: Orders::default(),
         };
+        let owner = job.owner.clone();
         self.launches.insert(key, launch);
+        self.count_in(&owner);
         Ok(())
     }
 

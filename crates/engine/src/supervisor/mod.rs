@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -23,6 +23,7 @@ mod io;
 pub mod items;
 mod job;
 mod judging;
+mod limits;
 pub mod plan;
 mod register;
 mod report;
@@ -46,6 +47,7 @@ pub use io::{
     Output, Registration, SessionId, StartOrder, Submission, Target, kind,
 };
 pub use job::{Grown, Instance, Job, Launch, Phase};
+pub use limits::UserLimits;
 
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +74,8 @@ pub struct Config {
     pub credential_days: u32,
     /// By what a host chooses among jobs (`supervisor_queue_algorithm`).
     pub queue_algorithm: Algorithm,
+    /// How many instances one person may have at once.
+    pub user_limits: UserLimits,
 }
 
 impl Config {
@@ -92,6 +96,7 @@ impl Default for Config {
             enforce_password: false,
             credential_days: 90,
             queue_algorithm: Algorithm::default(),
+            user_limits: UserLimits::default(),
         }
     }
 }
@@ -152,6 +157,8 @@ pub struct Engine {
     memories: BTreeSet<(u64, HostId)>,
     /// Jobs with items that ran out of memory.
     grown_jobs: BTreeSet<JobId>,
+    /// Launches that are not gone, by owner.
+    running: BTreeMap<UserName, u32>,
     planner: plan::Planner,
     timers: time::Timers,
     /// When the last input came.
@@ -262,6 +269,7 @@ impl Engine {
             takers: BTreeSet::new(),
             memories: BTreeSet::new(),
             grown_jobs: BTreeSet::new(),
+            running: BTreeMap::new(),
             timers: time::Timers::default(),
             now: Now {
                 wall: Timestamp(0),

@@ -428,6 +428,10 @@ impl Engine {
             self.let_go(key.job, run);
         }
         self.launches.remove(&key);
+        let owner = self.jobs.get(&key.job).map(|job| job.owner.clone());
+        if let Some(owner) = owner {
+            self.count_out(&owner);
+        }
         t.change(Change::Launch(key));
         self.instance_moved(key.job, key.instance);
         self.leave_launch(t, key, InstanceStatus::Pending);

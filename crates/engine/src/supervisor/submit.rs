@@ -114,6 +114,8 @@ impl Engine {
         } else {
             (ItemStatus::Pending, InstanceStatus::Pending)
         };
+        // Who may have none has none to end first.
+        self.hold_at_limit(&owner);
         let class = self.take_class(Demands::of(&spec, id, &owner));
         let mut job = Job {
             id,

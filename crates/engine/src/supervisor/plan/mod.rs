@@ -29,7 +29,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::requirements::Operand;
-use tessera_model::{ClusterChoice, ClusterPath, HostId, JobId};
+use tessera_model::{ClusterChoice, ClusterPath, HostId, JobId, UserName};
 
 /// The order of ready jobs: priority, place in it, id.
 pub type Place = (u32, i64, JobId);
@@ -63,6 +63,10 @@ pub struct Planner {
     classes: Vec<Class>,
     vacant: Vec<usize>,
     by_demands: BTreeMap<Demands, usize>,
+    /// Classes by whose they are.
+    by_owner: BTreeMap<UserName, BTreeSet<usize>>,
+    /// Whose classes are not asked.
+    held: BTreeSet<UserName>,
     /// Classes with a ready job, by the first of them; by cluster, where that matters.
     active: BTreeMap<ClusterChoice, BTreeSet<(Place, usize)>>,
     resources: Resources,
@@ -164,6 +168,8 @@ impl Planner {
                 self.classes.len() - 1
             }
         };
+        let owner = demands.owner.clone();
+        self.by_owner.entry(owner).or_default().insert(number);
         self.by_demands.insert(demands, number);
         NewClass {
             number,
@@ -182,6 +188,12 @@ impl Planner {
         debug_assert!(class.ready.is_empty());
         self.dirty_classes.remove(number);
         self.by_demands.remove(&class.demands);
+        if let Some(classes) = self.by_owner.get_mut(&class.demands.owner) {
+            classes.remove(&number);
+            if classes.is_empty() {
+                self.by_owner.remove(&class.demands.owner);
+            }
+        }
         for name in class.demands.amounts.keys() {
             self.resources.unwant(name);
         }
@@ -329,8 +341,35 @@ impl Planner {
         }
     }
 
+    /// Holds back the jobs of somebody, or lets them go.
+    pub fn set_held(&mut self, owner: &UserName, is_held: bool) {
+        if self.held.contains(owner) == is_held {
+            return;
+        }
+        let classes: Vec<usize> = self
+            .by_owner
+            .get(owner)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let before: Vec<Option<Place>> = classes.iter().map(|class| self.head(*class)).collect();
+        if is_held {
+            self.held.insert(owner.clone());
+        } else {
+            self.held.remove(owner);
+        }
+        for (class, before) in classes.into_iter().zip(before) {
+            self.set_head(class, before);
+            self.touch_class(class);
+        }
+    }
+
+    /// Answers the first job of a class that may be asked.
     fn head(&self, class: usize) -> Option<Place> {
-        self.classes[class].ready.first().copied()
+        let class = &self.classes[class];
+        let first = class.ready.first().copied();
+        first.filter(|_| !self.held.contains(&class.demands.owner))
     }
 
     /// Answers the next placement. Call [`Self::set_ready`] and [`Self::set_free`] before the next.
@@ -552,12 +591,17 @@ impl Planner {
         (shape.0.0, amounts.collect())
     }
 
-    /// Counts the ready jobs; for the engine's own check.
+    /// Counts the ready jobs, those that are held back among them; for the engine's own check.
     #[must_use]
     pub fn ready_jobs(&self) -> usize {
-        self.active()
-            .map(|class| self.classes[class].ready.len())
-            .sum()
+        let classes = self.by_demands.values();
+        classes.map(|class| self.classes[*class].ready.len()).sum()
+    }
+
+    /// Says whether somebody's jobs are held back; for the engine's own check.
+    #[must_use]
+    pub fn is_held(&self, owner: &UserName) -> bool {
+        self.held.contains(owner)
     }
 }
 

@@ -6,6 +6,7 @@ mod credentials;
 mod deps;
 mod desks;
 mod groups;
+mod limits;
 mod orders;
 mod people;
 mod planning;

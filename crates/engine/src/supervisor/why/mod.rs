@@ -33,6 +33,7 @@ pub enum Kind {
     OutOfMemory,
     Pause,
     AllItemsTaken,
+    UserLimit,
     Ending,
     NoHosts,
     NotAmongHosts,
@@ -71,6 +72,7 @@ impl Kind {
             Self::OutOfMemory => "out_of_memory",
             Self::Pause => "pause",
             Self::AllItemsTaken => "all_items_taken",
+            Self::UserLimit => "user_limit",
             Self::Ending => "ending",
             Self::NoHosts => "no_hosts",
             Self::NotAmongHosts => "not_among_hosts",
@@ -141,12 +143,17 @@ impl Engine {
         }
         self.why_items(job, &mut reasons);
         if job.next_instance().is_some() {
+            let held = self.why_held(job);
+            let is_held = held.is_some();
+            reasons.extend(held);
             for size in Size::ALL {
                 let waits = job.next_instance_of(size).is_some();
                 if let Some(class) = job.class_of(size).filter(|_| waits) {
                     self.why_hosts(job, class, &mut reasons);
                 }
             }
+            // No host takes it in its turn as long as that is so.
+            reasons.retain(|it| !is_held || it.kind != Kind::BehindJobs);
         } else {
             self.why_instances(job, &mut reasons);
         }
@@ -303,6 +310,20 @@ impl Engine {
                 hint,
             });
         }
+    }
+
+    /// Answers that its owner has as many instances as they may.
+    fn why_held(&self, job: &Job) -> Option<Reason> {
+        let owner = &job.owner;
+        let limit = self.reached_by(owner)?;
+        let running = self.running_of(owner);
+        let key = self.config.user_limits.key_of(owner);
+        let text =
+            format!("user limit {running}/{limit}: {owner} may have {limit} instances at once");
+        let hint = format!(
+            "it starts when one of them ends (tessera jobs --user {owner}); {key} of the supervisor says how many"
+        );
+        Some(Reason::plain(Kind::UserLimit, running, text, Some(hint)))
     }
 
     /// Answers which jobs come before this one on a host that is full.
