@@ -8,7 +8,7 @@ use super::prefers::Prefers;
 use super::resources::Wants;
 use super::{Judge, Place};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::HostId;
 use tessera_model::requirements::Operand;
@@ -39,6 +39,8 @@ pub(super) struct Class {
     pub(super) prefers_each: bool,
     /// What all hosts say because it reads it.
     reads: Vec<Operand>,
+    /// Where what it asks is asked host by host: those that did not meet it and have not changed since, by shape.
+    unmet: BTreeMap<Shape, BTreeSet<HostId>>,
 }
 
 impl Class {
@@ -56,6 +58,7 @@ impl Class {
             asks_each: false,
             prefers_each: false,
             reads: Vec::new(),
+            unmet: BTreeMap::new(),
         };
         let mut is_new = false;
         let mut want = |lasting: Option<Vec<&Operand>>| {
@@ -91,14 +94,38 @@ impl Class {
             && (self.asks_each || asks.is_none_or(|asks| asks.met_by(traits)))
     }
 
-    /// Says whether a host can serve it that has the shape for it.
+    /// Says whether a host can serve it that has the shape for it, what it asks host by host left out.
     pub(super) fn may_go_to(&self, host: HostId, judge: &impl Judge) -> bool {
-        let asks: Option<&Asks> = self.demands.asks.as_ref().filter(|_| self.asks_each);
         let each = self.wants.iter().flat_map(|wants| &wants.each);
         let mut each = each.map(|(name, amount)| judge.has(name, *amount, host));
-        judge.admits(&self.demands.owner, host)
-            && each.all(|has| has)
-            && asks.is_none_or(|asks| judge.meets(asks, host))
+        judge.admits(&self.demands.owner, host) && each.all(|has| has)
+    }
+
+    /// Says whether a host meets what it asks host by host.
+    pub(super) fn is_met_at(&self, host: HostId, judge: &impl Judge) -> bool {
+        let asks: Option<&Asks> = self.demands.asks.as_ref().filter(|_| self.asks_each);
+        asks.is_none_or(|asks| judge.meets(asks, host))
+    }
+
+    /// Says whether a host was asked since it changed last, and does not meet it.
+    pub(super) fn is_unmet_at(&self, host: HostId, shape: &Shape) -> bool {
+        let unmet = self.unmet.get(shape);
+        unmet.is_some_and(|hosts| hosts.contains(&host))
+    }
+
+    /// Counts the hosts of a shape that were asked since they changed last and don't meet it.
+    pub(super) fn unmet_of(&self, shape: &Shape) -> usize {
+        self.unmet.get(shape).map_or(0, BTreeSet::len)
+    }
+
+    /// Notes that a host of that shape does not meet it.
+    pub(super) fn note_unmet(&mut self, host: HostId, shape: Shape) {
+        self.unmet.entry(shape).or_default().insert(host);
+    }
+
+    /// Forgets what was noted of a host that had that shape: it is another one now.
+    pub(super) fn forget_unmet(&mut self, host: HostId, shape: &Shape) {
+        super::take_from(&mut self.unmet, shape, host);
     }
 
     /// Answers how its jobs choose among hosts, where that is the same for all alike.

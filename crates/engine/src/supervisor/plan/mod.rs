@@ -71,8 +71,8 @@ pub struct Planner {
     active: BTreeMap<ClusterChoice, BTreeSet<(Place, usize)>>,
     resources: Resources,
     operands: Operands,
-    /// How many classes ask host by host.
-    asking_each: usize,
+    /// Classes that ask host by host.
+    asking_each: BTreeSet<usize>,
     algorithm: Algorithm,
     /// By cluster, where that matters.
     open: BTreeMap<ClusterPath, BTreeMap<Shape, BTreeSet<HostId>>>,
@@ -157,7 +157,7 @@ impl Planner {
         }
         let wants = self.resources.by_number(&demands.amounts);
         let (class, is_new_operand) = Class::new(demands.clone(), wants, &mut self.operands);
-        self.asking_each += usize::from(class.asks_each);
+        let asks_each = class.asks_each;
         let number = match self.vacant.pop() {
             Some(number) => {
                 self.classes[number] = class;
@@ -168,6 +168,9 @@ impl Planner {
                 self.classes.len() - 1
             }
         };
+        if asks_each {
+            self.asking_each.insert(number);
+        }
         let owner = demands.owner.clone();
         self.by_owner.entry(owner).or_default().insert(number);
         self.by_demands.insert(demands, number);
@@ -198,7 +201,7 @@ impl Planner {
             self.resources.unwant(name);
         }
         self.operands.unwant(class.reads());
-        self.asking_each -= usize::from(class.asks_each);
+        self.asking_each.remove(&number);
         self.vacant.push(number);
     }
 
@@ -237,7 +240,7 @@ impl Planner {
     /// Says whether what moves on a host may matter to some job.
     #[must_use]
     pub fn asks_each(&self) -> bool {
-        self.asking_each > 0
+        !self.asking_each.is_empty()
     }
 
     /// Answers what a host says of itself because some class reads it.
@@ -285,6 +288,7 @@ impl Planner {
         free_of: impl Fn(&str) -> u64,
     ) {
         if let Some(before) = self.free.remove(&host) {
+            self.forget_unmet(host, &before.shape);
             self.close(host, &before.shape);
             take_from(&mut self.by_name, &before.name, host);
         }
@@ -305,10 +309,18 @@ impl Planner {
     /// Tells that a host says more or less of itself than before, and is what it was: nobody is asked for that.
     pub fn set_kind(&mut self, host: HostId, traits: &Arc<Traits>) {
         if let Some(mut free) = self.free.remove(&host) {
+            self.forget_unmet(host, &free.shape);
             self.close(host, &free.shape);
             free.shape.2 = Arc::clone(traits);
             self.open_as(host, &free.shape);
             self.free.insert(host, free);
+        }
+    }
+
+    /// Something moved on a host: those that ask host by host ask it again.
+    fn forget_unmet(&mut self, host: HostId, shape: &Shape) {
+        for class in &self.asking_each {
+            self.classes[*class].forget_unmet(host, shape);
         }
     }
 
@@ -418,7 +430,27 @@ impl Planner {
         None
     }
 
-    fn job_for(&self, host: HostId, judge: &impl Judge, asked: &mut u64) -> Option<Placement> {
+    /// Answers the best job for a host.
+    fn job_for(&mut self, host: HostId, judge: &impl Judge, asked: &mut u64) -> Option<Placement> {
+        let mut unmet = Vec::new();
+        let found = self.best_for(host, judge, asked, &mut unmet);
+        self.note_unmet(unmet);
+        found
+    }
+
+    fn note_unmet(&mut self, unmet: Vec<(usize, HostId, Shape)>) {
+        for (class, host, shape) in unmet {
+            self.classes[class].note_unmet(host, shape);
+        }
+    }
+
+    fn best_for(
+        &self,
+        host: HostId,
+        judge: &impl Judge,
+        asked: &mut u64,
+        unmet: &mut Vec<(usize, HostId, Shape)>,
+    ) -> Option<Placement> {
         let free = self.free.get(&host)?;
         let kinds = self.active.iter();
         let distance = |number| self.distance(&self.classes[number], &free.shape.2);
@@ -441,7 +473,12 @@ impl Planner {
                 if !class.demands.admit(&free.name)
                     || !class.fits(&free.shape)
                     || !class.may_go_to(host, judge)
+                    || class.is_unmet_at(host, &free.shape)
                 {
+                    continue;
+                }
+                if !class.is_met_at(host, judge) {
+                    unmet.push((number, host, free.shape.clone()));
                     continue;
                 }
                 let mut ready = class.ready.iter().take_while(|it| is_before(**it, best));
@@ -456,13 +493,39 @@ impl Planner {
     }
 
     /// Answers the nearest, and of those the emptiest, open host that a job of the class can go to.
-    fn host_for(&self, number: usize, judge: &impl Judge, asked: &mut u64) -> Option<HostId> {
+    fn host_for(&mut self, number: usize, judge: &impl Judge, asked: &mut u64) -> Option<HostId> {
+        let mut unmet = Vec::new();
+        let found = self.nearest_for(number, judge, asked, &mut unmet);
+        self.note_unmet(unmet);
+        found
+    }
+
+    fn nearest_for(
+        &self,
+        number: usize,
+        judge: &impl Judge,
+        asked: &mut u64,
+        unmet: &mut Vec<(usize, HostId, Shape)>,
+    ) -> Option<HostId> {
         let class = &self.classes[number];
         let (mut shapes, mut each) = (0, 0);
         // Walked once, whatever the number of jobs: what was found for one is kept for the next.
         let open = self.open_for(class, &mut shapes).filter(|host| {
             each += 1;
-            class.may_go_to(*host, judge)
+            if !class.may_go_to(*host, judge) {
+                return false;
+            }
+            let Some(free) = self.free.get(host).filter(|_| class.asks_each) else {
+                return true;
+            };
+            if class.is_unmet_at(*host, &free.shape) {
+                return false;
+            }
+            let is_met = class.is_met_at(*host, judge);
+            if !is_met {
+                unmet.push((number, *host, free.shape.clone()));
+            }
+            is_met
         });
         let mut open: Box<dyn Iterator<Item = HostId>> = match &class.demands.prefers {
             Some(prefers) if class.is_choosing_each() => {
@@ -509,9 +572,9 @@ impl Planner {
                 free.is_some_and(|free| demands.admit(&free.name))
             };
             let alike = clusters.into_iter().flat_map(|(_, alike)| alike);
-            let alike = alike.filter(move |(shape, _)| {
+            let alike = alike.filter(move |(shape, hosts)| {
                 *shapes += 1;
-                class.fits(shape)
+                class.fits(shape) && class.unmet_of(shape) < hosts.len()
             });
             if let Some(prefers) = class.prefers_shape() {
                 let mut alike: Vec<_> = alike.collect();

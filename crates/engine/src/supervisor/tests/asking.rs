@@ -278,6 +278,43 @@ fn what_moves_is_asked_of_each_host_once_however_many_jobs_ask() {
 }
 
 #[test]
+fn what_moves_is_asked_again_only_of_hosts_that_changed() {
+    let text = "host.processors.used > 0";
+    assert_eq!(cost_of_another(text, 10, 1), cost_of_another(text, 200, 1));
+    // An instance that ends asks its own host again, and no other.
+    let cost = |hosts: u8| {
+        let mut w = World::new();
+        for number in 1..=hosts {
+            connect_saying(&mut w, number, 2, &[], 1);
+        }
+        w.submit(asking("host.processors.used == 2"));
+        w.submit(spec(1));
+        let first = w.order();
+        w.end(first, End::Exit(0));
+        w.said.clear();
+        let before = w.engine.asked();
+        w.gone(first.0, first.1);
+        w.engine.asked() - before
+    };
+    assert_eq!(cost(10), cost(200));
+    // What was not met once is met when that changes.
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 3, &[], 1);
+    connect_saying(&mut w, 2, 3, &[], 1);
+    let busy = w.submit(asking("host.processors.used == 1"));
+    w.submit(spec(1));
+    let first = w.order();
+    let second = w.order();
+    assert_eq!((second.0, second.1.job), (first.0, busy));
+    w.submit(asking("host.processors.used == 1"));
+    assert!(w.said.is_empty());
+    w.end(second, End::Exit(0));
+    w.said.clear();
+    w.gone(second.0, second.1);
+    assert_eq!(w.order().0, first.0);
+}
+
+#[test]
 fn one_that_asks_host_by_host_makes_nothing_dearer_for_others() {
     let cost = |extra: bool| {
         let mut w = World::new();
