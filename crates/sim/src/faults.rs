@@ -23,6 +23,7 @@ impl World {
 
     pub(crate) fn fault(&mut self) -> Result<(), String> {
         if self.is_calm() {
+            self.change_back();
             return Ok(());
         }
         let delay = self.rng.between(100, 40_000);
@@ -62,15 +63,8 @@ impl World {
                 self.hosts[index].spool_full_until = self.now + full;
             }
             11 => {
-                if let Some(session) = self.hosts[index].session {
-                    self.at(
-                        1,
-                        Event::HelloAgain {
-                            host: index,
-                            session,
-                        },
-                    );
-                }
+                self.hosts[index].is_changed ^= true;
+                self.says_again(index);
             }
             _ => {
                 if self.supervisor.is_some() {
@@ -80,6 +74,23 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A host's worker says what it is now, if it is connected; else it does when it is.
+    fn says_again(&mut self, host: usize) {
+        if let Some(session) = self.hosts[host].session {
+            self.at(1, Event::HelloAgain { host, session });
+        }
+    }
+
+    /// Gives all hosts what they had: every job must find one that suits it in the end.
+    fn change_back(&mut self) {
+        for host in 0..self.hosts.len() {
+            if std::mem::take(&mut self.hosts[host].is_changed) {
+                self.tally.add("a changed host is as before");
+                self.says_again(host);
+            }
+        }
     }
 
     pub(crate) fn some_launch(&mut self, index: usize) -> Option<LaunchKey> {

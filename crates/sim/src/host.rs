@@ -19,6 +19,8 @@ pub struct Host {
     pub slots: u32,
     /// Its memory in MiB.
     pub memory: u64,
+    /// Whether its configuration was changed: it offers less, and is in other groups. That ends nothing there.
+    pub is_changed: bool,
     /// The worker's process, when it runs.
     pub worker: Option<Worker>,
     /// Counts the worker's processes; what was meant for an older one is lost with it.
@@ -118,6 +120,7 @@ impl Host {
             name: format!("rnd{number:03}"),
             slots,
             memory: 0,
+            is_changed: false,
             worker: None,
             incarnation: 0,
             session: None,
@@ -133,13 +136,24 @@ impl Host {
         }
     }
 
+    /// Answers the slots that it offers now; what runs may be more.
+    #[must_use]
+    pub fn offers(&self) -> u32 {
+        if self.is_changed {
+            (self.slots - 1).max(1)
+        } else {
+            self.slots
+        }
+    }
+
     /// Answers the groups that it is in. The first is in those only that jobs ask for, so that each job has a host.
     #[must_use]
     pub fn groups(&self) -> &'static str {
-        match self.id.0[0] {
-            1 => "fast",
-            2 => "fast,slow",
-            _ => "slow",
+        match (self.id.0[0], self.is_changed) {
+            (1, _) | (2, true) => "fast",
+            (2, false) => "fast,slow",
+            (_, false) => "slow",
+            (_, true) => "",
         }
     }
 

@@ -606,7 +606,7 @@ impl World {
 fn facts(host: &host::Host) -> HostFacts {
     HostFacts {
         name: host.name.clone(),
-        slots: host.slots,
+        slots: host.offers(),
         resources: [(MEMORY.to_owned(), host.memory)].into(),
         properties: [
             (GROUPS_PROPERTY.to_owned(), host.groups().to_owned()),

@@ -2,6 +2,7 @@
 //! which every state of a job changes.
 
 use super::act::bare;
+use super::host::Host;
 use super::io::{Change, Effect, StartOrder, kind};
 use super::items::{ItemCore, Size};
 use super::job::{Launch, Orders, Phase};
@@ -192,6 +193,20 @@ impl Engine {
         Some(run)
     }
 
+    /// Says whether a host has more than it offers now, what is about to end left out: it was told to offer less. What runs goes on,
+    /// and no launch takes another item until it fits.
+    fn is_overfull(&self, host: &Host) -> bool {
+        if host.used() <= host.facts.slots {
+            return false;
+        }
+        let stays = |key: &LaunchKey| {
+            let launch = self.launches.get(key);
+            launch.is_some_and(|it| !matches!(it.phase, Phase::Closing | Phase::Finishing(_)))
+        };
+        let staying = host.launches.iter().filter(|(key, _)| stays(key));
+        staying.fold(0, |sum: u32, (_, taken)| sum.saturating_add(taken.slots)) > host.facts.slots
+    }
+
     /// Gives an idle launch its next item, or ends it; gives one whose items are over quickly another ahead.
     pub(super) fn advance(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
         let Some(launch) = self.launches.get(&key) else {
@@ -202,9 +217,10 @@ impl Engine {
         let job = self.jobs.get(&key.job);
         let taken = Arc::clone(&launch.taken);
         let host = self.hosts.get(&host_id);
-        let may_stay = host
-            .zip(job)
-            .is_some_and(|(h, j)| h.may_keep(j.owner.as_str()));
+        let may_stay = host.zip(job).is_some_and(|(h, j)| {
+            let suits = h.suits(self.planner.demands(j.class));
+            h.may_keep(j.owner.as_str()) && suits && !self.is_overfull(h)
+        });
         let owns = job.and_then(|job| job.instance(key.instance)).is_some_and(|instance| {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
         });

@@ -11,6 +11,7 @@ mod orders;
 mod people;
 mod planning;
 mod reserve;
+mod settings;
 mod workers;
 
 use super::*;
