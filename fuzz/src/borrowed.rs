@@ -9,11 +9,6 @@ pub(crate) mod launch_file;
 #[allow(unreachable_pub, reason = "public in its own crate")]
 pub(crate) mod supervisor_config;
 
-#[allow(dead_code, reason = "only the parser of the file is tried")]
-#[path = "../../crates/worker/src/config.rs"]
-#[allow(unreachable_pub, reason = "public in its own crate")]
-pub(crate) mod worker_config;
-
 #[allow(dead_code, reason = "only the filter is tried")]
 #[path = "../../crates/cli/src/out/text.rs"]
 #[allow(unreachable_pub, reason = "public in its own crate")]

@@ -1,6 +1,6 @@
 //! Files that people, or a host that lost power, leave to be read.
 
-use crate::borrowed::{launch_file, supervisor_config, worker_config};
+use crate::borrowed::{launch_file, supervisor_config};
 use std::path::Path;
 use std::sync::OnceLock;
 use tempfile::TempDir;
@@ -12,7 +12,7 @@ pub fn configuration(bytes: &[u8]) {
         return;
     };
     let path = Path::new("worker.toml");
-    if let Err(error) = worker_config::Config::parse(path, text) {
+    if let Err(error) = tessera_hostconfig::worker::Config::parse(path, text) {
         assert!(error.to_string().starts_with("worker.toml:"), "{error}");
     }
     let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;

@@ -1,35 +1,10 @@
 //! The configuration of all workers, and Qube!'s files that are made into one.
 
 use tessera_hostconfig::qube::{File, import};
-use tessera_hostconfig::{Finding, Keys, Platform, Workers};
-
-/// A worker that takes any text, number or list.
-struct Any;
-
-impl Keys for Any {
-    fn all(&self) -> Vec<&str> {
-        vec![
-            "worker_cpus",
-            "worker_description",
-            "worker_groups",
-            "worker_path_map",
-            "worker_resources",
-        ]
-    }
-
-    fn judge(&self, key: &str, value: &str) -> Result<(), String> {
-        let table: Result<toml::Table, _> = format!("k = {value}").parse();
-        let table = table.expect("a value is handed in as TOML on one line");
-        match (key, &table["k"]) {
-            ("worker_cpus", toml::Value::Integer(_)) => Ok(()),
-            ("worker_cpus", _) => Err("a number".to_owned()),
-            _ => Ok(()),
-        }
-    }
-}
+use tessera_hostconfig::{Finding, Platform, Workers};
 
 fn errors(text: &str) -> Vec<Finding> {
-    let (_, findings) = Workers::read(text, &Any);
+    let (_, findings) = Workers::read(text);
     findings.into_iter().filter(|it| it.is_error).collect()
 }
 
@@ -38,7 +13,7 @@ pub fn hostconfig(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let (workers, findings) = Workers::read(text, &Any);
+    let (workers, findings) = Workers::read(text);
     let lines = text.split('\n').count();
     assert!(
         findings
@@ -50,11 +25,11 @@ pub fn hostconfig(bytes: &[u8]) {
         let settings = workers.of_host("a1", Some(Platform::Linux)).to_toml();
         let again = format!("[host.a1]\n{settings}");
         assert_eq!(errors(&again), []);
-        let (again, _) = Workers::read(&again, &Any);
+        let (again, _) = Workers::read(&again);
         assert_eq!(again.of_host("a1", None).to_toml(), settings);
     }
     let file = File { name: "f", text };
-    let made = import(&[file], &Any).expect("short enough");
+    let made = import(&[file]).expect("short enough");
     assert_eq!(
         made.is_right(),
         errors(&made.toml).is_empty(),

@@ -6,7 +6,6 @@
 
 mod borrowed;
 pub mod codec;
-mod credential;
 pub mod files;
 pub mod hostconfig;
 mod os;

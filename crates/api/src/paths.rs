@@ -7,11 +7,12 @@ use crate::query::{
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
-    CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event, Health,
-    History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply,
-    JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
-    NotifyTested, SealOffer, Session, SessionLink, SessionRequest, SubmitReply, SubmitRequest,
-    TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
+    CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event,
+    FarmSettings, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail,
+    Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken,
+    NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest, SealOffer,
+    Session, SessionLink, SessionRequest, SubmitReply, SubmitRequest, TokenRequest, Tokens, Trends,
+    Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -118,6 +119,17 @@ endpoint!(
     /// Everything about a host.
     host: get, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
     responses((status = 200, body = HostDetail), Errors));
+endpoint!(
+    /// What the farm's configuration of workers sets for a host, and what its worker took.
+    host_settings: get, path = "/hosts/{host}/settings", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    responses((status = 200, body = FarmSettings), Errors));
+endpoint!(
+    /// Reads the configuration of workers anew and sends each connected host what it sets for it.
+    ///
+    /// Needs no restart and ends no job. With mistakes in the file nothing changes; each is listed with its line. Answered when
+    /// the hosts have said what they took, or after some seconds.
+    reconfigure: post, path = "/reconfigure", tag = "hosts", request_body = ReconfigureRequest,
+    responses((status = 200, body = ReconfigureReply), Errors));
 endpoint!(
     /// Forgets a host; one that is connected only with `force`.
     remove_host: delete, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id"), RemoveHostQuery),

@@ -4,16 +4,35 @@ use crate::findings::Finding;
 use crate::limits::{CHAIN_MAX, DEPTH_MAX};
 use crate::read::{Kind, Platform, Section, Workers};
 use std::collections::{BTreeMap, BTreeSet};
+use tessera_model::limits::SETTINGS_BYTES_MAX;
 use tessera_requirements::nearest;
 
 /// Looks at all sections together. What has no effect is only told of a file without errors: what was not understood may have one.
 pub(crate) fn whole(workers: &Workers, is_understood: bool) -> Vec<Finding> {
     let mut findings = templates(workers);
+    findings.extend(too_much(workers));
     if is_understood && findings.iter().all(|it| !it.is_error) {
         findings.extend(unreachable(workers));
         findings.extend(default_without_effect(workers));
     }
     findings
+}
+
+/// Finds that a host could be set more than its worker reads: of each key the longest value counts.
+fn too_much(workers: &Workers) -> Option<Finding> {
+    let mut longest: BTreeMap<&str, usize> = BTreeMap::new();
+    for (key, setting) in workers.sections.iter().flat_map(|it| &it.values) {
+        let most = longest.entry(key).or_default();
+        *most = setting.value.len().max(*most);
+    }
+    let bytes: usize = longest.iter().map(|(key, value)| key.len() + value).sum();
+    let place = workers.sections.first().map(|it| it.place)?;
+    (bytes > SETTINGS_BYTES_MAX).then(|| {
+        let text = format!(
+            "a host could be set {bytes} bytes; its worker reads at most {SETTINGS_BYTES_MAX}"
+        );
+        Finding::error(place, text).hint("shorten the longest values")
+    })
 }
 
 fn templates(workers: &Workers) -> Vec<Finding> {

@@ -2,55 +2,7 @@
 
 use crate::keys::is_local_only;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
-
-/// Whose values a worker takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Lookup {
-    /// Its own file's only; it doesn't ask the supervisor.
-    Local,
-    /// The supervisor's only.
-    Supervisor,
-    /// Both; its own win.
-    LocalWins,
-    /// Both; the supervisor's win.
-    #[default]
-    SupervisorWins,
-}
-
-/// Why a text is no lookup.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "worker_lookup is \"local\", \"supervisor\", \"local,supervisor\" (the last one wins) or \"supervisor,local\""
-)]
-pub struct BadLookup;
-
-impl FromStr for Lookup {
-    type Err = BadLookup;
-
-    fn from_str(text: &str) -> Result<Self, BadLookup> {
-        let words: Vec<&str> = text.split(',').map(str::trim).collect();
-        match words.as_slice() {
-            ["local"] => Ok(Self::Local),
-            ["supervisor"] => Ok(Self::Supervisor),
-            ["supervisor", "local"] => Ok(Self::LocalWins),
-            ["local", "supervisor"] => Ok(Self::SupervisorWins),
-            _ => Err(BadLookup),
-        }
-    }
-}
-
-impl fmt::Display for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Local => "local",
-            Self::Supervisor => "supervisor",
-            Self::LocalWins => "supervisor,local",
-            Self::SupervisorWins => "local,supervisor",
-        })
-    }
-}
+use tessera_model::Lookup;
 
 /// Whose a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,51 +24,40 @@ pub struct Merged {
     pub is_over_other: bool,
 }
 
-impl Lookup {
-    /// Says whether a worker asks the supervisor at all.
-    #[must_use]
-    pub fn asks_supervisor(self) -> bool {
-        match self {
-            Self::Local => false,
-            Self::Supervisor | Self::LocalWins | Self::SupervisorWins => true,
-        }
+/// Puts a host's own values and those of the supervisor together. What is local only is its own, always.
+#[must_use]
+pub fn merge(
+    lookup: Lookup,
+    local: &BTreeMap<String, String>,
+    central: &BTreeMap<String, String>,
+) -> BTreeMap<String, Merged> {
+    let mut merged = BTreeMap::new();
+    for key in local.keys().chain(central.keys()) {
+        let own = local
+            .get(key)
+            .filter(|_| lookup != Lookup::Supervisor || is_local_only(key));
+        let theirs = central
+            .get(key)
+            .filter(|_| lookup.asks_supervisor() && !is_local_only(key));
+        let chosen = match (own, theirs) {
+            (Some(own), Some(_)) if lookup == Lookup::LocalWins => (own, Layer::Local, true),
+            (Some(_), Some(theirs)) => (theirs, Layer::Central, true),
+            (Some(own), None) => (own, Layer::Local, false),
+            (None, Some(theirs)) => (theirs, Layer::Central, false),
+            (None, None) => continue,
+        };
+        let (value, layer, is_over_other) = chosen;
+        let value = value.clone();
+        merged.insert(
+            key.clone(),
+            Merged {
+                value,
+                layer,
+                is_over_other,
+            },
+        );
     }
-
-    /// Puts a host's own values and those of the supervisor together. What is local only is its own, always.
-    #[must_use]
-    pub fn merge(
-        self,
-        local: &BTreeMap<String, String>,
-        central: &BTreeMap<String, String>,
-    ) -> BTreeMap<String, Merged> {
-        let mut merged = BTreeMap::new();
-        for key in local.keys().chain(central.keys()) {
-            let own = local
-                .get(key)
-                .filter(|_| self != Self::Supervisor || is_local_only(key));
-            let theirs = central
-                .get(key)
-                .filter(|_| self.asks_supervisor() && !is_local_only(key));
-            let chosen = match (own, theirs) {
-                (Some(own), Some(_)) if self == Self::LocalWins => (own, Layer::Local, true),
-                (Some(_), Some(theirs)) => (theirs, Layer::Central, true),
-                (Some(own), None) => (own, Layer::Local, false),
-                (None, Some(theirs)) => (theirs, Layer::Central, false),
-                (None, None) => continue,
-            };
-            let (value, layer, is_over_other) = chosen;
-            let value = value.clone();
-            merged.insert(
-                key.clone(),
-                Merged {
-                    value,
-                    layer,
-                    is_over_other,
-                },
-            );
-        }
-        merged
-    }
+    merged
 }
 
 #[cfg(test)]
@@ -150,7 +91,7 @@ mod tests {
         ] {
             let lookup: Lookup = text.parse().expect(text);
             assert_eq!(lookup.to_string(), text);
-            let merged = lookup.merge(&local, &central);
+            let merged = merge(lookup, &local, &central);
             let of = |key: &str| merged.get(key).map(|it| it.value.as_str());
             assert_eq!(of("worker_cpus"), cpus, "{text}");
             assert_eq!(of("worker_groups"), groups, "{text}");
@@ -163,9 +104,6 @@ mod tests {
         }
         assert_eq!(Lookup::default().to_string(), "local,supervisor");
         assert!(!Lookup::Local.asks_supervisor());
-        for bad in ["", "both", "local,local", "local,supervisor,local"] {
-            assert_eq!(bad.parse::<Lookup>(), Err(BadLookup), "{bad}");
-        }
     }
 
     #[test]
@@ -180,7 +118,7 @@ mod tests {
             Lookup::SupervisorWins,
         ] {
             assert_eq!(
-                lookup.merge(&BTreeMap::new(), &central),
+                merge(lookup, &BTreeMap::new(), &central),
                 BTreeMap::new(),
                 "{lookup}"
             );

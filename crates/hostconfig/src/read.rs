@@ -2,9 +2,10 @@
 
 use crate::findings::Finding;
 use crate::hosts::HostPattern;
-use crate::keys::{Keys, is_local_only, nearest_key};
+use crate::keys::{is_local_only, judge, nearest_key};
 use crate::limits::{FILE_BYTES_MAX, FINDINGS_MAX, INHERITED_MAX, NAME_BYTES_MAX, SECTIONS_MAX};
 use crate::place::{Lines, Place};
+use crate::worker::Key as Known;
 use crate::{check, value};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,10 +108,9 @@ pub struct Workers {
 impl Workers {
     /// Reads a file. It can be used if none of the findings is an error.
     #[must_use]
-    pub fn read(text: &str, keys: &impl Keys) -> (Self, Vec<Finding>) {
+    pub fn read(text: &str) -> (Self, Vec<Finding>) {
         let lines = Lines::new(text);
         let mut reader = Reader {
-            keys,
             lines: &lines,
             findings: Vec::new(),
             sections: Vec::new(),
@@ -160,8 +160,7 @@ impl Workers {
     }
 }
 
-struct Reader<'a, K> {
-    keys: &'a K,
+struct Reader<'a> {
     lines: &'a Lines<'a>,
     findings: Vec<Finding>,
     sections: Vec<Section>,
@@ -169,7 +168,7 @@ struct Reader<'a, K> {
 
 type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
 
-impl<K: Keys> Reader<'_, K> {
+impl Reader<'_> {
     fn place(&self, key: &Key<'_>) -> Place {
         self.lines.place(key.span().start)
     }
@@ -342,9 +341,9 @@ impl<K: Keys> Reader<'_, K> {
             self.error(place, text, "only the host's own worker.toml sets it");
             return None;
         }
-        if !self.keys.all().contains(&name) {
+        let Some(known) = Known::of_name(name) else {
             let finding = Finding::error(place, format!("there is no key `{shown}` in {kind}"));
-            let near = nearest_key(self.keys, name).map(|near| format!("did you mean `{near}`?"));
+            let near = nearest_key(name).map(|near| format!("did you mean `{near}`?"));
             let is_name = matches!(value, DeValue::Table(_))
                 && matches!(kind, Kind::Host(_) | Kind::Template(_));
             let dotted = is_name
@@ -354,13 +353,13 @@ impl<K: Keys> Reader<'_, K> {
                 ..finding
             });
             return None;
-        }
+        };
         let Some(value) = value::print(value) else {
             let text = format!("`{name}` has a number in it that is none, or is too large");
             self.findings.push(Finding::error(place, text));
             return None;
         };
-        match self.keys.judge(name, &value) {
+        match judge(known, &value) {
             Ok(()) => Some(Setting { value, place }),
             Err(wanted) => {
                 self.findings

@@ -2,82 +2,8 @@
 
 use crate::limits::{DEPTH_MAX, FILE_BYTES_MAX, SECTIONS_MAX};
 use crate::qube::{File, import};
-use crate::{Finding, Keys, Platform, Workers};
+use crate::{Finding, Platform, Workers};
 use proptest::prelude::*;
-
-/// Keys of a made-up worker.
-struct Some_;
-
-impl Keys for Some_ {
-    fn all(&self) -> Vec<&str> {
-        vec![
-            "proxy_account",
-            "proxy_execution_mode",
-            "proxy_nice_value",
-            "qb_supervisor",
-            "worker_cpus",
-            "worker_description",
-            "worker_groups",
-            "worker_name",
-            "worker_path_map",
-            "worker_properties",
-            "worker_resources",
-        ]
-    }
-
-    fn judge(&self, key: &str, value: &str) -> Result<(), String> {
-        let table: toml::Table = format!("k = {value}")
-            .parse()
-            .map_err(|_| "TOML".to_owned())?;
-        let value = &table["k"];
-        let is_pair = |it: &toml::Value| {
-            it.as_str()
-                .is_some_and(|it| it.starts_with("host.") && it.contains('='))
-        };
-        let is_path = |it: &toml::Value| {
-            let pair = it.as_array().filter(|pair| pair.len() == 2);
-            pair.is_some_and(|pair| {
-                pair.iter().all(|it| {
-                    it.as_str()
-                        .is_some_and(|it| it.contains('/') || it.contains(':'))
-                })
-            })
-        };
-        let all = |is_so: &dyn Fn(&toml::Value) -> bool| {
-            value.as_array().is_some_and(|it| it.iter().all(is_so))
-        };
-        let (is_so, wanted) = match key {
-            "worker_cpus" => (
-                value
-                    .as_integer()
-                    .is_some_and(|it| (0..=4096).contains(&it)),
-                "a number from 0 to 4096",
-            ),
-            "proxy_nice_value" => (
-                value.as_integer().is_some_and(|it| (0..=19).contains(&it)),
-                "a number from 0 to 19",
-            ),
-            "proxy_execution_mode" => (
-                matches!(value.as_str(), Some("user" | "proxy")),
-                "\"proxy\" or \"user\"",
-            ),
-            "worker_groups" => (
-                all(&toml::Value::is_str) || value.is_str(),
-                "a list of texts",
-            ),
-            "worker_properties" | "worker_resources" => {
-                (all(&is_pair), "a list of \"host.name=value\"")
-            }
-            "worker_path_map" => (all(&is_path), "a list of pairs of paths"),
-            _ => (value.is_str(), "a text in quotes"),
-        };
-        if is_so {
-            Ok(())
-        } else {
-            Err(wanted.to_owned())
-        }
-    }
-}
 
 const FARM: &str = r#"
 [default]
@@ -105,7 +31,7 @@ worker_cpus = 2
 "#;
 
 fn good(text: &str) -> Workers {
-    let (workers, findings) = Workers::read(text, &Some_);
+    let (workers, findings) = Workers::read(text);
     assert_eq!(findings, [], "{text}");
     workers
 }
@@ -119,7 +45,7 @@ fn said(findings: &[Finding]) -> Vec<String> {
 }
 
 fn wrong(text: &str) -> Vec<String> {
-    said(&Workers::read(text, &Some_).1)
+    said(&Workers::read(text).1)
 }
 
 #[test]
@@ -172,7 +98,7 @@ fn mistakes_have_a_place_and_a_way_out() {
         ),
         (
             "[host.a]\n  worker_cpus = 5000\n",
-            "2:3: `worker_cpus` must be a number from 0 to 4096",
+            "2:3: `worker_cpus` must be a number from 0 (one slot per core) to 4096",
         ),
         (
             "[default]\nqb_supervisor = \"farm\"\n",
@@ -245,10 +171,7 @@ fn mistakes_have_a_place_and_a_way_out() {
     ] {
         let found = wrong(text);
         assert!(found.iter().any(|it| it == expected), "{text}\n{found:#?}");
-        assert!(
-            Workers::read(text, &Some_).1.iter().any(|it| it.is_error),
-            "{text}"
-        );
+        assert!(Workers::read(text).1.iter().any(|it| it.is_error), "{text}");
     }
 }
 
@@ -273,7 +196,7 @@ fn circles_are_told_with_their_way() {
         ),
         "{found:#?}"
     );
-    let (workers, _) = Workers::read(text, &Some_);
+    let (workers, _) = Workers::read(text);
     assert_eq!(workers.of_host("h", None).to_toml(), "");
     let itself = wrong("[template.a]\ninherits = \"a\"\nworker_cpus = 1\n");
     assert_eq!(
@@ -343,6 +266,14 @@ fn bounds_are_kept() {
             .iter()
             .any(|it| it.contains("more than 16 templates in a row"))
     );
+    let pair = |n: usize| format!("\"host.p{n}={}\"", "x".repeat(4_000));
+    let pairs: Vec<String> = (0..70).map(pair).collect();
+    let long = format!("[default]\nworker_properties = [{}]\n", pairs.join(", "));
+    let said = &wrong(&long)[0];
+    assert!(
+        said.starts_with("1:2: a host could be set 28") && said.contains("at most 262144"),
+        "{said}"
+    );
     // Each template inherits the next one twice: 2^12 ways, none of which is walked to the end.
     let wide: String = (0..12)
         .map(|n| format!("[template.t{n}]\ninherits = [\"t{0}\", \"t{0}\"]\n", n + 1))
@@ -406,7 +337,7 @@ fn qube_files_become_ours_and_the_rest_is_listed() {
             text: QBWRK,
         },
     ];
-    let made = import(&files, &Some_).expect("short enough");
+    let made = import(&files).expect("short enough");
     assert_eq!(
         made.toml,
         r#"# Imported from qb.conf and qbwrk.conf.
@@ -429,7 +360,6 @@ worker_description = "node of 0 in gpu,fast"
 
 [host.render007] # qbwrk.conf:34
 inherits = ["gpu"]
-proxy_execution_mode = "user"
 worker_cpus = 2
 worker_description = "this is render007"
 "#
@@ -442,15 +372,16 @@ worker_description = "this is render007"
     for expected in [
         "qb_supervisor: it is for one host: write it into that host's own worker.toml",
         "supervisor_port: it is the supervisor's, whose own file is supervisor.toml",
-        "proxy_account: it is Qube!'s own account, which is not made here; the launcher's policy names ours",
+        "proxy_account: whom jobs become on a host only that host says: its launcher's policy, and its own worker.toml within that",
+        "proxy_execution_mode: whom jobs become on a host only that host says: its launcher's policy, and its own worker.toml within that",
         "this line: it is neither a section nor key = value",
         "proxy_password: passwords are in no file: tessera credential register keeps them sealed (docs/credentials.md)",
         "worker_flags: it has no counterpart here",
         "worker_drive_map: drives are in the launcher's policy of each Windows host (docs/windows.md)",
         "worker_path_map: \"\\\\\" = \"/\" is left out: it is no pair of absolute paths",
-        "worker_resources: scoped.nuke is left out: here it must be a list of \"host.name=value\"",
-        "worker_clsuter: it has no counterpart here",
-        "proxy_nice_value: here it must be a number from 0 to 19",
+        "worker_resources: scoped.nuke is left out: here it must be a list of at most 256 \"host.name=NUMBER\", names of at most 255 bytes",
+        "worker_clsuter: it has no counterpart here; did you mean worker_cluster?",
+        "proxy_nice_value: here it must be a number from 0 to 19: jobs may have less priority than others on the host, never more",
         "[render007]: it inherits missing, which is not defined before it",
         "[render007]: joined with the section in line 28 of qbwrk.conf, at the place of this one",
         "non_existent: not needed: no name is looked up",
@@ -474,7 +405,7 @@ worker_description = "this is render007"
 #[test]
 fn a_name_that_others_inherit_is_a_template() {
     let text = "[a]\nworker_cpus = 1\n[b[1-2]] : a\n[osx] : a\n[c d]\n[irix]\nworker_cpus = 1\n";
-    let made = import(&[File { name: "q", text }], &Some_).expect("short enough");
+    let made = import(&[File { name: "q", text }]).expect("short enough");
     assert_eq!(
         made.toml,
         "# Imported from q.\n\n[macos] # q:4\nworker_cpus = 1\n\n[template.a] # q:1\nworker_cpus = 1\n\n\
@@ -490,13 +421,10 @@ fn a_name_that_others_inherit_is_a_template() {
         ]
     );
     assert_eq!(
-        import(
-            &[File {
-                name: "long",
-                text: &"#".repeat(FILE_BYTES_MAX + 1)
-            }],
-            &Some_
-        ),
+        import(&[File {
+            name: "long",
+            text: &"#".repeat(FILE_BYTES_MAX + 1)
+        }],),
         Err("long")
     );
 }
@@ -504,7 +432,7 @@ fn a_name_that_others_inherit_is_a_template() {
 #[test]
 fn the_same_host_in_other_letters_is_the_same_host() {
     let text = "[t]\nworker_cpus = 1\n[Ws1] : t\nworker_cpus = 2\nworker_description = a\n[ws1]\nworker_cpus = 3\n";
-    let made = import(&[File { name: "q", text }], &Some_).expect("short enough");
+    let made = import(&[File { name: "q", text }]).expect("short enough");
     assert!(
         made.toml.ends_with(
             "[host.ws1] # q:6\ninherits = [\"t\"]\nworker_cpus = 3\nworker_description = \"a\"\n"
@@ -536,8 +464,8 @@ proptest! {
     #[test]
     fn what_is_imported_has_no_mistakes(lines in prop::collection::vec(line(), 0..24)) {
         let text = lines.join("\n");
-        let made = import(&[File { name: "f", text: &text }], &Some_).expect("short enough");
-        let (_, findings) = Workers::read(&made.toml, &Some_);
+        let made = import(&[File { name: "f", text: &text }]).expect("short enough");
+        let (_, findings) = Workers::read(&made.toml);
         let errors: Vec<Finding> = findings.into_iter().filter(|it| it.is_error).collect();
         prop_assert_eq!(errors, [], "{}\nbecame\n{}", text, made.toml);
     }
@@ -548,17 +476,17 @@ proptest! {
             "{FARM}\n[host.\"render00[1-5]\"]\nworker_cpus = {number}\nworker_description = {}\n",
             crate::value::quoted(&text)
         );
-        let (workers, findings) = Workers::read(&file, &Some_);
+        let (workers, findings) = Workers::read(&file);
         prop_assert!(findings.iter().all(|it| !it.is_error), "{:?}", findings);
         let settings = workers.of_host(&host, None);
         let again = format!("[host.{host}]\n{}", settings.to_toml());
-        let (again, _) = Workers::read(&again, &Some_);
+        let (again, _) = Workers::read(&again);
         prop_assert_eq!(again.of_host(&host, None).to_toml(), settings.to_toml());
     }
 
     #[test]
     fn any_text_is_read_or_pointed_at(text in "(\\[|\\]|host\\.|\"|=|\n|[a-c]|template|inherits|\\{|worker_cpus ?= ?1){0,16}") {
-        let (workers, findings) = Workers::read(&text, &Some_);
+        let (workers, findings) = Workers::read(&text);
         for finding in &findings {
             prop_assert!(finding.place.line <= text.split('\n').count().max(1), "{:?}", finding);
         }

@@ -139,6 +139,28 @@ impl fmt::Display for KeyId {
     }
 }
 
+/// A text is no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the fingerprint of a key has 32 hexadecimal digits")]
+pub struct BadKeyId;
+
+impl FromStr for KeyId {
+    type Err = BadKeyId;
+
+    /// Reads it as it is printed, or without the dashes.
+    fn from_str(text: &str) -> Result<Self, BadKeyId> {
+        let mut digits = text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16));
+        let mut id = [0; 16];
+        for byte in &mut id {
+            for _ in 0..2 {
+                let digit = digits.next().flatten().ok_or(BadKeyId)?;
+                *byte = *byte << 4 | u8::try_from(digit).map_err(|_| BadKeyId)?;
+            }
+        }
+        digits.next().is_none().then_some(Self(id)).ok_or(BadKeyId)
+    }
+}
+
 /// The public half of a worker's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolKey {

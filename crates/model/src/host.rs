@@ -3,6 +3,7 @@
 use crate::desk::{Consent, Presence};
 use crate::limits::GROUPS_MAX;
 use crate::name::GroupName;
+use crate::settings::SettingsInUse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use tessera_requirements::{ClusterChoice, ClusterPath, Restriction};
@@ -89,6 +90,8 @@ pub struct HostFacts {
     pub panic: Option<String>,
     /// The version of the worker program.
     pub version: String,
+    /// What it took of what the farm sets for it; nothing from a worker that takes nothing of the kind.
+    pub settings: Option<SettingsInUse>,
 }
 
 impl HostFacts {

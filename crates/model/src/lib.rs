@@ -19,6 +19,7 @@ pub mod msg;
 pub mod name;
 pub mod path;
 pub mod reservation;
+pub mod settings;
 pub mod state;
 pub mod time;
 
@@ -32,6 +33,7 @@ pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobFlag, JobKind, JobSpec, Principal, Proof};
 pub use name::{GroupName, HostName, UserName};
 pub use reservation::{KernelLimits, Reservation, Taken};
+pub use settings::{Lookup, ServedSettings, SettingsHash, SettingsInUse};
 pub use state::{End, InstanceStatus, ItemStatus, Outcome, WorkStatus};
 pub use tessera_requirements as requirements;
 pub use tessera_requirements::{

@@ -47,6 +47,12 @@ pub const AFTER_ITEMS_MAX: u64 = 50_000_000;
 pub const AFTER_WORK_MAX: u64 = 30_000_000;
 /// Slots that one host may offer.
 pub const SLOTS_MAX: u32 = 4_096;
+/// Bytes of one property of a host.
+pub const PROPERTY_BYTES_MAX: usize = 4 * 1024;
+/// Values that a supervisor may serve to one worker.
+pub const SETTINGS_MAX: usize = 256;
+/// Bytes of them, keys and values together.
+pub const SETTINGS_BYTES_MAX: usize = 256 * 1024;
 /// Default time between the polite signal and the kill, in seconds (Qube!'s default too).
 pub const GRACE_SECONDS_DEFAULT: u64 = 30;
 /// Default limit of what an attempt may print per stream, in bytes.

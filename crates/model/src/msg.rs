@@ -14,6 +14,7 @@ use crate::credential::{
 use crate::desk::WhileActive;
 use crate::host::{HostFacts, Refusal};
 use crate::ids::{Attempt, InstanceNo, ItemIndex, JobId, LaunchNo};
+use crate::settings::ServedSettings;
 use crate::state::{End, Limit};
 use crate::time::Timestamp;
 use std::fmt;
@@ -136,6 +137,9 @@ pub enum ToWorker {
     RetireKey(KeyId),
     /// Take no new work while somebody is active at the host, or do again; said on every new connection.
     LockWhileActive(Option<WhileActive>),
+    /// What the farm sets for this worker, all of it; said on every new connection to a worker that takes it, and when it changes.
+    /// The worker says in its facts what it took.
+    Settings(Box<ServedSettings>),
 }
 
 /// From a worker.

@@ -32,6 +32,8 @@ pub struct Config {
     pub farm_name: String,
     /// `supervisor_admin_group`: members of this group of the supervisor's host are administrators.
     pub admin_group: String,
+    /// `supervisor_worker_configfile`: the configuration of all workers; `workers.toml` beside this file by default.
+    pub worker_configfile: Option<PathBuf>,
     /// `worker_heartbeat`: how often a worker says that it is there.
     pub heartbeat: Duration,
     /// `log_limit`: bytes of one stream of one attempt that are kept, whatever the job asks for.
@@ -55,6 +57,7 @@ impl Default for Config {
             address: None,
             farm_name: "tessera".into(),
             admin_group: "tessera-admin".into(),
+            worker_configfile: None,
             heartbeat: Duration::from_secs(10),
             log_limit: 1 << 30,
             cleanup_jobs_days: 30,
@@ -155,6 +158,15 @@ const KEYS: &[Key] = &[
         "farm_name",
         |c, v| put(&mut c.farm_name, text(v)),
         |c| quoted(&c.farm_name),
+    ),
+    (
+        "supervisor_worker_configfile",
+        |c, v| put(&mut c.worker_configfile, path(v).map(Some)),
+        |c| {
+            c.worker_configfile
+                .as_ref()
+                .map_or_else(String::new, |it| quoted(&it.to_string_lossy()))
+        },
     ),
     (
         "worker_lost_timeout",
@@ -334,6 +346,12 @@ fn text(value: &DeValue<'_>) -> Result<String, String> {
         DeValue::String(text) if !text.is_empty() && text.len() <= 255 => Ok(text.to_string()),
         _ => Err("a text of 1 to 255 bytes".into()),
     }
+}
+
+fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
+    let path = value.as_str().map(PathBuf::from);
+    path.filter(|path| path.is_absolute())
+        .ok_or_else(|| "an absolute path".to_owned())
 }
 
 fn texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {

@@ -26,6 +26,7 @@ mod persist;
 mod readers;
 mod run;
 mod sessions;
+mod settings;
 mod statedir;
 mod tickets;
 mod tokens;

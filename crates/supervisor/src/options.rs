@@ -54,6 +54,13 @@ impl Options {
         self.state.join("supervisor")
     }
 
+    /// Answers where the configuration of all workers is, unless the configuration says it: beside that, or in the state.
+    #[must_use]
+    pub fn workers_path(&self) -> PathBuf {
+        let beside = self.config.as_ref().and_then(|path| path.parent());
+        beside.unwrap_or(&self.state).join("workers.toml")
+    }
+
     /// Answers the configuration file to read, if there is one.
     #[must_use]
     pub fn config_path(&self) -> Option<PathBuf> {

@@ -15,6 +15,7 @@ use crate::notify::{Notify, NotifyConfig, Ways};
 use crate::options::Options;
 use crate::readers::Readers;
 use crate::sessions::Links;
+use crate::settings::{Place, WorkerSettings};
 use crate::statedir::{StateDir, write_whole};
 use crate::tickets::Tickets;
 use crate::tokens::Tokens;
@@ -123,6 +124,14 @@ pub async fn start_with(
     let ending = CancellationToken::new();
     let ca_id = ca.farm_id().to_string();
     let (notify, reloads) = Notify::new(options.notify_path(), &ca_id, &config.farm_name);
+    let settings = Arc::new(WorkerSettings::open(Place {
+        path: config
+            .worker_configfile
+            .clone()
+            .unwrap_or_else(|| options.workers_path()),
+        is_named: config.worker_configfile.is_some(),
+        own: options.own_dir(),
+    }));
     let app = Arc::new(AppParts {
         core: core.handle.clone(),
         hub: Arc::clone(&hub),
@@ -140,6 +149,7 @@ pub async fn start_with(
             options.own_dir(),
         ),
         config: config.clone(),
+        settings: Arc::clone(&settings),
         ca,
         dispatch_keys: vec![dispatch.public()],
         address: listening.shown.clone(),
@@ -160,6 +170,7 @@ pub async fn start_with(
             core: core.handle.clone(),
             logs: Arc::clone(&logs),
             readers,
+            settings,
             log_limit: config.log_limit,
         }),
     };

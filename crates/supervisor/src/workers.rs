@@ -1,12 +1,14 @@
 //! Workers: their connections, what they say, and the output that they bring.
 
-use crate::core::{CoreHandle, Sink, Unwelcome};
+use crate::core::{CoreHandle, Sink, Unwelcome, View};
 use crate::logs::{Arrival, RunKey, SharedLogs};
 use crate::readers::Readers;
+use crate::settings::{FEATURE, Line, WorkerSettings};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::{Input, SessionId};
-use tessera_model::msg::{FromWorker, Run};
+use tessera_model::msg::{FromWorker, Run, ToWorker};
 use tessera_model::{HostFacts, HostId};
 use tessera_wire::convert::{AttachRefused, Hello, LogAck, LogChunk};
 use tessera_wire::link::{Handler, LogConnection, WorkerConnection};
@@ -38,6 +40,8 @@ pub(crate) struct Workers {
     pub(crate) logs: SharedLogs,
     /// Knows attempts that are over.
     pub(crate) readers: Readers,
+    /// What is set for each.
+    pub(crate) settings: Arc<WorkerSettings>,
     /// Bytes of a stream that are kept at most.
     pub(crate) log_limit: u64,
 }
@@ -86,6 +90,7 @@ impl Handler for Workers {
             ..
         } = connection;
         let facts = judge_clock(hello.facts, clock_offset_ms);
+        let said = facts.clone();
         let (sink, orders) = mpsc::channel(TURNS_MAX);
         let session = match self
             .core
@@ -100,10 +105,16 @@ impl Handler for Workers {
             }
         };
         tracing::info!(%host, session, address = %peer.address, clock_offset_ms, "worker connected");
+        let Some(name) = self.joined_as(host).await else {
+            return self.core.tell(Input::Disconnected { host, session }).await;
+        };
+        let line = self.settings.opened(host, session, name, &said);
         tokio::select! {
             () = self.listen(host, session, clock_offset_ms, &mut incoming) => {}
             () = speak(orders, &outgoing) => {}
+            () = self.serve(&line, &outgoing) => {}
         }
+        self.settings.closed(&line);
         tracing::info!(%host, session, "worker disconnected");
         self.core.tell(Input::Disconnected { host, session }).await;
     }
@@ -139,10 +150,7 @@ impl Handler for Workers {
 }
 
 /// Hands orders on, those that wait as one message.
-async fn speak(
-    mut orders: mpsc::Receiver<Vec<tessera_model::msg::ToWorker>>,
-    outgoing: &mpsc::Sender<Vec<tessera_model::msg::ToWorker>>,
-) {
+async fn speak(mut orders: mpsc::Receiver<Vec<ToWorker>>, outgoing: &mpsc::Sender<Vec<ToWorker>>) {
     let mut turns = Vec::new();
     while orders.recv_many(&mut turns, MERGED_MAX).await > 0 {
         if outgoing
@@ -173,6 +181,28 @@ fn judge_clock(mut facts: HostFacts, offset_ms: i64) -> HostFacts {
 }
 
 impl Workers {
+    /// Answers words for what this supervisor can do now beyond the version of the protocol.
+    pub(crate) fn features(&self) -> Vec<String> {
+        let serves = self.settings.serves().then(|| FEATURE.to_owned());
+        serves.into_iter().collect()
+    }
+
+    /// Answers the name that a host joined with; nothing when it was removed meanwhile.
+    async fn joined_as(&self, host: HostId) -> Option<String> {
+        let name = move |view: &View<'_>| view.enrolled.get(&host).map(|it| it.name.clone());
+        self.core.read(name).await.ok().flatten()
+    }
+
+    /// Sends a worker what is set for it, again when that changes.
+    async fn serve(&self, line: &Line, outgoing: &mpsc::Sender<Vec<ToWorker>>) {
+        loop {
+            let due = Box::new(self.settings.next(line).await);
+            if outgoing.send(vec![ToWorker::Settings(due)]).await.is_err() {
+                return;
+            }
+        }
+    }
+
     async fn listen(
         &self,
         host: HostId,
@@ -184,6 +214,7 @@ impl Workers {
             for what in turn {
                 let what = match what {
                     FromWorker::Hello(facts) => {
+                        self.settings.said(host, session, facts.settings.as_ref());
                         FromWorker::Hello(judge_clock(facts, clock_offset_ms))
                     }
                     other => other,

@@ -1,15 +1,13 @@
 //! `tessera config explain`: every key of this host's daemons, its value, and where that is from.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::path::Path;
 use tessera_cli::args::Colour;
 use tessera_cli::out::Look;
 use tessera_cli::{CliError, Exit, show};
 #[cfg(target_os = "linux")]
 use tessera_supervisor::Config as SupervisorConfig;
-use tessera_worker::config::{Config as WorkerConfig, ProxyMode};
-use tessera_worker::credential;
+use tessera_worker::config::{KEYS, Key, Own};
 use toml::de::DeTable;
 
 use crate::config::{Daemon, Source, read};
@@ -68,9 +66,13 @@ pub(crate) fn explain(
 fn of_source(source: &Source) -> Result<Vec<Row>, CliError> {
     let text = read(source)?.unwrap_or_default();
     let wrong = |error: &dyn std::fmt::Display| CliError::usage(error.to_string());
+    let mut served = BTreeMap::new();
     let values = match source.daemon {
         Daemon::Worker => {
-            worker_values(WorkerConfig::parse(&source.path, &text).map_err(|error| wrong(&error))?)
+            let own = Own::parse(&source.path, &text).map_err(|error| wrong(&error))?;
+            let (values, theirs) = of_worker(&own, &source.path);
+            served = theirs;
+            values
         }
         #[cfg(target_os = "linux")]
         Daemon::Supervisor => SupervisorConfig::parse(&text)
@@ -90,9 +92,33 @@ fn of_source(source: &Source) -> Result<Vec<Row>, CliError> {
             daemon: source.daemon,
             key,
             value,
-            from: from(key, lines.get(key).copied(), &source.path),
+            from: from(key, lines.get(key).copied(), &source.path, served.get(key)),
         })
         .collect())
+}
+
+/// What a set of values that the supervisor serves is called, by key.
+type Served = BTreeMap<String, String>;
+
+/// Answers what holds for this host's worker, and what of it is the supervisor's.
+fn of_worker(own: &Own, path: &Path) -> (Vec<(&'static str, String)>, Served) {
+    // The file lies in the worker's part of the state.
+    let state = path.parent().and_then(Path::parent);
+    let kept = state.and_then(|state| tessera_worker::kept_settings(state, own.lookup()));
+    let together = own.with(
+        &kept
+            .as_ref()
+            .map(|it| it.values.clone())
+            .unwrap_or_default(),
+    );
+    let value = |key: &Key| (key.name, key.show(&together.config).unwrap_or_default());
+    let values = KEYS.iter().map(value).collect();
+    let said = kept.map_or_else(String::new, |it| format!("the supervisor ({})", it.hash));
+    let served = together.central.iter();
+    (
+        values,
+        served.map(|key| (key.clone(), said.clone())).collect(),
+    )
 }
 
 /// Answers the line of each key in a file that was understood.
@@ -106,115 +132,23 @@ fn lines(text: &str) -> BTreeMap<String, usize> {
         .collect()
 }
 
-fn from(key: &str, line: Option<usize>, path: &Path) -> String {
-    let place = line.map_or_else(
-        || "default".to_owned(),
-        |line| format!("{}:{line}", path.display()),
-    );
+fn from(key: &str, line: Option<usize>, path: &Path, served: Option<&String>) -> String {
+    let place = line.map(|line| format!("{}:{line}", path.display()));
+    let place = match (served, place) {
+        (Some(served), Some(place)) => format!("{served}; over {place}"),
+        (Some(served), None) => served.clone(),
+        (None, place) => place.unwrap_or_else(|| "default".to_owned()),
+    };
     match OPTIONS.iter().find(|(of, _)| *of == key) {
         Some((_, option)) => format!("{place}, unless {option} is given"),
         None => place,
     }
 }
 
-/// Answers the worker's keys with their values as they would be written; nothing for what has none.
-pub(crate) fn worker_values(config: WorkerConfig) -> Vec<(&'static str, String)> {
-    // Every field by name: a new key does not compile until it is shown.
-    let WorkerConfig {
-        qb_supervisor,
-        worker_cpus,
-        worker_name,
-        worker_description,
-        worker_groups,
-        worker_cluster,
-        worker_restrictions,
-        worker_properties,
-        worker_resources,
-        proxy_execution_mode,
-        proxy_account,
-        proxy_nice_value,
-        worker_spool_max,
-        worker_spool_durable,
-        worker_path_map,
-        credentials:
-            credential::Settings {
-                pool,
-                admitted,
-                key_days,
-            },
-        desktop_allowed_submitters,
-        desktop_environment,
-        desktop_lock_while_active,
-        desktop_idle_after,
-        desktop_idle_running,
-        desktop_idle_unknown,
-    } = config;
-    let admitted: Vec<String> = admitted.iter().map(ToString::to_string).collect();
-    let allowed = desktop_allowed_submitters.map(|it| it.names());
-    let mode = proxy_execution_mode.map(ProxyMode::word);
-    vec![
-        ("qb_supervisor", some(qb_supervisor)),
-        ("worker_cpus", worker_cpus.to_string()),
-        ("worker_name", some(worker_name)),
-        ("worker_description", format!("{worker_description:?}")),
-        ("worker_groups", format!("{worker_groups:?}")),
-        (
-            "worker_cluster",
-            format!("{:?}", worker_cluster.to_string()),
-        ),
-        (
-            "worker_restrictions",
-            some(worker_restrictions.map(|it| it.to_string())),
-        ),
-        ("worker_properties", pairs(&worker_properties)),
-        ("worker_resources", pairs(&worker_resources)),
-        ("proxy_execution_mode", some(mode)),
-        ("proxy_account", some(proxy_account)),
-        ("proxy_nice_value", proxy_nice_value.to_string()),
-        ("worker_spool_max", worker_spool_max.to_string()),
-        ("worker_spool_durable", worker_spool_durable.to_string()),
-        (
-            "worker_path_map",
-            format!("{:?}", worker_path_map.pairs().collect::<Vec<_>>()),
-        ),
-        ("worker_credential_pool", format!("{:?}", pool.as_str())),
-        ("worker_credential_admit", format!("{admitted:?}")),
-        ("worker_credential_key_days", key_days.to_string()),
-        ("desktop_allowed_submitters", some(allowed)),
-        ("desktop_environment", format!("{desktop_environment:?}")),
-        (
-            "desktop_lock_while_active",
-            desktop_lock_while_active.to_string(),
-        ),
-        (
-            "desktop_idle_seconds",
-            desktop_idle_after.as_secs().to_string(),
-        ),
-        (
-            "desktop_idle_running",
-            format!("{:?}", desktop_idle_running.word()),
-        ),
-        (
-            "desktop_idle_unknown",
-            format!("{:?}", desktop_idle_unknown.word()),
-        ),
-    ]
-}
-
-fn some(value: Option<impl Debug>) -> String {
-    value.map_or_else(String::new, |value| format!("{value:?}"))
-}
-
-fn pairs<T: ToString>(all: &BTreeMap<String, T>) -> String {
-    let texts = all
-        .iter()
-        .map(|(name, value)| format!("{name}={}", value.to_string()));
-    format!("{:?}", texts.collect::<Vec<_>>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tessera_worker::config::Config as WorkerConfig;
 
     fn worker(text: &str) -> Result<Vec<Row>, CliError> {
         let dir = tempfile::tempdir().expect("a folder");

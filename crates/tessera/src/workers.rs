@@ -9,32 +9,12 @@ use tessera_cli::args::{Colour, System};
 use tessera_cli::out::Look;
 use tessera_cli::{CliError, Exit, show};
 use tessera_hostconfig::limits::FILE_BYTES_MAX;
-use tessera_hostconfig::{Finding, Keys, Platform, Source, Workers, qube};
-use tessera_worker::config::{Config, ConfigError};
-
-use crate::explain::worker_values;
-
-/// The worker's own reader.
-struct WorkerKeys;
-
-impl Keys for WorkerKeys {
-    fn all(&self) -> Vec<&str> {
-        let all = worker_values(Config::default());
-        all.into_iter().map(|(key, _)| key).collect()
-    }
-
-    fn judge(&self, key: &str, value: &str) -> Result<(), String> {
-        match Config::parse(Path::new(""), &format!("{key} = {value}\n")) {
-            Ok(_) => Ok(()),
-            Err(ConfigError::BadValue { wanted, .. }) => Err(wanted.to_owned()),
-            Err(other) => Err(format!("otherwise: {other}")),
-        }
-    }
-}
+use tessera_hostconfig::worker::Key;
+use tessera_hostconfig::{Finding, Platform, Source, Workers, qube};
 
 /// Reads a file for all workers: what it says, its errors, and what in it has no effect.
 pub(crate) fn read(path: &Path, text: &str) -> (Workers, Vec<String>, Vec<String>) {
-    let (workers, findings) = Workers::read(text, &WorkerKeys);
+    let (workers, findings) = Workers::read(text);
     let said = |it: Finding| {
         let hint = it.hint.as_ref().map(|hint| format!("; {hint}"));
         (
@@ -63,7 +43,7 @@ pub(crate) fn explain(
         return Err(error);
     }
     let settings = workers.of_host(host, Platform::of_word(system.word()));
-    if let Some(wanted) = wanted.filter(|wanted| !WorkerKeys.all().contains(wanted)) {
+    if let Some(wanted) = wanted.filter(|wanted| Key::of_name(wanted).is_none()) {
         return Err(
             CliError::new(Exit::NotFound, format!("there is no key {wanted:?}"))
                 .hint("tessera config explain lists all"),
@@ -132,7 +112,7 @@ pub(crate) fn import(files: &[PathBuf], out: Option<&Path>, is_json: bool) -> Re
         .iter()
         .map(|(name, text)| qube::File { name, text })
         .collect();
-    let made = qube::import(&texts, &WorkerKeys).map_err(too_long)?;
+    let made = qube::import(&texts).map_err(too_long)?;
     if let Some(out) = out {
         write(out, &made.toml)?;
     }
@@ -202,25 +182,12 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_key_is_the_workers_and_its_values_are_judged_by_it() {
-        let keys = WorkerKeys.all();
-        assert!(keys.contains(&"worker_cpus") && keys.len() > 20, "{keys:?}");
-        for key in &keys {
-            // What no key takes at all is refused with what it takes.
-            let why = WorkerKeys.judge(key, "{ a = 1.5 }").expect_err(key);
-            assert!(!why.contains("otherwise"), "{key}: {why}");
-        }
-        assert_eq!(WorkerKeys.judge("worker_cpus", "8"), Ok(()));
-        let map = "[[\"P:\\\\\", \"/mnt/p\"]]";
-        assert_eq!(WorkerKeys.judge("worker_path_map", map), Ok(()));
-    }
+    use tessera_worker::config::Config;
 
     #[test]
     fn what_is_set_for_a_host_is_taken_by_its_worker() {
         let text = "[default]\nworker_spool_max = \"2 GiB\"\nworker_path_map = [['P:\\', '/mnt/p']]\n\
-                    [host.\"r[01-20]\"]\nworker_properties = [\"host.rack=b7\"]\nproxy_execution_mode = \"user\"\n";
+                    [host.\"r[01-20]\"]\nworker_properties = [\"host.rack=b7\"]\nproxy_nice_value = 5\n";
         let (workers, errors, warnings) = read(Path::new("w"), text);
         assert_eq!((errors, warnings), (Vec::new(), Vec::new()));
         let toml = workers.of_host("r07", None).to_toml();

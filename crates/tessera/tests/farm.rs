@@ -293,6 +293,67 @@ fn what_runs_goes_on_without_the_daemons_and_is_reported_later() {
     until("nothing of the farm runs", || place.processes().is_empty());
 }
 
+/// Has the daemons of a farm and of its worker changed from one file while a job runs.
+#[test]
+fn a_change_of_groups_lets_what_waits_run_without_a_restart() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let mark = place.home().join("go").display().to_string();
+    let script = format!("echo before; while [ ! -e {mark} ]; do sleep 0.05; done");
+    assert_eq!(place.ask(&["submit", "--", "sh", "-c", &script]).0, 0);
+    until("it runs", || place.ask(&["log", "1"]).1 == "before\n");
+    assert_eq!(
+        place
+            .ask(&["submit", "--groups", "gpu", "--", "echo", "here"])
+            .0,
+        0
+    );
+    assert!(place.ask(&["why", "2"]).1.contains("gpu"));
+
+    let file = place.home().join(".local/state/tessera/workers.toml");
+    fs::write(&file, "[default]\nworker_group = [\"gpu\"]\n").expect("written");
+    let wrong = place.run(&["reconfigure"]);
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(
+        !wrong.status.success()
+            && said.contains("workers.toml:2:1: there is no key `worker_group`"),
+        "{said}"
+    );
+
+    let good = "[default]\nworker_groups = [\"gpu\"]\nproxy_nice_value = 5\nworker_cpus = 4\n";
+    fs::write(&file, good).expect("written");
+    let (code, told) = place.ask(&["reconfigure"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(
+        told.contains("from its worker's next start: proxy_nice_value"),
+        "{told}"
+    );
+    assert!(told.contains("started with --slots 2"), "{told}");
+    assert_eq!(place.ask(&["wait", "2", "--timeout", "60s"]).0, 0);
+    assert_eq!(place.ask(&["log", "2"]), (0, "here\n".into()));
+    assert_eq!(
+        place.ask(&["reconfigure"]).0,
+        0,
+        "nothing changes, and all have it"
+    );
+    let (_, text) = place.ask(&["hosts", "--json"]);
+    let hosts: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(hosts["hosts"][0]["settings"]["is_current"], true);
+
+    fs::write(&mark, b"").expect("written");
+    assert_eq!(place.ask(&["wait", "1", "--timeout", "60s"]).0, 0);
+    let (_, text) = place.ask(&["frames", "1#1", "--attempts", "--json"]);
+    let attempts: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(
+        attempts["attempts"].as_array().map(Vec::len),
+        Some(1),
+        "it was begun once"
+    );
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    until("nothing of the farm runs", || place.processes().is_empty());
+}
+
 fn folders(home: &Path) -> Vec<String> {
     let entries = fs::read_dir(home).expect("a home").flatten();
     entries

@@ -1,18 +1,19 @@
 //! What is printed reads back; what others print is understood or refused, never more.
 
 use bytes::Bytes;
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use std::time::Duration;
 use tessera_model::host::Refusal;
+use tessera_model::limits::SETTINGS_MAX;
 use tessera_model::msg::{
     AttemptEnd, FromWorker, GoneCause, LaunchInventory, LaunchKey, Report, Run, RunLimits, ToWorker,
 };
 use tessera_model::state::{End, Limit};
 use tessera_model::{
-    Attempt, Consent, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Presence,
-    Running, Timestamp, WhileActive,
+    Attempt, Consent, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Lookup,
+    Presence, Running, ServedSettings, SettingsHash, SettingsInUse, Timestamp, WhileActive,
 };
 use tessera_wire::convert::{
     CHUNK_BYTES_MAX, ConvertError, Decoded, LogAck, LogChunk, LogKey, LogStream, MESSAGE_BYTES_MAX,
@@ -103,6 +104,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         key().prop_map(ToWorker::Resume),
         any::<u64>().prop_map(ToWorker::Ack),
         option::of(rule()).prop_map(ToWorker::LockWhileActive),
+        served_settings().prop_map(|it| ToWorker::Settings(Box::new(it))),
     ]
 }
 
@@ -148,6 +150,7 @@ fn facts() -> impl Strategy<Value = HostFacts> {
         (
             vec(name(), 0..4).prop_map(Consent::of),
             option::of(presence()),
+            option::of(settings_in_use()),
         ),
     )
         .prop_map(
@@ -158,8 +161,9 @@ fn facts() -> impl Strategy<Value = HostFacts> {
                 identity,
                 panic,
                 version,
-                (allows, presence),
+                (allows, presence, settings),
             )| HostFacts {
+                settings,
                 allows,
                 presence,
                 name,
@@ -171,6 +175,33 @@ fn facts() -> impl Strategy<Value = HostFacts> {
                 version,
             },
         )
+}
+
+fn settings_in_use() -> impl Strategy<Value = SettingsInUse> {
+    let lookup = prop_oneof![
+        Just(Lookup::Local),
+        Just(Lookup::Supervisor),
+        Just(Lookup::LocalWins),
+        Just(Lookup::SupervisorWins),
+    ];
+    let taken = option::of(any::<[u8; 16]>().prop_map(SettingsHash));
+    let refused = btree_map(name(), name(), 0..4);
+    (lookup, taken, refused, btree_set(name(), 0..4)).prop_map(
+        |(lookup, taken, refused, restart)| SettingsInUse {
+            lookup,
+            taken,
+            refused,
+            restart,
+        },
+    )
+}
+
+fn served_settings() -> impl Strategy<Value = ServedSettings> {
+    let values = btree_map(name(), name(), 0..4);
+    (any::<[u8; 16]>(), values).prop_map(|(hash, values)| ServedSettings {
+        hash: SettingsHash(hash),
+        values,
+    })
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -388,7 +419,8 @@ fn kinds_of_a_newer_peer_are_ignored_and_counted() {
             ignored: 1
         }
     );
-    let order = field(1, &field(15, &[]));
+    // Field 96, empty.
+    let order = field(1, &[0x82, 0x06, 0]);
     let ack = field(1, &field(9, &number(1, 5)));
     let read = decode_to_worker(&[order, ack].concat()).unwrap();
     assert_eq!(
@@ -501,6 +533,32 @@ fn errors_name_the_field() {
     ];
     for (bytes, text) in cases {
         assert_eq!(decode_from_worker(&bytes).unwrap_err().to_string(), text);
+    }
+    let hash = field(1, &[7; 16]);
+    let value = |key: &str| field(2, &field(1, key.as_bytes()));
+    let settings = |parts: &[Vec<u8>]| {
+        let body = parts.concat();
+        let length = [
+            u8::try_from(body.len() & 127).unwrap() | 128,
+            u8::try_from(body.len() >> 7).unwrap(),
+        ];
+        let message = [&[15 << 3 | 2][..], &length, &body].concat();
+        let length = [
+            u8::try_from(message.len() & 127).unwrap() | 128,
+            u8::try_from(message.len() >> 7).unwrap(),
+        ];
+        decode_to_worker(&[&[1 << 3 | 2][..], &length, &message].concat())
+    };
+    let many: Vec<Vec<u8>> = (0..=SETTINGS_MAX).map(|n| value(&n.to_string())).collect();
+    assert!(settings(&[&[hash.clone()][..], &many[1..]].concat()).is_ok());
+    for (parts, text) in [
+        (vec![value("a")], "settings.hash is 0 bytes, not 16"),
+        (
+            [&[hash][..], &many].concat(),
+            "settings.values is 257 long, at most 256",
+        ),
+    ] {
+        assert_eq!(settings(&parts).unwrap_err().to_string(), text);
     }
     let start = field(1, &field(3, &field(3, &[1; 63])));
     let text = decode_to_worker(&start).unwrap_err().to_string();

@@ -16,8 +16,8 @@ use tessera_model::msg::{
 };
 use tessera_model::state::{End, Limit};
 use tessera_model::{
-    Attempt, Consent, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Presence,
-    Running, Timestamp, WhileActive,
+    Attempt, Consent, HostFacts, Identity, InstanceNo, ItemIndex, JobId, LaunchNo, Lookup,
+    Presence, Running, ServedSettings, SettingsHash, SettingsInUse, Timestamp, WhileActive,
 };
 use tessera_wire::convert::{
     LogAck, LogChunk, LogKey, LogStream, decode_ack, decode_chunk, decode_from_worker,
@@ -47,6 +47,7 @@ fn facts(identity: Identity) -> HostFacts {
         presence: None,
         panic: Some("clock".into()),
         version: "0.1.0".into(),
+        settings: None,
     }
 }
 
@@ -66,6 +67,21 @@ fn open_desktop() -> HostFacts {
             unknown: Some("no loginctl".into()),
         }),
         ..facts(Identity::Desktop("mia".into()))
+    }
+}
+
+const HASH: SettingsHash = SettingsHash([0x5e; 16]);
+
+/// A host that took what the farm set for it, but for one key.
+fn settled() -> HostFacts {
+    HostFacts {
+        settings: Some(SettingsInUse {
+            lookup: Lookup::LocalWins,
+            taken: Some(HASH),
+            refused: [("proxy_account".into(), "it is the host's own".into())].into(),
+            restart: ["proxy_nice_value".into()].into(),
+        }),
+        ..facts(Identity::User)
     }
 }
 
@@ -202,6 +218,7 @@ fn from_worker() -> Vec<(&'static str, FromWorker)> {
         ("resealed", resealed(Ok(vec![1, 2, 3]))),
         ("resealed_refused", resealed(Err("not admitted".into()))),
         ("hello_open_desktop", FromWorker::Hello(open_desktop())),
+        ("hello_settled", FromWorker::Hello(settled())),
         (
             "idle",
             FromWorker::Idle(Duration::from_nanos(12_000_000_001)),
@@ -313,6 +330,13 @@ fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("retire_key", ToWorker::RetireKey(KeyId([7; 16]))),
         ("lock_while_active", ToWorker::LockWhileActive(Some(RULE))),
         ("lock_no_more", ToWorker::LockWhileActive(None)),
+        (
+            "settings",
+            ToWorker::Settings(Box::new(ServedSettings {
+                hash: HASH,
+                values: [("worker_groups".into(), "[\"gpu\"]".into())].into(),
+            })),
+        ),
     ]
 }
 

@@ -29,6 +29,8 @@ const CLOCK_AGAIN: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(2);
 /// The same trouble is said again after so long.
 const SAY_AGAIN: Duration = Duration::from_secs(300);
+/// What a welcome says where workers' settings are served.
+const SERVES: &str = "settings";
 /// Different troubles that are said in that time.
 const TROUBLES_MAX: usize = 8;
 
@@ -121,7 +123,7 @@ impl Connection {
 
     /// Connects, and carries what is said until that ends.
     async fn once(&mut self, number: u64, memory: &mut Memory) -> Trouble {
-        let (link, attached) = match self.attach().await {
+        let (link, attached, facts) = match self.attach().await {
             Ok(both) => both,
             Err(trouble) => return trouble,
         };
@@ -142,12 +144,15 @@ impl Connection {
             ..
         } = attached;
         let (heartbeat, farm) = (welcome.heartbeat, welcome.farm.to_string());
+        let serves = welcome.features.iter().any(|it| it == SERVES);
         let (hold, mut given_up) = oneshot::channel();
         let connected = Event::Connected {
             number,
             outgoing,
             heartbeat,
             farm,
+            facts: Box::new(facts),
+            serves,
             hold,
         };
         if self.events.send(connected).await.is_err() {
@@ -197,15 +202,15 @@ impl Connection {
         tracing::info!(supervisor = %self.supervisor, clock_offset_ms, "connected");
     }
 
-    async fn attach(&mut self) -> Result<(WorkerLink, Attached), Trouble> {
+    async fn attach(&mut self) -> Result<(WorkerLink, Attached, HostFacts), Trouble> {
         // Read each time: a host may join, or join again, while its worker runs.
         let identity = WorkerIdentity::load(&self.identity)?.ok_or(Trouble::NotJoined)?;
         let tls = WorkerTls::new(&identity)?;
         let stream = tls.connect(&self.supervisor).await?;
         let link = WorkerLink::open(stream, tls.farm_id()).await?;
         let facts = self.facts.borrow_and_update().clone();
-        let attached = link.attach(facts, Vec::new()).await?;
-        Ok((link, attached))
+        let attached = link.attach(facts.clone(), Vec::new()).await?;
+        Ok((link, attached, facts))
     }
 }
 

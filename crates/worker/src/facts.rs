@@ -98,7 +98,7 @@ pub(crate) fn facts(
         .extend(settings.config.worker_resources.clone());
     HostFacts {
         name: settings.name.clone(),
-        slots: settings.slots,
+        slots: settings.slots(),
         properties: all.properties,
         resources: all.resources,
         identity: findings.identity.clone(),
@@ -106,6 +106,7 @@ pub(crate) fn facts(
         presence: desk.presence.clone(),
         panic: findings.panic.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: Some(settings.in_use.clone()),
     }
 }
 

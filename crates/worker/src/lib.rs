@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod chain;
-pub mod config;
 pub mod credential;
 
 mod connection;
@@ -28,9 +27,13 @@ mod pauses;
 mod processes;
 mod record;
 mod scan;
+mod served;
 mod state;
 #[cfg(test)]
 mod tests;
+
+/// The worker's configuration, whose keys are known to the supervisor, too.
+pub use tessera_hostconfig::worker as config;
 
 pub use error::WorkerError;
 pub use options::{Mode, Options};
@@ -39,6 +42,15 @@ use std::sync::Arc;
 
 use chain::Chain;
 use tokio_util::sync::CancellationToken;
+
+/// Answers what the supervisor set last for the worker of this state, if it takes any: what it starts with.
+#[must_use]
+pub fn kept_settings(
+    state: &std::path::Path,
+    lookup: tessera_model::Lookup,
+) -> Option<tessera_model::ServedSettings> {
+    served::kept(state, lookup)
+}
 
 /// Runs the worker of a host until SIGTERM or SIGINT. What runs on the host goes on when it returns; the next worker on
 /// the same state takes it up.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tessera_model::HostFacts;
 use tessera_model::credential::NEEDS_CREDENTIAL;
+use tessera_model::{HostFacts, ServedSettings};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, sleep, timeout};
 
 use crate::daemon::Event;
@@ -15,10 +16,28 @@ use crate::diagnose::{self, Findings};
 use crate::facts::{Hardware, credential_word, facts};
 use crate::options::Settings;
 use crate::processes::Processes;
+use crate::served;
 use crate::state::{Spool, StateDir};
 
 /// Between two looks at least: every start that fails asks for one.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the supervisor of a farm served over a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub(crate) connection: u64,
+    pub(crate) farm: String,
+    pub(crate) settings: Arc<ServedSettings>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) connection: u64,
+    pub(crate) facts: HostFacts,
+    pub(crate) spool_max: u64,
+    pub(crate) is_durable: bool,
+}
 
 /// The task that looks after the host's health.
 pub(crate) struct Looker<P> {
@@ -30,6 +49,8 @@ pub(crate) struct Looker<P> {
     desk: watch::Receiver<Desk>,
     /// Whether registered passwords can be used here to become an account.
     has_vault: bool,
+    /// What was served and is kept on the disk.
+    kept: Option<Arc<ServedSettings>>,
     /// Asks for a look.
     recheck: Arc<Notify>,
     /// The supervisor's clock minus ours, in milliseconds, at the last welcome.
@@ -53,6 +74,7 @@ impl<P: Processes> Looker<P> {
             identity: state.identity().to_owned(),
             desk,
             has_vault,
+            kept: None,
             recheck,
             clock_offset_ms: Arc::default(),
         }
@@ -104,15 +126,16 @@ impl<P: Processes> Looker<P> {
     /// Looks from time to time, often while something is wrong, and when somebody asks; tells what has changed. What the
     /// person at the host wants is told to the loop, too, which has it done.
     pub(crate) async fn keep_looking(
-        self,
+        mut self,
         facts: watch::Sender<HostFacts>,
         events: mpsc::Sender<Event>,
+        mut served: watch::Receiver<Option<Served>>,
         mut known: Findings,
     ) {
         let mut desk = self.desk.clone();
         loop {
             let pause = known.look_again().saturating_sub(LOOK_PAUSE);
-            let is_desk_news = {
+            let news = {
                 let recheck = Arc::clone(&self.recheck);
                 let asked_or_time = async {
                     sleep(LOOK_PAUSE).await;
@@ -120,16 +143,33 @@ impl<P: Processes> Looker<P> {
                 };
                 tokio::select! {
                     changed = desk.changed() => match changed {
-                        Ok(()) => true,
+                        Ok(()) => News::Desk,
                         Err(_) => return,
                     },
-                    () = asked_or_time => false,
+                    changed = served.changed() => match changed {
+                        Ok(()) => News::Served,
+                        Err(_) => return,
+                    },
+                    () = asked_or_time => News::Time,
                 }
             };
-            if is_desk_news {
-                let new = self.facts(&known);
-                facts.send_replace(new.clone());
-                if events.send(Event::Desk(Box::new(new))).await.is_err() {
+            let told = match news {
+                News::Time => None,
+                News::Desk => {
+                    let new = self.facts(&known);
+                    facts.send_replace(new.clone());
+                    Some(Event::Desk(Box::new(new)))
+                }
+                News::Served => {
+                    let new = served.borrow_and_update().clone();
+                    let Some(new) = new else { continue };
+                    let settled = self.settle(new, &known).await;
+                    facts.send_replace(settled.facts.clone());
+                    Some(Event::Settled(Box::new(settled)))
+                }
+            };
+            if let Some(told) = told {
+                if events.send(told).await.is_err() {
                     return;
                 }
                 continue;
@@ -140,6 +180,54 @@ impl<P: Processes> Looker<P> {
             }
             say_warnings(&known.warnings, &findings.warnings);
             known = findings;
+        }
+    }
+}
+
+/// Why it looks.
+enum News {
+    Time,
+    Desk,
+    Served,
+}
+
+impl<P: Processes> Looker<P> {
+    /// Takes what the supervisor serves: kept first, so that what is said to be taken holds at the next start, too.
+    async fn settle(&mut self, new: Served, known: &Findings) -> Settled {
+        let Served {
+            connection,
+            farm,
+            settings,
+        } = new;
+        let asks = self.settings.own.lookup().asks_supervisor();
+        let kept = self.kept.as_ref() == Some(&settings);
+        if asks && !kept {
+            let (dir, to_keep) = (self.identity.clone(), Arc::clone(&settings));
+            let kept = spawn_blocking(move || served::keep(&dir, &farm, &to_keep)).await;
+            match kept.map_err(std::io::Error::other).flatten() {
+                Ok(()) => self.kept = Some(Arc::clone(&settings)),
+                Err(error) => {
+                    tracing::warn!(%error, "what the supervisor sets for this host holds, but can't be kept for the next start");
+                }
+            }
+        }
+        self.settings.take(&settings);
+        let in_use = &self.settings.in_use;
+        for (key, why) in &in_use.refused {
+            tracing::warn!(key, why, "the supervisor's value is not taken");
+        }
+        let restart = in_use
+            .restart
+            .iter()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        tracing::info!(hash = %settings.hash, values = settings.values.len(), restart, "took what the supervisor sets for this host");
+        Settled {
+            connection,
+            facts: self.facts(known),
+            spool_max: self.settings.config.worker_spool_max,
+            is_durable: self.settings.config.worker_spool_durable,
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use tessera_model::Identity;
 use tessera_model::limits::SLOTS_MAX;
+use tessera_model::{Identity, ServedSettings, SettingsInUse};
 
 use crate::chain;
-use crate::config::{Config, ProxyMode};
+use crate::config::{Config, Own, ProxyMode};
 use crate::desk::Stamp;
 use crate::error::WorkerError;
 use crate::os;
+use crate::served;
 use crate::state::StateDir;
 
 /// How a worker is started.
@@ -51,9 +52,17 @@ pub(crate) struct Settings {
     /// The user of a desktop worker.
     pub(crate) desktop_user: Option<String>,
     pub(crate) supervisor: String,
-    pub(crate) slots: u32,
+    /// Slots that it was started with, whatever is configured; 0 for one per core.
+    pub(crate) slots: Option<u32>,
     pub(crate) name: String,
+    /// What the host's own file says.
+    pub(crate) own: Own,
+    /// What holds: that, and what the supervisor serves.
     pub(crate) config: Config,
+    /// What this worker began with: some of it holds until it ends.
+    pub(crate) began: Config,
+    /// What is said of what the supervisor serves.
+    pub(crate) in_use: SettingsInUse,
     /// Where that is from, though the file may be missing.
     pub(crate) config_path: PathBuf,
     /// The file as it was before it was read.
@@ -65,10 +74,12 @@ impl Options {
     pub(crate) fn resolve(&self) -> Result<Settings, WorkerError> {
         let path = self.config_path();
         let config_seen = Stamp::of(&path);
-        let config = match &self.config {
-            Some(path) => Config::read(path)?,
-            None => Config::read_if_there(&path)?.unwrap_or_default(),
+        let own = match &self.config {
+            Some(path) => Own::read(path)?,
+            None => Own::read_if_there(&path)?.unwrap_or_default(),
         };
+        let kept = served::kept(&self.state, own.lookup());
+        let (config, in_use) = served::together(&own, kept.as_ref(), None, self.slots);
         let supervisor = self
             .supervisor
             .clone()
@@ -76,7 +87,6 @@ impl Options {
         let supervisor = supervisor.ok_or_else(|| WorkerError::NoSupervisor {
             config: path.clone(),
         })?;
-        let slots = self.slots.unwrap_or(config.worker_cpus);
         let name = self.name.clone().or_else(|| config.worker_name.clone());
         Ok(Settings {
             state: self.state.clone(),
@@ -86,9 +96,12 @@ impl Options {
                 Mode::Service { .. } => None,
             },
             supervisor: with_port(&supervisor),
-            slots: if slots == 0 { cores() } else { slots }.min(SLOTS_MAX),
+            slots: self.slots,
             name: name.unwrap_or_else(host_name),
+            own,
+            began: config.clone(),
             config,
+            in_use,
             config_path: path,
             config_seen,
         })
@@ -102,6 +115,18 @@ impl Options {
 }
 
 impl Settings {
+    /// Takes what the supervisor serves. What of it can't change while the worker runs holds from its next start; the rest at once.
+    pub(crate) fn take(&mut self, served: &ServedSettings) {
+        let began = Some(&self.began);
+        (self.config, self.in_use) = served::together(&self.own, Some(served), began, self.slots);
+    }
+
+    /// Answers the slots to offer.
+    pub(crate) fn slots(&self) -> u32 {
+        let slots = self.slots.unwrap_or(self.config.worker_cpus);
+        if slots == 0 { cores() } else { slots }.min(SLOTS_MAX)
+    }
+
     /// Answers the execution mode that the local configuration asks for, if it asks for one.
     pub(crate) fn wanted_mode(&self) -> Option<ProxyMode> {
         self.config.proxy_execution_mode
@@ -195,7 +220,7 @@ mod tests {
         };
         let settings = options.resolve().expect("resolves");
         assert_eq!(
-            (settings.supervisor.as_str(), settings.slots),
+            (settings.supervisor.as_str(), settings.slots()),
             ("a:7433", 3)
         );
         assert_eq!(settings.name, "n");
@@ -203,7 +228,7 @@ mod tests {
         options.slots = Some(0);
         let settings = options.resolve().expect("resolves");
         assert_eq!(
-            (settings.supervisor.as_str(), settings.slots),
+            (settings.supervisor.as_str(), settings.slots()),
             ("b:9", cores())
         );
         options.supervisor = None;

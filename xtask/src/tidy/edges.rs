@@ -12,7 +12,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("spec", &["model"]),
     ("requirements", &[]),
-    ("hostconfig", &["requirements"]),
+    ("hostconfig", &["model", "requirements", "ticket"]),
     ("engine", &["model"]),
     ("wire", &["model"]),
     ("seal", &[]),
@@ -50,9 +50,9 @@ const DIRECTION: &[(&str, &[&str])] = &[
         "worker",
         &[
             "engine",
+            "hostconfig",
             "macos",
             "model",
-            "requirements",
             "seal",
             "ticket",
             "windows",
@@ -62,7 +62,15 @@ const DIRECTION: &[(&str, &[&str])] = &[
     (
         "supervisor",
         &[
-            "api", "engine", "model", "spec", "store", "ticket", "web", "wire",
+            "api",
+            "engine",
+            "hostconfig",
+            "model",
+            "spec",
+            "store",
+            "ticket",
+            "web",
+            "wire",
         ],
     ),
     (

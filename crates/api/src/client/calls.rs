@@ -10,10 +10,11 @@ use crate::query::{
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
-    CredentialRef, Credentials, Deps, Errors, Health, History, HostDetail, HostWhy, Hosts, Info,
-    ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest,
-    ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested, SessionLink, SubmitReply,
-    SubmitRequest, TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
+    CredentialRef, Credentials, Deps, Errors, FarmSettings, Health, History, HostDetail, HostWhy,
+    Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
+    JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested,
+    ReconfigureReply, ReconfigureRequest, SessionLink, SubmitReply, SubmitRequest, TokenRequest,
+    Tokens, Trends, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -137,6 +138,16 @@ impl Client {
     #[doc = concat!("Answers everything about a host, by name or id.", errors!())]
     pub async fn host(&self, host: &str) -> Answer<HostDetail> {
         self.get(&host_path(host, "")).await
+    }
+
+    #[doc = concat!("Answers what the farm sets for a host.", errors!())]
+    pub async fn host_settings(&self, host: &str) -> Answer<FarmSettings> {
+        self.get(&host_path(host, "/settings")).await
+    }
+
+    #[doc = concat!("Has the configuration of workers read anew, and told to the hosts.", errors!())]
+    pub async fn reconfigure(&self, request: &ReconfigureRequest) -> Answer<ReconfigureReply> {
+        self.post("/reconfigure", request).await
     }
 
     #[doc = concat!("Locks a host: it finishes what it has and is given nothing.", errors!())]

@@ -49,9 +49,96 @@ pub struct HostRow {
     /// The version of its worker.
     #[serde(default)]
     pub version: String,
+    /// What it took of what the farm sets for it; nothing where its worker takes nothing of the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<HostSettings>,
     /// When it was last heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_ms: Option<i64>,
+}
+
+/// What a host took of what the farm sets for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct HostSettings {
+    /// Whose values it takes: `local`, `supervisor`, `local,supervisor` (the last one wins) or `supervisor,local`.
+    pub lookup: String,
+    /// Which set of values it took last: 32 hexadecimal digits; nothing before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<String>,
+    /// Whether that is what the farm sets for it now; nothing while it is not connected, or takes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_current: Option<bool>,
+    /// What it did not take, by key, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, String>,
+    /// Keys that hold only from its worker's next start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart: Vec<String>,
+}
+
+/// Hosts whose configuration is to be read anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReconfigureRequest {
+    /// Names or ids; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct ReconfigureReply {
+    /// The file that was read, on the supervisor's host.
+    pub file: String,
+    /// What in it has no effect, with file and line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The connected hosts that were meant, by name. Others get theirs when they connect.
+    pub hosts: Vec<ReconfiguredHost>,
+    /// Hosts that were named and are not connected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<String>,
+}
+
+/// What came of it on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct ReconfiguredHost {
+    /// Its name.
+    pub name: String,
+    /// Keys that the farm sets otherwise for it than before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// What it took; nothing where its worker takes nothing of the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<HostSettings>,
+}
+
+/// What the farm sets for a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct FarmSettings {
+    /// The host's name.
+    pub name: String,
+    /// The file that says so, on the supervisor's host.
+    pub file: String,
+    /// What is wrong with that file as it is now, with file and line; what is told here is then of the last good one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<String>,
+    /// The values.
+    pub values: Vec<FarmSetting>,
+    /// What its worker took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<HostSettings>,
+}
+
+/// A value that the farm sets for a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct FarmSetting {
+    /// The key.
+    pub key: String,
+    /// The value, as TOML.
+    pub value: String,
+    /// Where it is from: `line 16, [host.render007]`.
+    pub from: String,
 }
 
 /// To take no new work while somebody is active at the host.

@@ -28,7 +28,10 @@ pub use farm::{
     Caller, Health, Info, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token,
     TokenRequest, Tokens,
 };
-pub use host::{HostDetail, HostRow, Hosts, RunningRow, WhileActive};
+pub use host::{
+    FarmSetting, FarmSettings, HostDetail, HostRow, HostSettings, Hosts, ReconfigureReply,
+    ReconfigureRequest, ReconfiguredHost, RunningRow, WhileActive,
+};
 pub use item::{AttemptRow, Attempts, EndView, ItemRow, ItemStates, Items};
 pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
 pub use notify::{ChannelRow, ChannelTried, Channels, NotifyReloaded, NotifyTest, NotifyTested};

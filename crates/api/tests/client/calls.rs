@@ -7,7 +7,6 @@ use tessera_api::query::{
     ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
     TrendsQuery,
 };
-use tessera_api::types::WhileActive;
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
@@ -15,6 +14,7 @@ use tessera_api::types::{
     JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested,
     SealOffer, SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Trends, Usage, Why,
 };
+use tessera_api::types::{FarmSettings, ReconfigureReply, ReconfigureRequest, WhileActive};
 
 fn json<T: serde::Serialize>(value: T) -> String {
     serde_json::to_string(&value).expect("JSON")
@@ -25,6 +25,8 @@ fn empty(request: &Seen) -> (u16, String) {
     let below = request.path().strip_prefix("/api/v1").unwrap_or_default();
     let parts: Vec<&str> = below.split('/').skip(1).collect();
     let body = match (request.method.as_str(), parts.as_slice()) {
+        ("GET", ["hosts", _, "settings"]) => json(FarmSettings::default()),
+        ("POST", ["reconfigure"]) => json(ReconfigureReply::default()),
         ("GET", ["health"]) => json(Health::default()),
         ("GET", ["info"]) => json(Info::default()),
         ("GET", ["openapi.json"]) => "{}".to_owned(),
@@ -158,6 +160,11 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
         .await
         .expect(ok);
     client.unlock_host("a").await.expect(ok);
+    client.host_settings("a").await.expect(ok);
+    client
+        .reconfigure(&ReconfigureRequest::default())
+        .await
+        .expect(ok);
     client
         .remove_host("a", &RemoveHostQuery { force: true })
         .await

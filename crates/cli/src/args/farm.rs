@@ -46,6 +46,21 @@ impl RunningThen {
     }
 }
 
+/// Which hosts to reconfigure.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera reconfigure            after a change of workers.toml
+  tessera reconfigure rnd001     tell this host; others get it when they connect
+
+The file is the supervisor's, on its host. Restarts nothing and ends no job.
+With mistakes in the file nothing changes.")]
+pub struct ReconfigureArgs {
+    /// Names or ids (default: all that are connected)
+    #[arg(value_name = "HOST")]
+    pub hosts: Vec<String>,
+}
+
 /// Which hosts to lock, and when.
 #[derive(Debug, Args)]
 #[command(after_help = "\

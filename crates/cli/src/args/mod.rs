@@ -14,8 +14,8 @@ pub use actions::{ActionArgs, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
     CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames,
-    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, NotifyCommand, RunningThen, TokenCommand,
-    WhyArgs,
+    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, NotifyCommand, ReconfigureArgs, RunningThen,
+    TokenCommand, WhyArgs,
 };
 #[cfg(target_os = "linux")]
 pub use here::{
@@ -216,6 +216,8 @@ pub enum Command {
     Lock(LockArgs),
     /// Give hosts work again
     Unlock(HostNames),
+    /// Have workers.toml read anew, and told to the hosts
+    Reconfigure(ReconfigureArgs),
     /// Whose jobs run on this desktop: allow, deny, list
     #[command(subcommand)]
     Desktop(DesktopCommand),
@@ -324,7 +326,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "modify",
         ],
     ),
-    ("Hosts", &["hosts", "host", "lock", "unlock", "desktop"]),
+    (
+        "Hosts",
+        &["hosts", "host", "lock", "unlock", "reconfigure", "desktop"],
+    ),
     (
         "The farm and you",
         &[

@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::out::{Look, time};
 use crate::show;
 use serde::Serialize;
-use tessera_api::types::HostRow;
+use tessera_api::types::{FarmSetting, FarmSettings, HostRow};
 
 /// Properties that are a key's value.
 const OF_KEYS: [(&str, &str); 4] = [
@@ -30,7 +30,8 @@ pub(super) async fn host(
     key: Option<&str>,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let row = context.client()?.host(name).await?.host;
+    let client = context.client()?;
+    let row = client.host(name).await?.host;
     let mut known = known(&context.look, &row).ok_or_else(|| {
         let said = format!(
             "nothing is known of {}: its worker has never connected",
@@ -38,6 +39,7 @@ pub(super) async fn host(
         );
         CliError::new(Exit::State, said).hint("there: tessera config explain, tessera doctor")
     })?;
+    add_farms(&mut known, client.host_settings(name).await?);
     known.retain(|one| key.is_none_or(|key| key == one.key));
     if let (Some(key), true) = (key, known.is_empty()) {
         let said = format!("the supervisor knows no {key} of {}", row.name);
@@ -89,6 +91,33 @@ fn known(look: &Look, row: &HostRow) -> Option<Vec<Known>> {
     Some(known)
 }
 
+/// Adds what the farm's configuration of workers sets for the host, and what became of it there.
+fn add_farms(known: &mut Vec<Known>, farm: FarmSettings) {
+    let FarmSettings {
+        file,
+        values,
+        settings,
+        ..
+    } = farm;
+    let settings = settings.unwrap_or_default();
+    for FarmSetting { key, value, from } in values {
+        let then = match settings.refused.get(&key) {
+            _ if settings.lookup.is_empty() || settings.lookup == "local" => {
+                "; not asked for".to_owned()
+            }
+            Some(why) => format!("; not taken: {why}"),
+            None if settings.is_current == Some(false) => "; not taken yet".to_owned(),
+            None if settings.restart.contains(&key) => "; from its worker's next start".to_owned(),
+            None => String::new(),
+        };
+        let source = format!("set to {value} by {file}, {from}{then}");
+        match known.iter_mut().find(|one| one.key == key) {
+            Some(one) => one.source = format!("{}; {source}", one.source),
+            None => known.push(Known { key, value, source }),
+        }
+    }
+}
+
 fn print(look: &Look, known: &[Known], row: &HostRow) -> String {
     let lines = known
         .iter()
@@ -130,6 +159,42 @@ mod tests {
         };
         let known = known(&look(), &row).expect("it was there");
         insta::assert_snapshot!(print(&look(), &known, &row));
+    }
+
+    #[test]
+    fn what_the_farm_sets_is_told_with_what_became_of_it() {
+        let one = |key: &str| Known {
+            key: key.to_owned(),
+            value: "8".to_owned(),
+            source: "said by its worker".to_owned(),
+        };
+        let value = |key: &str| FarmSetting {
+            key: key.into(),
+            value: "2".into(),
+            from: "line 3, [linux]".into(),
+        };
+        let farm = FarmSettings {
+            file: "w.toml".into(),
+            values: vec![value("worker_cpus"), value("proxy_nice_value")],
+            settings: Some(tessera_api::types::HostSettings {
+                lookup: "local,supervisor".into(),
+                refused: [("worker_cpus".into(), "it was started with --slots 8".into())].into(),
+                restart: vec!["proxy_nice_value".into()],
+                is_current: Some(true),
+                ..Default::default()
+            }),
+            ..FarmSettings::default()
+        };
+        let mut known = vec![one("worker_cpus")];
+        add_farms(&mut known, farm);
+        let sources: Vec<&str> = known.iter().map(|it| it.source.as_str()).collect();
+        assert_eq!(
+            sources,
+            [
+                "said by its worker; set to 2 by w.toml, line 3, [linux]; not taken: it was started with --slots 8",
+                "set to 2 by w.toml, line 3, [linux]; from its worker's next start",
+            ]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Context;
 use crate::Exit;
 use crate::args::{
     CleanupArgs, HostArgs, HostCommand, HostsArgs, JoinStringArgs, LockArgs, NotifyCommand,
-    TokenCommand,
+    ReconfigureArgs, TokenCommand,
 };
 use crate::error::CliError;
 use crate::out::{Tone, text};
@@ -12,7 +12,9 @@ use crate::show;
 use serde::Serialize;
 use tessera_api::Client;
 use tessera_api::query::RemoveHostQuery;
-use tessera_api::types::{CleanupRequest, JoinTokenRequest, NotifyTest, TokenRequest, WhileActive};
+use tessera_api::types::{
+    CleanupRequest, JoinTokenRequest, NotifyTest, ReconfigureRequest, TokenRequest, WhileActive,
+};
 use tessera_spec::quantity;
 
 /// Lists hosts.
@@ -129,6 +131,22 @@ pub(super) async fn change_hosts(
         changed.iter().map(line).collect()
     })?;
     Ok(exit)
+}
+
+/// Has the configuration of workers read anew. Hosts that say nothing in time make it fail: they may still take it.
+pub(super) async fn reconfigure(
+    args: ReconfigureArgs,
+    context: &Context,
+) -> Result<Exit, CliError> {
+    let request = ReconfigureRequest { hosts: args.hosts };
+    let reply = context.client()?.reconfigure(&request).await?;
+    context.show(&reply, show::reconfigured)?;
+    let is_late = |it: &tessera_api::types::ReconfiguredHost| {
+        let settings = it.settings.as_ref();
+        settings.is_some_and(|it| it.is_current == Some(false))
+    };
+    let is_done = !reply.hosts.iter().any(is_late);
+    Ok(if is_done { Exit::Done } else { Exit::Failed })
 }
 
 /// Makes a join string.

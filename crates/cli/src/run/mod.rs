@@ -125,6 +125,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Unlock(args) => {
             farm::change_hosts(farm::HostChange::Unlock, args.hosts, context).await
         }
+        Command::Reconfigure(args) => farm::reconfigure(args, context).await,
         Command::JoinString(args) => farm::join_string(args, context).await,
         Command::Token(args) => farm::token(args, context).await,
         Command::Credential(args) => credential::credential(args, context).await,

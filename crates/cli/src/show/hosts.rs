@@ -3,7 +3,7 @@
 use super::Facts;
 use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, time};
-use tessera_api::types::{HostDetail, HostRow, RunningRow};
+use tessera_api::types::{HostDetail, HostRow, HostSettings, ReconfigureReply, RunningRow};
 
 /// Mebibyte, the unit of `host.memory`.
 const MIB: u64 = 1024 * 1024;
@@ -41,6 +41,10 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
             let said = look.line(&format!("{}: {active}", row.name), look.columns());
             out += &format!("{said}\n");
         }
+        if let Some(trouble) = row.settings.as_ref().and_then(settings_trouble) {
+            let said = look.line(&format!("{}: {trouble}", row.name), look.columns());
+            out += &format!("{}\n", look.paint(Tone::Dim, &said));
+        }
         if let Some(reason) = &row.reason {
             let said = look.line(&format!("{}: {reason}", row.name), look.columns());
             out += &format!("{}\n", look.paint(Tone::Bad, &said));
@@ -77,6 +81,86 @@ fn runs_as(row: &HostRow) -> String {
 
 /// Names that a line says at most.
 const NAMES_SAID: usize = 5;
+
+/// Digits of a hash that are shown.
+const HASH_SHOWN: usize = 8;
+
+/// Says what of the farm's configuration a host did not take, or not yet; nothing when all is well.
+fn settings_trouble(settings: &HostSettings) -> Option<String> {
+    let mut parts = Vec::new();
+    if settings.is_current == Some(false) {
+        parts.push(
+            "has not taken what workers.toml sets for it now (tessera reconfigure)".to_owned(),
+        );
+    }
+    let refused = settings.refused.iter().take(NAMES_SAID);
+    parts.extend(refused.map(|(key, why)| format!("{key} is not taken: {why}")));
+    if !settings.restart.is_empty() {
+        let keys = settings.restart.join(", ");
+        parts.push(format!("from its worker's next start: {keys}"));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Says which values a host has.
+fn settings_line(settings: &HostSettings) -> String {
+    let shown: Option<String> = settings
+        .taken
+        .as_ref()
+        .map(|it| it.chars().take(HASH_SHOWN).collect());
+    let has = match (settings.lookup.as_str(), shown) {
+        ("local", _) => "its own file's only (worker_lookup)".to_owned(),
+        (lookup, Some(hash)) => format!("{hash} of the farm, by lookup {lookup}"),
+        (_, None) => "none of the farm yet".to_owned(),
+    };
+    match settings_trouble(settings) {
+        Some(trouble) => format!("{has}; {trouble}"),
+        None => has,
+    }
+}
+
+/// Prints what came of a reconfiguration.
+#[must_use]
+pub fn reconfigured(look: &Look, reply: &ReconfigureReply) -> String {
+    let mut table = Table::new(&[
+        Column::flexible("HOST"),
+        Column::flexible("CHANGED"),
+        Column::flexible("NOW"),
+    ]);
+    for host in &reply.hosts {
+        let (tone, now) = match &host.settings {
+            None => (
+                Tone::Dim,
+                "its worker takes no settings (an older release)".to_owned(),
+            ),
+            Some(it) if it.lookup == "local" => (Tone::Dim, "takes its own file only".to_owned()),
+            Some(it) => match settings_trouble(it) {
+                None => (Tone::Good, "taken".to_owned()),
+                Some(trouble) => (Tone::Bad, trouble),
+            },
+        };
+        table.row([
+            Cell::from(&host.name),
+            Cell::from(host.changed.join(", ")),
+            Cell::toned(tone, now),
+        ]);
+    }
+    let mut out = table.print(look);
+    if reply.hosts.is_empty() {
+        out += "no host that is meant is connected; each gets it when it connects\n";
+    }
+    for name in &reply.away {
+        let said = look.line(
+            &format!("{name} is not connected; it gets it when it connects"),
+            look.columns(),
+        );
+        out += &format!("{said}\n");
+    }
+    for warning in &reply.warnings {
+        out += &format!("{}\n", look.line(warning, look.columns()));
+    }
+    out
+}
 
 /// Says whom a desktop lets in.
 fn allowed(row: &HostRow) -> String {
@@ -156,6 +240,9 @@ pub fn host(look: &Look, detail: &HostDetail) -> String {
         format!("{} of {} in use", row.used_slots, row.slots),
     );
     facts.add("jobs run as", runs_as(row));
+    if let Some(settings) = &row.settings {
+        facts.add("settings", settings_line(settings));
+    }
     facts.add("version", row.version.clone());
     facts.add("last seen", last_seen(look, row));
     out += &facts.print(look);

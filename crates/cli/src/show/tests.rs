@@ -2,15 +2,15 @@
 
 use super::{
     actions, attempts, channels, cleanup, history, host, hosts, info, items, job, jobs,
-    notify_reloaded, notify_tested, tokens, why,
+    notify_reloaded, notify_tested, reconfigured, tokens, why,
 };
 use crate::out::{Look, text};
 use std::collections::BTreeMap;
 use tessera_api::types::{
     ActionReply, AttemptRow, Caller, Changed, ChannelRow, ChannelTried, Channels, CleanedJob,
-    CleanupReply, EndView, Event, HostDetail, HostRow, Info, InstanceRow, ItemCounts, ItemRow,
-    JobDetail, JobSummary, Jobs, NotifyReloaded, Reason, RunningRow, SpecView, TargetResult, Token,
-    Why,
+    CleanupReply, EndView, Event, HostDetail, HostRow, HostSettings, Info, InstanceRow, ItemCounts,
+    ItemRow, JobDetail, JobSummary, Jobs, NotifyReloaded, Reason, ReconfigureReply,
+    ReconfiguredHost, RunningRow, SpecView, TargetResult, Token, Why,
 };
 use tessera_api::{ApiError, ErrorCode};
 
@@ -338,6 +338,49 @@ fn hosts_are_listed_and_described() {
         running: vec![running],
     };
     insta::assert_snapshot!("host", both(|look| host(look, &detail)));
+}
+
+#[test]
+fn a_reconfiguration_tells_what_each_host_took() {
+    let took = |is_current: Option<bool>| HostSettings {
+        lookup: "local,supervisor".into(),
+        taken: Some("5e".repeat(16)),
+        is_current,
+        ..HostSettings::default()
+    };
+    let host = |name: &str, changed: &[&str], settings: Option<HostSettings>| ReconfiguredHost {
+        name: name.into(),
+        changed: changed.iter().map(|it| (*it).to_owned()).collect(),
+        settings,
+    };
+    let late = HostSettings {
+        restart: vec!["proxy_nice_value".into()],
+        ..took(Some(true))
+    };
+    let strange = HostSettings {
+        refused: [("worker_colour".into(), "this worker doesn't know it".into())].into(),
+        ..took(Some(true))
+    };
+    let local = HostSettings {
+        lookup: "local".into(),
+        ..HostSettings::default()
+    };
+    let reply = ReconfigureReply {
+        file: "/etc/tessera/workers.toml".into(),
+        warnings: vec![
+            "/etc/tessera/workers.toml:3:1: warning: nobody inherits [template.a]".into(),
+        ],
+        hosts: vec![
+            host("rnd001", &["worker_groups"], Some(took(Some(true)))),
+            host("rnd002", &["proxy_nice_value"], Some(late)),
+            host("rnd003", &[], Some(strange)),
+            host("rnd004", &["worker_cpus"], Some(took(Some(false)))),
+            host("rnd005", &["worker_cpus"], Some(local)),
+            host("rnd006", &["worker_cpus"], None),
+        ],
+        away: vec!["rnd007".into()],
+    };
+    insta::assert_snapshot!("reconfigured", both(|look| reconfigured(look, &reply)));
 }
 
 #[test]

@@ -428,7 +428,7 @@ impl Worker {
             | ToWorker::Reseal { .. }
             | ToWorker::RetireKey(_) => {}
             // What is seen of who works at the host comes as `Input::Closed`.
-            ToWorker::LockWhileActive(_) => {}
+            ToWorker::LockWhileActive(_) | ToWorker::Settings(_) => {}
         }
     }
 

@@ -3,9 +3,10 @@
 use super::conf::{Entry, Value, What};
 use super::{File, Left};
 use crate::hosts::HostPattern;
-use crate::keys::{Keys, is_local_only, nearest_key};
+use crate::keys::{is_local_only, judge, nearest_key};
 use crate::read::Platform;
 use crate::value;
+use crate::worker::Key;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys whose values are lists.
@@ -84,24 +85,15 @@ struct Raw {
 }
 
 /// Collects what the files say.
-pub(super) struct Made<'k, K> {
-    keys: &'k K,
+#[derive(Default)]
+pub(super) struct Made {
     raw: Vec<Raw>,
     /// Names that `[global_config]` calls templates.
     templates: BTreeSet<String>,
     left: Vec<Left>,
 }
 
-impl<'k, K: Keys> Made<'k, K> {
-    pub(super) fn new(keys: &'k K) -> Self {
-        Self {
-            keys,
-            raw: Vec::new(),
-            templates: BTreeSet::new(),
-            left: Vec::new(),
-        }
-    }
-
+impl Made {
     fn leave(&mut self, at: &Origin, what: &str, why: impl Into<String>) {
         self.left.push(Left {
             file: at.file.clone(),
@@ -333,32 +325,29 @@ impl<'k, K: Keys> Made<'k, K> {
         made: &Section,
         at: &Origin,
     ) -> Result<String, String> {
-        let is_known = self.keys.all().contains(&key);
-        if let (false, Some(why)) = (is_known, why(key)) {
+        let known = Key::of_name(key);
+        if let (None, Some(why)) = (known, why(key)) {
             return Err(why.to_owned());
         }
         if is_local_only(key) {
-            return Err("it is for one host: write it into that host's own worker.toml".to_owned());
+            return Err(own(key).to_owned());
         }
-        if !is_known {
-            let near = nearest_key(self.keys, key).map(|near| format!("; did you mean {near}?"));
+        let Some(known) = known else {
+            let near = nearest_key(key).map(|near| format!("; did you mean {near}?"));
             return Err(format!(
                 "it has no counterpart here{}",
                 near.unwrap_or_default()
             ));
-        }
+        };
         let text = match value {
             Value::Block(lines) if key == "worker_path_map" => {
-                return self.path_map(lines, at);
+                return self.path_map(known, lines, at);
             }
             Value::Block(_) => return Err("a value in braces can't be carried over".to_owned()),
             Value::Plain(text) => expanded(text, section, raw, &made.place)?,
         };
-        if key == "proxy_account" && text == "qubeproxy" {
-            return Err("it is Qube!'s own account, which is not made here; the launcher's policy names ours".to_owned());
-        }
         if PAIRS.contains(&key) {
-            return self.pairs(key, &text, at);
+            return self.pairs(known, &text, at);
         }
         let candidates = if LISTS.contains(&key) {
             vec![value::list(&entries(&text))]
@@ -370,10 +359,10 @@ impl<'k, K: Keys> Made<'k, K> {
         };
         let mut wanted = String::new();
         for candidate in candidates {
-            match self.keys.judge(key, &candidate) {
+            match judge(known, &candidate) {
                 Ok(()) => return Ok(candidate),
                 // What is said of the value as it looks is the better reason.
-                Err(why) if wanted.is_empty() => wanted = why,
+                Err(why) if wanted.is_empty() => why.clone_into(&mut wanted),
                 Err(_) => {}
             }
         }
@@ -381,20 +370,20 @@ impl<'k, K: Keys> Made<'k, K> {
     }
 
     /// Takes the entries of a list that can be taken.
-    fn pairs(&mut self, key: &str, text: &str, at: &Origin) -> Result<String, String> {
+    fn pairs(&mut self, key: &Key, text: &str, at: &Origin) -> Result<String, String> {
         let mut taken: Vec<&str> = Vec::new();
         for entry in entries(text) {
-            match self.keys.judge(key, &value::list(&[entry])) {
+            match judge(key, &value::list(&[entry])) {
                 Ok(()) => taken.push(entry),
                 Err(wanted) => {
                     let name = entry.split('=').next().unwrap_or_default();
                     let why = format!("{} is left out: here it must be {wanted}", shown(name));
-                    self.leave(at, key, why);
+                    self.leave(at, key.name, why);
                 }
             }
         }
         let list = value::list(&taken);
-        match self.keys.judge(key, &list) {
+        match judge(key, &list) {
             Ok(()) if !taken.is_empty() || entries(text).is_empty() => Ok(list),
             Ok(()) => Err("nothing of it can be taken".to_owned()),
             Err(wanted) => Err(format!("here it must be {wanted}")),
@@ -402,15 +391,11 @@ impl<'k, K: Keys> Made<'k, K> {
     }
 
     /// Reads lines such as `"from" = "to"` or `"from" : "to",`.
-    fn path_map(&mut self, lines: &[String], at: &Origin) -> Result<String, String> {
+    fn path_map(&mut self, key: &Key, lines: &[String], at: &Origin) -> Result<String, String> {
         let mut taken: Vec<String> = Vec::new();
         for text in lines {
             let pair = pair(text).map(|(from, to)| value::list(&[from, to]));
-            let pair = pair.filter(|it| {
-                self.keys
-                    .judge("worker_path_map", &format!("[{it}]"))
-                    .is_ok()
-            });
+            let pair = pair.filter(|it| judge(key, &format!("[{it}]")).is_ok());
             match pair {
                 Some(pair) => taken.push(pair),
                 None => {
@@ -423,7 +408,7 @@ impl<'k, K: Keys> Made<'k, K> {
             }
         }
         let map = format!("[{}]", taken.join(", "));
-        match self.keys.judge("worker_path_map", &map) {
+        match judge(key, &map) {
             Ok(()) if !taken.is_empty() => {
                 let why = "carried over for desktops; a service takes path_map of the launcher's policy on its host (docs/paths.md)";
                 self.leave(at, "worker_path_map", why);
@@ -474,6 +459,16 @@ fn why(key: &str) -> Option<&'static str> {
     WHY.iter()
         .find(|(known, _)| is_it(known))
         .map(|(_, why)| *why)
+}
+
+/// Says why a key is not for the file of all workers.
+fn own(key: &str) -> &'static str {
+    match key {
+        "proxy_account" | "proxy_execution_mode" => {
+            "whom jobs become on a host only that host says: its launcher's policy, and its own worker.toml within that"
+        }
+        _ => "it is for one host: write it into that host's own worker.toml",
+    }
 }
 
 fn before<'r>(section: &Raw, raw: &'r [Raw]) -> &'r [Raw] {

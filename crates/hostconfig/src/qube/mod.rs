@@ -7,7 +7,6 @@ mod convert;
 mod write;
 
 use crate::findings::Finding;
-use crate::keys::Keys;
 use crate::limits::{FILE_BYTES_MAX, FINDINGS_MAX};
 use crate::read::Workers;
 use std::fmt;
@@ -57,11 +56,11 @@ impl fmt::Display for Left {
 ///
 /// # Errors
 /// The name of a file that is too long.
-pub fn import<'a>(files: &[File<'a>], keys: &impl Keys) -> Result<Import, &'a str> {
+pub fn import<'a>(files: &[File<'a>]) -> Result<Import, &'a str> {
     if let Some(long) = files.iter().find(|file| file.text.len() > FILE_BYTES_MAX) {
         return Err(long.name);
     }
-    let mut made = convert::Made::new(keys);
+    let mut made = convert::Made::default();
     for file in files {
         made.add(file, conf::read(file.text));
     }
@@ -69,13 +68,13 @@ pub fn import<'a>(files: &[File<'a>], keys: &impl Keys) -> Result<Import, &'a st
     left.truncate(FINDINGS_MAX);
     let names: Vec<&str> = files.iter().map(|file| file.name).collect();
     let toml = write::print(&names, &sections);
-    left.extend(mistakes(&toml, keys));
+    left.extend(mistakes(&toml));
     Ok(Import { toml, left })
 }
 
 /// Finds what is wrong with the result after all, such as templates that inherit each other too deep.
-fn mistakes(toml: &str, keys: &impl Keys) -> Vec<Left> {
-    let (_, findings) = Workers::read(toml, keys);
+fn mistakes(toml: &str) -> Vec<Left> {
+    let (_, findings) = Workers::read(toml);
     let errors = findings.into_iter().filter(|it| it.is_error);
     let left = |finding: Finding| Left {
         file: RESULT.to_owned(),

@@ -10,12 +10,12 @@ use http::StatusCode;
 use std::time::Duration;
 use tessera_api::ErrorCode;
 use tessera_api::query::RemoveHostQuery;
-use tessera_api::types::{self, HostDetail, HostWhy, Hosts, Reason};
+use tessera_api::types::{self, HostDetail, HostRow, HostWhy, Hosts, Reason};
 use tessera_engine::supervisor::Input;
 use tessera_model::{HostId, Principal, Running, WhileActive};
 
 /// Finds a host by its name or id; of several with one name, the one that is connected or was heard of last.
-fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
+pub(super) fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
     if let Ok(id) = wanted.parse::<HostId>() {
         let is_known = view.engine.host(id).is_some() || view.enrolled.contains_key(&id);
         return is_known.then_some(id);
@@ -33,7 +33,7 @@ fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
     })
 }
 
-fn unknown(wanted: &str) -> Failure {
+pub(super) fn unknown(wanted: &str) -> Failure {
     let shown: String = wanted.chars().take(64).collect();
     Failure::new(
         ErrorCode::NotFound,
@@ -55,9 +55,9 @@ pub(crate) async fn list(State(app): State<App>) -> Answer<axum::Json<Hosts>> {
         hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         hosts
     });
-    Ok(axum::Json(Hosts {
-        hosts: hosts.await?,
-    }))
+    let mut hosts = hosts.await?;
+    hosts.iter_mut().for_each(|row| add_current(&app, row));
+    Ok(axum::Json(Hosts { hosts }))
 }
 
 /// `GET /hosts/{host}`
@@ -87,7 +87,17 @@ pub(crate) async fn detail(
             running,
         })
     });
-    Ok(axum::Json(found.await?.ok_or_else(|| unknown(&wanted))?))
+    let mut found = found.await?.ok_or_else(|| unknown(&wanted))?;
+    add_current(&app, &mut found.host);
+    Ok(axum::Json(found))
+}
+
+/// Says whether a host has what is set for it now.
+fn add_current(app: &App, row: &mut HostRow) {
+    let id = row.id.parse::<HostId>().ok();
+    if let (Some(settings), Some(id)) = (&mut row.settings, id) {
+        settings.is_current = app.settings.is_current(id);
+    }
 }
 
 /// `GET /hosts/{host}/why`

@@ -25,6 +25,7 @@ mod pages;
 mod refused;
 pub(crate) mod serve;
 mod session;
+mod settings;
 mod together;
 mod views;
 mod why;
@@ -43,6 +44,7 @@ use crate::metrics::Metrics;
 use crate::notify::Notify;
 use crate::readers::Readers;
 use crate::sessions::Links;
+use crate::settings::WorkerSettings;
 use crate::tokens::Tokens;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -82,6 +84,8 @@ pub(crate) struct AppParts {
     pub(crate) cleaner: Cleaner,
     /// The configuration.
     pub(crate) config: Config,
+    /// The configuration of all workers.
+    pub(crate) settings: Arc<WorkerSettings>,
     /// The farm's certificate authority.
     pub(crate) ca: FarmCa,
     /// Public keys that sign tickets.
@@ -155,7 +159,9 @@ fn without_query() -> Router<App> {
             post(hosts::lock_while_active),
         )
         .route("/hosts/{host}/unlock", post(hosts::unlock))
+        .route("/hosts/{host}/settings", get(settings::of_host))
         .route("/hosts/{host}/why", get(hosts::why))
+        .route("/reconfigure", post(settings::reconfigure))
         .route("/tokens", get(access::tokens).post(access::create_token))
         .route("/tokens/{id}", delete(access::revoke_token))
         .route(

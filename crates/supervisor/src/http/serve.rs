@@ -185,8 +185,12 @@ async fn welcome(stream: TcpStream, port: &Port, doorman: &Arc<Doorman<IpAddr>>,
         ),
         Ok(Accepted::Worker(worker)) => {
             let host = worker.peer.host;
+            let terms = Terms {
+                features: port.workers.features(),
+                ..port.terms.clone()
+            };
             let ended = tokio::select! {
-                ended = serve_worker(worker, port.terms.clone(), Arc::clone(&port.workers)) => ended,
+                ended = serve_worker(worker, terms, Arc::clone(&port.workers)) => ended,
                 () = serving.ending.cancelled() => Ok(()),
             };
             if let Err(error) = ended {

@@ -3,13 +3,15 @@
 use crate::core::View;
 use crate::persist::rows::OUT_OF_MEMORY;
 use tessera_api::types::{
-    EndView, HostRow, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary, Reason, RunningRow,
-    SpecView, WhileActive,
+    EndView, HostRow, HostSettings, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary,
+    Reason, RunningRow, SpecView, WhileActive,
 };
 use tessera_engine::supervisor::{Engine, Host, Job, Launch, why};
 use tessera_model::msg::LaunchKey;
 use tessera_model::state::{End, Limit, WorkStatus};
-use tessera_model::{HostId, HostState, Identity, InstanceStatus, ItemIndex, ItemStatus};
+use tessera_model::{
+    HostId, HostState, Identity, InstanceStatus, ItemIndex, ItemStatus, SettingsInUse,
+};
 use tessera_store::AttemptRow;
 
 /// Shows a job in a list.
@@ -281,7 +283,23 @@ pub(crate) fn host_row(host: &Host) -> HostRow {
             .filter(|(_, used)| *used > 0)
             .collect(),
         version: host.facts.version.clone(),
+        settings: host
+            .facts
+            .settings
+            .clone()
+            .map(|it| host_settings(it, None)),
         last_seen_ms: Some(host.seen.0),
+    }
+}
+
+/// Shows what a worker took of what is set for it.
+pub(crate) fn host_settings(it: SettingsInUse, is_current: Option<bool>) -> HostSettings {
+    HostSettings {
+        lookup: it.lookup.to_string(),
+        taken: it.taken.map(|hash| hash.to_string()),
+        is_current,
+        refused: it.refused,
+        restart: it.restart.into_iter().collect(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! States that carry something, as a word and a JSON text.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_engine::supervisor::{InstanceImage, Phase};
+use tessera_model::settings::{BadLookup, BadSettingsHash};
 use tessera_model::{
     Consent, HostFacts, HostId, Identity, InstanceNo, InstanceStatus, LaunchNo, Presence, Refusal,
-    Running, Timestamp, WhileActive, WorkStatus,
+    Running, SettingsInUse, Timestamp, WhileActive, WorkStatus,
 };
 use tessera_store::InstanceRow;
 
@@ -162,6 +163,8 @@ pub(crate) struct FactsDoc {
     allows: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     presence: Option<PresenceDoc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settings: Option<SettingsDoc>,
     /// The rule that an administrator gave the host; not said by its worker, and kept beside what is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     while_active: Option<RuleDoc>,
@@ -175,6 +178,44 @@ struct PresenceDoc {
     who: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unknown: Option<String>,
+}
+
+/// What a worker took of what is set for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct SettingsDoc {
+    lookup: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    refused: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    restart: BTreeSet<String>,
+}
+
+impl SettingsDoc {
+    fn print(it: &SettingsInUse) -> Self {
+        Self {
+            lookup: it.lookup.to_string(),
+            taken: it.taken.map(|hash| hash.to_string()),
+            refused: it.refused.clone(),
+            restart: it.restart.clone(),
+        }
+    }
+
+    fn read(self) -> Result<SettingsInUse, String> {
+        let taken = self.taken.map(|hash| hash.parse());
+        Ok(SettingsInUse {
+            lookup: self
+                .lookup
+                .parse()
+                .map_err(|bad: BadLookup| bad.to_string())?,
+            taken: taken
+                .transpose()
+                .map_err(|bad: BadSettingsHash| bad.to_string())?,
+            refused: self.refused,
+            restart: self.restart,
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +263,7 @@ pub(crate) fn print_facts(facts: &HostFacts, while_active: Option<WhileActive>) 
             who: it.who,
             unknown: it.unknown,
         }),
+        settings: facts.settings.as_ref().map(SettingsDoc::print),
         while_active: while_active.map(RuleDoc::print),
     };
     serde_json::to_string(&document).unwrap_or_default()
@@ -258,6 +300,7 @@ pub(crate) fn read_facts(text: &str) -> Result<(HostFacts, Option<WhileActive>),
         presence: presence.transpose()?,
         panic: document.panic,
         version: document.version,
+        settings: document.settings.map(SettingsDoc::read).transpose()?,
     };
     let while_active = document.while_active.map(RuleDoc::read).transpose()?;
     Ok((facts, while_active))

@@ -17,6 +17,7 @@ mod mail;
 mod metrics;
 mod notify;
 mod reserve;
+mod settings;
 mod strangers;
 mod told;
 mod trouble;

@@ -1,7 +1,7 @@
 //! What a host is.
 
 use super::parts::{at_most, nanos, read_name, read_text, text};
-use super::{ConvertError, PROPERTIES_MAX};
+use super::{ConvertError, PROPERTIES_MAX, settings};
 use crate::proto;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub(super) fn write(facts: HostFacts) -> proto::HostFacts {
         version: facts.version,
         allows: facts.allows.names(),
         presence: facts.presence.map(write_presence),
+        settings: facts.settings.map(settings::write_in_use),
     }
 }
 
@@ -53,6 +54,7 @@ pub(super) fn read(facts: proto::HostFacts) -> Result<HostFacts, ConvertError> {
         version: read_name(facts.version, "facts.version")?,
         allows: read_allows(facts.allows)?,
         presence: facts.presence.map(read_presence).transpose()?,
+        settings: facts.settings.map(settings::read_in_use).transpose()?,
     })
 }
 

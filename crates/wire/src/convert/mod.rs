@@ -10,6 +10,7 @@ mod from_worker;
 mod handshake;
 mod logs;
 mod parts;
+mod settings;
 mod to_worker;
 
 pub use error::ConvertError;
@@ -40,7 +41,7 @@ pub const PROPERTIES_MAX: usize = 1_024;
 /// Bytes of a name: of a host, account, property, code.
 pub const NAME_BYTES_MAX: usize = 255;
 /// Bytes of a text for people or of a property's value. A longer one is cut when it is sent.
-pub const TEXT_BYTES_MAX: usize = 4 * 1024;
+pub const TEXT_BYTES_MAX: usize = tessera_model::limits::PROPERTY_BYTES_MAX;
 /// Features that a peer may name.
 pub const FEATURES_MAX: usize = 64;
 /// Bytes of a ticket.

@@ -4,7 +4,7 @@ use super::credential;
 use super::parts::{at_most, key, nanos, read_key, read_run, run};
 use super::{
     AttachRefused, BATCH_MESSAGES_MAX, ConvertError, Decoded, TEMPLATE_BYTES_MAX, TICKET_BYTES_MAX,
-    Welcome, facts, handshake, pack,
+    Welcome, facts, handshake, pack, settings,
 };
 use crate::proto;
 use crate::proto::to_worker::Kind;
@@ -125,6 +125,7 @@ pub(super) fn write(message: ToWorker) -> proto::ToWorker {
         ToWorker::LockWhileActive(rule) => Kind::LockWhileActive(proto::LockWhileActive {
             rule: rule.map(facts::write_rule),
         }),
+        ToWorker::Settings(served) => Kind::Settings(settings::write(*served)),
     };
     proto::ToWorker { kind: Some(kind) }
 }
@@ -172,6 +173,7 @@ fn read(message: proto::ToWorker) -> Result<Option<ToWorker>, ConvertError> {
                 .map(|rule| facts::read_rule(Some(rule), "lock_while_active.rule"))
                 .transpose()?,
         ),
+        Kind::Settings(served) => ToWorker::Settings(Box::new(settings::read(served)?)),
     }))
 }
 

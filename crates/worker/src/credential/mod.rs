@@ -16,14 +16,13 @@ mod memory;
 #[cfg(any(windows, test))]
 mod sealed;
 mod secrets;
-mod settings;
 #[cfg(windows)]
 mod system;
 mod vault;
 
 pub(crate) use launch::{Need, need_of, ways_of};
 pub use secrets::FileSecrets;
-pub use settings::{KEY_DAYS_DEFAULT, Settings};
+pub use tessera_hostconfig::worker::{Credentials as Settings, KEY_DAYS_DEFAULT};
 pub use vault::{TOKEN_LIFE, Vault, VaultError};
 
 use crate::options;

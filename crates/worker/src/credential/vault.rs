@@ -207,7 +207,8 @@ impl Vault {
             | ToWorker::Suspend(_)
             | ToWorker::Resume(_)
             | ToWorker::Ack(_)
-            | ToWorker::LockWhileActive(_) => Vec::new(),
+            | ToWorker::LockWhileActive(_)
+            | ToWorker::Settings(_) => Vec::new(),
         }
     }
 
@@ -225,7 +226,8 @@ impl Vault {
             | ToWorker::Suspend(_)
             | ToWorker::Resume(_)
             | ToWorker::Ack(_)
-            | ToWorker::LockWhileActive(_) => None,
+            | ToWorker::LockWhileActive(_)
+            | ToWorker::Settings(_) => None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tessera_model::msg::{FromWorker, LaunchInventory, Report, Run, ToWorker};
-use tessera_model::{HostFacts, HostName, ItemIndex};
+use tessera_model::{HostFacts, HostName, ItemIndex, ServedSettings};
 use tessera_wire::convert::{AttachRefused, Hello, LogAck, LogKey};
 use tessera_wire::link::{Handler, LogConnection, Terms, WorkerConnection, serve_worker};
 use tessera_wire::pki::{FarmCa, FarmId, WorkerIdentity, new_host_id};
@@ -37,6 +37,10 @@ pub(super) struct State {
     pub(super) is_up: bool,
     /// It ends each connection as soon as it has welcomed the worker.
     pub(super) sends_away: bool,
+    /// What it sets for the worker, said on each connection.
+    pub(super) settings: Option<ServedSettings>,
+    /// It welcomes with the word that it serves settings.
+    pub(super) serves: bool,
     /// It acknowledges reports.
     pub(super) acknowledges: bool,
     /// It orders items of what has ended one, up to this one.
@@ -205,14 +209,15 @@ async fn accept(listener: TcpListener, tls: Arc<TlsServer>, shop: Arc<Shop>, far
         let Ok((stream, _)) = listener.accept().await else {
             return;
         };
-        let (is_up, gone) = {
+        let (is_up, serves, gone) = {
             let state = shop.lock();
-            (state.is_up, state.connections.clone())
+            (state.is_up, state.serves, state.connections.clone())
         };
         if !is_up {
             continue;
         }
-        let (tls, shop, terms) = (Arc::clone(&tls), Arc::clone(&shop), terms.clone());
+        let (tls, shop, mut terms) = (Arc::clone(&tls), Arc::clone(&shop), terms.clone());
+        terms.features.extend(serves.then(|| "settings".to_owned()));
         tokio::spawn(async move {
             let Ok(Accepted::Worker(worker)) = tls.accept(stream).await else {
                 return;
@@ -241,6 +246,11 @@ impl Handler for Shop {
         });
         if is_sent_away {
             return;
+        }
+        let settings = self.lock().settings.clone();
+        if let Some(settings) = settings {
+            let message = ToWorker::Settings(Box::new(settings));
+            let _gone = connection.outgoing.send(vec![message]).await;
         }
         while let Some(messages) = connection.incoming.recv().await {
             let answers = self.change(|state| heard(state, messages));

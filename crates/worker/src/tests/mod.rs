@@ -8,6 +8,7 @@ mod host;
 mod life;
 mod limits;
 mod logs;
+mod settings;
 mod throughput;
 
 use std::future::{Future, ready};
@@ -24,12 +25,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::chain;
-use crate::config::Config;
+use crate::config::{Config, Own};
 use crate::credential::Vault;
 use crate::daemon;
 use crate::desk::{Look, Stamp};
 use crate::error::WorkerError;
 use crate::options::Settings;
+use crate::served;
 use farm::Farm;
 use host::Host;
 
@@ -65,6 +67,9 @@ struct Bench {
     host: Host,
     state: TempDir,
     config: Config,
+    /// What the host's own file says; without what is served `config` holds.
+    own: Own,
+    slots: Option<u32>,
     vault: Option<Vault>,
     eyes: Arc<Eyes>,
     worker: Option<(CancellationToken, JoinHandle<Result<(), WorkerError>>)>,
@@ -86,6 +91,8 @@ impl Bench {
             host: Host::default(),
             state: tempfile::tempdir().expect("a temporary directory"),
             config: Config::default(),
+            own: Own::default(),
+            slots: Some(4),
             vault: None,
             eyes: Arc::default(),
             worker: None,
@@ -93,6 +100,11 @@ impl Bench {
     }
 
     fn settings(&self) -> Settings {
+        let kept = served::kept(self.state.path(), self.own.lookup());
+        let (mut config, in_use) = served::together(&self.own, kept.as_ref(), None, self.slots);
+        if kept.is_none() {
+            config = self.config.clone();
+        }
         Settings {
             state: self.state.path().to_owned(),
             chain_mode: chain::Mode::Service {
@@ -101,9 +113,12 @@ impl Bench {
             },
             desktop_user: None,
             supervisor: self.farm.address.to_string(),
-            slots: 4,
+            slots: self.slots,
             name: "rnd042".to_owned(),
-            config: self.config.clone(),
+            own: self.own.clone(),
+            began: config.clone(),
+            config,
+            in_use,
             config_path: self.config_path(),
             config_seen: Stamp::of(&self.config_path()),
         }

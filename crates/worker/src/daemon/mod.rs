@@ -3,30 +3,28 @@
 //! Nothing in the loop waits for the supervisor, a launcher, a process or a log: those have tasks of their own. A turn
 //! takes everything that has happened meanwhile, and what it says to the supervisor goes out together.
 
+mod orders;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tessera_engine::Now;
-use tessera_engine::worker::{Effect, Input, Worker};
-use tessera_model::msg::{FromWorker, LaunchKey, Run, RunLimits, ToWorker};
-use tessera_model::state::Limit;
-use tessera_model::{HostFacts, Refusal, Running, WhileActive};
-use tessera_ticket::Ticket;
+use tessera_engine::worker::{Input, Worker};
+use tessera_model::msg::{FromWorker, LaunchKey, RunLimits, ToWorker};
+use tessera_model::{HostFacts, Running, ServedSettings, WhileActive};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::chain::EndCause;
 use crate::connection::Connection;
 use crate::credential::Vault;
 use crate::desk::{self, Look, Watcher};
 use crate::error::WorkerError;
-use crate::keeper::{Keeper, ORDERS_MAX, Order, Start};
-use crate::looker::Looker;
+use crate::keeper::Order;
+use crate::looker::{Looker, Served, Settled};
 use crate::options::Settings;
 use crate::os;
 use crate::output::{Command, Output, Told};
@@ -42,12 +40,10 @@ const TURN_MAX: usize = 256;
 const OUTBOX_MAX: usize = 64 * 1024;
 /// Keepers may take so long to finish when the worker ends; the next worker takes up what they leave.
 const LET_GO_WITHIN: Duration = Duration::from_secs(2);
-/// The same trouble is said again after so long.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked how old this worker's keys for registered passwords are.
 const KEYS_EVERY: Duration = Duration::from_secs(3_600);
-/// A share of the free spool that one stream of one attempt may fill.
-const SPOOL_SHARE: u64 = 4;
+/// A supervisor that says that it serves settings may take so long.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What happens outside.
 #[derive(Debug)]
@@ -61,6 +57,10 @@ pub(crate) enum Event {
         heartbeat: Duration,
         /// The farm's id.
         farm: String,
+        /// What was said of the host.
+        facts: Box<HostFacts>,
+        /// Whether the supervisor says what it sets for this worker.
+        serves: bool,
         /// Dropped to give the connection up.
         hold: oneshot::Sender<()>,
     },
@@ -79,6 +79,8 @@ pub(crate) enum Event {
     KeysDue,
     /// The person at the host wants something else, or has come or gone.
     Desk(Box<HostFacts>),
+    /// What the supervisor serves was taken.
+    Settled(Box<Settled>),
     /// For so long nobody has touched this host, which is closed while somebody is active.
     Idle(Duration),
 }
@@ -115,6 +117,12 @@ struct Daemon<P> {
     owners: BTreeMap<LaunchKey, String>,
     /// What was said to the supervisor of the host over this connection.
     said: Option<HostFacts>,
+    /// Until when it is waited for what the supervisor sets for this worker, before it is told what this worker has.
+    awaits: Option<Instant>,
+    /// Whether this worker takes what the supervisor sets for it.
+    takes_settings: bool,
+    /// The way to who takes it; only the last of it counts.
+    served: watch::Sender<Option<Served>>,
     /// The way to who looks whether somebody is active.
     watcher: mpsc::Sender<Option<WhileActive>>,
     /// The tasks of keepers.
@@ -164,6 +172,7 @@ pub(crate) async fn run<P: Processes>(
     daemon.take_over().await;
     let findings = looker.look().await;
     let (facts_now, facts) = watch::channel(looker.facts(&findings));
+    let served = daemon.served.subscribe();
     let wanted = facts.borrow().clone();
     daemon.do_as_wanted(&wanted);
     let connection = Connection {
@@ -182,7 +191,7 @@ pub(crate) async fn run<P: Processes>(
         .spawn(watcher.run(ordered, desk_now, events.clone()));
     daemon
         .tasks
-        .spawn(looker.keep_looking(facts_now, events, findings));
+        .spawn(looker.keep_looking(facts_now, events, served, findings));
     daemon.turns(inbox, stop).await;
     daemon.let_go().await;
     daemon.tasks.shutdown().await;
@@ -214,6 +223,9 @@ impl<P: Processes> Daemon<P> {
             limits: BTreeMap::new(),
             owners: BTreeMap::new(),
             said: None,
+            awaits: None,
+            takes_settings: settings.own.lookup().asks_supervisor(),
+            served: watch::Sender::new(None),
             watcher,
             kept: JoinSet::new(),
             tasks: JoinSet::new(),
@@ -339,6 +351,12 @@ impl<P: Processes> Daemon<P> {
             for event in events.drain(..) {
                 self.on_event(event);
             }
+            if self.awaits.is_some_and(|at| at <= Instant::now()) {
+                tracing::warn!(
+                    "the supervisor has not said what it sets for this host; it goes on with what it has"
+                );
+                self.greet();
+            }
             if self.is_tick_due() {
                 self.input(Input::Tick);
             }
@@ -358,7 +376,7 @@ impl<P: Processes> Daemon<P> {
     fn deadline(&self) -> Option<Instant> {
         let limit = self.engine.next_deadline().map(|it| self.began + it);
         let heartbeat = self.link.as_ref().map(Link::heartbeat_due);
-        [limit, heartbeat, self.told.due()]
+        [limit, heartbeat, self.told.due(), self.awaits]
             .into_iter()
             .flatten()
             .min()
@@ -390,10 +408,12 @@ impl<P: Processes> Daemon<P> {
                 outgoing,
                 heartbeat,
                 farm,
+                facts,
+                serves,
                 hold: _hold,
             } => {
                 self.outbox.clear();
-                self.said = None;
+                self.said = Some(*facts);
                 let last_said = Instant::now();
                 self.link = Some(Link {
                     number,
@@ -403,14 +423,22 @@ impl<P: Processes> Daemon<P> {
                     _hold,
                 });
                 self.farm = Some(farm);
-                self.tell_keys();
-                self.input(Input::Connected);
+                // With what it set before the connection: it would be given work by that.
+                if serves && self.takes_settings {
+                    self.awaits = Some(Instant::now() + SETTLED_WITHIN);
+                } else {
+                    self.greet();
+                }
             }
             Event::Said { number, messages } => {
                 if self.is_current(number) {
                     for message in messages {
                         if let ToWorker::LockWhileActive(rule) = &message {
                             self.tell_watcher(*rule);
+                        }
+                        if let ToWorker::Settings(settings) = message {
+                            self.serve(number, *settings);
+                            continue;
                         }
                         match Vault::is_for(&message) {
                             Some(is_quick) => self.ask_vault(message, is_quick),
@@ -425,6 +453,15 @@ impl<P: Processes> Daemon<P> {
                 }
             }
             Event::Facts(facts) => self.say_facts(&facts),
+            Event::Settled(settled) => {
+                self.spool_max = settled.spool_max;
+                self.is_durable = settled.is_durable;
+                let is_awaited = self.awaits.is_some() && self.is_current(settled.connection);
+                let is_news = self.tell_facts(&settled.facts);
+                if is_awaited || (is_news && self.awaits.is_none()) {
+                    self.greet();
+                }
+            }
             Event::Desk(facts) => {
                 // The supervisor hears of it first, so that it has nothing come after what goes.
                 self.say_facts(&facts);
@@ -440,15 +477,38 @@ impl<P: Processes> Daemon<P> {
         }
     }
 
-    /// Tells the supervisor what the host is, unless it knows.
+    /// Tells the supervisor what the host is, unless it knows, and as on a new connection everything that it must know then.
     fn say_facts(&mut self, facts: &HostFacts) {
-        if self.link.is_some() && self.said.as_ref() != Some(facts) {
-            // As on a new connection everything follows that the supervisor must know.
+        if self.tell_facts(facts) && self.awaits.is_none() {
+            self.greet();
+        }
+    }
+
+    /// Tells the supervisor what the host is; says whether that is news.
+    fn tell_facts(&mut self, facts: &HostFacts) -> bool {
+        let is_news = self.link.is_some() && self.said.as_ref() != Some(facts);
+        if is_news {
             self.said = Some(facts.clone());
             self.outbox.push(FromWorker::Hello(facts.clone()));
-            self.tell_keys();
-            self.input(Input::Connected);
         }
+        is_news
+    }
+
+    /// Says what this worker has; from then on it is given work.
+    fn greet(&mut self) {
+        self.awaits = None;
+        self.tell_keys();
+        self.input(Input::Connected);
+    }
+
+    /// Has taken what the supervisor serves.
+    fn serve(&mut self, connection: u64, settings: ServedSettings) {
+        let farm = self.farm.clone().unwrap_or_default();
+        self.served.send_replace(Some(Served {
+            connection,
+            farm,
+            settings: Arc::new(settings),
+        }));
     }
 
     /// Does with what runs as the person at the host wants it: whom they don't let in goes; who works here may have the rest
@@ -486,6 +546,7 @@ impl<P: Processes> Daemon<P> {
 
     fn disconnect(&mut self) {
         self.link = None;
+        self.awaits = None;
         self.outbox.clear();
         self.input(Input::Disconnected);
     }
@@ -531,169 +592,6 @@ impl<P: Processes> Daemon<P> {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Send(message) => {
-                if self.link.is_some() {
-                    self.outbox.push(message);
-                }
-            }
-            Effect::Start {
-                key,
-                ticket,
-                signature,
-                template,
-                limits,
-            } => {
-                self.start(key, ticket, &signature, template, limits);
-            }
-            Effect::RunItem {
-                key,
-                run,
-                output_limit,
-                next,
-            } => {
-                self.run_item(key, run, output_limit, next);
-            }
-            Effect::EndItem {
-                key,
-                run,
-                grace,
-                limit,
-            } => {
-                self.order(
-                    key,
-                    Order::End {
-                        run,
-                        grace,
-                        cause: cause_of(limit),
-                    },
-                );
-            }
-            Effect::SetSuspended { key, is_suspended } => {
-                self.order(key, Order::SetSuspended(is_suspended));
-            }
-            Effect::CloseShepherd { key } => self.order(key, Order::Close),
-            Effect::ProveGone(key) => self.order(key, Order::ProveGone),
-            Effect::ForgetItem { key, run } => {
-                let dir = Arc::new(self.spool.dir(key));
-                self.told.push(Command::ForgetItem { key, run, dir }, false);
-            }
-            Effect::ForgetLaunch(key) => {
-                self.limits.remove(&key);
-                self.owners.remove(&key);
-                let dir = Arc::new(self.spool.dir(key));
-                self.told.push(Command::ForgetLaunch { key, dir }, false);
-            }
-        }
-    }
-
-    fn start(
-        &mut self,
-        key: LaunchKey,
-        ticket: Vec<u8>,
-        signature: &[u8],
-        template: Vec<u8>,
-        limits: RunLimits,
-    ) {
-        let Ok(signature) = <[u8; 64]>::try_from(signature) else {
-            let text =
-                "the ticket's signature is not one; are supervisor and worker of the same release?";
-            let refusal = Refusal {
-                code: "ticket_malformed".to_owned(),
-                text: text.to_owned(),
-            };
-            // Answered in a turn of its own, like any other answer.
-            let events = self.events.clone();
-            self.tasks.spawn(async move {
-                let _ends_too = events
-                    .send(Event::Input(Input::Refused { key, refusal }))
-                    .await;
-            });
-            return;
-        };
-        self.limits.insert(key, limits.clone());
-        // A ticket that can't be read starts nothing.
-        let owner = Ticket::decode(&ticket).map(|it| it.principal).ok();
-        self.owners.extend(owner.clone().map(|it| (key, it)));
-        let keeper = self.keeper(key, Arc::new(self.spool.dir(key)), None);
-        let request = Start {
-            ticket,
-            signature,
-            template,
-            limits,
-            owner,
-        };
-        self.kept.spawn(keeper.start(request));
-    }
-
-    /// Makes the keeper of a launch and the way to it.
-    fn keeper(&mut self, key: LaunchKey, dir: Arc<PathBuf>, current: Option<Run>) -> Keeper<P> {
-        let (orders, inbox) = mpsc::channel(ORDERS_MAX);
-        self.keepers.insert(key, orders);
-        Keeper {
-            key,
-            dir,
-            processes: self.processes.clone(),
-            events: self.events.clone(),
-            orders: inbox,
-            recheck: Arc::clone(&self.recheck),
-            is_durable: self.is_durable,
-            spares: self.output.spares(),
-            runs: current.into_iter().collect(),
-        }
-    }
-
-    fn run_item(&mut self, key: LaunchKey, run: Run, wanted: u64, next: bool) {
-        let limits = self.limits.get(&key);
-        let watch = Command::Watch {
-            key,
-            run,
-            dir: Arc::new(self.spool.dir(key)),
-            pattern: limits.and_then(|it| it.progress.clone()),
-            tells_printing: limits.is_some_and(|it| it.silence_limit.is_some()),
-        };
-        self.told.push(watch, false);
-        let output_limit = self.output_limit(wanted);
-        let order = Order::Run {
-            run,
-            output_limit,
-            next,
-        };
-        self.order(key, order);
-    }
-
-    /// Answers how much a stream of a new attempt may keep: what the job may, unless the spool is filling up.
-    fn output_limit(&mut self, wanted: u64) -> u64 {
-        let used = self.output.used();
-        let share = self.spool_max.saturating_sub(used) / SPOOL_SHARE;
-        let is_news = self.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY);
-        if share < wanted && used > self.spool_max / 2 && is_news {
-            self.warned_at = Some(Instant::now());
-            tracing::warn!(
-                used,
-                worker_spool_max = self.spool_max,
-                "the spool is filling up, so new attempts keep less output; see whether the supervisor has room for logs, \
-                 or raise worker_spool_max"
-            );
-        }
-        wanted.min(share)
-    }
-
-    /// Tells the keeper of a launch. A launch that is gone has none.
-    fn order(&mut self, key: LaunchKey, order: Order) {
-        let Some(keeper) = self.keepers.get(&key) else {
-            tracing::debug!(launch = %key, ?order, "there is no such launch any more");
-            return;
-        };
-        match keeper.try_send(order) {
-            Ok(()) | Err(TrySendError::Closed(_)) => {}
-            Err(TrySendError::Full(order)) => {
-                tracing::error!(launch = %key, ?order, "a keeper has too much to do; the order is dropped");
-            }
-        }
-    }
-
     fn beat(&mut self) {
         let is_due = self
             .link
@@ -727,15 +625,6 @@ impl<P: Processes> Daemon<P> {
                 is_bearable
             }
         }
-    }
-}
-
-/// Tells why an attempt is ended; the shepherd keeps it in its record.
-fn cause_of(limit: Option<Limit>) -> EndCause {
-    match limit {
-        None => EndCause::Kill,
-        Some(Limit::ItemTime | Limit::InstanceTime) => EndCause::TimeLimit,
-        Some(Limit::Silence) => EndCause::SilenceLimit,
     }
 }
 
