@@ -3,7 +3,7 @@
 use super::Context;
 use crate::Exit;
 use crate::error::CliError;
-use crate::out::{Look, time};
+use crate::out::{Look, text, time};
 use crate::show;
 use serde::Serialize;
 use tessera_api::types::{FarmSetting, FarmSettings, HostRow};
@@ -32,14 +32,21 @@ pub(super) async fn host(
 ) -> Result<Exit, CliError> {
     let client = context.client()?;
     let row = client.host(name).await?.host;
-    let mut known = known(&context.look, &row).ok_or_else(|| {
+    let farm = client.host_settings(name).await?;
+    let mistakes = farm.mistakes.clone();
+    let said = known(&context.look, &row);
+    if said.is_none() && farm.values.is_empty() {
         let said = format!(
             "nothing is known of {}: its worker has never connected",
             row.name
         );
-        CliError::new(Exit::State, said).hint("there: tessera config explain, tessera doctor")
-    })?;
-    add_farms(&mut known, client.host_settings(name).await?);
+        return Err(
+            CliError::new(Exit::State, said).hint("there: tessera config explain, tessera doctor")
+        );
+    }
+    let is_met = said.is_some();
+    let mut known = said.unwrap_or_default();
+    add_farms(&mut known, farm, is_met);
     known.retain(|one| key.is_none_or(|key| key == one.key));
     if let (Some(key), true) = (key, known.is_empty()) {
         let said = format!("the supervisor knows no {key} of {}", row.name);
@@ -48,7 +55,7 @@ pub(super) async fn host(
             row.name
         )));
     }
-    context.show(&known, |look, known| print(look, known, &row))?;
+    context.show(&known, |look, known| print(look, known, &row, &mistakes))?;
     Ok(Exit::Done)
 }
 
@@ -92,7 +99,7 @@ fn known(look: &Look, row: &HostRow) -> Option<Vec<Known>> {
 }
 
 /// Adds what the farm's configuration of workers sets for the host, and what became of it there.
-fn add_farms(known: &mut Vec<Known>, farm: FarmSettings) {
+fn add_farms(known: &mut Vec<Known>, farm: FarmSettings, is_met: bool) {
     let FarmSettings {
         file,
         values,
@@ -102,12 +109,16 @@ fn add_farms(known: &mut Vec<Known>, farm: FarmSettings) {
     let settings = settings.unwrap_or_default();
     for FarmSetting { key, value, from } in values {
         let then = match settings.refused.get(&key) {
+            _ if !is_met => "; sent when it connects".to_owned(),
             _ if settings.lookup.is_empty() || settings.lookup == "local" => {
                 "; not asked for".to_owned()
             }
             Some(why) => format!("; not taken: {why}"),
             None if settings.is_current == Some(false) => "; not taken yet".to_owned(),
             None if settings.restart.contains(&key) => "; from its worker's next start".to_owned(),
+            None if settings.lookup == "supervisor,local" => {
+                "; its own file's holds where it has one".to_owned()
+            }
             None => String::new(),
         };
         let source = format!("set to {value} by {file}, {from}{then}");
@@ -118,13 +129,20 @@ fn add_farms(known: &mut Vec<Known>, farm: FarmSettings) {
     }
 }
 
-fn print(look: &Look, known: &[Known], row: &HostRow) -> String {
+fn print(look: &Look, known: &[Known], row: &HostRow, mistakes: &[String]) -> String {
     let lines = known
         .iter()
         .map(|one| (one.key.as_str(), one.value.as_str(), one.source.as_str()));
     let name = look.line(&row.name, 30);
-    show::explained(look, lines)
-        + &format!("files and lines are known there: tessera config explain on {name}\n")
+    let mut out = show::explained(look, lines)
+        + &format!("files and lines are known there: tessera config explain on {name}\n");
+    if !mistakes.is_empty() {
+        out += "what the farm sets is of the last good file; the one that is there has mistakes:\n";
+        for mistake in mistakes {
+            out += &format!("  {}\n", text::safe(mistake));
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -158,7 +176,7 @@ mod tests {
             ..HostRow::default()
         };
         let known = known(&look(), &row).expect("it was there");
-        insta::assert_snapshot!(print(&look(), &known, &row));
+        insta::assert_snapshot!(print(&look(), &known, &row, &[]));
     }
 
     #[test]
@@ -186,7 +204,7 @@ mod tests {
             ..FarmSettings::default()
         };
         let mut known = vec![one("worker_cpus")];
-        add_farms(&mut known, farm);
+        add_farms(&mut known, farm, true);
         let sources: Vec<&str> = known.iter().map(|it| it.source.as_str()).collect();
         assert_eq!(
             sources,
@@ -195,6 +213,45 @@ mod tests {
                 "set to 2 by w.toml, line 3, [linux]; from its worker's next start",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_set_is_told_of_a_host_that_was_never_there_and_of_one_whose_own_file_wins() {
+        let farm = |lookup: Option<&str>| FarmSettings {
+            file: "w.toml".into(),
+            values: vec![FarmSetting {
+                key: "worker_cpus".into(),
+                value: "2".into(),
+                from: "line 3, [linux]".into(),
+            }],
+            settings: lookup.map(|lookup| tessera_api::types::HostSettings {
+                lookup: lookup.into(),
+                is_current: Some(true),
+                ..Default::default()
+            }),
+            ..FarmSettings::default()
+        };
+        for (lookup, is_met, then) in [
+            (None, false, "; sent when it connects"),
+            (None, true, "; not asked for"),
+            (Some("local"), true, "; not asked for"),
+            (
+                Some("supervisor,local"),
+                true,
+                "; its own file's holds where it has one",
+            ),
+            (Some("supervisor"), true, ""),
+        ] {
+            let mut known = Vec::new();
+            add_farms(&mut known, farm(lookup), is_met);
+            let wanted = format!("set to 2 by w.toml, line 3, [linux]{then}");
+            assert_eq!(known[0].source, wanted, "{lookup:?}");
+        }
+        let mistakes = ["w.toml:5:1: there is no key `a`".to_owned()];
+        let told = print(&look(), &[], &HostRow::default(), &mistakes);
+        assert!(told.ends_with(
+            "of the last good file; the one that is there has mistakes:\n  w.toml:5:1: there is no key `a`\n"
+        ), "{told}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Facts;
 use crate::out::table::{Cell, Column, Table};
-use crate::out::{Look, Tone, time};
+use crate::out::{Look, Tone, text, time};
 use tessera_api::types::{HostDetail, HostRow, HostSettings, ReconfigureReply, RunningRow};
 
 /// Mebibyte, the unit of `host.memory`.
@@ -157,7 +157,8 @@ pub fn reconfigured(look: &Look, reply: &ReconfigureReply) -> String {
         out += &format!("{said}\n");
     }
     for warning in &reply.warnings {
-        out += &format!("{}\n", look.line(warning, look.columns()));
+        // Never cut: what is wrong stands at the end.
+        out += &format!("{}\n", text::safe(warning));
     }
     out
 }
