@@ -64,12 +64,28 @@ pub enum Problem {
     #[error("a list has no units")]
     UnitInList,
     /// A unit with something that isn't measured in it.
-    #[error("{what} is not measured in {unit}")]
+    #[error("{what} is not measured in {unit}{}", meant(.guess.as_deref()))]
     Unit {
         /// The other side.
         what: String,
         /// The unit.
         unit: &'static str,
+        /// The whole name that may be meant.
+        guess: Option<String>,
+    },
+    /// A number with something behind it that is no unit.
+    #[error("\"{unit}\" is no unit, and {what} is a number")]
+    NoUnit {
+        /// The other side.
+        what: String,
+        /// What stands behind the number.
+        unit: String,
+    },
+    /// A text where an amount is compared.
+    #[error("this is a text, and {what} is a number")]
+    NotAnAmount {
+        /// The other side.
+        what: String,
     },
     /// Memory and clock speed.
     #[error("memory and a clock speed can't be compared or added")]
@@ -112,7 +128,10 @@ impl Problem {
             Self::Character | Self::Control | Self::Unquoted => {
                 "put a text with anything but letters, digits, _ . : @ in it in quotes: \"/show/a\""
             }
-            Self::Unit { .. } | Self::UnitInList | Self::Dimensions => {
+            Self::NotAnAmount { .. } => {
+                "write a number without quotes, with a unit where there is one: host.memory >= 64G"
+            }
+            Self::Unit { .. } | Self::NoUnit { .. } | Self::UnitInList | Self::Dimensions => {
                 "units are K M G T for host.memory and host.swap, MHz and GHz for host.processor_speed; elsewhere write the bare number"
             }
             Self::Constant(_) | Self::NotACondition => {

@@ -3,7 +3,8 @@
 //! Owns the grammars (Qube!'s), their bounds, their errors, and what they mean. Leaves to others: what a host and a job are. The engine
 //! answers that through [`Facts`], one value for one [`Operand`]. How it is asked (engine's `plan::asks`):
 //!
-//! - [`Requirement::parse`] once, when a job is submitted or read from the store (keep the printed form: it reads back the same);
+//! - [`Requirement::written`] once, when a job is submitted, [`Requirement::parse`] when it is read from the store (keep the printed
+//!   form: it reads back the same);
 //! - [`Requirement::depends`] says whether an answer can be kept for a class of hosts ([`Depends::host_now`] is false: only what stays
 //!   the same while a worker is connected is read) and whether it can be shared by jobs ([`Depends::job`] is false);
 //!   [`Requirement::operands`] names all that is read, so that a change of anything else makes nothing dirty;

@@ -137,6 +137,16 @@ pub(crate) enum Dimension {
     Speed,
 }
 
+impl Dimension {
+    /// Answers what of a host is measured so.
+    pub(crate) fn measured(self) -> &'static [&'static str] {
+        match self {
+            Self::Memory => &["memory", "swap"],
+            Self::Speed => &["processor_speed"],
+        }
+    }
+}
+
 /// A unit that a number may be written with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {

@@ -31,6 +31,8 @@ pub(crate) const KNOWN: &[&str] = &[
 ];
 /// Those of them that are lists: a host that says nothing has an empty one.
 const LISTS: &[&str] = &["flags", "groups", "jobtypes"];
+/// Those of them that are numbers.
+const AMOUNTS: &[&str] = &["cpus", "memory", "processor_speed", "processors", "swap"];
 /// Flags of a worker.
 const HOST_FLAGS: &[&str] = &[
     "auto_mount",
@@ -283,6 +285,15 @@ impl Operand {
             "memory" | "swap" => Some(Dimension::Memory),
             "processor_speed" => Some(Dimension::Speed),
             _ => None,
+        }
+    }
+
+    /// Says whether it is a number on every host that has it.
+    pub(crate) fn is_amount(&self) -> bool {
+        match self {
+            Self::Host(HostOperand::Amount(..)) => true,
+            Self::Host(HostOperand::Named(name)) => AMOUNTS.contains(&name.as_str()),
+            Self::Host(HostOperand::Flag(_) | HostOperand::Duty(_)) | Self::Job(_) => false,
         }
     }
 

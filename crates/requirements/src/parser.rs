@@ -7,7 +7,7 @@ use crate::error::Problem;
 use crate::lexer::{Fault, Placed, Token};
 use crate::limits::{DEPTH_MAX, TERMS_MAX};
 use crate::near::nearest;
-use crate::number::{Dimension, Unit};
+use crate::number::{Dimension, Number, Unit};
 use crate::operand::{self, Operand};
 use crate::tree::{Arithmetic, Comparison, Condition, Quantity, Value};
 
@@ -51,10 +51,20 @@ impl Piece {
     }
 }
 
+/// Where an expression comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Somebody writes it now: what can't be meant is refused.
+    Writer,
+    /// It was accepted at some time, maybe by an older version: it must read.
+    Kept,
+}
+
 /// Reads a whole expression.
-pub(crate) fn parse(tokens: &[Placed]) -> Result<Condition, Fault> {
+pub(crate) fn parse(tokens: &[Placed], whose: Whose) -> Result<Condition, Fault> {
     let mut parser = Parser {
         tokens,
+        whose,
         at: 0,
         depth: 0,
         terms: 0,
@@ -70,6 +80,7 @@ pub(crate) fn parse(tokens: &[Placed]) -> Result<Condition, Fault> {
 
 struct Parser<'a> {
     tokens: &'a [Placed],
+    whose: Whose,
     at: usize,
     depth: usize,
     terms: usize,
@@ -187,17 +198,20 @@ impl<'a> Parser<'a> {
         let condition = match *self.peek() {
             Token::Compare(how) => {
                 self.at += 1;
-                let (left, right) = self.sides(left)?;
+                let (left, right, right_at) = self.sides(left)?;
+                self.amounts(&left, &right, right_at)?;
+                self.amounts(&right, &left, at)?;
                 compared(how, left, right, at)?
             }
             Token::In => {
                 self.at += 1;
-                let (item, list) = self.sides(left)?;
+                let (item, list, list_at) = self.sides(left)?;
+                self.amounts(&item, &list, list_at)?;
                 member(item, list, false, at)?
             }
             Token::Has => {
                 self.at += 1;
-                let (list, item) = self.sides(left)?;
+                let (list, item, _) = self.sides(left)?;
                 member(item, list, true, at)?
             }
             _ => return Ok(left),
@@ -211,10 +225,24 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn sides(&mut self, left: Piece) -> Result<(Value, Value), Fault> {
+    /// Reads what an operator has on its right, too, and answers where that begins.
+    fn sides(&mut self, left: Piece) -> Result<(Value, Value, usize), Fault> {
         let left = left.value()?;
+        let right_at = self.place();
         let right = self.arithmetic(0)?.value()?;
-        Ok((left, right))
+        Ok((left, right, right_at))
+    }
+
+    /// Objects to a text at `at` that is compared with an amount: as texts they would be compared, and any host might match.
+    fn amounts(&self, value: &Value, other: &Value, at: usize) -> Result<(), Fault> {
+        let what = match (self.whose, amount(value)) {
+            (Whose::Writer, Some(what)) => what,
+            (Whose::Writer, None) | (Whose::Kept, _) => return Ok(()),
+        };
+        match no_number(other) {
+            Some(text) => Err((not_an_amount(what, text), at)),
+            None => Ok(()),
+        }
     }
 
     fn arithmetic(&mut self, loosest: u8) -> Result<Piece, Fault> {
@@ -391,6 +419,42 @@ fn in_our_words(value: Value, other: &Value) -> Value {
     }
 }
 
+/// Answers what is a number on every host, if the value is one.
+fn amount(value: &Value) -> Option<String> {
+    match value {
+        Value::Operand(operand) => operand.is_amount().then(|| operand.to_string()),
+        Value::Negative(_) | Value::Arithmetic(..) => Some("the other side".to_owned()),
+        Value::Number(_) | Value::Text(_) | Value::List(_) => None,
+    }
+}
+
+/// Answers a text that no amount can be. The empty one asks whether there is any.
+fn no_number(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => (!text.is_empty()).then_some(text),
+        Value::List(entries) => entries
+            .iter()
+            .map(String::as_str)
+            .find(|it| Number::parse(it).is_none()),
+        Value::Operand(_) | Value::Number(_) | Value::Negative(_) | Value::Arithmetic(..) => None,
+    }
+}
+
+/// Tells a number with a unit that there is none from any other text.
+fn not_an_amount(what: String, text: &str) -> Problem {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let is_number = Number::parse(&text[..text.len() - unit.len()]).is_some();
+    let is_unit = is_number && !unit.is_empty() && Unit::of_word(unit).is_none();
+    if is_unit && unit.len() <= UNIT_SHOWN_MAX {
+        let unit = unit.to_owned();
+        return Problem::NoUnit { what, unit };
+    }
+    Problem::NotAnAmount { what }
+}
+
+/// Bytes of a wrong unit that an error repeats.
+const UNIT_SHOWN_MAX: usize = 20;
+
 /// Objects to a unit that the other side isn't measured in.
 fn fits(value: &Value, other: &Value, at: usize) -> Result<(), Fault> {
     if let (Some(ours), Some(theirs)) = (dimension(value), dimension(other))
@@ -404,8 +468,19 @@ fn fits(value: &Value, other: &Value, at: usize) -> Result<(), Fault> {
     if operand.dimension() == Some(unit.dimension()) {
         return Ok(());
     }
-    let (what, unit) = (operand.to_string(), unit.word());
-    Err((Problem::Unit { what, unit }, at))
+    Err((not_measured(operand, unit), at))
+}
+
+/// Says what isn't measured in a unit, and what may be meant that is.
+fn not_measured(operand: &Operand, unit: Unit) -> Problem {
+    let near = operand
+        .of_this_farm()
+        .and_then(|name| nearest(name, unit.dimension().measured().iter().copied()));
+    Problem::Unit {
+        what: operand.to_string(),
+        unit: unit.word(),
+        guess: near.map(|near| format!("host.{near}")),
+    }
 }
 
 fn unit(value: &Value) -> Option<Unit> {

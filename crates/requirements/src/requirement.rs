@@ -9,7 +9,7 @@ use crate::lexer::{self, tokens};
 use crate::limits::EXPRESSION_BYTES_MAX;
 use crate::near::nearest;
 use crate::operand::{self, Depends, Operand};
-use crate::parser;
+use crate::parser::{self, Whose};
 use crate::tree::Condition;
 use std::fmt;
 use std::str::FromStr;
@@ -32,12 +32,24 @@ pub struct Guess {
 }
 
 impl Requirement {
-    /// Reads one.
+    /// Reads one that the farm has kept. What an older version accepted still reads.
     ///
     /// # Errors
     /// When it is none, with the place.
     pub fn parse(text: &str) -> Result<Self, RequirementError> {
-        let condition = tokens(text).and_then(|tokens| parser::parse(&tokens));
+        Self::read(text, Whose::Kept)
+    }
+
+    /// Reads one that somebody writes now, and refuses as well what can't be meant: a text against an amount (`host.memory > 64X`).
+    ///
+    /// # Errors
+    /// When it is none, with the place.
+    pub fn written(text: &str) -> Result<Self, RequirementError> {
+        Self::read(text, Whose::Writer)
+    }
+
+    fn read(text: &str, whose: Whose) -> Result<Self, RequirementError> {
+        let condition = tokens(text).and_then(|tokens| parser::parse(&tokens, whose));
         let condition = condition.map_err(|fault| lexer::error(text, fault))?;
         // What is printed is what is kept, and must read back.
         if condition.to_string().len() > EXPRESSION_BYTES_MAX {

@@ -291,6 +291,10 @@ fn errors_point_at_the_character() {
             "at character 1 ('h'): host.processors is not measured in GiB\nhost.processors >= 4G\n^",
         ),
         (
+            "host.memroy >= 64G",
+            "at character 1 ('h'): host.memroy is not measured in GiB; did you mean host.memory?\nhost.memroy >= 64G\n^",
+        ),
+        (
             "host.memory > host.processor_speed",
             "at character 1 ('h'): memory and a clock speed can't be compared or added\n\
              host.memory > host.processor_speed\n^",
@@ -535,4 +539,51 @@ fn a_misspelt_operand_is_guessed() {
             ("host.procesors.avail".to_owned(), Some("host.processors")),
         ]
     );
+}
+
+#[test]
+fn a_text_is_not_compared_with_an_amount() {
+    let said = |text: &str| {
+        let bad = Requirement::written(text).expect_err(text);
+        (bad.place, bad.problem.to_string())
+    };
+    for (text, place, unit) in [
+        ("host.memory > 64X", 14, "X"),
+        ("host.memory > 640X", 14, "X"),
+        ("host.memory > 4P", 14, "P"),
+        ("host.memory >= 64GX", 15, "GX"),
+        ("64X <= host.memory", 0, "X"),
+        ("host.memory.avail in 64X", 21, "X"),
+    ] {
+        let what = text
+            .split(' ')
+            .find(|it| it.starts_with("host."))
+            .expect("one");
+        let problem = format!("\"{unit}\" is no unit, and {what} is a number");
+        assert_eq!(said(text), (place, problem), "{text}");
+    }
+    for (text, place) in [
+        ("host.memory >= \"64G\"", 15),
+        ("host.cpus == many", 13),
+        ("host.licences.avail > some", 22),
+        ("host.memory in 1,x", 15),
+    ] {
+        let (at, problem) = said(text);
+        assert_eq!(at, place, "{text}");
+        assert!(
+            problem.starts_with("this is a text, and host."),
+            "{text}: {problem}"
+        );
+    }
+    for good in [
+        "host.memory >= 64G",
+        "host.memory == \"\"",
+        "host.gpu == 4090Ti",
+        "host.kernel_version >= 5.10.2",
+        "host.cpus in 8,16",
+    ] {
+        assert!(Requirement::written(good).is_ok(), "{good}");
+    }
+    // What an older version accepted, and a farm has kept, still reads.
+    assert!(Requirement::parse("host.memory > 64X").is_ok());
 }

@@ -75,7 +75,7 @@ pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Ex
 fn pointed(mut error: CliError, requirements: Option<&str>) -> CliError {
     let is_of_it = error.fields.iter().any(|it| it.field == "requirements");
     let text = requirements.filter(|_| is_of_it).unwrap_or_default();
-    if let Some(bad) = Requirement::parse(text).err().filter(|_| is_of_it) {
+    if let Some(bad) = Requirement::written(text).err().filter(|_| is_of_it) {
         error
             .details
             .extend(bad.pointed(text).lines().map(str::to_owned));

@@ -10,7 +10,7 @@ pub(crate) fn requirements(given: Option<&str>) -> Result<Option<Arc<Requirement
     let Some(text) = given.filter(|text| !text.trim().is_empty()) else {
         return Ok(None);
     };
-    let read = Requirement::parse(text).map_err(|bad: RequirementError| {
+    let read = Requirement::written(text).map_err(|bad: RequirementError| {
         FieldError::new("requirements", bad.to_string()).hint(bad.hint())
     })?;
     match read.operands().iter().find_map(says_nothing) {
@@ -80,6 +80,15 @@ mod tests {
             "host.duty.kind can't be asked for: jobs of this farm don't have it yet"
         );
         assert!(said("job.status == pending").message.contains("changes"));
+    }
+
+    #[test]
+    fn a_text_is_not_compared_with_an_amount() {
+        let bad = requirements(Some("host.memory > 64X")).expect_err("refused");
+        assert_eq!(
+            bad.message,
+            "at character 15 ('6'): \"X\" is no unit, and host.memory is a number"
+        );
     }
 
     #[test]
