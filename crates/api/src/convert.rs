@@ -2,7 +2,7 @@
 
 use crate::types::{EndView, ItemCounts, ModifyRequest, Quantity, SpecView, SubmitRequest};
 use std::time::Duration;
-use tessera_model::{After, End, ItemStatus, JobKind, JobSpec, Outcome, Split};
+use tessera_model::{After, End, ItemStatus, JobKind, JobMail, JobSpec, Outcome, Split};
 use tessera_spec::submit::order_word;
 use tessera_spec::{ChangeDraft, SubmissionDraft, range, reservation};
 
@@ -55,6 +55,8 @@ impl From<SubmitRequest> for SubmissionDraft {
             after: request.after,
             label: request.label,
             pgrp: request.pgrp,
+            mail: request.mail,
+            mail_to: request.mail_to,
             notes: request.notes,
             status: request.status,
             user: request.user,
@@ -141,6 +143,8 @@ impl TryFrom<SubmissionDraft> for SubmitRequest {
             after: draft.after,
             label: draft.label,
             pgrp: draft.pgrp,
+            mail: draft.mail,
+            mail_to: draft.mail_to,
             notes: draft.notes,
             status: draft.status,
             user: draft.user,
@@ -158,6 +162,10 @@ fn job_numbers(entries: &[String]) -> Result<Vec<u64>, BadWaitfor> {
     numbers
         .map(|entry| entry.parse().map_err(|_| BadWaitfor(entry.to_owned())))
         .collect()
+}
+
+fn words(mail: &JobMail) -> Vec<String> {
+    mail.on.iter().map(|it| it.word().to_owned()).collect()
 }
 
 impl From<&JobSpec> for SpecView {
@@ -211,6 +219,12 @@ impl From<&JobSpec> for SpecView {
             after: spec.after.as_ref().map(ToString::to_string),
             label: spec.label.as_ref().map(ToString::to_string),
             pgrp: spec.pgrp.map(|job| job.0),
+            mail: spec.mail.as_ref().map(words).unwrap_or_default(),
+            mail_to: spec
+                .mail
+                .as_ref()
+                .and_then(|it| it.to.as_ref())
+                .map(ToString::to_string),
             notes: spec.notes.clone(),
             ..Self::default()
         };

@@ -25,7 +25,7 @@ use utoipa::OpenApi;
         paths::credentials, paths::seal_offer, paths::register_credential, paths::check_credential,
         paths::revoke_credential,
         paths::usage, paths::trends, paths::cleanup,
-        paths::channels, paths::notify_reload, paths::notify_test,
+        paths::channels, paths::notify_reload, paths::notify_test, paths::wishes, paths::set_wishes,
     ),
     components(schemas(types::Event, types::Resync, crate::query::LogStream)),
     modifiers(&Security, &Descriptions),

@@ -9,10 +9,10 @@ use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event,
     FarmSettings, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail,
-    Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, ModifyRequest, NewToken,
+    Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken,
     NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest, SealOffer,
-    Session, SessionLink, SessionRequest, SubmitReply, SubmitRequest, TokenRequest, Tokens, Trends,
-    Usage, WhileActive, Why,
+    Session, SessionLink, SessionRequest, SetMailWishes, SubmitReply, SubmitRequest, TokenRequest,
+    Tokens, Trends, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -241,6 +241,13 @@ endpoint!(
     /// Reads `notify.toml` anew, and says what that changed; a faulty one changes nothing. Needs an administrator.
     notify_reload: post, path = "/notify/reload", tag = "farm",
     responses((status = 200, body = NotifyReloaded), Errors));
+endpoint!(
+    /// Answers what the caller wishes to be mailed of all their jobs.
+    wishes: get, path = "/notify/wishes", tag = "farm", responses((status = 200, body = MailWishes), Errors));
+endpoint!(
+    /// Sets it.
+    set_wishes: post, path = "/notify/wishes", tag = "farm", request_body = SetMailWishes,
+    responses((status = 200, body = MailWishes), Errors));
 endpoint!(
     /// Sends a test over one channel or all, and says what came of it; needs an administrator.
     notify_test: post, path = "/notify/test", tag = "farm", request_body = NotifyTest,

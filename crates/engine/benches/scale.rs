@@ -73,6 +73,7 @@ fn submission(frames: u32, priority: u32, reserves: bool) -> Input {
         after: None,
         label: None,
         pgrp: None,
+        mail: None,
         notes: String::new(),
     };
     let name = "mia".parse().expect("a good name");

@@ -3,6 +3,7 @@
 use crate::after::{After, Label};
 use crate::agenda::Agenda;
 use crate::ids::JobId;
+use crate::mail::JobMail;
 use crate::name::UserName;
 use crate::reservation::Reservation;
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,6 +120,8 @@ pub struct JobSpec {
     pub label: Option<Label>,
     /// The job that leads its process group; itself when none is named.
     pub pgrp: Option<JobId>,
+    /// The mail that it asks for.
+    pub mail: Option<JobMail>,
     /// Free text.
     pub notes: String,
     /// What it asks for beyond that.

@@ -74,3 +74,5 @@ pub const RESOURCE_NAME_BYTES_MAX: usize = 64;
 pub const RETRY_OOM_DEFAULT: u32 = 3;
 /// Largest number of them.
 pub const RETRY_OOM_MAX: u32 = 15;
+/// Longest mail address, in bytes.
+pub const MAIL_ADDRESS_BYTES_MAX: usize = 254;

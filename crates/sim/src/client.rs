@@ -212,6 +212,7 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         after: None,
         label: None,
         pgrp: None,
+        mail: None,
         notes: if rng.chance(30) {
             COMPLETED_BY_HAND.into()
         } else {

@@ -7,6 +7,7 @@ mod check;
 mod command;
 mod demands;
 mod lists;
+mod mail;
 mod waits;
 
 use crate::field::{Errors, FieldError};
@@ -107,6 +108,10 @@ pub struct SubmissionDraft {
     pub label: Option<String>,
     /// A job of the process group that it joins.
     pub pgrp: Option<i64>,
+    /// When mail is written; each entry may be a comma list.
+    pub mail: Option<Vec<String>>,
+    /// To whom, when not to its owner.
+    pub mail_to: Option<String>,
     /// Free text.
     pub notes: Option<String>,
     /// `blocked` or `pending`.
@@ -199,6 +204,7 @@ impl SubmissionDraft {
             after: waits::after(self.waitfor.as_deref(), self.after.as_deref(), &mut errors),
             label: errors.take(waits::label(self.label.as_deref())).flatten(),
             pgrp: errors.take(waits::pgrp(self.pgrp)).flatten(),
+            mail: mail::check(self.mail.as_deref(), self.mail_to.as_deref(), &mut errors),
             notes: errors
                 .take(check::notes(self.notes.as_deref()))
                 .unwrap_or_default(),
@@ -353,6 +359,12 @@ impl SubmissionDraft {
             ),
             label: spec.label.as_ref().map(ToString::to_string),
             pgrp: spec.pgrp.and_then(|job| i64::try_from(job.0).ok()),
+            mail: spec.mail.as_ref().map(mail::words),
+            mail_to: spec
+                .mail
+                .as_ref()
+                .and_then(|mail| mail.to.as_ref())
+                .map(ToString::to_string),
             notes: Some(spec.notes.clone()),
             ..Self::default()
         };
@@ -398,13 +410,16 @@ impl SubmissionDraft {
         if over.after.is_some() || over.waitfor.is_some() {
             (self.after, self.waitfor) = (None, None);
         }
+        if over.mail.as_deref().is_some_and(mail::is_none) {
+            self.mail_to = None;
+        }
         if over.chunk.is_some() || over.partitions.is_some() {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
         put!(shell name range padding order priority cpus reservations hosts omithosts cluster restrictions
              requirements host_order groups omitgroups env cwd umask flags retrywork
              retryworkdelay retrysubjob retry_oom timelimit agendatimelimit silence_limit grace output_limit progress
-             waitfor after label pgrp notes status
+             waitfor after label pgrp mail mail_to notes status
              user key);
         self
     }

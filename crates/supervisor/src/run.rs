@@ -11,7 +11,7 @@ use crate::http::serve::{Bounds, Port, Serving, bind_socket, serve_port, serve_s
 use crate::http::{AppParts, Refusals, router};
 use crate::logs::LogStore;
 use crate::metrics::{Counts, Metrics};
-use crate::notify::{Notify, NotifyConfig, Ways};
+use crate::notify::{Notify, NotifyConfig, Ways, Wishes};
 use crate::options::Options;
 use crate::readers::Readers;
 use crate::sessions::Links;
@@ -123,7 +123,13 @@ pub async fn start_with(
     let logs = Arc::new(LogStore::new(state.logs()));
     let ending = CancellationToken::new();
     let ca_id = ca.farm_id().to_string();
-    let (notify, reloads) = Notify::new(options.notify_path(), &ca_id, &config.farm_name);
+    let wishes = Arc::new(Wishes::restore(&core.notify));
+    let (notify, reloads) = Notify::new(
+        options.notify_path(),
+        &ca_id,
+        &config.farm_name,
+        Arc::clone(&wishes),
+    );
     let settings = Arc::new(WorkerSettings::open(Place {
         path: config
             .worker_configfile
@@ -186,7 +192,9 @@ pub async fn start_with(
         hub: Arc::clone(&hub),
         readers: app.readers.clone(),
         clock: Clock::start(),
+        wishes,
     };
+    let told = app.notify.begin(told, ways, core.notify).await;
     let mut running = Running {
         address: listening.address,
         socket: options.socket_path(),
@@ -213,7 +221,7 @@ pub async fn start_with(
         .spawn(run_regularly(app.cleaner.clone(), config));
     running
         .chores
-        .spawn(Arc::clone(&app.notify).run(told, ways, core.notify, reloads));
+        .spawn(Arc::clone(&app.notify).run(told, reloads));
     running
         .chores
         .spawn(Arc::clone(&app.metrics).run(running.core.clone()));

@@ -12,9 +12,9 @@ use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, Credentials, Deps, Errors, FarmSettings, Health, History, HostDetail, HostWhy,
     Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
-    JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested,
-    ReconfigureReply, ReconfigureRequest, SessionLink, SubmitReply, SubmitRequest, TokenRequest,
-    Tokens, Trends, Usage, WhileActive, Why,
+    JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
+    NotifyTested, ReconfigureReply, ReconfigureRequest, SessionLink, SetMailWishes, SubmitReply,
+    SubmitRequest, TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -256,14 +256,24 @@ impl Client {
         self.get("/notify").await
     }
 
-    #[doc = concat!("Sends a test over a channel, or all.", errors!())]
+    #[doc = concat!("Has `notify.toml` read anew.", errors!())]
     pub async fn notify_reload(&self) -> Answer<NotifyReloaded> {
         self.post("/notify/reload", &()).await
     }
 
-    /// Sends a test.
+    #[doc = concat!("Sends a test over a channel, or all.", errors!())]
     pub async fn notify_test(&self, what: &NotifyTest) -> Answer<NotifyTested> {
         self.post("/notify/test", what).await
+    }
+
+    #[doc = concat!("Answers what the caller wishes to be mailed of all their jobs.", errors!())]
+    pub async fn wishes(&self) -> Answer<MailWishes> {
+        self.get("/notify/wishes").await
+    }
+
+    #[doc = concat!("Sets what the caller wishes to be mailed of all their jobs.", errors!())]
+    pub async fn set_wishes(&self, wishes: &SetMailWishes) -> Answer<MailWishes> {
+        self.post("/notify/wishes", wishes).await
     }
 
     #[doc = concat!("Answers the supervisor's OpenAPI document.", errors!())]

@@ -221,6 +221,12 @@ pub struct SpecView {
     /// The job that leads its process group, when it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pgrp: Option<u64>,
+    /// When mail is written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mail: Vec<String>,
+    /// To whom, when not to its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_to: Option<String>,
     /// Free text.
     #[serde(default)]
     pub notes: String,

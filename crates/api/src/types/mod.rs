@@ -34,7 +34,10 @@ pub use host::{
 };
 pub use item::{AttemptRow, Attempts, EndView, ItemRow, ItemStates, Items};
 pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
-pub use notify::{ChannelRow, ChannelTried, Channels, NotifyReloaded, NotifyTest, NotifyTested};
+pub use notify::{
+    ChannelRow, ChannelTried, Channels, MailWishes, NotifyReloaded, NotifyTest, NotifyTested,
+    SetMailWishes,
+};
 pub use quantity::Quantity;
 pub use session::{Session, SessionLink, SessionRequest};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};

@@ -91,3 +91,23 @@ pub struct ChannelTried {
     /// What the other end said, or why it could not be asked.
     pub said: String,
 }
+
+/// What somebody wishes to be mailed of all their jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct MailWishes {
+    /// Who: the caller.
+    pub user: String,
+    /// On what: `done`, `failed`, `killed`, `blocked`, `badlogin`, `frame_failed`; nothing when empty.
+    pub on: Vec<String>,
+    /// Where to; absent when the farm writes no mail to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// Wish to be mailed of all one's jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetMailWishes {
+    /// On what, in place of what was wished before; nothing when empty.
+    pub on: Vec<String>,
+}

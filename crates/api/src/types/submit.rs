@@ -137,6 +137,14 @@ pub struct SubmitRequest {
     #[schema(minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pgrp: Option<i64>,
+    /// When mail is written: `done`, `failed`, `killed`, `blocked`, `badlogin`, `frame_failed`; `none` for never.
+    #[schema(example = json!(["done", "failed"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Vec<String>>,
+    /// To whom, when not to its owner: one address of a domain that the farm's administrator allows.
+    #[schema(example = "mia@studio.example")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_to: Option<String>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,

@@ -11,8 +11,9 @@ use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
     HostWhy, Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
-    JoinToken, JoinTokenRequest, ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested,
-    SealOffer, SessionLink, SubmitReply, SubmitRequest, TokenRequest, Tokens, Trends, Usage, Why,
+    JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
+    NotifyTested, SealOffer, SessionLink, SetMailWishes, SubmitReply, SubmitRequest, TokenRequest,
+    Tokens, Trends, Usage, Why,
 };
 use tessera_api::types::{FarmSettings, ReconfigureReply, ReconfigureRequest, WhileActive};
 
@@ -63,6 +64,7 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["notify"]) => json(Channels::default()),
         ("POST", ["notify", "reload"]) => json(NotifyReloaded::default()),
         ("GET", ["trends"]) => json(Trends::default()),
+        (_, ["notify", "wishes"]) => json(MailWishes::default()),
         ("POST", ["notify", "test"]) => json(NotifyTested::default()),
         ("GET", ["errors"]) => json(Errors::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
@@ -196,6 +198,11 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
     client.notify_reload().await.expect(ok);
     client
         .trends(&TrendsQuery { hours: Some(6) })
+        .await
+        .expect(ok);
+    client.wishes().await.expect(ok);
+    client
+        .set_wishes(&SetMailWishes::default())
         .await
         .expect(ok);
     client.notify_test(&NotifyTest::default()).await.expect(ok);

@@ -234,6 +234,24 @@ Examples:
 For administrators. Channels are written in notify.toml beside the
 supervisor's configuration; tessera notify reload has it read anew.")]
     Status,
+    /// Wish to be mailed of all your jobs
+    #[command(after_help = "\
+Examples:
+  tessera notify set --on done,failed
+  tessera notify set --on none
+
+It is for whom tessera whoami names, and goes to the address that
+tessera notify show prints. tessera submit --mail is for one job.")]
+    Set {
+        /// On what: done, failed, killed, blocked, badlogin, frame_failed; none for nothing
+        #[arg(long, required = true, value_name = "WHEN", value_delimiter = ',')]
+        on: Vec<String>,
+    },
+    /// Print what you wish to be mailed of, and where to
+    #[command(after_help = "\
+Examples:
+  tessera notify show")]
+    Show,
     /// Have notify.toml read anew, without a restart; a faulty one changes nothing
     #[command(after_help = "\
 Examples:

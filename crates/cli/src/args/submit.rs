@@ -118,6 +118,12 @@ pub struct JobFields {
         help_heading = "Job"
     )]
     pub pgrp: Option<i64>,
+    /// Write mail when it is done, failed, killed, blocked, badlogin, or at frame_failed
+    #[arg(long, value_name = "WHEN", help_heading = "Job")]
+    pub mail: Vec<String>,
+    /// Write it to this address instead of yours
+    #[arg(long, value_name = "ADDRESS", help_heading = "Job")]
+    pub mail_to: Option<String>,
     /// Free text
     #[arg(long, value_name = "TEXT", help_heading = "Job")]
     pub notes: Option<String>,

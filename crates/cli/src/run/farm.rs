@@ -13,7 +13,8 @@ use serde::Serialize;
 use tessera_api::Client;
 use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::{
-    CleanupRequest, JoinTokenRequest, NotifyTest, ReconfigureRequest, TokenRequest, WhileActive,
+    CleanupRequest, JoinTokenRequest, NotifyTest, ReconfigureRequest, SetMailWishes, TokenRequest,
+    WhileActive,
 };
 use tessera_spec::quantity;
 
@@ -250,6 +251,17 @@ pub(super) async fn notify(command: NotifyCommand, context: &Context) -> Result<
         NotifyCommand::Status => {
             let all = client.channels().await?;
             context.show(&all, show::channels)?;
+            return Ok(Exit::Done);
+        }
+        NotifyCommand::Set { on } => {
+            let on = on.into_iter().filter(|word| word != "none").collect();
+            let wishes = client.set_wishes(&SetMailWishes { on }).await?;
+            context.show(&wishes, show::mail_wishes)?;
+            return Ok(Exit::Done);
+        }
+        NotifyCommand::Show => {
+            let wishes = client.wishes().await?;
+            context.show(&wishes, show::mail_wishes)?;
             return Ok(Exit::Done);
         }
         NotifyCommand::Reload => {

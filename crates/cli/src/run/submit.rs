@@ -223,6 +223,8 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         after: job.after,
         label: job.label,
         pgrp: job.pgrp,
+        mail: list(&job.mail),
+        mail_to: job.mail_to,
         notes: job.notes,
         status: job.status,
         ..SubmitRequest::default()

@@ -219,6 +219,10 @@ fn place_facts(facts: &mut Facts, spec: &SpecView) {
     }
     facts.add_some("label", spec.label.clone());
     facts.add_some("pgrp", spec.pgrp.map(|job| job.to_string()));
+    if !spec.mail.is_empty() {
+        let to = spec.mail_to.as_deref().unwrap_or("its owner");
+        facts.add("mail", format!("{} to {to}", spec.mail.join(", ")));
+    }
     if !spec.notes.is_empty() {
         facts.add("notes", spec.notes.clone());
     }

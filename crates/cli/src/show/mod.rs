@@ -21,7 +21,7 @@ pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, sessi
 pub use hosts::{host, hosts, reconfigured};
 pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
-pub use notify::{channels, notify_reloaded, notify_tested};
+pub use notify::{channels, mail_wishes, notify_reloaded, notify_tested};
 pub use why::{host_why, why};
 
 use crate::out::{Look, text};

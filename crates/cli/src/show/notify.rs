@@ -2,7 +2,7 @@
 
 use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, text, time};
-use tessera_api::types::{ChannelTried, Channels, NotifyReloaded};
+use tessera_api::types::{ChannelTried, Channels, MailWishes, NotifyReloaded};
 
 /// Prints a list of channels, then what does not arrive and why.
 #[must_use]
@@ -67,6 +67,22 @@ fn said(look: &Look, line: &str) -> String {
         vec![line]
     };
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// Prints what somebody wishes to be mailed.
+#[must_use]
+pub fn mail_wishes(look: &Look, wishes: &MailWishes) -> String {
+    let user = &wishes.user;
+    let line = match (&wishes.to, wishes.on.is_empty()) {
+        (Some(to), true) => format!("{user} wishes no mail; it would go to {to}"),
+        (Some(to), false) => format!("{user} is mailed on {} to {to}", wishes.on.join(", ")),
+        (None, true) => format!("{user} wishes no mail; this farm writes none to people"),
+        (None, false) => {
+            let on = wishes.on.join(", ");
+            format!("{user} wishes mail on {on}, but this farm writes none to people now")
+        }
+    };
+    said(look, &line)
 }
 
 /// Prints what a reload changed.

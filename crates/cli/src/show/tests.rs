@@ -2,14 +2,14 @@
 
 use super::{
     actions, attempts, channels, cleanup, history, host, hosts, info, items, job, jobs,
-    notify_reloaded, notify_tested, reconfigured, tokens, why,
+    mail_wishes, notify_reloaded, notify_tested, reconfigured, tokens, why,
 };
 use crate::out::{Look, text};
 use std::collections::BTreeMap;
 use tessera_api::types::{
     ActionReply, AttemptRow, Caller, Changed, ChannelRow, ChannelTried, Channels, CleanedJob,
     CleanupReply, EndView, Event, HostDetail, HostRow, HostSettings, Info, InstanceRow, ItemCounts,
-    ItemRow, JobDetail, JobSummary, Jobs, NotifyReloaded, Reason, ReconfigureReply,
+    ItemRow, JobDetail, JobSummary, Jobs, MailWishes, NotifyReloaded, Reason, ReconfigureReply,
     ReconfiguredHost, RunningRow, SpecView, TargetResult, Token, Why,
 };
 use tessera_api::{ApiError, ErrorCode};
@@ -664,4 +664,35 @@ fn channels_and_tests_of_them() {
         shown.contains("bot: not taken: no connection: ") && !shown.contains('\u{1b}'),
         "{shown}"
     );
+}
+
+#[test]
+fn wishes_say_what_and_where_to() {
+    let wishes = |on: &[&str], to: Option<&str>| MailWishes {
+        user: "mia".into(),
+        on: on.iter().map(|it| (*it).to_owned()).collect(),
+        to: to.map(ToOwned::to_owned),
+    };
+    let shown = |it: MailWishes| mail_wishes(&look(None), &it);
+    let to = Some("mia@studio.example");
+    for (it, expected) in [
+        (
+            wishes(&["done", "failed"], to),
+            "mia is mailed on done, failed to mia@studio.example\n",
+        ),
+        (
+            wishes(&[], to),
+            "mia wishes no mail; it would go to mia@studio.example\n",
+        ),
+        (
+            wishes(&["done"], None),
+            "mia wishes mail on done, but this farm writes none to people now\n",
+        ),
+        (
+            wishes(&[], None),
+            "mia wishes no mail; this farm writes none to people\n",
+        ),
+    ] {
+        assert_eq!(shown(it), expected);
+    }
 }

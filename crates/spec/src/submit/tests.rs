@@ -96,6 +96,8 @@ fn all_that_is_said_arrives() {
         after: text("7:frames || render"),
         label: text("comp"),
         pgrp: Some(12),
+        mail: Some(vec!["done".into()]),
+        mail_to: text("td@studio.example"),
         notes: text("two\nlines"),
         status: text("blocked"),
         user: text("mia"),
@@ -184,6 +186,8 @@ fn all_errors_come_at_once_each_with_its_field() {
         after: text("7:finished"),
         label: text("1"),
         pgrp: Some(0),
+        mail: Some(vec!["host_lost".into()]),
+        mail_to: text("td"),
         notes: text("\0"),
         status: text("running"),
         user: text("Root"),
@@ -208,6 +212,8 @@ fn all_errors_come_at_once_each_with_its_field() {
         "hosts",
         "key",
         "label",
+        "mail",
+        "mail_to",
         "name",
         "notes",
         "omitgroups",
@@ -509,5 +515,60 @@ proptest! {
         if let Err(errors) = draft.validate() {
             prop_assert!(!errors.is_empty());
         }
+    }
+}
+
+#[test]
+fn mail_is_asked_for_by_words_and_one_address() {
+    let draft = |mail: &[&str], to: Option<&str>| SubmissionDraft {
+        command: vec!["true".into()],
+        mail: Some(mail.iter().map(|it| (*it).to_owned()).collect()),
+        mail_to: to.map(ToOwned::to_owned),
+        ..SubmissionDraft::default()
+    };
+    let good = draft(&["done,failed", "frame_failed"], Some("td@studio.example"));
+    let spec = good.validate().expect("good").spec;
+    let mail = spec.mail.clone().expect("asked for");
+    assert_eq!(mail.on.len(), 3);
+    assert_eq!(
+        mail.to.map(|it| it.to_string()).as_deref(),
+        Some("td@studio.example")
+    );
+    let again = SubmissionDraft::like(&spec).validate().expect("good").spec;
+    assert_eq!(
+        again.mail, spec.mail,
+        "another job like it asks for it, too"
+    );
+    let none = SubmissionDraft {
+        mail: Some(vec!["none".into()]),
+        ..SubmissionDraft::default()
+    };
+    let without = SubmissionDraft::like(&spec).overlaid(none);
+    assert_eq!(without.validate().expect("good").spec.mail, None);
+    assert_eq!(
+        draft(&["none"], None).validate().expect("good").spec.mail,
+        None
+    );
+    for (draft, field, said) in [
+        (draft(&["host_lost"], None), "mail", "no mail is written on"),
+        (
+            draft(&["done"], Some("td")),
+            "mail_to",
+            "no plain mail address",
+        ),
+        (
+            draft(&["done"], Some("a@x,b@y")),
+            "mail_to",
+            "no plain mail address",
+        ),
+        (
+            draft(&[], Some("td@x")),
+            "mail_to",
+            "nothing is to be mailed",
+        ),
+    ] {
+        let errors = draft.validate().expect_err(said);
+        assert_eq!(errors[0].field, field);
+        assert!(errors[0].message.contains(said), "{errors:?}");
     }
 }

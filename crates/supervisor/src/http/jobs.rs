@@ -58,6 +58,10 @@ async fn submit_draft(
     let template = crate::tickets::template_of(&validated.spec).check();
     template
         .map_err(|error| Failure::fields(vec![FieldError::new("command", error.to_string())]))?;
+    let refused = validated.spec.mail.as_ref();
+    if let Some(refused) = refused.and_then(|mail| app.notify.refusal(mail)) {
+        return Err(Failure::fields(vec![refused]));
+    }
     let (items, instances) = (validated.spec.items(), validated.spec.instances());
     let owner = validated.owner.clone().unwrap_or_else(|| by.name.clone());
     let warnings = outlook::warnings(app, owner, &validated.spec).await;

@@ -142,6 +142,7 @@ fn without_query() -> Router<App> {
         .route("/usage", get(farm::usage))
         .route("/cleanup", post(farm::cleanup))
         .route("/notify", get(notify::status))
+        .route("/notify/wishes", get(notify::wishes).post(notify::wish))
         .route("/notify/reload", post(notify::reload))
         .route("/notify/test", post(notify::test))
         .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))

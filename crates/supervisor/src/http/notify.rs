@@ -1,13 +1,22 @@
-//! Who is told of what, and whether it arrives. For administrators: addresses and errors are not everybody's.
+//! Who is told of what, and whether it arrives. For administrators: addresses and errors are not everybody's; what one wishes to be
+//! mailed oneself is one's own.
 
 use super::auth::Caller;
 use super::error::Answer;
 use super::extract::Json;
 use super::{App, Failure};
-use crate::notify::NotReloaded;
+use crate::notify::{NotReloaded, NotSet};
 use axum::extract::{Extension, State};
+use std::collections::BTreeSet;
 use tessera_api::ErrorCode;
-use tessera_api::types::{Channels, NotifyReloaded, NotifyTest, NotifyTested};
+use tessera_api::types::{
+    Channels, MailWishes, NotifyReloaded, NotifyTest, NotifyTested, SetMailWishes,
+};
+use tessera_model::MailWhen;
+use tessera_spec::FieldError;
+
+/// Characters that are repeated of a word that is none.
+const WORD_CHARS_MAX: usize = 40;
 
 /// `GET /notify`
 pub(crate) async fn status(
@@ -58,4 +67,54 @@ pub(crate) async fn test(
         Failure::new(ErrorCode::NotFound, format!("there is no channel {name}"))
             .hint("tessera notify status lists them; they are written in notify.toml")
     })
+}
+
+/// `GET /notify/wishes`
+pub(crate) async fn wishes(
+    State(app): State<App>,
+    Extension(by): Caller,
+) -> axum::Json<MailWishes> {
+    axum::Json(own(&app, by.name.as_str()))
+}
+
+/// `POST /notify/wishes`
+pub(crate) async fn wish(
+    State(app): State<App>,
+    Extension(by): Caller,
+    Json(request): Json<SetMailWishes>,
+) -> Answer<axum::Json<MailWishes>> {
+    let user = by.name.as_str();
+    let mut on = BTreeSet::new();
+    for word in &request.on {
+        on.insert(MailWhen::of_word(word).ok_or_else(|| unknown(word))?);
+    }
+    if !on.is_empty() && app.notify.address(user).is_none() {
+        let text = "this farm writes no mail to people";
+        let hint =
+            "an administrator allows it by [people], and owner_domain in [smtp], in notify.toml";
+        return Err(Failure::new(ErrorCode::WrongState, text).hint(hint));
+    }
+    let set = app.notify.wishes().set(&app.core, user, on).await;
+    set.map_err(|not| match not {
+        NotSet::TooMany => Failure::new(ErrorCode::TooLarge, "too many people have wishes already"),
+        NotSet::Unavailable(why) => why.into(),
+    })?;
+    Ok(axum::Json(own(&app, user)))
+}
+
+fn own(app: &App, user: &str) -> MailWishes {
+    let on = app.notify.wishes().of(user);
+    MailWishes {
+        user: user.to_owned(),
+        on: on.into_iter().map(|it| it.word().to_owned()).collect(),
+        to: app.notify.address(user),
+    }
+}
+
+fn unknown(word: &str) -> Failure {
+    let known = MailWhen::ALL.map(MailWhen::word).join(", ");
+    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
+    let text = format!("no mail is written on {}", word.escape_debug());
+    let field = FieldError::new("on", text).hint(format!("known: {known}"));
+    Failure::fields(vec![field])
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::kind;
 use tessera_model::state::ItemStatus;
-use tessera_model::{HostId, ItemIndex, JobId};
+use tessera_model::{HostId, ItemIndex, JobId, JobMail, MailWhen};
 use tessera_store::JournalRow;
 
 /// Characters of a name that are told; the rest is left out.
@@ -96,6 +96,11 @@ impl Kind {
         }
     }
 
+    /// Answers the word by which people ask for mail about it.
+    pub(crate) fn mail_when(self) -> Option<MailWhen> {
+        MailWhen::of_word(self.word()).filter(|_| self.is_of_a_job())
+    }
+
     /// Answers what a line of the journal means, if people are told of such.
     pub(crate) fn of(row: &JournalRow) -> Option<Self> {
         match row.kind.as_str() {
@@ -137,6 +142,8 @@ pub(crate) struct Fact {
     pub(crate) frame: Option<String>,
     /// Why, in words.
     pub(crate) text: String,
+    /// The address that its user chose for it.
+    pub(crate) to: Option<String>,
 }
 
 impl Fact {
@@ -151,6 +158,7 @@ impl Fact {
             host: None,
             frame: None,
             text,
+            to: None,
         }
     }
 
@@ -179,6 +187,7 @@ impl Fact {
                 named.unwrap_or_else(|| format!("#{item}"))
             }),
             text,
+            to: None,
         }
     }
 }
@@ -189,6 +198,8 @@ pub(crate) struct KnownJob {
     owner: String,
     name: String,
     frames: BTreeMap<u32, String>,
+    /// The mail that it asks for.
+    pub(crate) mail: Option<JobMail>,
 }
 
 /// Looks up the jobs and items that lines of the journal are about; jobs that are gone are left out.
@@ -202,6 +213,7 @@ pub(crate) fn known_jobs(view: &View<'_>, items: &[(u64, Option<u32>)]) -> BTree
             owner: job.owner.to_string(),
             name: clean(&job.spec.name, NAME_CHARS),
             frames: BTreeMap::new(),
+            mail: job.spec.mail.clone(),
         });
         if let Some(item) = item {
             let name = clean(&job.spec.item_name(ItemIndex(*item)), NAME_CHARS);
@@ -237,6 +249,14 @@ mod tests {
             job: Some(7),
             ..JournalRow::default()
         }
+    }
+
+    #[test]
+    fn people_can_ask_for_all_that_happens_to_jobs() {
+        for kind in Kind::CHOICES {
+            assert_eq!(kind.mail_when().is_some(), kind.is_of_a_job(), "{kind:?}");
+        }
+        assert_eq!(Kind::Missed.mail_when(), None);
     }
 
     #[test]

@@ -4,18 +4,20 @@
 //! **Invariant:** a message is in the store before it is sent, and leaves it after it was taken: it is told at least once,
 //! with the same id each time.
 
-use super::cause::{Fact, Kind, known_jobs};
+use super::cause::{Fact, Kind, KnownJob, known_jobs};
 use super::config::{ChannelConfig, Target};
 use super::digest::Digest;
 use super::keep::State;
 use super::level::{Level, Seen};
 use super::message::{FarmName, Message};
 use super::outbox::{OUTBOX_MAX, Outbox};
+use super::people::Wishes;
 use super::{mail, webhook};
 use crate::clock::Clock;
 use crate::core::CoreHandle;
 use crate::events::Hub;
 use crate::readers::Readers;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tessera_store::{Events, HistoryRow};
@@ -209,6 +211,8 @@ pub(crate) struct Ways {
     pub(crate) readers: Readers,
     /// The time.
     pub(crate) clock: Clock,
+    /// What people wish of all their jobs.
+    pub(crate) wishes: Arc<Wishes>,
 }
 
 /// The task's own.
@@ -382,10 +386,38 @@ impl Channel {
         for (kind, row) in told {
             let fact = Fact::of(kind, &row, &known, |host| hub.host_name(host));
             if self.is_for_us(&fact) && !self.is_stale(&fact, now.wall.0) {
-                self.digest.take(fact, now.elapsed);
+                for fact in self.addressed(fact, &known) {
+                    self.digest.take(fact, now.elapsed);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Answers a fact for each address that it goes to at somebody's wish; the fact itself on all other channels.
+    fn addressed(&self, fact: Fact, known: &BTreeMap<u64, KnownJob>) -> Vec<Fact> {
+        let target = match &self.config.target {
+            Target::Mail(target) if target.asked().is_some() => target,
+            Target::Mail(_) | Target::Webhook(_) => return vec![fact],
+        };
+        let (Some(user), Some(when)) = (&fact.user, fact.kind.mail_when()) else {
+            return Vec::new();
+        };
+        let job = fact.job.and_then(|id| known.get(&id));
+        let of_job = job.and_then(|job| job.mail.as_ref());
+        let of_job = of_job.filter(|mail| mail.on.contains(&when));
+        let own = target.owner_address(user);
+        let mut to = BTreeSet::new();
+        to.extend(of_job.map(|mail| {
+            let named = mail.to.as_ref().map(ToString::to_string);
+            // Whoever names their own address is not written to twice.
+            named.filter(|it| Some(it) != own.as_ref())
+        }));
+        if self.ways.wishes.of(user).contains(&when) {
+            to.insert(None);
+        }
+        let addressed = |to| Fact { to, ..fact.clone() };
+        to.into_iter().map(addressed).collect()
     }
 
     fn is_for_us(&self, fact: &Fact) -> bool {

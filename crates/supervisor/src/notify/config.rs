@@ -4,6 +4,7 @@
 
 use super::cause::Kind;
 use super::digest::{CAUSES_MAX, OWNERS_CAUSES_MAX, Pace};
+use super::people::{Allowed, PEOPLE};
 use super::sign::Secret;
 use super::smtp::{MailTarget, Smtp, SmtpTls};
 use crate::config::{ConfigError, Problem};
@@ -54,6 +55,18 @@ struct File {
     mail: Vec<MailEntry>,
     #[serde(default)]
     smtp: Option<SmtpEntry>,
+    #[serde(default)]
+    people: Option<PeopleEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeopleEntry {
+    domains: Vec<String>,
+    #[serde(default)]
+    interval: Option<Length>,
+    #[serde(default = "twenty_seconds")]
+    time_limit: Length,
 }
 
 #[derive(Debug, Deserialize)]
@@ -266,6 +279,10 @@ impl NotifyConfig {
                 .map_err(|why| format!("mail {:?}: {why}", entry.name))?;
             channels.push(channel);
         }
+        if let Some(entry) = &file.people {
+            let channel = people(entry, file, smtp.as_ref());
+            channels.push(channel.map_err(|why| format!("people: {why}"))?);
+        }
         if channels.len() > CHANNELS_MAX {
             return Err(format!("at most {CHANNELS_MAX} channels are allowed"));
         }
@@ -303,7 +320,7 @@ fn mail(entry: &MailEntry, file: &File, smtp: Option<&Arc<Smtp>>) -> Result<Chan
     let smtp =
         smtp.ok_or_else(|| "there is no [smtp] with the server to send it over".to_owned())?;
     let target = MailTarget::of(&entry.to, &on, smtp)?;
-    let causes_max = if target.is_to_owner() {
+    let causes_max = if target.is_to_one() {
         OWNERS_CAUSES_MAX
     } else {
         CAUSES_MAX
@@ -316,6 +333,30 @@ fn mail(entry: &MailEntry, file: &File, smtp: Option<&Arc<Smtp>>) -> Result<Chan
         time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
         target: Target::Mail(target),
         on,
+    })
+}
+
+fn people(
+    entry: &PeopleEntry,
+    file: &File,
+    smtp: Option<&Arc<Smtp>>,
+) -> Result<ChannelConfig, String> {
+    let smtp =
+        smtp.ok_or_else(|| "there is no [smtp] with the server to send it over".to_owned())?;
+    let allowed = Allowed::of(&entry.domains)?;
+    let of_jobs = Kind::CHOICES.into_iter().filter(|it| it.is_of_a_job());
+    Ok(ChannelConfig {
+        name: PEOPLE.to_owned(),
+        on: of_jobs.collect(),
+        users: BTreeSet::new(),
+        pace: pace(
+            file,
+            entry.interval.unwrap_or(file.interval),
+            OWNERS_CAUSES_MAX,
+        )?,
+        give_up_after: within("give_up_after", file.give_up_after, GIVE_UP)?,
+        time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
+        target: Target::Mail(MailTarget::of_asked(allowed, smtp)),
     })
 }
 

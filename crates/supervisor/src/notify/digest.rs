@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) const CAUSES_MAX: usize = 100;
 /// The same of a channel that writes to owners: what is told by kind only there is told to nobody.
 pub(crate) const OWNERS_CAUSES_MAX: usize = 4_000;
+/// Causes of one user that go to addresses of their choice; what else happens goes to themselves.
+pub(crate) const CHOSEN_CAUSES_MAX: usize = 60;
 /// Jobs and hosts that a summary names; the rest is counted.
 pub(crate) const SUBJECTS_MAX: usize = 10;
 
@@ -23,6 +25,9 @@ pub(crate) struct Cause {
     pub(crate) kind: Kind,
     /// Whose jobs; nobody's for hosts and the farm, and when too many causes are gathered.
     pub(crate) user: Option<String>,
+    /// The address that they chose for it; their own when they chose none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<String>,
 }
 
 /// A job, a host or the farm in a summary, with the first example.
@@ -191,9 +196,19 @@ impl Digest {
         let mut cause = Cause {
             kind: fact.kind,
             user: fact.user.clone().filter(|_| fact.kind.is_of_a_job()),
+            to: fact.to.clone(),
         };
+        if cause.to.is_some() && !self.slots.contains_key(&cause) {
+            let chosen = self
+                .slots
+                .keys()
+                .filter(|it| it.to.is_some() && it.user == cause.user);
+            if chosen.count() >= CHOSEN_CAUSES_MAX {
+                cause.to = None;
+            }
+        }
         if self.slots.len() >= self.pace.causes_max && !self.slots.contains_key(&cause) {
-            cause.user = None;
+            (cause.user, cause.to) = (None, None);
         }
         let pace = self.pace;
         let slot = self.slots.entry(cause.clone()).or_insert(Slot {
@@ -352,6 +367,7 @@ mod tests {
         let cause = |kind, user: &str| Cause {
             kind,
             user: Some(user.into()),
+            to: None,
         };
         assert_eq!(told, [cause(Kind::Done, "mia"), cause(Kind::Failed, "tom")]);
         assert_eq!(digest.next_due(), Some(at(605)));
@@ -366,6 +382,35 @@ mod tests {
         assert_eq!(digest, Digest::new(PACE), "forgotten");
         digest.take(fact(Kind::Failed, "mia", 2), at(700));
         assert_eq!(digest.next_due(), Some(at(705)));
+    }
+
+    #[test]
+    fn nobody_chooses_ever_more_addresses() {
+        let pace = Pace {
+            causes_max: OWNERS_CAUSES_MAX,
+            ..PACE
+        };
+        let mut digest = Digest::new(pace);
+        for n in 0..1_000 {
+            let to = Some(format!("u{n}@studio.example"));
+            digest.take(
+                Fact {
+                    to,
+                    ..fact(Kind::Failed, "mia", n)
+                },
+                at(0),
+            );
+        }
+        digest.take(fact(Kind::Failed, "tom", 1), at(0));
+        let told = digest.due(at(5), usize::MAX);
+        assert_eq!(told.len(), CHOSEN_CAUSES_MAX + 2);
+        let own: Vec<_> = told.iter().filter(|it| it.cause.to.is_none()).collect();
+        let of = |user: &str| own.iter().find(|it| it.cause.user.as_deref() == Some(user));
+        assert_eq!(
+            of("mia").map(|it| it.count),
+            Some(1_000 - CHOSEN_CAUSES_MAX as u64)
+        );
+        assert_eq!(of("tom").map(|it| it.count), Some(1));
     }
 
     #[test]

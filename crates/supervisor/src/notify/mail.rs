@@ -59,14 +59,21 @@ pub(crate) async fn deliver(
     let smtp = &target.smtp;
     let refused = |fault: Fault| move |why: String| Refused { why, fault };
     let to = target
-        .recipients(message.summary.cause.user.as_deref())
+        .recipients(&message.summary.cause)
         .map_err(refused(Fault::Addressee))?;
-    let mail = compose(&smtp.from, &to, message, farm, channel);
+    let user = message.summary.cause.user.as_deref().unwrap_or("somebody");
+    let told = match target.asked() {
+        Some(_) => {
+            format!("because {user} asked for it (tessera submit --mail, tessera notify set)")
+        }
+        None => format!("over the channel {channel}"),
+    };
+    let mail = compose(&smtp.from, &to, message, farm, &told);
     let mail = mail.map_err(refused(Fault::Message))?;
     let sent = async {
         let mut connection = connect(smtp).await.map_err(Refused::later)?;
         let mail = mail.formatted();
-        let said = hand_over(&mut connection, smtp, &to, &mail, target.is_to_owner()).await?;
+        let said = hand_over(&mut connection, smtp, &to, &mail, target.is_to_one()).await?;
         // It has the mail; how it takes leave is all the same.
         let _ = connection.quit().await;
         Ok(said)
@@ -86,7 +93,7 @@ fn compose(
     to: &[Address],
     message: &Message,
     farm: &FarmName,
-    channel: &str,
+    told: &str,
 ) -> Result<Mail, String> {
     let subject = format!("[{}] {}", farm.name, message.headline());
     let subject = super::cause::clean(&subject, 200);
@@ -102,7 +109,8 @@ fn compose(
     }
     let farm = super::cause::clean(&farm.name, 200);
     let lines = message.lines().join("\n");
-    let body = format!("{lines}\n\n-- \nTold by the farm {farm} over the channel {channel}.\n");
+    let told = super::cause::clean(told, 200);
+    let body = format!("{lines}\n\n-- \nTold by the farm {farm} {told}.\n");
     builder
         .body(body)
         .map_err(|error| format!("no mail can be made: {error}"))
@@ -403,6 +411,7 @@ mod tests {
         let cause = Cause {
             kind: Kind::Failed,
             user: Some("mia\r\nBcc: all@studio.example".into()),
+            to: None,
         };
         let mut summary = Summary::new(cause, 1);
         summary.add(Fact {

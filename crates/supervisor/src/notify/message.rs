@@ -178,6 +178,7 @@ mod tests {
         let cause = Cause {
             kind: facts[0].kind,
             user: facts[0].user.clone(),
+            to: None,
         };
         let mut summary = Summary::new(cause, facts[0].at_ms);
         facts.into_iter().for_each(|fact| summary.add(fact));

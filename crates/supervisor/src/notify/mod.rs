@@ -12,6 +12,7 @@ mod level;
 mod mail;
 mod message;
 mod outbox;
+mod people;
 mod reply;
 mod sign;
 mod smtp;
@@ -21,6 +22,7 @@ mod webhook;
 pub(crate) use channel::Ways;
 pub use config::NotifyConfig;
 pub(crate) use keep::META_PREFIX;
+pub(crate) use people::{NotSet, Wishes};
 
 use crate::config::ConfigError;
 use cause::{Fact, Kind};
@@ -34,6 +36,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tasks::Tasks;
 use tessera_api::types::{ChannelRow, ChannelTried, Channels, NotifyReloaded, NotifyTested};
+use tessera_model::JobMail;
+use tessera_spec::FieldError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -48,6 +52,7 @@ pub(crate) struct Notify {
     path: PathBuf,
     farm: FarmName,
     seen: RwLock<Seen>,
+    wishes: Arc<Wishes>,
     reloads: mpsc::Sender<Reload>,
     tests: AtomicU64,
 }
@@ -70,11 +75,12 @@ pub(crate) enum NotReloaded {
 }
 
 impl Notify {
-    /// Makes them, of the file at `path`, as it was read; nothing is told before [`Notify::run`] with what is answered beside.
+    /// Makes them, of the file at `path`; there are none before [`Notify::begin`].
     pub(crate) fn new(
         path: PathBuf,
         farm_id: &str,
         farm_name: &str,
+        wishes: Arc<Wishes>,
     ) -> (Self, mpsc::Receiver<Reload>) {
         let farm = FarmName {
             id: farm_id.to_owned(),
@@ -85,23 +91,28 @@ impl Notify {
             path,
             farm,
             seen: RwLock::default(),
+            wishes,
             reloads,
             tests: AtomicU64::new(0),
         };
         (notify, inbox)
     }
 
-    /// Runs all channels, for ever. `kept` is what the store has of them, by the names of their facts.
-    pub(crate) async fn run(
-        self: Arc<Self>,
+    /// Begins all channels of the file as it was read. `kept` is what the store has of them, by the names of their facts.
+    pub(crate) async fn begin(
+        &self,
         config: NotifyConfig,
         ways: Ways,
         kept: BTreeMap<String, String>,
-        mut inbox: mpsc::Receiver<Reload>,
-    ) {
+    ) -> Tasks {
         let mut tasks = Tasks::new(self.farm.clone(), ways, kept);
         tasks.take(config).await;
         self.show(tasks.lines());
+        tasks
+    }
+
+    /// Runs them, for ever.
+    pub(crate) async fn run(self: Arc<Self>, mut tasks: Tasks, mut inbox: mpsc::Receiver<Reload>) {
         loop {
             tokio::select! {
                 () = tasks.ended() => {}
@@ -158,6 +169,26 @@ impl Notify {
         seen.lines.clone()
     }
 
+    /// Says why a job may not ask for this mail, if it may not.
+    pub(crate) fn refusal(&self, mail: &JobMail) -> Option<FieldError> {
+        people::refusal(&self.lines(), mail)
+    }
+
+    /// Answers where somebody has their mail, if the farm writes mail to people.
+    pub(crate) fn address(&self, user: &str) -> Option<String> {
+        let lines = self.lines();
+        let people = lines.iter().find_map(|line| match &line.config().target {
+            Target::Mail(target) if target.asked().is_some() => Some(target.clone()),
+            Target::Mail(_) | Target::Webhook(_) => None,
+        });
+        people.and_then(|target| target.owner_address(user))
+    }
+
+    /// Answers what people wish of all their jobs.
+    pub(crate) fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
     /// Answers how the channels fare.
     pub(crate) fn status(&self) -> Channels {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
@@ -198,6 +229,7 @@ async fn tried(line: &Line, number: u64, by: String) -> ChannelTried {
     let cause = Cause {
         kind: Kind::Test,
         user: Some(by),
+        to: None,
     };
     let mut summary = Summary::new(cause, now);
     let text = format!(

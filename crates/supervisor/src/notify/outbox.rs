@@ -203,8 +203,8 @@ mod tests {
     use super::*;
 
     fn message(number: usize) -> Message {
-        let (kind, user) = (Kind::Failed, None);
-        let summary = Summary::new(Cause { kind, user }, 1);
+        let (kind, user, to) = (Kind::Failed, None, None);
+        let summary = Summary::new(Cause { kind, user, to }, 1);
         let id = number.to_string();
         Message { id, summary }
     }

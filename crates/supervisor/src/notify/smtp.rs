@@ -2,6 +2,8 @@
 
 use super::cause::Kind;
 use super::config::{SmtpEntry, read_secret};
+use super::digest::Cause;
+use super::people::Allowed;
 use lettre::Address;
 use lettre::message::Mailbox;
 use serde::Deserialize;
@@ -9,6 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tessera_model::MailAddress;
 
 /// Addresses of one channel.
 const ADDRESSES_MAX: usize = 50;
@@ -63,7 +66,7 @@ pub(crate) struct Smtp {
     /// What this host calls itself there.
     pub(crate) hello: String,
     /// Where owners of jobs have their mail.
-    owner_domain: Option<String>,
+    pub(super) owner_domain: Option<String>,
 }
 
 impl Smtp {
@@ -135,9 +138,17 @@ fn hello() -> String {
 pub(crate) struct MailTarget {
     /// Over which server.
     pub(crate) smtp: Arc<Smtp>,
-    addresses: Vec<Address>,
-    /// Whether owners are written to instead.
-    is_to_owner: bool,
+    whom: Whom,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whom {
+    /// These.
+    Addresses(Vec<Address>),
+    /// Each owner of jobs.
+    Owner,
+    /// Whoever asks, and whom they name.
+    Asked(Allowed),
 }
 
 impl MailTarget {
@@ -177,48 +188,89 @@ impl MailTarget {
                     .to_owned(),
             );
         }
-        Ok(Self {
-            smtp: Arc::clone(smtp),
-            addresses,
-            is_to_owner,
-        })
+        let whom = if is_to_owner {
+            Whom::Owner
+        } else {
+            Whom::Addresses(addresses)
+        };
+        let smtp = Arc::clone(smtp);
+        Ok(Self { smtp, whom })
     }
 
-    /// Says whether each user gets mail of their own, so that one who can't be written to must not hold up others.
-    pub(crate) fn is_to_owner(&self) -> bool {
-        self.is_to_owner
+    /// Makes the one of mail that people ask for.
+    pub(super) fn of_asked(allowed: Allowed, smtp: &Arc<Smtp>) -> Self {
+        let (smtp, whom) = (Arc::clone(smtp), Whom::Asked(allowed));
+        Self { smtp, whom }
     }
 
-    /// Answers whom a message about somebody's jobs goes to; the addresses themselves for a test.
+    /// Says whether each mail is for one person, so that one who can't be written to must not hold up others.
+    pub(crate) fn is_to_one(&self) -> bool {
+        match self.whom {
+            Whom::Addresses(_) => false,
+            Whom::Owner | Whom::Asked(_) => true,
+        }
+    }
+
+    /// Answers the domains that may be written to, when it is for whoever asks.
+    pub(crate) fn asked(&self) -> Option<&Allowed> {
+        match &self.whom {
+            Whom::Asked(allowed) => Some(allowed),
+            Whom::Addresses(_) | Whom::Owner => None,
+        }
+    }
+
+    /// Answers where somebody has their mail, if owners are known to have some.
+    pub(crate) fn owner_address(&self, user: &str) -> Option<String> {
+        let domain = self.smtp.owner_domain.as_ref()?;
+        Some(format!("{user}@{domain}"))
+    }
+
+    /// Answers whom a message goes to.
     ///
     /// # Errors
-    /// When nobody can be written to, in words.
-    pub(crate) fn recipients(&self, user: Option<&str>) -> Result<Vec<Address>, String> {
-        let mut to = self.addresses.clone();
-        if let (true, Some(user), Some(domain)) = (self.is_to_owner, user, &self.smtp.owner_domain)
-        {
-            let address = Address::new(user, domain);
-            to.push(address.map_err(|error| format!("{user:?} makes no address: {error}"))?);
+    /// When nobody can or may be written to, in words.
+    pub(crate) fn recipients(&self, cause: &Cause) -> Result<Vec<Address>, String> {
+        match (&self.whom, &cause.to) {
+            (Whom::Addresses(addresses), _) => Ok(addresses.clone()),
+            (Whom::Asked(allowed), Some(to)) => {
+                let address: MailAddress = to.parse().map_err(|bad| format!("{to:?} is {bad}"))?;
+                // Looked at again, since the list may be another one than when it was asked for.
+                if !allowed.allows(&address) {
+                    let domain = address.domain();
+                    return Err(format!(
+                        "{to}: the farm writes no mail to {domain} ([people] in notify.toml)"
+                    ));
+                }
+                let address = to.parse::<Address>();
+                let address = address.map_err(|error| format!("{to:?} is no address: {error}"))?;
+                Ok(vec![address])
+            }
+            (Whom::Owner | Whom::Asked(_), _) => {
+                self.owner(cause.user.as_deref()).map(|it| vec![it])
+            }
         }
-        if to.is_empty() {
+    }
+
+    fn owner(&self, user: Option<&str>) -> Result<Address, String> {
+        let Some(user) = user else {
             return Err(
                 "it is about nobody in particular, and only owners are written to".to_owned(),
             );
-        }
-        Ok(to)
+        };
+        let Some(domain) = &self.smtp.owner_domain else {
+            return Err(format!("owner_domain does not say where {user} has mail"));
+        };
+        Address::new(user, domain).map_err(|error| format!("{user:?} makes no address: {error}"))
     }
 
     /// Answers what may be shown.
     pub(crate) fn shown(&self) -> String {
-        let mut to: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        let owner = |domain: &String| format!("owner@{domain}");
-        to.extend(
-            self.smtp
-                .owner_domain
-                .as_ref()
-                .filter(|_| self.is_to_owner)
-                .map(owner),
-        );
+        let owner = || self.owner_address("owner").into_iter();
+        let to: Vec<String> = match &self.whom {
+            Whom::Addresses(addresses) => addresses.iter().map(ToString::to_string).collect(),
+            Whom::Owner => owner().collect(),
+            Whom::Asked(allowed) => owner().chain([allowed.shown()]).collect(),
+        };
         to.join(", ")
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// The tasks of all channels. They end when it is dropped.
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     farm: FarmName,
     ways: Ways,
     /// What the store has of channels that don't run, by the names of the facts.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::{JobImage, Waits};
 use tessera_model::after::{BadLabel, Term, Tree};
+use tessera_model::mail::BadAddress;
 use tessera_model::{
-    After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobSpec, Order,
-    OrderError, Requirement, Reservation, RestrictionError, Split,
+    After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobMail,
+    JobSpec, MailWhen, Order, OrderError, Requirement, Reservation, RestrictionError, Split,
 };
 use tessera_spec::range;
 
@@ -26,6 +27,8 @@ const FORMAT_CLUSTERS: i64 = 5;
 const FORMAT_REQUIRES: i64 = 6;
 /// The format of one that waits for others by more than their numbers, or has a label: older programs would not wait.
 const FORMAT_AFTER: i64 = 7;
+/// The format of one that asks for mail (8 is another's): older programs would forget that.
+const FORMAT_MAIL: i64 = 9;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,8 +160,35 @@ struct Spec {
     label: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pgrp: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mail: Option<MailDoc>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     notes: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct MailDoc {
+    on: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+}
+
+impl MailDoc {
+    fn of(mail: &JobMail) -> Self {
+        Self {
+            on: mail.on.iter().map(|it| it.word().to_owned()).collect(),
+            to: mail.to.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn into_model(self) -> Result<JobMail, String> {
+        let when = |word: &String| MailWhen::of_word(word).ok_or(format!("unknown {word:?}"));
+        let to = self.to.as_deref().map(str::parse).transpose();
+        Ok(JobMail {
+            on: self.on.iter().map(when).collect::<Result<_, _>>()?,
+            to: to.map_err(|bad: BadAddress| bad.to_string())?,
+        })
+    }
 }
 
 /// What each instance takes of its host.
@@ -232,7 +262,9 @@ pub(crate) struct Described {
 
 /// Answers the format that a job's document has.
 pub(crate) fn format(spec: &JobSpec) -> i64 {
-    if spec.after.is_some() || spec.label.is_some() || spec.pgrp.is_some() {
+    if spec.mail.is_some() {
+        FORMAT_MAIL
+    } else if spec.after.is_some() || spec.label.is_some() || spec.pgrp.is_some() {
         FORMAT_AFTER
     } else if spec.requirements.is_some() || spec.host_order.is_some() {
         FORMAT_REQUIRES
@@ -267,9 +299,9 @@ pub(crate) fn print(job: &JobImage) -> String {
 /// # Errors
 /// What can't be understood, in words.
 pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
-    if !(FORMAT_PLAIN..=FORMAT_AFTER).contains(&format) {
+    if !(FORMAT_PLAIN..=FORMAT_MAIL).contains(&format) {
         return Err(format!(
-            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_AFTER}"
+            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_MAIL}"
         ));
     }
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -327,6 +359,7 @@ impl Spec {
             after: spec.after.as_ref().map(ToString::to_string),
             label: spec.label.as_ref().map(ToString::to_string),
             pgrp: spec.pgrp.map(|id| id.0),
+            mail: spec.mail.as_ref().map(MailDoc::of),
             notes: spec.notes.clone(),
         }
     }
@@ -389,6 +422,7 @@ impl Spec {
                 Some(read) => Some(read.map_err(|bad: BadLabel| bad.to_string())?),
             },
             pgrp: self.pgrp.map(JobId),
+            mail: self.mail.map(MailDoc::into_model).transpose()?,
             notes: self.notes,
         })
     }
@@ -502,6 +536,33 @@ mod tests {
         let over = super::read(&FORMAT_1_WAITS.replace("\"waiting_for\":[7],", ""), 1);
         let over = over.expect("readable for ever");
         assert!(over.waits.is_released && !over.was_blocked);
+    }
+
+    #[test]
+    fn mail_moves_the_format_and_is_read_for_ever() {
+        let asks = r#""mail":{"on":["done","frame_failed"],"to":"td@x.org"},"umask""#;
+        let text = FORMAT_1_WAITS.replace("\"umask\"", asks);
+        let read = read(&text, FORMAT_MAIL).expect("readable for ever");
+        let mail = read.spec.mail.clone().expect("asked for");
+        assert_eq!(mail.on, [MailWhen::Done, MailWhen::FrameFailed].into());
+        assert_eq!(
+            mail.to.map(|it| it.to_string()).as_deref(),
+            Some("td@x.org")
+        );
+        assert_eq!(
+            format(&read.spec),
+            FORMAT_MAIL,
+            "older programs would forget it"
+        );
+        let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
+        let again: Spec = serde_json::from_str(&again).expect("is a description");
+        assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
+        for (is, bad) in [("frame_failed", "host_lost"), ("td@x.org", "td")] {
+            assert!(
+                super::read(&text.replace(is, bad), FORMAT_MAIL).is_err(),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -191,6 +191,7 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
         after: after_of(waitfor),
         label: (retries == 1).then(|| "render".parse().expect("a label")),
         pgrp: None,
+        mail: None,
         notes: "a note".into(),
     }
 }

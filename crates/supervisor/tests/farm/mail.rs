@@ -4,7 +4,7 @@ use crate::notify::{SOON, kill, secret_file};
 use crate::world::{Farm, eventually, frames};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use tessera_api::types::{ChannelRow, NotifyTest, SubmitRequest};
+use tessera_api::types::{ChannelRow, NotifyTest, SetMailWishes, SubmitRequest};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -248,12 +248,8 @@ fn within(line: &str) -> String {
 }
 
 async fn people(farm: &Farm) -> ChannelRow {
-    farm.client
-        .channels()
-        .await
-        .expect("channels")
-        .channels
-        .remove(0)
+    let mut all = farm.client.channels().await.expect("channels").channels;
+    all.pop().expect("a channel")
 }
 
 async fn killed(farm: &Farm, name: &str) -> u64 {
@@ -494,4 +490,184 @@ async fn a_bad_server_is_told_of_and_tried_again() {
         );
         farm.running.stop().await.expect("stops");
     }
+}
+
+const FARM_FULL: &str = "to = [\"wranglers@studio.example\"]\non = [\"farm_full\"]";
+
+/// Lets people ask for mail to these domains, over a channel behind the one that is there.
+fn allow(dir: &Path, domains: &str) {
+    let path = dir.join("farm/notify.toml");
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let (text, _) = text.split_once("[people]").unwrap_or((text.as_str(), ""));
+    let text = text.replace("name = \"people\"", "name = \"wranglers\"");
+    std::fs::write(&path, format!("{text}[people]\ndomains = [{domains}]\n")).expect("writes");
+}
+
+async fn asking(farm: &Farm, name: &str, on: &[&str], to: Option<&str>) -> Result<u64, String> {
+    let request = SubmitRequest {
+        name: Some(name.into()),
+        mail: Some(on.iter().map(|it| (*it).to_owned()).collect()),
+        mail_to: to.map(ToOwned::to_owned),
+        ..frames("1")
+    };
+    let reply = farm.client.submit(&request, false).await;
+    let reply = reply.map_err(|error| format!("{error:?}"))?;
+    Ok(reply.job.expect("has a number"))
+}
+
+#[tokio::test]
+async fn a_job_asks_for_mail_within_what_is_allowed() {
+    let server = Server::start(Manner::Plain).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    server.configure(dir.path(), OWNERS, FARM_FULL);
+    allow(dir.path(), "\"studio.example\", \"lab.example\"");
+    let farm = Farm::start_in(dir).await;
+    let me = farm.client.info().await.expect("info").caller.name;
+    // To whom it names, once; to nobody about what it did not ask for.
+    let first = asking(&farm, "one", &["killed", "done"], Some("td@lab.example"))
+        .await
+        .expect("allowed");
+    let quiet = asking(&farm, "two", &["done"], None)
+        .await
+        .expect("allowed");
+    kill(&farm, quiet).await;
+    kill(&farm, first).await;
+    let got = server.has(1).await.remove(0);
+    assert_eq!(got.to, ["td@lab.example"]);
+    assert!(
+        got.text.contains(&format!("{first} one")) && !got.text.contains("two"),
+        "{}",
+        got.text
+    );
+    assert!(
+        got.text.contains(&format!("because {me} asked for it")),
+        "{}",
+        got.text
+    );
+    // To its owner when it names nobody, also over a restart.
+    let own = asking(&farm, "three", &["killed"], None)
+        .await
+        .expect("allowed");
+    let farm = farm.restart().await;
+    kill(&farm, own).await;
+    let got = server.has(2).await.remove(1);
+    assert_eq!(got.to, [format!("{me}@studio.example")]);
+    // Nobody has the farm write to the world.
+    for (to, expected) in [
+        ("boss@evil.example", "writes no mail to evil.example"),
+        (
+            "boss@mail.lab.example",
+            "writes no mail to mail.lab.example",
+        ),
+        ("boss@lab.example,x@evil.example", "no plain mail address"),
+        (
+            "boss@lab.example\r\nBcc: x@evil.example",
+            "no plain mail address",
+        ),
+    ] {
+        let said = asking(&farm, "no", &["killed"], Some(to))
+            .await
+            .expect_err(to);
+        assert!(said.contains(expected), "{to}: {said}");
+    }
+    // What was allowed when it was asked for, and is not any more.
+    let late = asking(&farm, "late", &["killed"], Some("td@lab.example"))
+        .await
+        .expect("allowed");
+    allow(farm.dir.path(), "\"studio.example\"");
+    farm.client.notify_reload().await.expect("good");
+    kill(&farm, late).await;
+    let row = eventually("the refusal", || async {
+        let row = people(&farm).await;
+        (row.given_up == 1).then_some(row)
+    })
+    .await;
+    let said = row.last_refused.expect("why");
+    assert!(
+        said.contains("td@lab.example: the farm writes no mail to lab.example"),
+        "{said}"
+    );
+    assert_eq!(server.all().len(), 2);
+    let heard = server.heard.lock().expect("no panic").concat();
+    assert_eq!(
+        heard.matches("td@lab.example").count(),
+        2,
+        "told the server of nobody else: {heard}"
+    );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn people_wish_to_be_mailed_of_their_own_jobs() {
+    let server = Server::start(Manner::Plain).await;
+    let farm = server.farm(OWNERS, FARM_FULL).await;
+    let wish = |on: &[&str]| SetMailWishes {
+        on: on.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    let none = farm.client.set_wishes(&wish(&["killed"])).await;
+    let said = format!("{:?}", none.expect_err("nobody is written to"));
+    assert!(said.contains("writes no mail to people"), "{said}");
+    let said = asking(&farm, "x", &["killed"], None)
+        .await
+        .expect_err("likewise");
+    assert!(said.contains("this farm writes no mail for jobs"), "{said}");
+    allow(farm.dir.path(), "");
+    farm.client.notify_reload().await.expect("good");
+    let me = farm.client.info().await.expect("info").caller.name;
+    let said = format!(
+        "{:?}",
+        farm.client
+            .set_wishes(&wish(&["host_lost"]))
+            .await
+            .expect_err("unknown")
+    );
+    assert!(said.contains("no mail is written on host_lost"), "{said}");
+    let set = farm
+        .client
+        .set_wishes(&wish(&["killed"]))
+        .await
+        .expect("set");
+    assert_eq!(
+        (&*set.user, set.to),
+        (&*me, Some(format!("{me}@studio.example")))
+    );
+    // They are hers who is logged in, and nobody else's.
+    let mia = farm.user("mia").await;
+    assert_eq!(mia.wishes().await.expect("none").on, [] as [&str; 0]);
+    mia.set_wishes(&wish(&["done"])).await.expect("set");
+    let farm = farm.restart().await;
+    assert_eq!(farm.client.wishes().await.expect("kept").on, ["killed"]);
+    // One mail, though the job asks for it, too; none about mia's, who asked for others.
+    let both = asking(&farm, "mine", &["killed"], None)
+        .await
+        .expect("allowed");
+    kill(&farm, both).await;
+    let hers = SubmitRequest {
+        user: Some("mia".into()),
+        ..frames("1")
+    };
+    let hers = farm.submit(hers).await;
+    kill(&farm, hers).await;
+    farm.client.set_wishes(&wish(&[])).await.expect("set");
+    let quiet = killed(&farm, "quiet").await;
+    let last = asking(&farm, "last", &["killed"], Some("x@studio.example")).await;
+    assert!(last.is_err(), "no domain is allowed");
+    let got = server.has(1).await.remove(0);
+    assert_eq!(got.to, [format!("{me}@studio.example")]);
+    assert!(got.text.contains(&format!("{both} mine")), "{}", got.text);
+    let end = asking(&farm, "end", &["killed"], None)
+        .await
+        .expect("allowed");
+    kill(&farm, end).await;
+    let got = server.has(2).await;
+    assert!(
+        got[1].text.contains(&format!("{end} end")),
+        "{}",
+        got[1].text
+    );
+    for it in got {
+        assert!(!it.text.contains(&format!("{quiet} quiet")), "{}", it.text);
+        assert!(!it.text.contains(&format!("  {hers}")), "{}", it.text);
+    }
+    farm.running.stop().await.expect("stops");
 }

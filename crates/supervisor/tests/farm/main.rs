@@ -4,6 +4,7 @@
 
 mod attacks;
 mod browser;
+mod causes;
 mod cleanup;
 mod credentials;
 mod deps;
@@ -16,6 +17,7 @@ mod logs;
 mod mail;
 mod metrics;
 mod notify;
+mod refused;
 mod reserve;
 mod settings;
 mod strangers;

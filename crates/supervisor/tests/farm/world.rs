@@ -160,6 +160,7 @@ impl Farm {
             reply,
             slots,
             groups: groups.to_owned(),
+            panic: None,
             link: None,
             seq: 0,
             left: Vec::new(),
@@ -187,6 +188,8 @@ pub(crate) struct Worker {
     pub(crate) reply: JoinReply,
     pub(crate) slots: u32,
     groups: String,
+    /// What keeps it from its work.
+    panic: Option<String>,
     link: Option<(WorkerLink, Attached)>,
     seq: u64,
     left: Vec<ToWorker>,
@@ -212,6 +215,7 @@ impl Worker {
         let facts = HostFacts {
             name: "claimed-name".into(),
             slots: self.slots,
+            panic: self.panic.clone(),
             resources: [("host.memory".to_owned(), MEMORY)].into(),
             properties: [
                 (LIMITS_PROPERTY.to_owned(), "memory,pids,cpu".to_owned()),
@@ -224,6 +228,12 @@ impl Worker {
         self.left.clear();
         self.link = Some((link, attached));
         Ok(())
+    }
+
+    /// Connects anew and says that something is wrong with its host.
+    pub(crate) async fn panics_of(&mut self, why: &str, address: SocketAddr) {
+        self.panic = Some(why.to_owned());
+        self.connect(address, Vec::new()).await.expect("attaches");
     }
 
     pub(crate) fn disconnect(&mut self) {

@@ -87,6 +87,7 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         after: None,
         label: None,
         pgrp: None,
+        mail: None,
         notes: String::new(),
     }
 }

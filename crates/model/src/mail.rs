@@ -1,0 +1,179 @@
+//! Mail that a job asks for: when, and to whom.
+
+use crate::limits::MAIL_ADDRESS_BYTES_MAX;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// What is written about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MailWhen {
+    /// The job is complete.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was killed.
+    Killed,
+    /// It is held until somebody unblocks it.
+    Blocked,
+    /// It waits for its user's identity to be put right.
+    BadLogin,
+    /// One of its frames failed, and no retry is left.
+    FrameFailed,
+}
+
+impl MailWhen {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Done,
+        Self::Failed,
+        Self::Killed,
+        Self::Blocked,
+        Self::BadLogin,
+        Self::FrameFailed,
+    ];
+
+    /// Answers the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Killed => "killed",
+            Self::Blocked => "blocked",
+            Self::BadLogin => "badlogin",
+            Self::FrameFailed => "frame_failed",
+        }
+    }
+
+    /// Answers what a word stands for.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.word() == word)
+    }
+}
+
+/// The mail that a job asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobMail {
+    /// When; never empty.
+    pub on: BTreeSet<MailWhen>,
+    /// To whom; to its owner when nobody is named.
+    pub to: Option<MailAddress>,
+}
+
+/// A plain mail address, `LOCAL@DOMAIN` of ASCII letters, digits and few marks: nothing that another program could read as more
+/// than one address, or as a header.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailAddress {
+    text: String,
+    at: usize,
+}
+
+/// That a text is no plain mail address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no plain mail address such as mia@studio.example, of at most {MAIL_ADDRESS_BYTES_MAX} bytes"
+)]
+pub struct BadAddress;
+
+impl MailAddress {
+    /// Answers the part behind the `@`, in small letters.
+    #[must_use]
+    pub fn domain(&self) -> String {
+        self.text[self.at + 1..].to_ascii_lowercase()
+    }
+}
+
+impl FromStr for MailAddress {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let at = text.find('@').ok_or(BadAddress)?;
+        let (local, domain) = (&text[..at], &text[at + 1..]);
+        let is_dotted = |text: &str, is_good: fn(char) -> bool| {
+            let part = |part: &str| !part.is_empty() && part.chars().all(is_good);
+            text.split('.').all(part)
+        };
+        let is_local = is_dotted(local, |c| c.is_ascii_alphanumeric() || "_+-=%".contains(c));
+        let is_domain = is_dotted(domain, |c| c.is_ascii_alphanumeric() || c == '-')
+            && domain
+                .split('.')
+                .all(|label| !label.starts_with('-') && !label.ends_with('-'));
+        let is_short = text.len() <= MAIL_ADDRESS_BYTES_MAX && local.len() <= 64;
+        if is_local && is_domain && is_short {
+            let text = text.to_owned();
+            Ok(Self { text, at })
+        } else {
+            Err(BadAddress)
+        }
+    }
+}
+
+impl fmt::Display for MailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_addresses_are_good() {
+        for good in [
+            "mia@studio.example",
+            "m.i_a+farm-1@a-b.studio.EXAMPLE",
+            "mia@localhost",
+            "1@2.3",
+        ] {
+            let address: MailAddress = good.parse().expect(good);
+            assert_eq!(address.to_string(), good);
+        }
+        let long = format!("{}@studio.example", "x".repeat(65));
+        let longer = format!("mia@{}", "x.".repeat(130) + "example");
+        for bad in [
+            "",
+            "mia",
+            "@studio.example",
+            "mia@",
+            "mia@@x",
+            "mia@a@b",
+            "mia@x..y",
+            ".mia@x",
+            "mia.@x",
+            "mia@-x",
+            "mia@x-.y",
+            "mia@x,bob@y",
+            "mia@x bob@y",
+            "mia@x\r\nBcc:all@y",
+            "<mia@x>",
+            "Mia <mia@x>",
+            "\"m\"@x",
+            "mia@[127.0.0.1]",
+            "m\u{ef}a@x",
+            "mia@x\u{0}",
+            "mia@\u{fc}.example",
+            "-oX@x;y",
+            &long,
+            &longer,
+        ] {
+            assert_eq!(bad.parse::<MailAddress>(), Err(BadAddress), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_domain_is_what_stands_behind() {
+        let address: MailAddress = "Mia@Studio.Example".parse().expect("good");
+        assert_eq!(address.domain(), "studio.example");
+    }
+
+    #[test]
+    fn words_stand_for_what_they_say() {
+        for when in MailWhen::ALL {
+            assert_eq!(MailWhen::of_word(when.word()), Some(when));
+        }
+        assert_eq!(MailWhen::of_word("host_lost"), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! Each thing that people can be told of is told when it happens to a farm: from its cause to what a receiver gets.
+
+use crate::notify::{Manner, SOON, Server, configure, kill};
+use crate::world::{Farm, Worker, eventually, frames};
+use serde_json::Value;
+use tessera_api::types::ActionRequest;
+use tessera_model::host::Refusal;
+use tessera_model::msg::Report;
+
+const ALL: &str = "on = [\"done\", \"failed\", \"killed\", \"blocked\", \"badlogin\", \"frame_failed\", \"host_lost\", \"host_panic\", \
+                   \"farm_full\", \"farm_idle\"]";
+
+/// A farm that tells everything at once, and gives up hosts soon.
+async fn farm(server: &Server) -> Farm {
+    let dir = tempfile::tempdir().expect("a folder");
+    let soon = format!("{SOON}\nfarm_after = 0");
+    configure(dir.path(), &soon, &[("all", &server.url(), ALL)]);
+    let config = dir.path().join("farm/supervisor.toml");
+    std::fs::write(config, "worker_lost_timeout = 1\n").expect("writes");
+    Farm::start_in(dir).await
+}
+
+/// Waits until something of this kind is told.
+async fn told(server: &Server, kind: &str) -> Value {
+    let is_it = |it: &Value| it["kind"] == kind;
+    let look = || async { server.all().iter().map(|got| got.json()).find(is_it) };
+    eventually(kind, look).await
+}
+
+async fn act(farm: &Farm, action: &str, id: u64) {
+    let request = ActionRequest {
+        action: action.into(),
+        targets: vec![id.to_string()],
+    };
+    let done = farm.client.act(&request).await.expect("acts");
+    assert!(done.results.iter().all(|it| it.error.is_none()), "{done:?}");
+}
+
+async fn run(worker: &mut Worker, status: i32) {
+    let start = worker.started().await;
+    worker.is_up(start.key).await;
+    let seq = worker.ended(start.key, start.run, status).await;
+    worker.acknowledged(seq).await;
+    worker.gone(start.key).await;
+}
+
+#[tokio::test]
+async fn each_end_of_a_job_is_told() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm(&server).await;
+    let killed = farm.submit(frames("1")).await;
+    kill(&farm, killed).await;
+    assert_eq!(told(&server, "killed").await["about"][0]["job"], killed);
+    let blocked = farm.submit(frames("1")).await;
+    act(&farm, "block", blocked).await;
+    assert_eq!(told(&server, "blocked").await["about"][0]["job"], blocked);
+    let mut worker = farm.worker("rnd001", 1).await;
+    let done = farm.submit(frames("1")).await;
+    run(&mut worker, 0).await;
+    assert_eq!(told(&server, "done").await["about"][0]["job"], done);
+    let failed = farm.submit(frames("1")).await;
+    run(&mut worker, 3).await;
+    assert_eq!(told(&server, "failed").await["about"][0]["job"], failed);
+    let frame = told(&server, "frame_failed").await;
+    assert_eq!(
+        (&frame["about"][0]["job"], &frame["about"][0]["frame"]),
+        (&failed.into(), &"1".into())
+    );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_refused_identity_is_told() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm(&server).await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    let id = farm.submit(frames("1")).await;
+    let key = worker.started().await.key;
+    let refusal = Refusal {
+        code: "no_such_account".into(),
+        text: "no such account on rnd001".into(),
+    };
+    let seq = worker.report(Report::Refused { key, refusal }).await;
+    worker.acknowledged(seq).await;
+    let it = told(&server, "badlogin").await;
+    assert_eq!(it["about"][0]["job"], id);
+    assert!(
+        it["text"]
+            .as_str()
+            .expect("a text")
+            .contains("waits in badlogin"),
+        "{it}"
+    );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_lost_host_and_one_that_takes_no_work_are_told() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm(&server).await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    worker
+        .panics_of("its disk is full", farm.running.address())
+        .await;
+    let it = told(&server, "host_panic").await;
+    let text = it["text"].as_str().expect("a text");
+    assert!(
+        text.contains("rnd001") && text.contains("its disk is full"),
+        "{it}"
+    );
+    worker.disconnect();
+    assert_eq!(
+        told(&server, "host_lost").await["about"][0]["host"],
+        "rnd001"
+    );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_farm_is_told_to_be_full_then_idle() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm(&server).await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    let first = farm.submit(frames("1")).await;
+    let start = worker.started().await;
+    worker.is_up(start.key).await;
+    let second = farm.submit(frames("1")).await;
+    let full = told(&server, "farm_full").await;
+    assert_eq!(
+        full["text"],
+        "the farm is full: 1 slots are taken, 1 jobs wait"
+    );
+    kill(&farm, second).await;
+    let seq = worker.ended(start.key, start.run, 0).await;
+    worker.acknowledged(seq).await;
+    worker.gone(start.key).await;
+    assert_eq!(told(&server, "done").await["about"][0]["job"], first);
+    // It may have been idle before it was full, too.
+    let is_after = |all: &[Value]| {
+        let place = |kind: &str| all.iter().rposition(|it| it["kind"] == kind);
+        place("farm_idle") > place("farm_full")
+    };
+    let look = || async {
+        let all: Vec<Value> = server.all().iter().map(|got| got.json()).collect();
+        is_after(&all).then_some(())
+    };
+    eventually("idle", look).await;
+    farm.running.stop().await.expect("stops");
+}
