@@ -54,7 +54,8 @@ impl Audit {
         })
     }
 
-    /// Adds a line about what happens; durable after the next [`Audit::flush`].
+    /// Adds a line about what happens; durable after the next [`Audit::flush`]. What it tells may happen before that only if it is no
+    /// more than the end of what an earlier line told.
     pub fn add(&mut self, wall_ms: u64, event: &str, fields: &[(&str, &str)]) {
         self.happened.add(wall_ms, event, fields);
     }
@@ -65,13 +66,25 @@ impl Audit {
         self.asked.add(wall_ms, event, fields);
     }
 
+    /// Writes what was added. It is not durable yet.
+    ///
+    /// # Errors
+    /// When the disk does not take it, or lines were lost before; then nothing that the lines tell may happen.
+    pub fn write(&mut self, wall_ms: u64) -> io::Result<()> {
+        self.flush_to(wall_ms, false)
+    }
+
     /// Writes what was added, and makes durable what happens.
     ///
     /// # Errors
     /// When the disk does not take it, or lines were lost before; then nothing that the lines tell may happen.
     pub fn flush(&mut self, wall_ms: u64) -> io::Result<()> {
+        self.flush_to(wall_ms, true)
+    }
+
+    fn flush_to(&mut self, wall_ms: u64, is_durable: bool) -> io::Result<()> {
         let told = self.put_aside_asked(wall_ms);
-        let happened = self.happened.flush(wall_ms, true);
+        let happened = self.happened.flush(wall_ms, is_durable);
         let asked = told.and_then(|()| self.asked.flush(wall_ms, false));
         happened.and(asked)
     }

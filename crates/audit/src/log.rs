@@ -10,7 +10,7 @@ use tessera_ticket::{AUDIT_TAIL_MAX, AuditChain};
 /// The most bytes that wait for a disk that takes nothing; further lines are counted only.
 pub(crate) const PENDING_MAX: usize = 1 << 20;
 /// The most bytes that are written and not yet durable: what a power cut may spoil must be found again by its end.
-const UNSETTLED_MAX: u64 = AUDIT_TAIL_MAX as u64 / 4;
+const UNSETTLED_MAX: usize = AUDIT_TAIL_MAX / 4;
 
 /// The open log.
 #[derive(Debug)]
@@ -28,8 +28,10 @@ pub(crate) struct Log {
     lost: u64,
     /// Bytes of the file that are known to be whole.
     size: u64,
-    /// Bytes of these that may not be durable.
-    unsettled: u64,
+    /// What of these may not be durable.
+    unsettled: String,
+    /// The chain behind what is durable.
+    settled: AuditChain,
 }
 
 /// Returns the path of the file that was put aside as the `number`th before the one that is written.
@@ -63,11 +65,12 @@ impl Log {
             size_max,
             file: None,
             written: chain.clone(),
+            settled: chain.clone(),
             chain,
             pending: String::new(),
             lost: 0,
             size,
-            unsettled: 0,
+            unsettled: String::new(),
         };
         log.reopen()?;
         Ok(log)
@@ -88,13 +91,13 @@ impl Log {
         self.pending.push_str(&line);
     }
 
-    /// Writes what was added, and makes it durable if `is_durable`.
+    /// Writes what was added, and makes it and what was written before durable if `is_durable`.
     ///
     /// # Errors
     /// When the disk does not take it, or lines were lost before.
     pub(crate) fn flush(&mut self, wall_ms: u64, is_durable: bool) -> io::Result<()> {
         if self.pending.is_empty() {
-            return Ok(());
+            return if is_durable { self.settle() } else { Ok(()) };
         }
         self.write(is_durable)?;
         let lost = std::mem::take(&mut self.lost);
@@ -108,24 +111,22 @@ impl Log {
 
     fn write(&mut self, is_durable: bool) -> io::Result<()> {
         if self.size > self.size_max {
+            self.settle()?;
             self.put_aside()?;
         }
         let mut file = match self.file.take() {
             Some(file) => file,
             None => self.reopened()?,
         };
-        let len = self.pending.len() as u64;
         file.write_all(self.pending.as_bytes())?;
-        if is_durable || self.unsettled + len > UNSETTLED_MAX {
-            file.sync_data()?;
-            self.unsettled = 0;
-        } else {
-            self.unsettled += len;
-        }
         self.file = Some(file);
-        self.size += len;
+        self.size += self.pending.len() as u64;
         self.written = self.chain.clone();
+        self.unsettled.push_str(&self.pending);
         self.pending.clear();
+        if is_durable || self.unsettled.len() > UNSETTLED_MAX {
+            return self.settle();
+        }
         Ok(())
     }
 
@@ -134,11 +135,24 @@ impl Log {
     /// # Errors
     /// When the disk does not take it.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
-        if let Some(file) = self.file.as_ref().filter(|_| self.unsettled > 0) {
-            file.sync_data()?;
-            self.unsettled = 0;
+        if self.unsettled.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let synced = match &self.file {
+            Some(file) => file.sync_data(),
+            None => self.reopened().and_then(|file| file.sync_data()),
+        };
+        if synced.is_ok() {
+            self.settled = self.written.clone();
+        } else {
+            // Whether it is there nobody knows: a second try would not say so. It is written again.
+            self.file = None;
+            self.size -= self.unsettled.len() as u64;
+            self.pending.insert_str(0, &self.unsettled);
+            self.written = self.settled.clone();
+        }
+        self.unsettled.clear();
+        synced
     }
 
     /// Says whether the file is put aside before what waits is written.
@@ -163,7 +177,6 @@ impl Log {
         }
         rename(&self.path, &old(&self.path, 1))?;
         self.size = 0;
-        self.unsettled = 0;
         self.reopen()
     }
 

@@ -222,7 +222,9 @@ fn a_full_disk_leaves_every_line_once_and_whole() {
         audit.flush(3).expect_err("the disk is full");
     }
     assert!(audit.happened.pending.len() < log::PENDING_MAX + 2 * long.len());
-    audit.flush(4).expect_err("lines were lost");
+    audit
+        .write(4)
+        .expect_err("lines were lost, and nothing may happen without them");
     audit.add(5, "last", &[]);
     audit.flush(5).expect("writes");
     let found = text(&dir, HAPPENED);
@@ -238,5 +240,33 @@ fn a_full_disk_leaves_every_line_once_and_whole() {
     audit.flush(6).expect_err("the disk is full");
     audit.settle(6).expect("writes");
     assert!(text(&dir, ASKED).contains("\"number\":\"6\""));
+    verify(dir.path()).expect("whole");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_disk_did_not_take_is_written_again() {
+    // It takes everything and can't make it durable.
+    let bad = || fs::File::create("/dev/null").expect("opens");
+    let dir = folder();
+    let mut audit = Audit::open(dir.path()).expect("opens");
+    audit.add(1, "first", &[]);
+    audit.write(1).expect("writes");
+    assert!(text(&dir, HAPPENED).contains("first"));
+    audit.happened.file = Some(bad());
+    audit.add(2, "second", &[]);
+    audit.write(2).expect("writes");
+    audit.flush(2).expect_err("not durable");
+    audit.add(3, "third", &[]);
+    audit.flush(3).expect("writes");
+    assert_eq!(text(&dir, HAPPENED).lines().count(), 3);
+    // The same when a write fails behind what was written.
+    audit.add(4, "fourth", &[]);
+    audit.write(4).expect("writes");
+    audit.happened.file = Some(fs::File::create("/dev/full").expect("opens"));
+    audit.add(5, "fifth", &[]);
+    audit.write(5).expect_err("the disk is full");
+    audit.flush(5).expect("writes");
+    assert_eq!(text(&dir, HAPPENED).lines().count(), 5);
     verify(dir.path()).expect("whole");
 }

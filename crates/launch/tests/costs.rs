@@ -2,7 +2,8 @@
 //!
 //! All contenders take turns within one run, round after round, since the speed of a machine wanders: what counts are the
 //! differences within a run. Others that start a program as a user stand beside ours if they are there. Launchers that were
-//! built without one of their defences come by `TESSERA_LAUNCH_VARIANTS` (`name=path`, one a line).
+//! built without one of their defences come by `TESSERA_LAUNCH_VARIANTS` (`name=path`, one a line); two states of one launcher are
+//! compared the same way, and `TESSERA_COSTS_BRIEF=1` leaves all others out.
 
 mod common;
 
@@ -119,6 +120,11 @@ fn others(user: &User) -> Vec<Contender<'static>> {
     all
 }
 
+/// Says whether only launchers are to be compared with each other.
+fn is_brief() -> bool {
+    std::env::var_os("TESSERA_COSTS_BRIEF").is_some()
+}
+
 /// A launcher and what to start by it.
 struct Ours {
     name: String,
@@ -220,7 +226,9 @@ fn rounds(ours: &[Ours], user: &User) -> String {
             assert!(command.status().unwrap().success());
         }),
     ];
-    all.extend(others(user));
+    if !is_brief() {
+        all.extend(others(user));
+    }
     for (it, instance) in &standing {
         let mut next = 0;
         all.push(Contender::new(
@@ -292,15 +300,18 @@ fn what_a_launch_costs() {
     let kept = "login_environment = yes\nlogin_environment_cache_seconds = 3600";
     let service = Service::new();
     let session = format!("pam_service = {}", service.0);
-    let mut all = vec![
-        Ours::new("tessera", None),
-        Ours::with("PAM session", None, &session),
-        Ours::with("login environment asked", None, asked),
-        Ours::with("login environment kept", None, kept),
-    ];
+    let mut all = vec![Ours::new("tessera", None)];
+    if !is_brief() {
+        all.push(Ours::with("PAM session", None, &session));
+        all.push(Ours::with("login environment asked", None, asked));
+        all.push(Ours::with("login environment kept", None, kept));
+    }
     all.extend(variants());
     let table = rounds(&all, &user);
     print!("{table}");
+    if is_brief() {
+        return;
+    }
     let ours = &all[0];
     say_at_once("plain", &at_once(|| assert!(works(&["/bin/true"]))));
     say_at_once("a launch", &at_once(|| ours.launch()));

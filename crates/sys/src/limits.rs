@@ -100,7 +100,9 @@ impl Trees {
         }
         let name = file::c_string(&key.to_string())?;
         let mut groups = Groups::default();
-        for (controller, farm) in &self.one {
+        // Nobody looks how many processes there are where they are not limited.
+        let is_needed = |it: &Controller| *it != Controller::Pids || limits.pids > 0;
+        for (controller, farm) in self.one.iter().filter(|(it, _)| is_needed(it)) {
             let dir = make_group(farm.as_fd(), &name)?;
             limit_one(dir.as_fd(), *controller, limits)?;
             if *controller == Controller::Memory {

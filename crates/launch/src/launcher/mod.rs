@@ -391,7 +391,7 @@ impl Launcher {
             self.chores();
         }
         // A full disk shows at the next start, which is refused for it.
-        let _ = self.audit.flush(wall_ms());
+        let _ = self.write_audit();
     }
 
     /// Puts on record what happens; on the disk with [`Launcher::flush_audit`].
@@ -404,10 +404,14 @@ impl Launcher {
         self.audit.add_asked(wall_ms(), event, fields);
     }
 
-    /// Makes durable what happens.
+    /// Makes durable what happens; earlier lines that only tell how something ended wait for this, or a minute.
     fn flush_audit(&mut self) -> Sys<()> {
-        let failed = |e: std::io::Error| Errno(e.raw_os_error().unwrap_or(libc::ENOSPC));
-        self.audit.flush(wall_ms()).map_err(failed)
+        self.audit.flush(wall_ms()).map_err(|e| errno_of(&e))
+    }
+
+    /// Writes what is on record, without waiting for the disk.
+    fn write_audit(&mut self) -> Sys<()> {
+        self.audit.write(wall_ms()).map_err(|e| errno_of(&e))
     }
 
     /// Tells by which policy and keys starts are judged from now on, or why none are let in.
@@ -490,6 +494,10 @@ impl Launcher {
             self.say_happens("directory_left", &fields);
         }
     }
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(libc::ENOSPC))
 }
 
 /// Takes the lock that keeps a second launcher out.

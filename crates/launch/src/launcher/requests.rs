@@ -305,7 +305,9 @@ impl Launcher {
                 }
             }
         }
-        let durable = self.nonces.flush().and_then(|()| self.flush_audit());
+        // Both are written before the first is made durable, which takes most of the other along.
+        let durable = self.write_audit().and_then(|()| self.nonces.flush());
+        let durable = durable.and_then(|()| self.flush_audit());
         for (start, account) in fresh {
             let result = match durable {
                 Ok(()) => self.start_in_place(&start, &account),
