@@ -1,6 +1,6 @@
 //! What a launcher has put on record.
 
-use super::World;
+use super::{World, wait_until};
 
 impl World {
     /// Both of the launcher's records: what happened, and what was asked for.
@@ -8,8 +8,14 @@ impl World {
         self.log("audit.log") + &self.log("audit-asked.log")
     }
 
-    /// A file of the launcher's record.
+    /// A file of the launcher's record; while it is put aside there is none for a moment.
     pub fn log(&self, name: &str) -> String {
-        std::fs::read_to_string(self.dir.join("launcher").join(name)).unwrap()
+        let path = self.dir.join("launcher").join(name);
+        let mut text = None;
+        wait_until("the record is there", || {
+            text = std::fs::read_to_string(&path).ok();
+            text.is_some()
+        });
+        text.unwrap()
     }
 }
