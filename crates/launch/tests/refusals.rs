@@ -208,10 +208,12 @@ fn l21_texts_of_a_ticket_are_neither_paths_nor_lines() {
         proven: "x\ny".into(),
         ..world.ticket(&alice.name, Mode::User, &what)
     };
-    let refused = world.start_ticket(&with(&"x".repeat(4 << 10)), &what);
-    assert_eq!(refused.err().expect("too long").0, "ticket_malformed");
+    for bad in ["x".repeat(4 << 10), "a\0b".to_owned()] {
+        let refused = world.start_ticket(&with(&bad), &what);
+        assert_eq!(refused.err().expect("no text").0, "ticket_malformed");
+    }
     let forged =
-        "../../etc/cron.d/x\n{\"time_ms\":1,\"event\":\"launch\",\"account\":\"root\"}\u{1b}[2J\0";
+        "../../etc/cron.d/x\n{\"time_ms\":1,\"event\":\"launch\",\"account\":\"root\"}\u{1b}[2J";
     let instance = world.start_ticket(&with(forged), &what).expect("starts");
     instance.run(0);
     instance.close();
