@@ -172,6 +172,28 @@ async function wrangler() {
   await accessible('host');
 }
 
+async function requiring() {
+  const job = await submit('--name', 'shot_090 sim', '--range', '1-4', '--requirements', 'host.memory >= 900T and host.os == linux', '--host-order', '+host.memory', '--', 'true');
+  try {
+    await visit(`/jobs/${job}`);
+    const facts = page.getByRole('region', { name: 'What it runs' });
+    await seen('asks of a host', facts);
+    await seen('host.memory >= 900T', facts);
+    await seen('picks first', facts);
+    // The reason is of the class: what is asked, by whom it is not met, and what would change it.
+    await page.locator('#why').getByText(/host\.memory/).first().waitFor();
+    await settled();
+    await accessible('job with requirements');
+    await picture('job-requirements');
+    await visit('/hosts/rnd001');
+    await seen('cluster');
+    await page.getByText('which requirements of jobs can name').click();
+    await seen('host.os');
+  } finally {
+    await farm.tessera('kill', String(job));
+  }
+}
+
 async function submitting() {
   await visit('/submit');
   await page.getByLabel('Command').fill(`sh -c 'echo "frame QB_FRAME_NUMBER"' it\\'s`);
@@ -179,6 +201,10 @@ async function submitting() {
   await page.getByRole('button', { name: 'check' }).click();
   await page.locator('form .bad').first().waitFor();
   await page.getByLabel('Frames', { exact: true }).fill('1-3');
+  await page.getByLabel('Asks of a host').fill('host.memory >=');
+  await page.getByRole('button', { name: 'check' }).click();
+  await page.locator('form .bad').first().waitFor();
+  await page.getByLabel('Asks of a host').fill('');
   await page.getByLabel('Only on').fill('nohost');
   await page.getByRole('button', { name: 'check' }).click();
   await seen('3 frames in 1 instance; nothing was sent');
@@ -472,6 +498,7 @@ try {
   await step('an artist finds the shot, sees why a frame failed, retries it and watches it finish', artist);
   await step('frames are selected by mouse and keyboard and run again', selecting);
   await step('a wrangler locks a host, sees who waits for it, and unlocks it', wrangler);
+  await step('what a job asks of hosts, and which of them it gets first, is seen with why it waits', requiring);
   await step('a job is checked, mended and submitted', submitting);
   await step('a session is seen and revoked, and its browser is out at once', access);
   await step('what failed alike is seen together and retried at once', errors);
