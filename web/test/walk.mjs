@@ -178,7 +178,7 @@ async function requiring() {
     await visit(`/jobs/${job}`);
     const facts = page.getByRole('region', { name: 'What it runs' });
     await seen('asks of a host', facts);
-    await seen('host.memory >= 900T', facts);
+    await facts.getByText(/host\.memory.*host\.os/).first().waitFor();
     await seen('picks first', facts);
     // The reason is of the class: what is asked, by whom it is not met, and what would change it.
     await page.locator('#why').getByText(/host\.memory/).first().waitFor();
@@ -287,6 +287,50 @@ async function manyErrors() {
     await farm.tessera('kill', ...ids);
     await farm.tessera('remove', ...ids);
   }
+}
+
+async function timeLine() {
+  const job = await submit('--name', 'shot_110 layout', '--range', '1-6', '--cpus', '2', '--', 'sh', '-c', 'sleep 0.4; exit $((QB_FRAME_NUMBER == 3))');
+  await until(async () => (await jobOf(job)).status === 'failed', 'all of it ran');
+  await page.keyboard.press('g');
+  await page.keyboard.press('l');
+  await page.waitForURL(/\/timeline$/);
+  const line = page.getByRole('application', { name: /^Time line/ });
+  await line.waitFor();
+  const here = page.locator('#span-here');
+  await until(async () => {
+    // What failed is among what ran last.
+    await line.focus();
+    await page.keyboard.press('End');
+    for (let n = 0; n < 40 && !/failed/.test((await here.textContent()) ?? ''); n++) await page.keyboard.press('ArrowLeft');
+    return new RegExp(`rnd001: ${job} shot_110 layout .* failed`).test((await here.textContent()) ?? '');
+  }, 'the keys find what failed');
+  await page.keyboard.press('+');
+  await page.waitForURL(/span=1800000/);
+  await settled();
+  await accessible('time line');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(new RegExp(`/jobs/${job}/items/\\d+$`));
+  await page.goBack();
+  await page.getByRole('button', { name: 'by user' }).click();
+  await page.waitForURL(/by=user/);
+  await page.getByRole('button', { name: 'by job' }).click();
+  // A drag zooms into what it covers.
+  await page.getByRole('button', { name: '15 min' }).click();
+  await page.waitForURL(/span=900000/);
+  await line.waitFor();
+  const box = await line.boundingBox();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 30);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.95, box.y + 30, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForURL(/until=\d+/);
+  await page.keyboard.press('N');
+  await page.waitForURL((url) => !url.search.includes('until'));
+  await visit('/hosts/rnd001');
+  await page.getByRole('region', { name: 'What it ran' }).getByRole('application').waitFor();
+  await settled();
+  await accessible('host with its time line');
 }
 
 /** Puts a week into a store that nobody has open: made up, for the picture only. The form is that of the first format, which is read for ever. */
@@ -441,11 +485,17 @@ async function looks() {
 }
 
 async function lookAtAll(crowd) {
-  for (const [view, name, text] of [['/', 'home', 'shot_080'], ['/jobs', 'jobs', 'shot_010'], [`/jobs/${crowd}`, 'job', 'shot_100']]) {
+  for (const [view, name, text] of [['/', 'home', 'shot_100'], ['/jobs', 'jobs', 'shot_010'], [`/jobs/${crowd}`, 'job', 'shot_100']]) {
     await visit(view);
     await settled();
     await seen(text);
     await accessible(name);
+    await picture(name);
+  }
+  for (const [view, name] of [['/timeline?span=40000', 'timeline'], ['/hosts/rnd001?span=20000', 'host']]) {
+    await visit(view);
+    await page.getByRole('application', { name: /^Time line/ }).waitFor();
+    await settled();
     await picture(name);
   }
   await page.keyboard.press('?');
@@ -503,6 +553,7 @@ try {
   await step('a session is seen and revoked, and its browser is out at once', access);
   await step('what failed alike is seen together and retried at once', errors);
   await step('more failures than one request takes are all retried', manyErrors);
+  await step('what ran where is seen over time, by keyboard too, and opens the frame', timeLine);
   await step('the last days are seen as charts, by keyboard too, and a scraper reads its page only', trends);
   await step('hostile names and logs stay text', hostility);
   await step('other sites act not, read not and frame not', otherSites);

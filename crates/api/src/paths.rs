@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::query::{
     ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    SubmitQuery, TrendsQuery,
+    SubmitQuery, TimelineQuery, TrendsQuery,
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
@@ -11,8 +11,8 @@ use crate::types::{
     FarmSettings, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail,
     Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken,
     NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest, SealOffer,
-    Session, SessionLink, SessionRequest, SetMailWishes, SubmitReply, SubmitRequest, TokenRequest,
-    Tokens, Trends, Usage, WhileActive, Why,
+    Session, SessionLink, SessionRequest, SetMailWishes, SubmitReply, SubmitRequest, Timeline,
+    TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -150,6 +150,9 @@ endpoint!(
     /// Unlocks a host.
     unlock_host: post, path = "/hosts/{host}/unlock", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
     responses((status = 204), Errors));
+endpoint!(
+    /// What hosts ran within a time, and what they run.
+    timeline: get, path = "/timeline", tag = "hosts", params(TimelineQuery), responses((status = 200, body = Timeline), Errors));
 endpoint!(
     /// Why a host does not run, or not more.
     host_why: get, path = "/hosts/{host}/why", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),

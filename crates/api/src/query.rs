@@ -79,6 +79,21 @@ pub struct ErrorsQuery {
     pub job: Option<u64>,
 }
 
+/// What ran where and when.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TimelineQuery {
+    /// On these hosts, a comma list of 1 to 50 names or ids.
+    pub hosts: String,
+    /// Since when, in milliseconds since 1970 UTC; an hour before `to_ms` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<i64>,
+    /// Until when, at most a week later; now when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_ms: Option<i64>,
+}
+
 /// Which of the farm's last days.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]

@@ -662,6 +662,21 @@ impl Reader for MemoryReader {
         Ok(latest.into_values().take(cap(limit)).cloned().collect())
     }
 
+    fn attempts_on(
+        &mut self,
+        host: [u8; 16],
+        from_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<AttemptRow>, StoreError> {
+        let disk = self.disk.lock();
+        let there = disk.log.attempts.values();
+        let there = there.filter(|row| row.host == host && row.ended_ms >= from_ms);
+        let mut rows: Vec<AttemptRow> = there.cloned().collect();
+        rows.sort_by_key(|row| (row.ended_ms, row.job, row.item, row.attempt));
+        rows.truncate(cap(limit));
+        Ok(rows)
+    }
+
     fn job_row(&mut self, id: u64) -> Result<Option<JobRow>, StoreError> {
         Ok(self
             .disk

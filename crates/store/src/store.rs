@@ -238,6 +238,17 @@ pub trait Reader: Send {
         limit: u32,
     ) -> Result<Vec<AttemptRow>, StoreError>;
 
+    /// Reads attempts on a host that ended at `from_ms` or later, by when they ended.
+    ///
+    /// # Errors
+    /// When the disk or the data is bad.
+    fn attempts_on(
+        &mut self,
+        host: [u8; 16],
+        from_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<AttemptRow>, StoreError>;
+
     /// Reads a job's row.
     ///
     /// # Errors

@@ -131,7 +131,11 @@ fn said(reader: &mut dyn Reader) -> String {
         let attempts = reader.attempts(job, None, None, 5000).expect("reads");
         let later = reader.attempts(job, None, Some((1, 1)), 3).expect("reads");
         let latest = reader.attempts_latest(job, 1, 5).expect("reads");
-        all += &format!("{row:?}\n{history:?}\n{of_item:?}\n{attempts:?}\n{later:?}\n{latest:?}\n");
+        let host = attempts.first().map_or([0; 16], |row| row.host);
+        let there = reader.attempts_on(host, 3, 50).expect("reads");
+        all += &format!(
+            "{row:?}\n{history:?}\n{of_item:?}\n{attempts:?}\n{later:?}\n{latest:?}\n{there:?}\n"
+        );
     }
     all
 }

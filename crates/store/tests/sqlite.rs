@@ -121,7 +121,7 @@ fn a_newer_schema_and_a_foreign_file_are_refused_untouched() {
                 refused,
                 Some(StoreError::NewerSchema {
                     found: 99,
-                    known: 3,
+                    known: 4,
                     ..
                 })
             ),

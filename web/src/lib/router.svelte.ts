@@ -1,7 +1,7 @@
 // Where the page is. Every view has an address; what it is about is in the path, how it is looked at behind the `?`.
 
 export type Route =
-  | { name: 'home' | 'login' | 'jobs' | 'errors' | 'hosts' | 'trends' | 'submit' | 'access' | 'nothing' }
+  | { name: 'home' | 'login' | 'jobs' | 'errors' | 'hosts' | 'timeline' | 'trends' | 'submit' | 'access' | 'nothing' }
   | { name: 'job'; job: number }
   | { name: 'frame'; job: number; item: number }
   | { name: 'host'; host: string };
@@ -14,7 +14,7 @@ export function routeOf(path: string): Route {
   const [first, second, third, fourth] = parts;
   if (!first) return { name: 'home' };
   if (parts.length === 1) {
-    const name = (['login', 'jobs', 'errors', 'hosts', 'trends', 'submit', 'access'] as const).find((it) => it === first);
+    const name = (['login', 'jobs', 'errors', 'hosts', 'timeline', 'trends', 'submit', 'access'] as const).find((it) => it === first);
     return { name: name ?? 'nothing' };
   }
   const job = first === 'jobs' ? number(second) : undefined;

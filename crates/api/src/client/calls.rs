@@ -6,7 +6,7 @@ use super::{Client, ClientError};
 use crate::PREFIX;
 use crate::query::{
     self, ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    SubmitQuery, TrendsQuery,
+    SubmitQuery, TimelineQuery, TrendsQuery,
 };
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
@@ -14,7 +14,7 @@ use crate::types::{
     Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
     JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
     NotifyTested, ReconfigureReply, ReconfigureRequest, SessionLink, SetMailWishes, SubmitReply,
-    SubmitRequest, TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
+    SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -244,6 +244,11 @@ impl Client {
     #[doc = concat!("Answers what the farm's state takes on disk.", errors!())]
     pub async fn usage(&self) -> Answer<Usage> {
         self.get("/usage").await
+    }
+
+    #[doc = concat!("Answers what hosts ran within a time.", errors!())]
+    pub async fn timeline(&self, which: &TimelineQuery) -> Answer<Timeline> {
+        self.get(&format!("/timeline{}", query::print(which))).await
     }
 
     #[doc = concat!("Answers how the farm fared over the last hours.", errors!())]

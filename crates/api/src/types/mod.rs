@@ -13,6 +13,7 @@ mod notify;
 mod quantity;
 mod session;
 mod submit;
+mod timeline;
 mod trends;
 mod upkeep;
 mod why;
@@ -41,6 +42,7 @@ pub use notify::{
 pub use quantity::Quantity;
 pub use session::{Session, SessionLink, SessionRequest};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
+pub use timeline::{Timeline, TimelineHost, TimelineJob, TimelineSpan};
 pub use trends::{TrendJob, TrendPoint, TrendUser, Trends};
 pub use upkeep::{CleanedJob, CleanupReply, CleanupRequest, Usage};
 pub use why::{HostWhy, Reason, Why};

@@ -5,15 +5,15 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use tessera_api::query::{
     ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    TrendsQuery,
+    TimelineQuery, TrendsQuery,
 };
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
     HostWhy, Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
     JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
-    NotifyTested, SealOffer, SessionLink, SetMailWishes, SubmitReply, SubmitRequest, TokenRequest,
-    Tokens, Trends, Usage, Why,
+    NotifyTested, SealOffer, SessionLink, SetMailWishes, SubmitReply, SubmitRequest, Timeline,
+    TokenRequest, Tokens, Trends, Usage, Why,
 };
 use tessera_api::types::{FarmSettings, ReconfigureReply, ReconfigureRequest, WhileActive};
 
@@ -63,6 +63,7 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["usage"]) => json(Usage::default()),
         ("GET", ["notify"]) => json(Channels::default()),
         ("POST", ["notify", "reload"]) => json(NotifyReloaded::default()),
+        ("GET", ["timeline"]) => json(Timeline::default()),
         ("GET", ["trends"]) => json(Trends::default()),
         (_, ["notify", "wishes"]) => json(MailWishes::default()),
         ("POST", ["notify", "test"]) => json(NotifyTested::default()),
@@ -205,6 +206,7 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
         .set_wishes(&SetMailWishes::default())
         .await
         .expect(ok);
+    client.timeline(&TimelineQuery::default()).await.expect(ok);
     client.notify_test(&NotifyTest::default()).await.expect(ok);
     let of_job = ErrorsQuery { job: Some(1) };
     client.errors(&of_job).await.expect(ok);

@@ -1,11 +1,13 @@
 //! What every backend must do. A backend gives a [`Fixture`] and lists [`conformance_tests!`](crate::conformance_tests)
 //! in a test file; the cases open a store, close it, open it again and say with an assertion what is wrong.
 
+mod attempts;
 mod credentials;
 mod journal;
 mod sample;
 mod state;
 
+pub use attempts::attempts_are_found_by_host_and_end;
 pub use credentials::registered_passwords_come_back;
 pub use journal::{
     events_are_told_or_refused, history_is_read_in_pages, jobs_that_ended_are_listed,
@@ -129,6 +131,7 @@ macro_rules! conformance_tests {
             a_use_brings_no_token_back
             an_attempt_counts_once
             any_text_comes_back
+            attempts_are_found_by_host_and_end
             attempts_are_read_in_pages
             cells_of_strangers
             cells_win_in_their_order

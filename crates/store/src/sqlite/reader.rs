@@ -180,6 +180,23 @@ impl Reader for SqliteReader {
         )
     }
 
+    fn attempts_on(
+        &mut self,
+        host: [u8; 16],
+        from_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<AttemptRow>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM attempts WHERE host = ?1 AND ended_ms >= ?2 ORDER BY ended_ms, job, item, attempt LIMIT ?3",
+            map::ATTEMPT_COLUMNS
+        );
+        self.rows(
+            &sql,
+            params![host, from_ms, limit.min(READ_LIMIT_MAX)],
+            map::attempt,
+        )
+    }
+
     fn job_row(&mut self, id: u64) -> Result<Option<JobRow>, StoreError> {
         let sql = format!(
             "SELECT {} FROM jobs j JOIN job_states s ON s.id = j.id WHERE j.id = ?1",

@@ -26,6 +26,7 @@ mod refused;
 pub(crate) mod serve;
 mod session;
 mod settings;
+mod timeline;
 mod together;
 mod views;
 mod why;
@@ -110,6 +111,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/jobs/{id}/history", get(items::history))
         .route("/jobs/{id}/items", get(items::list))
         .route("/jobs/{id}/items/{item}/log", get(logs::log))
+        .route("/timeline", get(timeline::timeline))
         .route("/trends", get(metrics::trends));
     let routes = asked
         .merge(without_query())

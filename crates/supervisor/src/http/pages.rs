@@ -30,7 +30,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_EACH_TIME: &str = "no-cache";
 
 /// Addresses of the application; the page itself knows what each shows.
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 12] = [
     "/",
     "/login",
     "/jobs",
@@ -39,6 +39,7 @@ const VIEWS: [&str; 11] = [
     "/errors",
     "/hosts",
     "/hosts/{host}",
+    "/timeline",
     "/trends",
     "/submit",
     "/access",

@@ -21,6 +21,7 @@ mod refused;
 mod reserve;
 mod settings;
 mod strangers;
+mod timeline;
 mod told;
 mod trouble;
 mod workers;
