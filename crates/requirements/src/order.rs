@@ -5,6 +5,7 @@ use crate::fact::{Fact, Facts};
 use crate::limits::{ORDER_BYTES_MAX, ORDER_KEYS_MAX};
 use crate::number::Number;
 use crate::operand::{Depends, HostOperand, Operand, OperandError};
+use crate::requirement::Guess;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -66,6 +67,13 @@ impl HostOrder {
     /// Answers what it reads.
     pub fn operands(&self) -> impl Iterator<Item = &Operand> {
         self.keys.iter().map(|key| &key.operand)
+    }
+
+    /// Finds operands that are neither every farm's nor, by `is_known` (which gets `host.NAME`), a property or resource of this one.
+    #[must_use]
+    pub fn unknown_operands(&self, is_known: impl Fn(&str) -> bool) -> Vec<Guess> {
+        let unknown = |operand| Guess::of(operand, &is_known);
+        self.operands().filter_map(unknown).collect()
     }
 
     /// Ranks a host; what is less comes first. Ranks of different host orders say nothing together.

@@ -31,6 +31,21 @@ pub struct Guess {
     pub nearest: Option<String>,
 }
 
+impl Guess {
+    /// Guesses what is meant by an operand that is neither every farm's nor known to this one; nothing when it is.
+    pub(crate) fn of(operand: &Operand, is_known: impl Fn(&str) -> bool) -> Option<Self> {
+        let name = operand.of_this_farm()?;
+        if is_known(&format!("host.{name}")) {
+            return None;
+        }
+        let nearest = nearest(name, operand::KNOWN.iter().copied());
+        Some(Self {
+            operand: operand.clone(),
+            nearest: nearest.map(|it| format!("host.{it}")),
+        })
+    }
+}
+
 impl Requirement {
     /// Reads one that the farm has kept. What an older version accepted still reads.
     ///
@@ -132,17 +147,7 @@ impl Requirement {
     /// Finds operands that are neither every farm's nor, by `is_known` (which gets `host.NAME`), a property or resource of this one.
     #[must_use]
     pub fn unknown_operands(&self, is_known: impl Fn(&str) -> bool) -> Vec<Guess> {
-        let unknown = |operand: &Operand| {
-            let name = operand.of_this_farm()?;
-            if is_known(&format!("host.{name}")) {
-                return None;
-            }
-            let nearest = nearest(name, operand::KNOWN.iter().copied());
-            Some(Guess {
-                operand: operand.clone(),
-                nearest: nearest.map(|it| format!("host.{it}")),
-            })
-        };
+        let unknown = |operand| Guess::of(operand, &is_known);
         self.operands.iter().filter_map(unknown).collect()
     }
 }

@@ -346,12 +346,11 @@ pub(crate) fn field(given: Option<&str>) -> Result<Reservation, FieldError> {
     given.map_or_else(|| Ok(Reservation::default()), honoured)
 }
 
-/// Checks the tries after attempts that ran out of memory; -1 means none.
+/// Checks the tries after attempts that ran out of memory.
 pub(crate) fn retry_oom(given: Option<i64>) -> Result<u32, FieldError> {
     use tessera_model::limits::{RETRY_OOM_DEFAULT, RETRY_OOM_MAX};
     match given {
         None => Ok(RETRY_OOM_DEFAULT),
-        Some(-1) => Ok(0),
         Some(n) => u32::try_from(n)
             .ok()
             .filter(|n| *n <= RETRY_OOM_MAX)

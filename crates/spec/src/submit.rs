@@ -80,13 +80,13 @@ pub struct SubmissionDraft {
     pub umask: Option<String>,
     /// Flags by their words; each entry may be a comma list.
     pub flags: Option<Vec<String>>,
-    /// Retries of an item; -1 means none.
+    /// Retries of an item.
     pub retrywork: Option<i64>,
     /// Pause before each of them, a duration.
     pub retryworkdelay: Option<String>,
-    /// Retries of an instance; -1 means none.
+    /// Retries of an instance.
     pub retrysubjob: Option<i64>,
-    /// Tries with more memory of an item that ran out of it; -1 means none.
+    /// Tries with more memory of an item that ran out of it.
     pub retry_oom: Option<i64>,
     /// Longest run of an instance, a duration; `none` for no limit.
     pub timelimit: Option<String>,

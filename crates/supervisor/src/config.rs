@@ -406,7 +406,7 @@ fn algorithm(value: &DeValue<'_>) -> Result<Algorithm, String> {
     let word = value.as_str();
     let mut all = Algorithm::ALL.into_iter();
     let found = all.find(|it| word == Some(it.word()));
-    found.ok_or_else(|| "must be \"queue\", \"priority\" or \"cluster\"".to_owned())
+    found.ok_or_else(|| "\"queue\", \"priority\" or \"cluster\"".to_owned())
 }
 
 fn on_host_lost(value: &DeValue<'_>) -> Result<OnHostLost, String> {
@@ -522,6 +522,11 @@ mod tests {
         assert_eq!(
             problem.to_string(),
             "on_host_lost must be \"requeue\" or \"hold\""
+        );
+        let (_, problem) = Config::parse("supervisor_queue_algorithm = 1").expect_err("word");
+        assert_eq!(
+            problem.to_string(),
+            "supervisor_queue_algorithm must be \"queue\", \"priority\" or \"cluster\""
         );
         assert!(matches!(
             Config::parse("a = = b"),

@@ -9,7 +9,7 @@ use tessera_model::credential::{
     SID_BYTES_MAX,
 };
 use tessera_model::msg::ToWorker;
-use tessera_model::{Identity, Principal, UserName};
+use tessera_model::{Identity, Principal, Timestamp, UserName};
 
 /// Accounts that may have a registered password, revoked ones included.
 const CREDENTIALS_MAX: usize = 10_000;
@@ -290,7 +290,7 @@ impl Engine {
     }
 
     /// Refuses a submission of somebody who has no good password on a farm that needs one (`enforce_password`).
-    pub(super) fn check_password(&self, t: &Turn<'_>, owner: &UserName) -> Result<(), Denied> {
+    pub(super) fn check_password(&self, now: Timestamp, owner: &UserName) -> Result<(), Denied> {
         if !self.config.enforce_password {
             return Ok(());
         }
@@ -302,7 +302,7 @@ impl Engine {
         for host in needy {
             let id = self.credentials.id_for(host, owner);
             let credential = id.as_ref().and_then(|id| self.credentials.all.get(id));
-            match credential.map(|it| it.fault(t.now.wall)) {
+            match credential.map(|it| it.fault(now)) {
                 Some(None) => return Ok(()),
                 Some(Some(fault)) => why = Some(fault.text),
                 None => _ = why.get_or_insert_with(|| "none is registered".to_owned()),

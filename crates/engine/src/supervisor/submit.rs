@@ -10,8 +10,8 @@ use super::{About, Engine, Turn};
 use std::sync::Arc;
 use tessera_model::limits::RESOURCES_MAX;
 use tessera_model::{
-    InstanceNo, InstanceStatus, ItemStatus, JobId, LaunchNo, Principal, Reservation, UserName,
-    WorkStatus,
+    InstanceNo, InstanceStatus, ItemStatus, JobId, JobSpec, LaunchNo, Principal, Reservation,
+    Timestamp, UserName, WorkStatus,
 };
 
 impl Engine {
@@ -24,10 +24,8 @@ impl Engine {
         if let Some(answer) = self.known_key(&owner, &submission)? {
             return Ok(answer);
         }
-        self.check_password(t, &owner)?;
+        self.check_new(t.now.wall, &owner, &mut submission)?;
         let id = JobId(self.next_job);
-        self.check_waits(id, &mut submission)?;
-        self.bound_resources(&submission.spec.reservation)?;
         self.next_job += 1;
         let job = self.new_job(t, id, owner, submission);
         let (owner, name, items) = (job.owner.clone(), job.spec.name.clone(), job.items.len());
@@ -49,6 +47,36 @@ impl Engine {
             job: id,
             existed: false,
         })
+    }
+
+    /// Says whether a submission would be taken now, by all that is checked when it is: for who wants to know and submit nothing. It
+    /// answers the job that has its key already, if there is one.
+    ///
+    /// # Errors
+    /// The refusal that the submission would meet.
+    pub fn would_submit(
+        &self,
+        now: Timestamp,
+        mut submission: Submission,
+    ) -> Result<Option<JobId>, Denied> {
+        let owner = self.owner_of(&submission)?;
+        if let Some(Answer::Submitted { job, .. }) = self.known_key(&owner, &submission)? {
+            return Ok(Some(job));
+        }
+        self.check_new(now, &owner, &mut submission)?;
+        Ok(None)
+    }
+
+    /// Checks what only the farm can know of a new job, and puts the process group that it joins in its place.
+    fn check_new(
+        &self,
+        now: Timestamp,
+        owner: &UserName,
+        submission: &mut Submission,
+    ) -> Result<(), Denied> {
+        self.check_password(now, owner)?;
+        self.check_waits(JobId(self.next_job), submission)?;
+        self.bound_resources(&submission.spec.reservation)
     }
 
     fn owner_of(&self, submission: &Submission) -> Result<UserName, Denied> {
@@ -166,7 +194,7 @@ impl Engine {
         if let Some(Some(after)) = &patch.after {
             self.check_new_waits(job, after)?;
         }
-        let changed = patched_fields(patch);
+        let changed = patched_fields(patch, &job.spec);
         self.unready(id);
         if let Some(after) = &patch.after {
             self.wait_anew(id, after.clone());
@@ -259,7 +287,22 @@ pub(super) fn may_act(by: &Principal, job: &Job, what: &str) -> Result<(), Denie
     })
 }
 
-fn patched_fields(patch: &JobPatch) -> Vec<&'static str> {
+/// Names what a patch changes; of numbers, what they were and what they become.
+fn patched_fields(patch: &JobPatch, spec: &JobSpec) -> Vec<String> {
+    let numbers = [
+        (patch.priority, "priority", spec.priority),
+        (patch.cpus, "cpus", spec.cpus),
+        (patch.retrywork, "retrywork", spec.retrywork),
+        (patch.retrysubjob, "retrysubjob", spec.retrysubjob),
+        (patch.retry_oom, "retry-oom", spec.retry_oom),
+    ];
+    let in_words = |name: &str| {
+        let known = numbers.iter().find(|(_, of, _)| *of == name);
+        match known {
+            Some((Some(to), _, from)) => format!("{name} from {from} to {to}"),
+            _ => name.to_owned(),
+        }
+    };
     let fields = [
         (patch.name.is_some(), "name"),
         (patch.priority.is_some(), "priority"),
@@ -286,11 +329,11 @@ fn patched_fields(patch: &JobPatch) -> Vec<&'static str> {
     fields
         .into_iter()
         .filter(|(is_set, _)| *is_set)
-        .map(|(_, name)| name)
+        .map(|(_, name)| in_words(name))
         .collect()
 }
 
-fn apply_patch(spec: &mut tessera_model::JobSpec, patch: &JobPatch) {
+fn apply_patch(spec: &mut JobSpec, patch: &JobPatch) {
     fn set<T: Clone>(field: &mut T, value: Option<&T>) {
         if let Some(value) = value {
             field.clone_from(value);

@@ -43,14 +43,16 @@ pub(crate) fn number(
         })
 }
 
-/// Checks a number of retries, -1 being Qube!'s word for none.
+/// Checks a number of retries. Qube!'s -1, its default of the farm, is refused: there is none here.
 pub(crate) fn retries(field: &str, given: Option<i64>) -> Result<u32, FieldError> {
-    number(
-        field,
-        given.filter(|given| *given != -1),
-        0..=RETRIES_MAX,
-        0,
-    )
+    let is_below = given.is_some_and(|given| given < 0);
+    number(field, given, 0..=RETRIES_MAX, 0).map_err(|bad| {
+        if is_below {
+            bad.hint("write 0 for none")
+        } else {
+            bad
+        }
+    })
 }
 
 /// Checks a duration, 0 included.

@@ -84,8 +84,8 @@ fn all_that_is_said_arrives() {
         flags: Some(vec!["convert_path, ".into()]),
         retrywork: Some(3),
         retryworkdelay: text("1m"),
-        retrysubjob: Some(-1),
-        retry_oom: Some(-1),
+        retrysubjob: Some(0),
+        retry_oom: Some(0),
         timelimit: text("2h"),
         agendatimelimit: text("90"),
         silence_limit: text("5m"),
@@ -571,4 +571,25 @@ fn mail_is_asked_for_by_words_and_one_address() {
         assert_eq!(errors[0].field, field);
         assert!(errors[0].message.contains(said), "{errors:?}");
     }
+}
+
+#[test]
+fn retries_below_none_are_refused() {
+    let draft = SubmissionDraft {
+        command: vec!["true".into()],
+        retrywork: Some(-1),
+        retrysubjob: Some(-1),
+        retry_oom: Some(-1),
+        ..SubmissionDraft::default()
+    };
+    let errors = draft.validate().expect_err("refused");
+    let said: Vec<String> = errors.iter().map(|bad| bad.to_string()).collect();
+    assert_eq!(
+        said,
+        [
+            "retrywork: -1 is not from 0 to 1000 (write 0 for none)",
+            "retrysubjob: -1 is not from 0 to 1000 (write 0 for none)",
+            "retry_oom: \"-1\" is out of range (write a number from 0 to 15)"
+        ]
+    );
 }

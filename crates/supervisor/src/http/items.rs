@@ -38,6 +38,7 @@ pub(crate) async fn list(
                 &ItemStatus::ALL,
                 ItemStatus::word,
                 ItemStatus::is_ended,
+                &[],
             )
         })
         .transpose()?;

@@ -14,7 +14,7 @@ use tessera_api::{ErrorCode, PAGE_MAX};
 use tessera_engine::supervisor::{
     Answer as Engine, Denied, Engine as Farm, Input, Job, JobPatch, Submission,
 };
-use tessera_model::{JobId, Principal, WorkStatus};
+use tessera_model::{JobId, JobKind, Principal, WorkStatus};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
 
 /// Jobs that one page looks through when a filter passes few of them.
@@ -64,25 +64,8 @@ async fn submit_draft(
     }
     let (items, instances) = (validated.spec.items(), validated.spec.instances());
     let owner = validated.owner.clone().unwrap_or_else(|| by.name.clone());
-    let warnings = outlook::warnings(app, owner, &validated.spec).await;
-    let reply = |job, existed| SubmitReply {
-        job,
-        existed,
-        items,
-        instances,
-        warnings,
-    };
-    if dry_run {
-        if validated
-            .owner
-            .as_ref()
-            .is_some_and(|owner| *owner != by.name)
-            && !by.is_admin
-        {
-            return Err(Failure::admins_only(&by.name, "submit for others"));
-        }
-        return Ok((StatusCode::OK, axum::Json(reply(None, false))).into_response());
-    }
+    let mut warnings = outlook::warnings(app, owner, &validated.spec).await;
+    let (kind, command) = (validated.spec.kind.clone(), validated.spec.command.clone());
     let submission = Submission {
         by,
         spec: validated.spec,
@@ -90,20 +73,58 @@ async fn submit_draft(
         key: validated.key,
         is_blocked: validated.is_blocked,
     };
+    let reply = |job, existed, warnings| SubmitReply {
+        job,
+        existed,
+        items,
+        instances,
+        warnings,
+    };
+    if dry_run {
+        let checked = app.core.read(move |view| {
+            let now = view.now.wall;
+            view.engine.would_submit(now, submission)
+        });
+        let existed = checked.await??.is_some();
+        let reply = reply(None, existed, warnings);
+        return Ok((StatusCode::OK, axum::Json(reply)).into_response());
+    }
     match app.core.ask(Input::Submit(Box::new(submission))).await?? {
         Engine::Submitted { job, existed } => {
+            if existed {
+                warnings = other_than_asked(app, job, kind, command).await;
+            }
             let status = if existed {
                 StatusCode::OK
             } else {
                 StatusCode::CREATED
             };
-            Ok((status, axum::Json(reply(Some(job.0), existed))).into_response())
+            Ok((status, axum::Json(reply(Some(job.0), existed, warnings))).into_response())
         }
         Engine::Acted(_) | Engine::Done => Err(Failure::internal(
             "the submission was answered wrongly",
             &"engine",
         )),
     }
+}
+
+/// Says, of a job that has the key of a submission already, that it is another one.
+async fn other_than_asked(
+    app: &App,
+    id: JobId,
+    kind: JobKind,
+    command: Vec<String>,
+) -> Vec<String> {
+    let differs = app.core.read(move |view| {
+        let job = view.engine.job(id);
+        job.is_some_and(|job| job.spec.command != command || job.spec.kind != kind)
+    });
+    if !differs.await.unwrap_or_default() {
+        return Vec::new();
+    }
+    vec![format!(
+        "job {id} has this key and another command or other frames; nothing was submitted: give another key, or modify that job"
+    )]
 }
 
 /// `GET /jobs`
@@ -158,7 +179,7 @@ fn page_of<'a>(
         }
         looked_at += 1;
         last = Some(job.id);
-        if filter.passes(job) {
+        if filter.passes(engine, job) {
             page.jobs.push(views::summary(engine, job));
         }
     }
@@ -169,42 +190,57 @@ fn page_of<'a>(
 struct Filter {
     user: Option<String>,
     states: Option<Vec<WorkStatus>>,
+    /// Those that wait in vain, beside the states.
+    stranded: bool,
     name: Option<String>,
     ids: Option<BTreeSet<JobId>>,
 }
 
 impl Filter {
     fn of(query: &JobsQuery) -> Answer<Self> {
-        let states = query.state.as_deref().map(|words| {
+        let words = query.state.as_deref();
+        let (shown, stored): (Vec<&str>, Vec<&str>) = words
+            .into_iter()
+            .flat_map(|words| words.split(','))
+            .partition(|word| word.trim() == STRANDED);
+        let states = words.map(|_| {
             states(
-                words,
+                &stored.join(","),
                 &WorkStatus::ALL,
                 WorkStatus::word,
                 WorkStatus::is_ended,
+                &[STRANDED],
             )
         });
         Ok(Self {
             user: query.user.clone(),
             states: states.transpose()?,
+            stranded: !shown.is_empty(),
             name: query.name.as_ref().map(|name| name.to_lowercase()),
             ids: query.ids.as_deref().map(named).transpose()?,
         })
     }
 
-    fn passes(&self, job: &Job) -> bool {
+    fn passes(&self, engine: &Farm, job: &Job) -> bool {
         self.user
             .as_ref()
             .is_none_or(|user| job.owner.as_str() == user)
-            && self
-                .states
-                .as_ref()
-                .is_none_or(|states| states.contains(&job.status()))
+            && self.states.as_ref().is_none_or(|states| {
+                states.contains(&job.status()) || self.finds_stranded(engine, job)
+            })
             && self
                 .name
                 .as_ref()
                 .is_none_or(|name| job.spec.name.to_lowercase().contains(name.as_str()))
     }
+
+    fn finds_stranded(&self, engine: &Farm, job: &Job) -> bool {
+        self.stranded && engine.is_stranded(job.id)
+    }
 }
+
+/// The word for a job that waits in vain: it is shown, not stored.
+const STRANDED: &str = "stranded";
 
 /// Reads a comma list of job numbers.
 fn named(ids: &str) -> Answer<BTreeSet<JobId>> {
@@ -236,6 +272,7 @@ pub(crate) fn states<S: Copy>(
     all: &[S],
     word: fn(S) -> &'static str,
     is_ended: fn(S) -> bool,
+    more: &[&'static str],
 ) -> Answer<Vec<S>> {
     let mut found = Vec::new();
     for wanted in words
@@ -253,6 +290,7 @@ pub(crate) fn states<S: Copy>(
             let known: Vec<&str> = all
                 .iter()
                 .map(|state| word(*state))
+                .chain(more.iter().copied())
                 .chain(["active", "ended"])
                 .collect();
             let shown: String = wanted.chars().take(40).collect();

@@ -5,7 +5,7 @@ use super::App;
 use super::together::{self, Known};
 use std::collections::BTreeSet;
 use tessera_engine::supervisor::{Engine, Host, Traits};
-use tessera_model::requirements::Guess;
+use tessera_model::requirements::{Guess, nearest};
 use tessera_model::{
     ClusterChoice, HostState, Identity, JobSpec, Reservation, Restriction, UserName,
 };
@@ -25,7 +25,7 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
     let is_root = owner.as_str() == ROOT;
     let reserves = spec.reservation != Reservation::default();
     let is_kept = spec.restrictions.is_some() || spec.cluster != ClusterChoice::default();
-    let asks = spec.requirements.is_some();
+    let asks = spec.requirements.is_some() || spec.host_order.is_some();
     let waits = spec.after.is_some();
     if !is_picky && !is_grouped && !is_kept && !is_root && !reserves && !asks && !waits {
         return Vec::new();
@@ -56,6 +56,8 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
         said_all.extend(together::of_all(known, (&spec).into()));
         said_all.extend(view.engine.wait_warnings(&spec));
         said_all.extend(of_requirements(view.engine, &owner, &spec));
+        said_all.extend(of_order(view.engine, &spec));
+        said_all.extend(of_reservation(view.engine, &spec.reservation));
         let large = reserves.then(|| view.engine.too_large(&spec, &owner));
         let large = large.flatten();
         said_all.extend(large.map(|large| format!("it will wait: {large}")));
@@ -146,24 +148,61 @@ fn of_requirements(engine: &Engine, owner: &UserName, spec: &JobSpec) -> Vec<Str
     let Some(requirement) = &spec.requirements else {
         return Vec::new();
     };
-    let says = |host: &Host, name: &str| {
-        host.facts.properties.contains_key(name) || host.facts.resources.contains_key(name)
-    };
-    let unknown = requirement.unknown_operands(|name| engine.hosts().any(|host| says(host, name)));
-    let in_words = |guess: Guess| {
-        let meant = guess.nearest.map(|name| format!("; did you mean {name}?"));
-        format!(
-            "no known host has {}{}",
-            guess.operand,
-            meant.unwrap_or_default()
-        )
-    };
+    let unknown = requirement.unknown_operands(|name| is_said(engine, name));
     let mut said_all: Vec<String> = unknown.into_iter().take(NAMES_SAID).map(in_words).collect();
     let unmet = engine.unmet(spec, owner);
     said_all.extend(
         unmet.map(|why| format!("it will wait: no known host meets its requirements; {why}")),
     );
     said_all
+}
+
+/// Says whether a host of the farm has a property or resource.
+fn is_said(engine: &Engine, name: &str) -> bool {
+    engine.hosts().any(|host| {
+        host.facts.properties.contains_key(name) || host.facts.resources.contains_key(name)
+    })
+}
+
+fn in_words(guess: Guess) -> String {
+    let meant = guess.nearest.map(|name| format!("; did you mean {name}?"));
+    let meant = meant.unwrap_or_default();
+    format!("no known host has {}{meant}", guess.operand)
+}
+
+/// Answers by what a job orders hosts that no known host has: it would order nothing.
+fn of_order(engine: &Engine, spec: &JobSpec) -> Vec<String> {
+    let Some(order) = spec
+        .host_order
+        .as_ref()
+        .filter(|_| engine.hosts().next().is_some())
+    else {
+        return Vec::new();
+    };
+    let unknown = order.unknown_operands(|name| is_said(engine, name));
+    let said = unknown.into_iter().take(NAMES_SAID);
+    said.map(|guess| format!("the host order: {}", in_words(guess)))
+        .collect()
+}
+
+/// Answers what a job reserves that no known host has, when a name that hosts have is near.
+fn of_reservation(engine: &Engine, reservation: &Reservation) -> Vec<String> {
+    let asked = reservation.amounts.keys();
+    let had: BTreeSet<&str> = engine
+        .hosts()
+        .flat_map(|host| host.facts.resources.keys())
+        .map(String::as_str)
+        .collect();
+    let unknown = asked.filter(|name| !had.contains(name.as_str()));
+    let near = |name: &String| {
+        let known = had
+            .iter()
+            .copied()
+            .chain(["host.processors", "host.memory"]);
+        let near = nearest(name, known.filter(|it| *it != name))?;
+        Some(format!("no known host has {name}; did you mean {near}?"))
+    };
+    unknown.filter_map(near).take(NAMES_SAID).collect()
 }
 
 /// Prints names, the first of them when there are many.

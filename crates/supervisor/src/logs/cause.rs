@@ -114,13 +114,20 @@ fn is_hidden(char: char) -> bool {
 }
 
 /// Answers what a line has in common with those of others that failed alike: paths, hexadecimal numbers and other numbers
-/// are no longer told apart.
+/// are no longer told apart. How a process ended is what failed, and stays: `exit 3`, `signal 9`.
 pub(crate) fn normalised(line: &str) -> String {
     let mut text = String::new();
+    let mut before = "";
     for (at, word) in line.split_whitespace().enumerate() {
         if at > 0 {
             text.push(' ');
         }
+        if says_how_it_ended(before, word) {
+            text.push_str(word);
+            before = word;
+            continue;
+        }
+        before = word;
         for run in word.split_inclusive(is_border) {
             let (run, border) = match run.chars().last().filter(|last| is_border(*last)) {
                 Some(border) => (&run[..run.len() - border.len_utf8()], Some(border)),
@@ -132,6 +139,25 @@ pub(crate) fn normalised(line: &str) -> String {
     }
     text.chars().take(LINE_CHARS_MAX).collect()
 }
+
+/// Words before the number that a process ended with.
+const END_WORDS: [&str; 4] = ["exit", "code", "status", "signal"];
+
+/// Says whether a word is the number that a process ended with, by the one before it.
+fn says_how_it_ended(before: &str, word: &str) -> bool {
+    let before = before.trim_matches(|c: char| !c.is_alphabetic());
+    let is_end = END_WORDS
+        .into_iter()
+        .any(|end| before.eq_ignore_ascii_case(end));
+    let number = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    is_end
+        && number.len() <= END_DIGITS_MAX
+        && !number.is_empty()
+        && number.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// Digits of what a process can end with (an exit code of Windows is 32 bits wide).
+const END_DIGITS_MAX: usize = 10;
 
 /// Says whether a character is no part of a path or a number.
 fn is_border(char: char) -> bool {
@@ -199,6 +225,13 @@ mod tests {
                 "id 3f2a9c1e-0000-4000-8000-0123456789ab gone",
                 "id <hex> gone",
             ),
+            ("exit 3", "exit 3"),
+            (
+                "Error: exit code 4, frame 7",
+                "Error: exit code 4, frame <n>",
+            ),
+            ("signal 9 (KILL)", "signal 9 (KILL)"),
+            ("exit 3f2a9c1e", "exit <hex>"),
             ("took 12.5 s (3/4)", "took <n>.<n> s (<path>)"),
             ("  no   license ", "no license"),
             ("facade of décor", "facade of décor"),

@@ -1,7 +1,7 @@
 //! What waits for what, from the request to the store and back.
 
 use crate::world::{Farm, frames};
-use tessera_api::query::ItemsQuery;
+use tessera_api::query::{ItemsQuery, JobsQuery};
 use tessera_api::types::{ActionRequest, DepsEdge, ModifyRequest, SubmitRequest};
 use tessera_api::{ApiError, Client, ClientError};
 
@@ -197,6 +197,89 @@ async fn what_is_wrong_is_said_at_its_field() {
     assert_eq!(
         said,
         ["job 1 has no frame of 1 of its 2 items; those don't wait for it"]
+    );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_dry_run_refuses_what_a_submission_would() {
+    let farm = Farm::start().await;
+    let one = farm.submit(frames("1-3")).await;
+    let plain = SubmitRequest {
+        range: None,
+        command: vec!["true".into()],
+        ..SubmitRequest::default()
+    };
+    let waits = |text: &str, of: &SubmitRequest| SubmitRequest {
+        after: Some(text.into()),
+        ..of.clone()
+    };
+    let taken = SubmitRequest {
+        key: Some("k".into()),
+        ..frames("1-3")
+    };
+    farm.submit(taken.clone()).await;
+    for wrong in [
+        waits("9999", &plain),
+        waits(&format!("{one}.9"), &plain),
+        waits(&format!("{one}:1-99"), &plain),
+        waits(&format!("{one}:frames"), &plain),
+        SubmitRequest {
+            waitfor: Some(vec![9999]),
+            ..plain.clone()
+        },
+        SubmitRequest {
+            pgrp: Some(999),
+            ..plain.clone()
+        },
+    ] {
+        let said = refused(&farm.client, &wrong).await;
+        let dry = match farm.client.submit(&wrong, true).await {
+            Err(ClientError::Api(error)) => error,
+            other => panic!("{wrong:?}: {other:?}"),
+        };
+        assert_eq!((dry.message, dry.fields), (said.message, said.fields));
+    }
+    let before = farm.client.jobs(&JobsQuery::default()).await.expect("jobs");
+    let dry = farm.client.submit(&taken, true).await.expect("checked");
+    assert_eq!((dry.job, dry.existed, dry.items), (None, true, 3));
+    let other = SubmitRequest {
+        command: vec!["other".into(), "QB_FRAME_NUMBER".into()],
+        ..taken.clone()
+    };
+    let again = farm.client.submit(&taken, false).await.expect("there");
+    assert!(again.existed && again.warnings.is_empty(), "{again:?}");
+    let again = farm.client.submit(&other, false).await.expect("there");
+    assert!(again.existed, "{again:?}");
+    assert!(again.warnings[0].contains("another command"), "{again:?}");
+    let after = farm.client.jobs(&JobsQuery::default()).await.expect("jobs");
+    assert_eq!(before.jobs.len(), after.jobs.len());
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn stranded_jobs_can_be_listed() {
+    let farm = Farm::start().await;
+    let one = farm.submit(frames("1")).await;
+    let waits = farm.submit(after(&one.to_string(), "1")).await;
+    act(&farm.client, "kill", &one.to_string()).await;
+    let ask = |state: &str| JobsQuery {
+        state: Some(state.into()),
+        ..JobsQuery::default()
+    };
+    let found = farm.client.jobs(&ask("stranded")).await.expect("listed");
+    let ids: Vec<u64> = found.jobs.iter().map(|job| job.id).collect();
+    assert_eq!(ids, [waits]);
+    let found = farm.client.jobs(&ask("killed, stranded")).await;
+    assert_eq!(found.expect("listed").jobs.len(), 2);
+    let wrong = farm.client.jobs(&ask("foo,stranded")).await;
+    let ClientError::Api(wrong) = wrong.expect_err("refused") else {
+        panic!("no answer");
+    };
+    assert!(
+        wrong.hint.is_some_and(|hint| hint.contains("stranded")),
+        "{}",
+        wrong.message
     );
     farm.running.stop().await.expect("stops");
 }

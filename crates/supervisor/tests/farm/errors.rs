@@ -70,7 +70,7 @@ async fn failures_are_grouped_by_why_for_who_may_read_the_output() {
         texts,
         [
             "crash: segmentation fault at <hex>",
-            "it printed nothing: exit <n>"
+            "it printed nothing: exit 1"
         ]
     );
     assert_eq!(

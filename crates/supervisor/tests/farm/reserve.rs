@@ -67,6 +67,23 @@ async fn what_can_not_be_kept_is_told_at_once() {
         warnings[0],
         "it will wait: 1024 GiB asked, and the largest host has host.memory: 64 GiB (rnd001)"
     );
+    let typo = SubmitRequest {
+        host_order: Some("host.memroy".into()),
+        ..reserving("1", "host.memroy=1")
+    };
+    let warnings = farm
+        .client
+        .submit(&typo, true)
+        .await
+        .expect("taken")
+        .warnings;
+    assert_eq!(
+        warnings[..2],
+        [
+            "the host order: no known host has host.memroy; did you mean host.memory?",
+            "no known host has host.memroy; did you mean host.memory?"
+        ]
+    );
     for wrong in [
         "host.memory=8X",
         "global.nuke=1",

@@ -230,6 +230,22 @@ fn what_is_on_duty_says_what_it_was_changed_to() {
 }
 
 #[test]
+fn the_history_tells_a_number_that_was_changed_as_it_was() {
+    let mut w = World::new();
+    let job = w.submit(spec(1));
+    let patch = Box::new(JobPatch {
+        priority: Some(5),
+        notes: Some("soon".into()),
+        ..JobPatch::default()
+    });
+    let (by, now) = (person("mia"), w.engine.now);
+    let out = w.engine.handle(now, Input::Modify { by, job, patch });
+    let wanted = "changed priority from 9999 to 5, notes";
+    let told = |change: &Change| matches!(change, Change::Event(event) if event.text == wanted);
+    assert!(out.changes.iter().any(told), "{:?}", out.changes);
+}
+
+#[test]
 fn a_restored_farm_asks_the_same() {
     let mut w = World::new();
     connect_saying(&mut w, 1, 2, &[("os", "linux")], 1);

@@ -235,6 +235,8 @@ impl Engine {
                     let text = format!("no host would run it as {}: {}", job.owner, refusal.text);
                     let hint = if refusal.code.starts_with("credential_") {
                         "a good registered password lets it go by itself"
+                    } else if job.owner.as_str() == "root" {
+                        "no host runs jobs as root: submit it as another user"
                     } else {
                         "fix the account or the host's policy; it is tried again by itself"
                     };
