@@ -1,8 +1,8 @@
 //! Where the farm is, and how a client may trust and enter it.
 //!
 //! Looked at in this order: the value given on the command line, `TESSERA_SUPERVISOR`, the farms that were logged in to
-//! (`farms.toml`), then the sockets of a supervisor on this host. The first that names a farm is taken; if that one can't
-//! be reached, nothing else is tried in its place, except for a socket that nobody listens on.
+//! (`farms.toml`: the default one), the sockets of a supervisor on this host, then the only farm that was logged in to. The first
+//! that names a farm is taken; if that one can't be reached, nothing else is tried in its place, except for a socket that nobody listens on.
 
 mod farms;
 
@@ -196,10 +196,32 @@ pub fn find(given: Option<&str>, around: &Surroundings) -> Result<Found, NotFoun
             }),
         }
     }
-    match logged_in(around, &mut tried)? {
-        Some(found) => Ok(found),
-        None => find_socket(around, &mut tried).ok_or(NotFound::Nowhere(tried)),
+    let farms = load(around)?;
+    if let Some((id, farm)) = farms.default_one() {
+        return Ok(found(id, farm, around));
     }
+    tried.push(Tried {
+        place: around.farms.as_deref().map_or_else(
+            || "farms.toml".to_owned(),
+            |path| path.display().to_string(),
+        ),
+        why: if farms.is_empty() {
+            "no farm in it".to_owned()
+        } else {
+            "several farms in it, and no default".to_owned()
+        },
+    });
+    if let Some(here) = find_socket(around, &mut tried) {
+        return Ok(here);
+    }
+    let only = farms.chosen().map(|(id, farm)| found(id, farm, around));
+    only.ok_or(NotFound::Nowhere(tried))
+}
+
+/// Says whether a supervisor listens on a socket of this host, which needs no token.
+#[must_use]
+pub fn is_here(around: &Surroundings) -> bool {
+    find_socket(around, &mut Vec::new()).is_some()
 }
 
 /// Reads `https://host:port`, `unix:/path` or the name or id of a known farm.
@@ -292,28 +314,6 @@ fn load(around: &Surroundings) -> Result<Farms, NotFound> {
         .farms
         .as_deref()
         .map_or_else(|| Ok(Farms::default()), |path| Ok(Farms::load(path)?))
-}
-
-/// Answers the farm to take of those in `farms.toml`: the default one, or the only one.
-fn logged_in(around: &Surroundings, tried: &mut Vec<Tried>) -> Result<Option<Found>, NotFound> {
-    let farms = load(around)?;
-    if let Some((id, farm)) = farms.chosen() {
-        return Ok(Some(found(id, farm, around)));
-    }
-    let place = around.farms.as_deref().map_or_else(
-        || "farms.toml".to_owned(),
-        |path| path.display().to_string(),
-    );
-    let why = if farms.is_empty() {
-        "no farm in it"
-    } else {
-        "several farms in it, and no default"
-    };
-    tried.push(Tried {
-        place,
-        why: why.to_owned(),
-    });
-    Ok(None)
 }
 
 #[cfg(unix)]

@@ -12,7 +12,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line, or a field of what was sent, is wrong.
     Usage = 2,
-    /// The supervisor could not be reached.
+    /// The supervisor could not be reached, or answered that it can't serve now: try again.
     Unreachable = 3,
     /// Not allowed.
     Denied = 4,
@@ -77,7 +77,9 @@ impl Exit {
             Self::Done => "done",
             Self::Failed => "the action failed",
             Self::Usage => "wrong usage, or a field that is wrong",
-            Self::Unreachable => "the supervisor could not be reached",
+            Self::Unreachable => {
+                "the supervisor could not be reached, or can't serve now: try again"
+            }
             Self::Denied => "not allowed",
             Self::NotFound => "no such job, item, host or token",
             Self::State => "not possible in this state",

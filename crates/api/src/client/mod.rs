@@ -109,7 +109,7 @@ fn hint_for(kind: io::ErrorKind) -> &'static str {
             "start a supervisor (`tessera up`), or name another with --supervisor"
         }
         io::ErrorKind::InvalidData => {
-            "if the farm was set up anew, forget the old one and use `tessera login` with its new fingerprint"
+            "if the farm was set up anew, forget the old one (`tessera logout NAME`) and use `tessera login` with its new fingerprint"
         }
         io::ErrorKind::PermissionDenied => {
             "ask for access to the socket's directory, or use https:// with a token"

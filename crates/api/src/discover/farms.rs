@@ -167,6 +167,12 @@ impl Farms {
         found.map(|(id, farm)| (id.as_str(), farm))
     }
 
+    /// Answers the default farm.
+    #[must_use]
+    pub fn default_one(&self) -> Option<(&str, &Farm)> {
+        self.default.as_deref().and_then(|id| self.named(id))
+    }
+
     /// Answers the default farm, or the only one.
     #[must_use]
     pub fn chosen(&self) -> Option<(&str, &Farm)> {

@@ -55,11 +55,23 @@ fn the_nearest_word_wins() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut around = around(folder.path(), &[(ID, farm("studio", "farm:7433"))]);
     let socket = UnixListener::bind(&around.sockets[1]).expect("a socket");
+    // A farm that is not the default takes nobody away from the supervisor of this host, whose rights may be others.
+    assert_eq!(
+        find(None, &around).ok(),
+        Some(Found::Unix(around.sockets[1].clone()))
+    );
+    assert!(is_here(&around));
+    let path = around.farms.clone().expect("a file");
+    let mut farms = Farms::load(&path).expect("read");
+    farms.default = Some(ID.to_owned());
+    farms.save(&path).expect("written");
     let (address, id, token) = tls(find(None, &around));
     assert_eq!(
         (address.as_str(), id.as_deref(), token.as_deref()),
         ("farm:7433", Some(ID), Some("secret"))
     );
+    farms.default = None;
+    farms.save(&path).expect("written");
     around.supervisor = Some("unix:/a".into());
     assert_eq!(find(None, &around).ok(), Some(Found::Unix("/a".into())));
     assert_eq!(
@@ -67,7 +79,7 @@ fn the_nearest_word_wins() {
         Some(Found::Unix("/b".into()))
     );
     around.supervisor = None;
-    around.farms = None;
+    let farms = around.farms.take();
     assert_eq!(
         find(None, &around).ok(),
         Some(Found::Unix(around.sockets[1].clone()))
@@ -77,6 +89,8 @@ fn the_nearest_word_wins() {
         find(None, &around).is_err(),
         "a socket that nobody listens on is none"
     );
+    around.farms = farms;
+    assert_eq!(tls(find(None, &around)).0, "farm:7433", "the only one");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tessera_spec::Selector;
 #[derive(Debug, Args)]
 pub struct ActionArgs {
     /// Jobs 12, instances 12.0, frames 12:7 or 12:1-10,15, items by place 12#3
-    #[arg(required = true, value_name = "TARGET")]
+    #[arg(required = true, value_name = "TARGET", value_parser = super::target)]
     pub targets: Vec<Selector>,
 }
 
@@ -88,7 +88,7 @@ Examples:
   tessera modify 12 --agendatimelimit none      take the limit away")]
 pub struct ModifyArgs {
     /// Whole jobs
-    #[arg(required = true, value_name = "JOB")]
+    #[arg(required = true, value_name = "JOB", value_parser = super::job)]
     pub jobs: Vec<u64>,
     /// Name for people
     #[arg(long)]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// Which hosts to list.
 #[derive(Debug, Args)]
 pub struct HostsArgs {
-    /// In this state: up, away, down, panic
-    #[arg(long, value_name = "STATE")]
+    /// In this state: up, locked, away, down, panic
+    #[arg(long, value_name = "STATE", value_parser = ["up", "locked", "away", "down", "panic"], hide_possible_values = true)]
     pub state: Option<String>,
 }
 
@@ -303,7 +303,7 @@ What comes first stands above what waits for it. ✓ has come, … may come,
 ✗ can't come any more unless somebody does something (tessera why JOB).")]
 pub struct DepsArgs {
     /// The job
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = super::job)]
     pub id: u64,
     /// Print it for Graphviz
     #[arg(long)]
@@ -342,7 +342,21 @@ pub struct LoginArgs {
     /// A name for it (default: its own)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Use it when no farm is named
+    /// Use it when no farm is named (else the first one is, unless a supervisor runs on this host)
     #[arg(long)]
     pub default: bool,
+}
+
+/// A farm to forget.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera logout                  the farm that is used when none is named
+  tessera logout north            one of several, by its name or id
+
+The token stays good until it is revoked: tessera token revoke.")]
+pub struct LogoutArgs {
+    /// Name or id of the farm (default: the default one, or the only one)
+    #[arg(value_name = "FARM")]
+    pub farm: Option<String>,
 }

@@ -36,7 +36,7 @@ pub struct JobsArgs {
 #[derive(Debug, Args)]
 pub struct JobArgs {
     /// The job
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = super::job)]
     pub id: u64,
 }
 
@@ -116,7 +116,7 @@ Examples:
   tessera hist 12 --limit 1000")]
 pub struct HistArgs {
     /// The job
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = super::job)]
     pub id: u64,
     /// At most the last so many entries
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -132,7 +132,7 @@ Examples:
   tessera retry $(tessera errors --json | jq -r '.groups[0].targets[]')")]
 pub struct ErrorsArgs {
     /// Of this job only (default: of all whose output you may read)
-    #[arg(long, value_name = "JOB")]
+    #[arg(long, value_name = "JOB", value_parser = super::job)]
     pub job: Option<u64>,
 }
 
@@ -146,7 +146,7 @@ Examples:
 Exit code: 0 all complete, 10 one failed, 11 one was killed, 12 time over.")]
 pub struct WaitArgs {
     /// Jobs
-    #[arg(required = true, value_name = "JOB")]
+    #[arg(required = true, value_name = "JOB", value_parser = super::job)]
     pub ids: Vec<u64>,
     /// Give up after so long: 90, 90s, 5m, 2h, 1d
     #[arg(long, value_name = "TIME")]

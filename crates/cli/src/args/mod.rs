@@ -14,8 +14,8 @@ pub use actions::{ActionArgs, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
     CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames,
-    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, NotifyCommand, ReconfigureArgs, RunningThen,
-    TokenCommand, WhyArgs,
+    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, LogoutArgs, NotifyCommand, ReconfigureArgs,
+    RunningThen, TokenCommand, WhyArgs,
 };
 #[cfg(target_os = "linux")]
 pub use here::{
@@ -38,6 +38,7 @@ pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tessera_model::limits::PRIORITY_RANGE;
+use tessera_spec::Selector;
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
@@ -103,9 +104,9 @@ macro_rules! first_steps {
 Jobs are named 12, instances 12.0, frames 12:7 or 12:1-10,15, and items by
 their place 12#3.
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 supervisor unreachable, 4 denied,
-5 not found, 6 not in this state, 130 Ctrl-C; of wait and --wait: 10 the job
-failed, 11 it was killed, 12 the time is over."))]
+Exit codes: 0 done, 1 failed, 2 usage, 3 supervisor unreachable or unable to
+serve (try again), 4 denied, 5 not found, 6 not in this state, 130 Ctrl-C; of
+wait and --wait: 10 the job failed, 11 it was killed, 12 the time is over."))]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -235,6 +236,8 @@ pub enum Command {
     Cleanup(CleanupArgs),
     /// Remember a farm elsewhere, and your token for it
     Login(LoginArgs),
+    /// Forget a farm elsewhere, and your token for it
+    Logout(LogoutArgs),
     /// Print a link that logs a browser in, once
     #[command(after_help = "\
 Examples:
@@ -336,6 +339,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "open",
             "whoami",
             "login",
+            "logout",
             "token",
             "credential",
             "notify",
@@ -349,7 +353,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Commands that ask no supervisor that could be named: what is said of `--supervisor` does not belong to them.
-const LOCAL: [&str; 11] = [
+const LOCAL: [&str; 12] = [
     "demo",
     "up",
     "supervisor",
@@ -358,6 +362,7 @@ const LOCAL: [&str; 11] = [
     "desktop",
     "uninstall",
     "login",
+    "logout",
     "completions",
     "bench",
     "set-up-host",
@@ -371,6 +376,9 @@ pub fn command() -> clap::Command {
     let mut command = command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\nOptions:\n{{options}}{{after-help}}"
     ));
+    if let Some(resubmit) = command.find_subcommand_mut("resubmit") {
+        without_defaults(resubmit);
+    }
     // What is for all commands reaches them when the whole is built.
     command.build();
     for name in LOCAL {
@@ -387,6 +395,45 @@ fn priority(text: &str) -> Result<i64, String> {
         let (first, last) = (PRIORITY_RANGE.start(), PRIORITY_RANGE.end());
         format!("it is not a whole number from {first} to {last}")
     })
+}
+
+/// Reads the number of a whole job.
+fn job(text: &str) -> Result<u64, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(id) = text.parse().ok().filter(|id| is_number && *id > 0) {
+        return Ok(id);
+    }
+    Err(match text.parse::<Selector>() {
+        Ok(part) if part.job.0 > 0 => {
+            format!("this is about a whole job; write {}", part.job)
+        }
+        _ => "it is not the number of a job, such as 12".to_owned(),
+    })
+}
+
+/// Reads a target of a verb.
+fn target(text: &str) -> Result<Selector, String> {
+    let number = text.split(['.', ':', '#']).next().unwrap_or_default();
+    if !number.is_empty() && number.bytes().all(|digit| digit == b'0') {
+        return Err("jobs are numbered from 1".to_owned());
+    }
+    text.parse()
+        .map_err(|bad: tessera_spec::SelectorError| bad.to_string())
+}
+
+/// Takes out what `submit` puts in the place of what is not said: `resubmit` keeps what the old job has.
+fn without_defaults(command: &mut clap::Command) {
+    let taken = std::mem::take(command);
+    *command = taken.mut_args(|arg| {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        match help.split_once(" (default: ") {
+            Some((said, rest)) if arg.get_id() != "command" => {
+                let behind = rest.split_once(')').map_or("", |(_, behind)| behind);
+                arg.help(format!("{said}{behind}"))
+            }
+            _ => arg,
+        }
+    });
 }
 
 fn hide_supervisor(command: &mut clap::Command) {
@@ -466,6 +513,42 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_part_where_a_whole_job_is_meant_is_told_so() {
+        for (words, wanted) in [
+            (&["hist", "2:3"][..], "this is about a whole job; write 2"),
+            (&["wait", "2:3"], "this is about a whole job; write 2"),
+            (&["modify", "2.0"], "this is about a whole job; write 2"),
+            (&["deps", "2#1"], "this is about a whole job; write 2"),
+            (&["errors", "--job", "x"], "not the number of a job"),
+            (&["job", "foo"], "not the number of a job"),
+            (&["resubmit", "0"], "not the number of a job"),
+            (&["job", "+2"], "not the number of a job"),
+            (&["kill", "0"], "jobs are numbered from 1"),
+        ] {
+            let words = [&["tessera"], words].concat();
+            let said = command().try_get_matches_from(&words).expect_err("refused");
+            let said = said.to_string();
+            assert!(said.contains(wanted), "{words:?}: {said}");
+        }
+        let good = command().try_get_matches_from(["tessera", "wait", "2", "13"]);
+        assert!(good.is_ok());
+    }
+
+    #[test]
+    fn resubmit_speaks_of_no_defaults_of_submit() {
+        let mut command = command();
+        let below = command.find_subcommand_mut("resubmit").expect("a command");
+        let help = below.render_long_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = help
+            .replace("[default: auto]", "")
+            .replace("(default: the old one)", "");
+        let said = said.replace("(default: the configured farm, then the local socket)", "");
+        assert!(!said.contains("default"), "{said}");
+        assert!(help.contains("stays as it was"), "{help}");
     }
 
     #[test]

@@ -59,10 +59,12 @@ pub struct SubmitArgs {
 Examples:
   tessera resubmit 12
   tessera resubmit 12 --range 50-60 --priority 10
-  tessera resubmit 12 --wait -- ./render --samples 256 QB_FRAME_NUMBER")]
+  tessera resubmit 12 --wait -- ./render --samples 256 QB_FRAME_NUMBER
+
+What is not named stays as it was in the old job.")]
 pub struct ResubmitArgs {
     /// The old job
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = super::job)]
     pub id: u64,
     /// Another command and its arguments (default: the old one)
     #[arg(last = true, value_name = "COMMAND")]

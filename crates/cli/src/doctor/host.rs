@@ -50,7 +50,7 @@ fn launch_program(place: &Place) -> Finding {
 
 /// Says who beside root administers a farm whose supervisor runs here.
 fn admins(group: &AdminGroup) -> Finding {
-    let only_root = "only root administers a farm of this host";
+    let only_root = "of a farm that root runs here only root is an administrator";
     match group {
         AdminGroup::Missing => Finding::new(
             Level::Note,
@@ -68,7 +68,10 @@ fn admins(group: &AdminGroup) -> Finding {
         .mend(format!("sudo usermod -aG {ADMIN_GROUP} NAME adds a person")),
         AdminGroup::There(members) => Finding::good(
             "admins",
-            format!("root and the group {ADMIN_GROUP}: {}", members.join(", ")),
+            format!(
+                "of a farm that root runs here: root and the group {ADMIN_GROUP}: {}",
+                members.join(", ")
+            ),
         ),
     }
 }

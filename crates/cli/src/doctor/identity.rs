@@ -35,6 +35,10 @@ pub(super) fn look(account: &str, place: &Place) -> Vec<Finding> {
     };
     findings.push(Finding::good("account", "it exists on this host"));
     findings.extend(policy::judge_id(&found));
+    if found.uid == 0 {
+        // Nothing here is a mend for root, and some of it would harm the host.
+        return findings;
+    }
     let lines = is_root().then(|| host::check(place));
     let policy = judge_policy(&found, place, lines.as_ref(), &mut findings);
     let is_proxy = policy.is_proxy(&found.name);
@@ -333,15 +337,19 @@ mod tests {
     }
 
     #[test]
-    fn root_is_refused_and_the_walk_goes_on() {
+    fn root_is_refused_and_nothing_is_advised_for_it() {
         let findings = look("root", &place());
         let is_bad = |what| {
             findings
                 .iter()
                 .any(|it| it.what == what && it.level == Level::Bad)
         };
-        assert!(is_bad("uid") && is_bad("groups"));
-        assert!(is_bad("launcher"), "there is none at that place");
+        assert!(is_bad("uid") && !is_bad("groups") && !is_bad("launcher"));
+        let said = format!("{findings:?}");
+        assert!(
+            !said.contains("usermod") && !said.contains("gpasswd"),
+            "{said}"
+        );
         let without = |it: &&Finding| it.level == Level::Bad && it.mend.is_none();
         assert_eq!(findings.iter().find(without), None);
     }

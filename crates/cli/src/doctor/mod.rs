@@ -28,7 +28,7 @@ use crate::local;
 use crate::out::{Look, Tone, text};
 use crate::run::Context;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -108,8 +108,12 @@ pub(crate) fn run(args: DoctorArgs, context: &Context) -> Result<Exit, CliError>
         };
         return tell(&identity::look(&account, &place), context);
     }
+    let named = || context.supervisor().and_then(|it| state_of(&it));
     let place = Place {
-        state: args.state.unwrap_or_else(local::default_state),
+        state: args
+            .state
+            .or_else(named)
+            .unwrap_or_else(local::default_state),
         #[cfg(target_os = "linux")]
         launch: args.launch,
     };
@@ -119,6 +123,14 @@ pub(crate) fn run(args: DoctorArgs, context: &Context) -> Result<Exit, CliError>
     let mut findings = host::look(&place);
     findings.extend(context.block_on(async { Ok(farm::look(context).await) })?);
     tell(&findings, context)
+}
+
+/// Answers the folder of a farm that was named by the socket in it.
+fn state_of(supervisor: &str) -> Option<PathBuf> {
+    let socket = supervisor.strip_prefix("unix:")?;
+    let socket = Path::new(socket.strip_prefix("//").unwrap_or(socket));
+    let state = socket.parent()?.parent()?;
+    (local::socket_below(state) == socket).then(|| state.to_owned())
 }
 
 fn tell(findings: &[Finding], context: &Context) -> Result<Exit, CliError> {
@@ -174,6 +186,15 @@ fn print(look: &Look, findings: &[Finding]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_farm_that_is_named_is_looked_at_in_its_own_folder() {
+        let found = state_of("unix:/srv/f/run/supervisor.sock");
+        assert_eq!(found, Some(PathBuf::from("/srv/f")));
+        for other in ["https://farm", "unix:/run/tessera/supervisor.sock", "north"] {
+            assert_eq!(state_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn findings_are_told_with_the_mend() {

@@ -116,13 +116,15 @@ impl Policy {
 /// Judges what needs no policy: whose the uid is, and the way back from it to the name.
 pub(super) fn judge_id(account: &Account) -> Vec<Finding> {
     let name = &account.name;
-    let mut findings = vec![];
     if account.uid == 0 {
-        findings.push(
-            Finding::bad("uid", format!("{name} is uid 0: jobs never run as root"))
-                .mend("submit as an ordinary account, or in mode proxy"),
-        );
-    } else if NOBODIES.contains(&account.uid) {
+        // All else would be advice to change root's account.
+        let said = format!("{name} is uid 0: jobs never run as root");
+        return vec![
+            Finding::bad("uid", said).mend("submit as an ordinary account, or in mode proxy"),
+        ];
+    }
+    let mut findings = vec![];
+    if NOBODIES.contains(&account.uid) {
         findings.push(
             Finding::bad("uid", format!("uid {} is nobody's", account.uid))
                 .mend("submit as an ordinary account, or in mode proxy"),

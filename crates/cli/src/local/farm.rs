@@ -55,7 +55,12 @@ pub(crate) struct FarmOptions {
 pub(crate) struct Farm {
     options: FarmOptions,
     daemons: Vec<Daemon>,
+    /// Where in its file what each daemon says in this run begins, in bytes.
+    log_begins: [usize; LOGS.len()],
 }
+
+/// Daemons whose words go to a file when the screen is not for them.
+const LOGS: [&str; 3] = ["supervise", "supervisor", "worker"];
 
 impl Farm {
     /// Starts it; it does not serve yet.
@@ -84,9 +89,12 @@ impl Farm {
                 "at most {STATE_BYTES_MAX} bytes; see --state or TMPDIR"
             )));
         }
+        let size = |name| std::fs::metadata(log_path(&options, name)).map_or(0, |it| it.len());
+        let log_begins = LOGS.map(|name| usize::try_from(size(name)).unwrap_or(usize::MAX));
         Ok(Self {
             options,
             daemons: Vec::new(),
+            log_begins,
         })
     }
 
@@ -214,9 +222,8 @@ impl Farm {
     }
 
     fn log_file(&self, name: &str) -> Result<File, CliError> {
-        let folder = self.options.state.join("log");
-        private_folder(&folder)?;
-        let path = folder.join(format!("{name}.log"));
+        private_folder(&self.options.state.join("log"))?;
+        let path = log_path(&self.options, name);
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -325,14 +332,13 @@ impl Farm {
         if !self.options.is_quiet {
             return error;
         }
-        for name in ["supervise", "supervisor", "worker"] {
-            let path = self.options.state.join(format!("log/{name}.log"));
-            let Ok(text) = std::fs::read(&path) else {
+        for (name, begun) in LOGS.into_iter().zip(self.log_begins) {
+            let Ok(text) = std::fs::read(log_path(&self.options, name)) else {
                 continue;
             };
-            let tail = text
-                .get(text.len().saturating_sub(LOG_SHOWN_BYTES)..)
-                .unwrap_or_default();
+            // What is before that is of earlier runs, and says nothing of why this one does not start.
+            let from = text.len().saturating_sub(LOG_SHOWN_BYTES).max(begun);
+            let tail = text.get(from..).unwrap_or_default();
             let tail = String::from_utf8_lossy(tail);
             let lines = tail.lines().rev().take(8).collect::<Vec<_>>();
             error.details.extend(
@@ -378,6 +384,10 @@ impl Farm {
     }
 }
 
+fn log_path(options: &FarmOptions, name: &str) -> PathBuf {
+    options.state.join(format!("log/{name}.log"))
+}
+
 /// Makes a folder that only its owner may enter, and those above it; one that is there stays as it is.
 pub(crate) fn private_folder(path: &Path) -> Result<(), CliError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -385,4 +395,32 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), CliError> {
         CliError::failed(format!("can't make the folder {}: {error}", path.display()))
             .hint("name another with --state DIR")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_runs_said_is_no_reason() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = FarmOptions {
+            state: dir.path().to_owned(),
+            listen: "127.0.0.1:0".parse().expect("an address"),
+            socket: None,
+            slots: None,
+            launch: PathBuf::from("/nonexistent"),
+            is_ephemeral: false,
+            is_quiet: true,
+        };
+        let log = log_path(&options, "worker");
+        std::fs::create_dir(dir.path().join("log")).expect("made");
+        std::fs::write(&log, "stale trouble\n").expect("written");
+        let farm = Farm::new(options).expect("good options");
+        let said = farm.with_words(CliError::failed("it ends")).details;
+        assert!(said.is_empty(), "{said:?}");
+        std::fs::write(&log, "stale trouble\nfresh trouble\n").expect("written");
+        let said = farm.with_words(CliError::failed("it ends")).details;
+        assert_eq!(said, ["worker: fresh trouble"]);
+    }
 }

@@ -1,13 +1,13 @@
-//! `tessera login`: remembers a farm elsewhere, its fingerprint and a token.
+//! `tessera login` remembers a farm elsewhere, its fingerprint and a token; `tessera logout` forgets it.
 
 use crate::Exit;
-use crate::args::LoginArgs;
+use crate::args::{LoginArgs, LogoutArgs};
 use crate::error::CliError;
 use crate::out::text;
 use crate::run::{Context, surroundings};
 use std::io::{BufRead as _, IsTerminal as _};
 use tessera_api::client::Fingerprint;
-use tessera_api::discover::{BadFarms, Farm, Farms, TOKEN_VARIABLE};
+use tessera_api::discover::{self, BadFarms, Farm, Farms, TOKEN_VARIABLE};
 use tessera_api::{Client, PORT_DEFAULT};
 
 /// Longest token that is read, in bytes.
@@ -16,7 +16,7 @@ const TOKEN_BYTES_MAX: usize = 4_096;
 /// Checks the farm and the token, then writes them down.
 pub(crate) async fn login(args: LoginArgs, context: &Context) -> Result<Exit, CliError> {
     let around = surroundings();
-    let Some(path) = around.farms else {
+    let Some(path) = around.farms.clone() else {
         return Err(CliError::failed("there is no folder for configuration")
             .hint("set HOME or XDG_CONFIG_HOME"));
     };
@@ -25,6 +25,7 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> Result<Exit, Cl
             .hint("on the supervisor's host, tessera whoami prints it as CA SHA-256")
     })?;
     let address = address(&args.address);
+    let is_here = discover::is_here(&around);
     let token = token(around.token, context)?;
     let info = Client::tls(&address, ca, Some(token.clone()))
         .info()
@@ -40,9 +41,10 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> Result<Exit, Cl
             token: Some(token),
         },
     );
-    if args.default || farms.farms.len() == 1 {
+    if args.default || (farms.farms.len() == 1 && !is_here) {
         farms.default = Some(info.farm_id.clone());
     }
+    let is_default = farms.default.as_deref() == Some(info.farm_id.as_str());
     farms.save(&path).map_err(|error| bad_farms(&error))?;
     let said = format!(
         "you are {} on farm {}\n",
@@ -50,7 +52,68 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> Result<Exit, Cl
         text::safe(&name)
     );
     context.show(&info, |_, _| said)?;
+    context.note("default", &whom_commands_ask(&name, is_default, is_here));
     Ok(Exit::Done)
+}
+
+/// Says which farm commands ask from now on.
+fn whom_commands_ask(name: &str, is_default: bool, is_here: bool) -> String {
+    match (is_default, is_here) {
+        (true, false) => "commands ask it when no farm is named".to_owned(),
+        (true, true) => format!(
+            "commands ask it when no farm is named, with the rights of its token, and no longer the supervisor of this host; tessera logout {name} takes that back"
+        ),
+        (false, true) => format!(
+            "commands go on asking the supervisor of this host; name this farm with --supervisor {name}, or log in with --default"
+        ),
+        (false, false) => format!(
+            "commands go on asking the farm that was the default before; name this one with --supervisor {name}, or log in with --default"
+        ),
+    }
+}
+
+/// Forgets a farm and its token.
+pub(crate) fn logout(args: &LogoutArgs, context: &Context) -> Result<Exit, CliError> {
+    let Some(path) = surroundings().farms else {
+        return Err(no_farm(args.farm.as_deref(), &Farms::default()));
+    };
+    let mut farms = Farms::load(&path).map_err(|error| bad_farms(&error))?;
+    let name = forget(&mut farms, args.farm.as_deref())?;
+    farms.save(&path).map_err(|error| bad_farms(&error))?;
+    let said = format!("farm {} is forgotten on this account\n", text::safe(&name));
+    context.show(&serde_json::json!({"forgotten": name}), |_, _| said)?;
+    Ok(Exit::Done)
+}
+
+/// Takes a farm out, and answers its name.
+fn forget(farms: &mut Farms, wanted: Option<&str>) -> Result<String, CliError> {
+    let found = match wanted {
+        Some(wanted) => farms.named(wanted),
+        None => farms.chosen(),
+    };
+    let Some(id) = found.map(|(id, _)| id.to_owned()) else {
+        return Err(no_farm(wanted, farms));
+    };
+    if farms.default.as_ref() == Some(&id) {
+        farms.default = None;
+    }
+    let gone = farms.farms.remove(&id);
+    Ok(gone.map_or(id, |farm| farm.name))
+}
+
+fn no_farm(wanted: Option<&str>, farms: &Farms) -> CliError {
+    let said = match wanted {
+        Some(wanted) => format!("no farm {wanted} was logged in to"),
+        None if farms.is_empty() => "no farm was logged in to".to_owned(),
+        None => "several farms were logged in to, and none is the default: name one".to_owned(),
+    };
+    let made = CliError::new(Exit::NotFound, said);
+    let known: Vec<&str> = farms.farms.values().map(|it| it.name.as_str()).collect();
+    if known.is_empty() {
+        made
+    } else {
+        made.hint(format!("there are {}", known.join(", ")))
+    }
 }
 
 fn address(said: &str) -> String {
@@ -91,4 +154,50 @@ fn token(set: Option<String>, context: &Context) -> Result<String, CliError> {
 
 fn bad_farms(error: &BadFarms) -> CliError {
     CliError::failed(error.to_string()).hint(error.hint())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn farms() -> Farms {
+        let farm = |name: &str| Farm {
+            name: name.to_owned(),
+            address: "farm:1".to_owned(),
+            ca: "0".repeat(64).parse().expect("a fingerprint"),
+            token: Some("t".to_owned()),
+        };
+        Farms {
+            default: Some("1".to_owned()),
+            farms: [
+                ("1".to_owned(), farm("north")),
+                ("2".to_owned(), farm("south")),
+            ]
+            .into(),
+        }
+    }
+
+    #[test]
+    fn a_farm_is_forgotten_with_its_token_and_is_the_default_no_more() {
+        let mut known = farms();
+        assert_eq!(forget(&mut known, None).expect("there"), "north");
+        assert_eq!((known.default.clone(), known.farms.len()), (None, 1));
+        let error = forget(&mut known, Some("north")).expect_err("gone");
+        assert_eq!(error.exit, Exit::NotFound);
+        assert_eq!(error.hints, ["there are south"]);
+        assert_eq!(forget(&mut known, None).expect("the only one"), "south");
+        assert!(forget(&mut known, None).is_err());
+        let mut known = Farms {
+            default: None,
+            ..farms()
+        };
+        assert!(forget(&mut known, None).is_err(), "which?");
+        assert_eq!(forget(&mut known, Some("2")).expect("by its id"), "south");
+    }
+
+    #[test]
+    fn login_says_whom_commands_ask() {
+        assert!(whom_commands_ask("n", true, true).contains("no longer the supervisor"));
+        assert!(whom_commands_ask("n", false, true).contains("go on asking the supervisor"));
+    }
 }

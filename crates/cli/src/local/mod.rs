@@ -23,7 +23,7 @@ mod uninstall;
 #[cfg(target_os = "linux")]
 mod up;
 
-pub(crate) use login::login;
+pub(crate) use login::{login, logout};
 #[cfg(windows)]
 pub(crate) use place::is_administrator;
 #[cfg(unix)]

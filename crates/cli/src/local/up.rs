@@ -1,7 +1,7 @@
 //! `tessera up`: a farm of this machine in the foreground.
 
 use super::farm::{Farm, FarmOptions};
-use super::{default_state, group, is_root, programs};
+use super::{default_state, group, is_root, programs, socket_below, system_state};
 use crate::Exit;
 use crate::args::UpArgs;
 use crate::error::CliError;
@@ -28,12 +28,26 @@ pub(crate) fn up(args: &UpArgs, context: &Context) -> Result<Exit, CliError> {
         if let Some(said) = group::make_if_missing(&options.state) {
             context.say(&said);
         }
-        context.say(
-            "once it is up, `tessera open` (as yourself) prints a link to its page in a browser",
-        );
+        context.say(&how_to_reach(&options.state));
         return Err(become_supervise(&options));
     }
     context.block_on(run(options, context))
+}
+
+/// Says how people reach the farm that root starts, once it is up.
+fn how_to_reach(state: &std::path::Path) -> String {
+    let export = if state == system_state() {
+        String::new()
+    } else {
+        let socket = socket_below(state);
+        format!(
+            "in another terminal: export TESSERA_SUPERVISOR=unix:{}\n",
+            socket.display()
+        )
+    };
+    format!(
+        "{export}once it is up, `tessera open` (as yourself) prints a link to its page in a browser\n"
+    )
 }
 
 fn state(args: &UpArgs) -> Result<PathBuf, CliError> {
@@ -164,4 +178,18 @@ async fn farewell(farm: &Farm) -> String {
 
 fn no_signals(error: &std::io::Error) -> CliError {
     CliError::failed(format!("can't listen for Ctrl-C: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_its_own_is_told_with_its_socket() {
+        let usual = how_to_reach(&system_state());
+        assert!(!usual.contains("export"), "{usual}");
+        let own = how_to_reach(std::path::Path::new("/srv/f"));
+        let line = "export TESSERA_SUPERVISOR=unix:/srv/f/run/supervisor.sock\n";
+        assert!(own.contains(line), "{own}");
+    }
 }

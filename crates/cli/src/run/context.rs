@@ -40,6 +40,12 @@ impl Context {
             .map_err(|error| not_found(&error))
     }
 
+    /// Answers the farm that the person named, on the command line or in the variable.
+    pub(crate) fn supervisor(&self) -> Option<String> {
+        let given = self.global.supervisor.clone();
+        given.or_else(|| surroundings().supervisor)
+    }
+
     /// Runs a command's future, in this thread.
     pub(crate) fn block_on<T>(
         &self,

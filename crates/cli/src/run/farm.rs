@@ -21,8 +21,17 @@ use tessera_spec::quantity;
 /// Lists hosts.
 pub(super) async fn hosts(args: HostsArgs, context: &Context) -> Result<Exit, CliError> {
     let mut hosts = context.client()?.hosts().await?;
-    if let Some(state) = args.state {
-        hosts.hosts.retain(|host| host.status == state);
+    let are_there = !hosts.hosts.is_empty();
+    if let Some(state) = &args.state {
+        hosts
+            .hosts
+            .retain(|host| host.status == *state || show::host_state(host) == state);
+    }
+    if let (Some(state), true, true, false) =
+        (&args.state, are_there, hosts.hosts.is_empty(), context.json)
+    {
+        context.print(&format!("no host is {state}\n"))?;
+        return Ok(Exit::Done);
     }
     context.show(&hosts, |look, hosts| show::hosts(look, &hosts.hosts))?;
     Ok(Exit::Done)

@@ -92,6 +92,7 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         Command::Uninstall(args) => local::uninstall(&args, context)?,
         #[cfg(target_os = "linux")]
         Command::SetUpHost => local::install::set_up_host(context)?,
+        Command::Logout(args) => local::logout(&args, context)?,
         Command::Doctor(args) => crate::doctor::run(args, context)?,
         Command::Completions { shell } => local::completions(shell, context)?,
         Command::OpenApi => local::open_api(context)?,

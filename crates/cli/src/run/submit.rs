@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use tessera_api::types::{Quantity, SubmitReply, SubmitRequest};
 use tessera_api::{Client, FieldProblem};
 use tessera_model::Requirement;
+use tessera_spec::submit::TOKENS;
 
 /// Variables that are not exported: the host sets its own, or they speak of this session.
 const NOT_EXPORTED: [&str; 14] = [
@@ -37,6 +38,7 @@ pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, 
     request.command = args.command;
     request.shell = args.shell;
     request.user = args.user;
+    let has_key = args.key.is_some();
     request.key = args.key.or_else(|| Some(uuid::Uuid::new_v4().to_string()));
     let client = context.client()?;
     if !wrong.is_empty() {
@@ -46,6 +48,13 @@ pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, 
     let reply = client.submit(&request, is_dry).await;
     let reply = reply.map_err(|error| pointed(error.into(), request.requirements.as_deref()))?;
     warn(&reply, context);
+    if reply.existed && has_key {
+        context.note("existed", &existed(&reply));
+    } else {
+        for doubt in doubts(&request, &reply) {
+            context.note("doubt", doubt);
+        }
+    }
     if is_dry && !context.json {
         let frames = time::count(u64::from(reply.items), "frame");
         context.print(&format!(
@@ -88,6 +97,49 @@ fn warn(reply: &SubmitReply, context: &Context) {
     for warning in &reply.warnings {
         context.note("warning", warning);
     }
+}
+
+/// Says that there is a job with the key already.
+fn existed(reply: &SubmitReply) -> String {
+    match reply.job {
+        Some(job) => {
+            format!("job {job} was submitted before with this key; nothing was submitted now")
+        }
+        None => "a job was submitted before with this key; nothing would be submitted".to_owned(),
+    }
+}
+
+/// Answers what looks as if it was not meant so.
+fn doubts(request: &SubmitRequest, reply: &SubmitReply) -> Vec<&'static str> {
+    let mut doubts = Vec::new();
+    if let ([line], None) = (request.command.as_slice(), &request.shell)
+        && is_shell_line(line)
+    {
+        doubts.push(
+            "the command is one word with spaces in it, and no shell takes it apart: write its words apart, or --shell",
+        );
+    }
+    let has_token = request
+        .command
+        .iter()
+        .any(|word| TOKENS.into_iter().any(|token| word.contains(token)));
+    if request.range.is_some() && !has_token && reply.items > 1 {
+        doubts.push(
+            "the command names no frame, so each runs the same unless it reads the variable: QB_FRAME_NUMBER in it stands for the frame",
+        );
+    }
+    if request.cpus.is_none() && reply.items > 1 {
+        doubts.push("one frame runs at a time; --cpus N runs so many at once");
+    }
+    doubts
+}
+
+/// Says whether a word is a line for a shell: no program's path has a space and an operator, or a space behind its name.
+fn is_shell_line(word: &str) -> bool {
+    let is_path = word.starts_with(['/', '.', '\\']) || word.get(1..2) == Some(":");
+    let has_space = word.trim().contains(char::is_whitespace);
+    let has_sign = word.contains([';', '|', '&', '>', '<', '`', '$']);
+    has_space && (has_sign || !is_path)
 }
 
 /// Says what was submitted, and stays if that was asked for.
@@ -424,6 +476,59 @@ mod tests {
             announcement(&reply, 12, true),
             "submitted job 12 (100 frames)\n"
         );
+    }
+
+    #[test]
+    fn what_looks_unmeant_is_said() {
+        let request = |words: &[&str], range: Option<&str>| SubmitRequest {
+            command: words.iter().map(|word| (*word).to_owned()).collect(),
+            range: range.map(str::to_owned),
+            ..SubmitRequest::default()
+        };
+        let reply = |items| SubmitReply {
+            job: Some(1),
+            existed: false,
+            items,
+            instances: 1,
+            warnings: Vec::new(),
+        };
+        let said = |request: &SubmitRequest, items| -> Vec<String> {
+            let doubts = doubts(request, &reply(items));
+            let first = |doubt: &str| {
+                doubt
+                    .split([',', ';'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            doubts.into_iter().map(first).collect()
+        };
+        for line in ["echo hi; ls", "sleep 60", "/bin/echo a > b"] {
+            assert_eq!(
+                said(&request(&[line], None), 1),
+                ["the command is one word with spaces in it"],
+                "{line}"
+            );
+        }
+        for program in ["true", "/opt/My App/run", "C:\\Program Files\\x.exe", ""] {
+            assert!(said(&request(&[program], None), 1).is_empty(), "{program}");
+        }
+        let shell = SubmitRequest {
+            shell: Some("/bin/sh".into()),
+            ..request(&["echo hi; ls"], None)
+        };
+        assert!(said(&shell, 1).is_empty());
+        let (none, one) = ("the command names no frame", "one frame runs at a time");
+        let typo = request(&["render", "QB_FRAME_NUMER"], Some("1-9"));
+        assert_eq!(said(&typo, 9), [none, one]);
+        let good = request(&["render", "-f", "QB_FRAME_NUMBER"], Some("1-9"));
+        assert_eq!(said(&good, 9), [one]);
+        assert!(said(&good, 1).is_empty());
+        let wide = SubmitRequest {
+            cpus: Some(4),
+            ..good
+        };
+        assert!(said(&wide, 9).is_empty());
     }
 
     #[test]

@@ -59,7 +59,8 @@ fn last_seen(look: &Look, row: &HostRow) -> String {
 }
 
 /// Answers the word to show for a host's state: one that is up and locked is `locked`.
-fn state(row: &HostRow) -> &str {
+#[must_use]
+pub fn state(row: &HostRow) -> &str {
     if (row.is_locked || row.active.is_some()) && row.status == "up" {
         "locked"
     } else {

@@ -18,7 +18,7 @@ pub use deps::{deps, deps_dot};
 pub use errors::errors;
 pub use explain::explained;
 pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, session_link, tokens};
-pub use hosts::{host, hosts, reconfigured};
+pub use hosts::{host, hosts, reconfigured, state as host_state};
 pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
 pub use notify::{channels, mail_wishes, notify_reloaded, notify_tested};
