@@ -106,7 +106,8 @@ pub fn reservations(bytes: &[u8]) {
         Err(bad) => assert_eq!(text.chars().nth(bad.place), bad.found, "{bad}"),
     }
     if let Ok(read) = reservation::honoured(text) {
-        assert!(read.slots > 0 && read.amounts.values().all(|amount| *amount > 0));
+        let mut amounts = read.amounts.values().chain(read.global.values());
+        assert!(read.slots > 0 && amounts.all(|amount| *amount > 0));
         assert_eq!(
             reservation::honoured(&reservation::print_reservation(&read)),
             Ok(read)

@@ -68,6 +68,10 @@ pub const RESOURCES_MAX: usize = 256;
 /// Different things that the requirements of a farm's jobs may read of hosts and that make hosts alike or not; what is read beyond
 /// that is asked host by host.
 pub const OPERANDS_MAX: usize = 256;
+/// Resources of the farm itself (`global.NAME`, `license.NAME`) that its configuration and its administrators may set together.
+pub const GLOBALS_MAX: usize = 256;
+/// The greatest amount of one of them.
+pub const GLOBAL_AMOUNT_MAX: u64 = 1 << 50;
 /// Bytes of a resource's name, `host.` included.
 pub const RESOURCE_NAME_BYTES_MAX: usize = 64;
 /// Default number of tries with more memory, of an item that ran out of it.

@@ -1,5 +1,6 @@
-//! What an instance takes of its host while it is there, and what it took.
+//! What an instance takes of its host and of the farm while it is there, and what it took.
 
+use crate::GlobalName;
 use std::collections::BTreeMap;
 
 /// The resource whose amount is a host's slots.
@@ -9,7 +10,7 @@ pub const MEMORY: &str = "host.memory";
 /// Bytes of one unit of [`MEMORY`].
 pub const MEMORY_UNIT: u64 = 1 << 20;
 
-/// What each instance of a job takes of its host.
+/// What each instance of a job takes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reservation {
     /// Slots (`host.processors`), at least 1.
@@ -18,6 +19,8 @@ pub struct Reservation {
     pub takes_free: bool,
     /// Other `host.*` amounts by their names; none is 0. `host.memory` is in MiB.
     pub amounts: BTreeMap<String, u64>,
+    /// What it takes of the farm's own resources; none is 0.
+    pub global: BTreeMap<GlobalName, u64>,
 }
 
 impl Default for Reservation {
@@ -27,11 +30,18 @@ impl Default for Reservation {
             slots: 1,
             takes_free: false,
             amounts: BTreeMap::new(),
+            global: BTreeMap::new(),
         }
     }
 }
 
 impl Reservation {
+    /// Says whether it is one slot of a host and nothing else of it, as that of a job which names none.
+    #[must_use]
+    pub fn is_one_slot(&self) -> bool {
+        self.slots == 1 && !self.takes_free && self.amounts.is_empty()
+    }
+
     /// Answers the memory that it asks for, in MiB, if it asks for some.
     #[must_use]
     pub fn memory(&self) -> Option<u64> {
@@ -46,6 +56,8 @@ pub struct Taken {
     pub slots: u32,
     /// Other amounts, by the names of their resources.
     pub amounts: BTreeMap<String, u64>,
+    /// What it has of the farm's own resources.
+    pub global: BTreeMap<GlobalName, u64>,
 }
 
 impl Default for Taken {
@@ -54,6 +66,7 @@ impl Default for Taken {
         Self {
             slots: 1,
             amounts: BTreeMap::new(),
+            global: BTreeMap::new(),
         }
     }
 }

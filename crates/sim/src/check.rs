@@ -153,6 +153,14 @@ impl Checker {
         Ok(())
     }
 
+    /// A host has started an instance.
+    ///
+    /// # Errors
+    /// When those that are there have more of the farm's own than there is.
+    pub fn licensed(&self, hosts: &[Host]) -> Result<(), String> {
+        crate::shared::licensed(hosts, &self.lost_hosts)
+    }
+
     /// A process of an item begins.
     ///
     /// # Errors
@@ -331,6 +339,7 @@ impl Checker {
         let Some(engine) = engine else {
             return Err("no supervisor at the end".into());
         };
+        crate::shared::all_given_back(engine)?;
         for job in engine.jobs() {
             for item in job.items().indices() {
                 let core = job.items().get(item);

@@ -1,6 +1,7 @@
 //! People: they submit, repeat what was not answered, and act on what is there; when it gets calm they let everything go.
 
 use crate::rng::Rng;
+use crate::shared;
 use crate::waits;
 use crate::world::Request;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ pub struct Client {
     left: u32,
     /// Whether jobs wait for each other.
     waits: bool,
+    /// Whether they want of the farm's own resources.
+    shares: bool,
     serial: u64,
     /// Submissions without an answer: ticket → what was sent.
     open: BTreeMap<u64, Submission>,
@@ -35,10 +38,11 @@ pub struct Client {
 impl Client {
     /// Makes clients that will submit so many jobs.
     #[must_use]
-    pub fn new(jobs: u32, waits: bool) -> Self {
+    pub fn new(jobs: u32, waits: bool, shares: bool) -> Self {
         Self {
             left: jobs,
             waits,
+            shares,
             ..Self::default()
         }
     }
@@ -108,10 +112,18 @@ impl Client {
             if self.waits {
                 waits::make_wait(rng, engine, &mut submission.spec);
             }
+            if self.shares {
+                shared::make_want(rng, &mut submission.spec);
+            }
             requests.push(self.submit(submission));
         }
         if calm {
             requests.extend(let_go(engine, self.left == 0));
+            if self.shares {
+                requests.extend(shared::let_go(engine));
+            }
+        } else if self.shares && rng.chance(15) {
+            requests.push(shared::say(rng));
         } else if self.waits && rng.chance(5) {
             requests.extend(wait_anew(rng, engine));
         } else if rng.chance(60) {
@@ -130,7 +142,7 @@ impl Client {
     }
 }
 
-fn principal(is_admin: bool) -> Principal {
+pub(crate) fn principal(is_admin: bool) -> Principal {
     let name: UserName = "mia"
         .parse()
         .unwrap_or_else(|_| unreachable!("a good name"));

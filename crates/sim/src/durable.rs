@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::{
-    AttemptRecord, Change, CredentialImage, Engine, HostImage, Image, JobImage, LaunchImage,
+    AttemptRecord, Change, CredentialImage, Engine, GlobalRecord, HostImage, Image, JobImage,
+    LaunchImage,
 };
 use tessera_model::credential::{CredentialId, PoolKeys};
 use tessera_model::msg::LaunchKey;
@@ -18,6 +19,7 @@ pub struct Durable {
     hosts: BTreeMap<HostId, HostImage>,
     credentials: BTreeMap<CredentialId, CredentialImage>,
     pool_keys: BTreeMap<HostId, PoolKeys>,
+    globals: Vec<GlobalRecord>,
     /// Every attempt that was recorded.
     pub attempts: Vec<AttemptRecord>,
 }
@@ -89,6 +91,7 @@ impl Durable {
                 Some(keys) => _ = self.pool_keys.insert(*host, keys.clone()),
                 None => _ = self.pool_keys.remove(host),
             },
+            Change::Globals => self.globals = engine.globals().records().cloned().collect(),
             Change::Attempt(record) => self.attempts.push((**record).clone()),
             Change::Event(event) => {
                 let (Some(id), Some(item), Some(cell)) = (event.job, event.item, event.core) else {
@@ -113,6 +116,7 @@ impl Durable {
             hosts: self.hosts.values().cloned().collect(),
             credentials: self.credentials.values().cloned().collect(),
             pool_keys: self.pool_keys.clone().into_iter().collect(),
+            globals: self.globals.clone(),
         }
     }
 
@@ -161,6 +165,9 @@ impl Durable {
         };
         if seen(&memory.hosts) != seen(&disk.hosts) {
             return Some("hosts differ".to_owned());
+        }
+        if memory.globals != disk.globals {
+            return Some("what was said of resources differs".to_owned());
         }
         (memory != disk && memory.jobs.len() != disk.jobs.len())
             .then(|| "jobs differ in number".to_owned())

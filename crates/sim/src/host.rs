@@ -71,6 +71,8 @@ pub struct Promise {
     pub slots: u32,
     /// Memory in MiB; 0: not limited.
     pub memory: u64,
+    /// Licences of the farm.
+    pub licences: u64,
 }
 
 impl Promise {
@@ -78,16 +80,21 @@ impl Promise {
     #[must_use]
     pub fn ticket(taken: &Taken) -> Vec<u8> {
         let memory = taken.memory().unwrap_or(0);
-        [&taken.slots.to_le_bytes()[..], &memory.to_le_bytes()].concat()
+        let licences = taken.global.get(&crate::shared::licence());
+        let licences = licences.copied().unwrap_or(0);
+        let amounts = [memory.to_le_bytes(), licences.to_le_bytes()].concat();
+        [&taken.slots.to_le_bytes()[..], &amounts].concat()
     }
 
     /// Reads a simulated ticket.
     #[must_use]
     pub fn read(ticket: &[u8]) -> Option<Self> {
-        let (slots, memory) = ticket.split_at_checked(4)?;
+        let (slots, amounts) = ticket.split_at_checked(4)?;
+        let (memory, licences) = amounts.split_at_checked(8)?;
         Some(Self {
             slots: u32::from_le_bytes(slots.try_into().ok()?),
             memory: u64::from_le_bytes(memory.try_into().ok()?),
+            licences: u64::from_le_bytes(licences.try_into().ok()?),
         })
     }
 }

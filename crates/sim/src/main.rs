@@ -48,11 +48,12 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
     let mut sum = Tally::default();
     let mut failed = 0;
     for seed in first..first + count {
-        // Every other seed has jobs that wait for each other; those that once failed stay what they were.
+        // Every other seed has jobs that wait for each other, or want of the farm's own resources; those that once failed stay what they were.
         let plan = Plan {
             waits: seed % 2 == 1 || plan.waits,
             // One in four has a limit, from one instance to three.
             user_limit: (seed % 4 == 2).then(|| u32::try_from(1 + seed / 4 % 3).unwrap_or(1)),
+            shares: seed % 4 >= 2 || plan.shares,
             ..plan.clone()
         };
         match run(seed, &plan) {

@@ -20,6 +20,7 @@ impl World {
                 default: self.plan.user_limit,
                 ..UserLimits::default()
             },
+            global_resources: crate::shared::configured(),
             ..Config::default()
         };
         let engine =
@@ -114,6 +115,10 @@ impl World {
             let output = supervisor.engine.handle(now, request.input);
             self.judge
                 .handled(&mut self.tally, &supervisor.engine, &output)?;
+            if self.plan.shares {
+                self.shared
+                    .handled(&mut self.tally, &supervisor.engine, &output)?;
+            }
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;
             }

@@ -48,6 +48,10 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: waits in vain",
     "seen: let go without waiting",
     "seen: a user at the limit",
+    "seen: a job waits for a licence",
+    "seen: more taken of a licence than there is",
+    "seen: what others use counts no more",
+    "seen: a lost host had a licence",
 ];
 
 impl Tally {

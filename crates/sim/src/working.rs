@@ -367,6 +367,7 @@ impl World {
                 },
             );
             Checker::promised(host)?;
+            self.checker.licensed(&self.hosts)?;
             worker::Input::Started {
                 key,
                 account: "tessera-job".into(),

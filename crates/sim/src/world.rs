@@ -5,6 +5,7 @@ use crate::client::{self, Client};
 use crate::durable::Durable;
 use crate::host::Host;
 use crate::rng::Rng;
+use crate::shared;
 use crate::tally::Tally;
 use crate::waits::Judge;
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub waits: bool,
     /// How many instances the client may have at once.
     pub user_limit: Option<u32>,
+    /// Whether jobs want of the farm's own resources.
+    pub shares: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -53,6 +56,7 @@ impl Default for Plan {
             faults_ms: 1_500_000,
             waits: false,
             user_limit: None,
+            shares: false,
             bug: None,
             trace: false,
         }
@@ -151,6 +155,7 @@ pub struct World {
     pub(crate) client: Client,
     pub(crate) checker: Checker,
     pub(crate) judge: Judge,
+    pub(crate) shared: shared::Judge,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -181,9 +186,10 @@ impl World {
             supervisor: None,
             disk: Durable::default(),
             hosts,
-            client: Client::new(plan.jobs, plan.waits),
+            client: Client::new(plan.jobs, plan.waits, plan.shares),
             checker: Checker::default(),
             judge: Judge::default(),
+            shared: shared::Judge::default(),
             tally: Tally::default(),
             plan,
         }

@@ -80,6 +80,20 @@ fn nobody_has_more_instances_than_they_may_and_all_jobs_end() {
 }
 
 #[test]
+fn what_the_farm_has_is_never_given_twice_and_all_of_it_comes_back() {
+    for seed in 30_000..30_040 {
+        let plan = Plan {
+            shares: true,
+            waits: seed % 4 == 0,
+            ..Plan::default()
+        };
+        if let Err(fault) = run(seed, &plan) {
+            panic!("{fault}");
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     let first = run(5, &Plan::default());
     assert!(first.is_ok());

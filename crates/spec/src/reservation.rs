@@ -3,13 +3,14 @@
 //! The grammar is read whole, so that a text from an old farm is understood; [`honoured`] then refuses what this farm does
 //! not do yet, rather than accept something that has no effect. `N`: so much; `N+`: at least so much, and all that is free;
 //! `N*`: at least so much of an idle host, all of it; `all`: all of an idle host; `N-M`: at least N and up to M. Memory is
-//! in MiB and takes units (`8G`). Case matters, spaces are allowed between the parts.
+//! in MiB and takes units (`8G`). Of what the farm itself has (`global.*`, `license.*`) only `N` makes sense: it is nobody's
+//! to take all of. Case matters, spaces are allowed between the parts.
 
 use crate::field::{FieldError, shown};
 use std::fmt;
-use tessera_model::Reservation;
 use tessera_model::limits::{RESERVATIONS_MAX, RESOURCE_NAME_BYTES_MAX, SLOTS_MAX};
 use tessera_model::reservation::PROCESSORS;
+use tessera_model::{GlobalName, Reservation};
 
 /// Longest text of reservations, in bytes.
 pub const RESERVATIONS_BYTES_MAX: usize = 8 * 1024;
@@ -180,7 +181,12 @@ pub fn print_reservation(reservation: &Reservation) -> String {
         name: name.clone(),
         amount: Amount::Exactly(*amount),
     });
-    print(&std::iter::once(first).chain(others).collect::<Vec<_>>())
+    let global = reservation.global.iter().map(|(name, amount)| Claim {
+        name: name.to_string(),
+        amount: Amount::Exactly(*amount),
+    });
+    let all = std::iter::once(first).chain(others).chain(global);
+    print(&all.collect::<Vec<_>>())
 }
 
 /// Reads what a job reserves and refuses what this farm does not honour yet.
@@ -194,11 +200,19 @@ pub fn honoured(text: &str) -> Result<Reservation, FieldError> {
     for claim in claims {
         let not_yet = |what: &str| {
             error(format!("{claim}: {what} can't be reserved yet")).hint(
-                "leave it out; host.* resources are honoured with N, host.processors with N+, too",
+                "leave it out; all resources are honoured with N, host.processors with N+, too",
             )
         };
-        if !claim.name.starts_with("host.") {
-            return Err(not_yet("global and licence resources"));
+        if let Ok(name) = claim.name.parse::<GlobalName>() {
+            let Amount::Exactly(n) = claim.amount else {
+                let why = format!(
+                    "{claim}: of what the farm itself has, each instance reserves a number"
+                );
+                let hint = format!("write {name}=N; N+, N*, N-M and all are for what a host has");
+                return Err(error(why).hint(hint));
+            };
+            reservation.global.insert(name, n);
+            continue;
         }
         let is_slots = claim.name == PROCESSORS;
         match claim.amount {
@@ -444,8 +458,6 @@ mod tests {
     #[test]
     fn what_is_not_honoured_is_refused_by_name() {
         for (text, why) in [
-            ("global.x=1", "global.x=1: global and licence resources"),
-            ("license.x=1", "license.x=1: global and licence resources"),
             ("host.processors=2*", "host.processors=2*: an idle host"),
             ("host.processors=all", "host.processors=all: an idle host"),
             ("host.processors=1-2", "host.processors=1-2: a range"),
@@ -470,6 +482,38 @@ mod tests {
         assert_eq!(print_reservation(&good), text);
         assert_eq!(honoured(text), Ok(good));
         assert_eq!(honoured(""), Ok(Reservation::default()));
+    }
+
+    #[test]
+    fn of_the_farm_a_number_is_reserved_and_nothing_else() {
+        let text = "host.processors=1,global.rig=2,license.nuke=1";
+        let good = honoured("license.nuke=1, global.rig=2").expect("honoured");
+        assert_eq!(
+            (good.slots, good.amounts.len(), good.global.len()),
+            (1, 0, 2)
+        );
+        assert_eq!(print_reservation(&good), text);
+        assert_eq!(honoured(text), Ok(good));
+        for (form, hint) in [
+            ("license.nuke=1+", "write license.nuke=N;"),
+            ("license.nuke=1*", "write license.nuke=N;"),
+            ("global.x=all", "write global.x=N;"),
+            ("global.x=1-2", "write global.x=N;"),
+        ] {
+            let error = honoured(form).expect_err(form);
+            let why =
+                format!("{form}: of what the farm itself has, each instance reserves a number");
+            assert_eq!((error.field.as_str(), error.message), ("reservations", why));
+            assert!(error.hint.is_some_and(|it| it.starts_with(hint)), "{form}");
+        }
+        for wrong in ["scoped.x=1", "global_host.x=1", "global.=1", "nuke=1"] {
+            let error = honoured(wrong).expect_err(wrong);
+            assert!(
+                error
+                    .message
+                    .ends_with("a resource is host.NAME, global.NAME or license.NAME")
+            );
+        }
     }
 
     fn amount() -> impl Strategy<Value = Amount> {

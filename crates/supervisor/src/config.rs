@@ -2,11 +2,14 @@
 
 mod limits;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tessera_engine::supervisor::{Algorithm, Config as EngineConfig, OnHostLost};
+use tessera_model::GlobalName;
 use tessera_model::credential::CREDENTIAL_DAYS_MAX;
+use tessera_model::limits::{GLOBAL_AMOUNT_MAX, GLOBALS_MAX};
 use tessera_spec::quantity;
 use toml::de::{DeTable, DeValue};
 
@@ -200,6 +203,17 @@ const KEYS: &[Key] = &[
         "supervisor_user_subjob_limits",
         |c, v| put(&mut c.engine.user_limits.named, limits::of_people(v)),
         |c| quoted(&limits::of_people_shown(&c.engine.user_limits.named)),
+    ),
+    (
+        "supervisor_global_resources",
+        |c, v| put(&mut c.engine.global_resources, global_resources(v)),
+        |c| {
+            let all = c.engine.global_resources.iter();
+            let all: Vec<String> = all
+                .map(|(name, amount)| format!("{name}={amount}"))
+                .collect();
+            format!("{all:?}")
+        },
     ),
     (
         "enforce_password",
@@ -409,6 +423,31 @@ fn algorithm(value: &DeValue<'_>) -> Result<Algorithm, String> {
     found.ok_or_else(|| "\"queue\", \"priority\" or \"cluster\"".to_owned())
 }
 
+/// Reads `["global.maya=10", "license.nuke=5"]`, or the same in one text, as Qube! has it.
+fn global_resources(value: &DeValue<'_>) -> Result<BTreeMap<GlobalName, u64>, String> {
+    let wants = format!(
+        "a list of at most {GLOBALS_MAX} like \"license.nuke=10\": global.NAME or license.NAME, each once, with a number up to {GLOBAL_AMOUNT_MAX}"
+    );
+    let texts = match value {
+        DeValue::String(text) => vec![text.to_string()],
+        other => texts(other).map_err(|_| wants.clone())?,
+    };
+    let mut all = BTreeMap::new();
+    let pairs = texts.iter().flat_map(|text| text.split(','));
+    for pair in pairs.map(str::trim).filter(|pair| !pair.is_empty()) {
+        let read = pair.split_once('=').and_then(|(name, amount)| {
+            let amount = amount.trim().parse().ok();
+            let amount = amount.filter(|amount| *amount <= GLOBAL_AMOUNT_MAX)?;
+            Some((name.trim().parse().ok()?, amount))
+        });
+        let (name, amount) = read.ok_or_else(|| format!("{wants}; {pair:?} is none"))?;
+        if all.insert(name, amount).is_some() || all.len() > GLOBALS_MAX {
+            return Err(wants);
+        }
+    }
+    Ok(all)
+}
+
 fn on_host_lost(value: &DeValue<'_>) -> Result<OnHostLost, String> {
     match value {
         DeValue::String(word) if word == "requeue" => Ok(OnHostLost::Requeue),
@@ -474,6 +513,33 @@ mod tests {
     }
 
     #[test]
+    fn resources_of_the_farm_are_read_as_a_list_or_as_qube_has_them() {
+        let read = |text: &str| Config::parse(&format!("supervisor_global_resources = {text}"));
+        let list = read("[\"license.nuke=10\", \"global.rig = 0\"]").expect("valid");
+        let all = &list.engine.global_resources;
+        let all: Vec<_> = all.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        assert_eq!(all, [("global.rig", 0), ("license.nuke", 10)]);
+        assert_eq!(read("\"license.nuke=10,global.rig=0,\""), Ok(list));
+        for wrong in [
+            "3",
+            "[3]",
+            "\"nuke=3\"",
+            "\"host.memory=3\"",
+            "\"global.a=x\"",
+            "\"global.a=-1\"",
+            "\"global.a=1,global.a=2\"",
+            "\"global.a=99999999999999999\"",
+        ] {
+            let (_, problem) = read(wrong).expect_err(wrong);
+            let said = problem.to_string();
+            assert!(
+                said.starts_with("supervisor_global_resources must be a list of"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
     fn a_misspelt_key_is_named_with_its_line_and_the_nearest() {
         let (line, problem) =
             Config::parse("# ours\n\nworker_lost_timout = 5\n").expect_err("unknown");
@@ -498,7 +564,7 @@ mod tests {
     fn values_are_shown_as_they_would_be_written() {
         for config in [
             Config::default(),
-            Config::parse("farm_name = \"a \\\"b\\\"\"\nsupervisor_address = \"farm:1\"\non_host_lost = \"hold\"")
+            Config::parse("farm_name = \"a \\\"b\\\"\"\nsupervisor_address = \"farm:1\"\non_host_lost = \"hold\"\nsupervisor_global_resources = \"license.a=3,global.b=2\"")
                 .expect("valid"),
         ] {
             let lines = config.values().into_iter().filter(|(_, value)| !value.is_empty());

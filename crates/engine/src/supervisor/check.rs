@@ -30,6 +30,7 @@ impl Engine {
         }
         self.check_hosts(&mut faults);
         self.check_classes(&mut faults);
+        self.check_globals(&mut faults);
         self.check_waits_of_all(&mut faults);
         self.check_limits(&mut faults);
         let sizes = |job: &&Job| Size::ALL.map(|size| job.next_instance_of(size).is_some());

@@ -19,7 +19,7 @@ use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
 use tessera_model::reservation::MEMORY_UNIT;
 use tessera_model::{
     Attempt, HostFacts, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobSpec,
-    KernelLimits, LaunchNo, Reservation, Taken, WorkStatus,
+    KernelLimits, LaunchNo, Taken, WorkStatus,
 };
 
 /// How long an item that was given ahead may wait behind the current one before it is taken back.
@@ -71,6 +71,8 @@ impl Engine {
         };
         let has = |(name, amount): (&String, &u64)| host.free_of(name) >= *amount;
         debug_assert!(host.free() >= taken.slots && taken.amounts.iter().all(has));
+        let mut global = taken.global.iter();
+        debug_assert!(global.all(|(name, amount)| self.globals.free(name) >= *amount));
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -219,7 +221,10 @@ impl Engine {
         let host = self.hosts.get(&host_id);
         let may_stay = host.zip(job).is_some_and(|(h, j)| {
             let suits = h.suits(self.planner.demands(j.class));
-            h.may_keep(j.owner.as_str()) && suits && !self.is_overfull(h)
+            h.may_keep(j.owner.as_str())
+                && suits
+                && !self.is_overfull(h)
+                && !self.is_over_its_share(&taken)
         });
         let owns = job.and_then(|job| job.instance(key.instance)).is_some_and(|instance| {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
@@ -551,7 +556,7 @@ fn kernel_limits(spec: &JobSpec, taken: &Taken, host: &HostFacts) -> KernelLimit
     let can = host.properties.get(LIMITS_PROPERTY);
     let can = |word| can.is_some_and(|all| all.split(',').any(|it| it.trim() == word));
     let bytes = |mebibytes: u64| mebibytes.saturating_mul(MEMORY_UNIT);
-    let slots = (spec.reservation != Reservation::default()).then_some(taken.slots);
+    let slots = (!spec.reservation.is_one_slot()).then_some(taken.slots);
     KernelLimits {
         memory: taken.memory().map(bytes).filter(|_| can("memory")),
         processes: slots.filter(|_| can("pids")),
@@ -573,6 +578,7 @@ fn limits_of(spec: &JobSpec) -> RunLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tessera_model::Reservation;
     use tessera_model::reservation::MEMORY;
 
     #[test]
@@ -585,6 +591,7 @@ mod tests {
         let taken = Taken {
             slots: 2,
             amounts: reservation.amounts.clone(),
+            ..Taken::default()
         };
         let mut spec = crate::supervisor::tests::spec(1);
         spec.reservation = reservation;

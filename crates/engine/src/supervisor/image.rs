@@ -2,6 +2,7 @@
 
 use super::credential::{Credential, CredentialRecord};
 use super::deps::Waits;
+use super::global::GlobalRecord;
 use super::host::Host;
 use super::instances::Instances;
 use super::items::Items;
@@ -35,6 +36,8 @@ pub struct Image {
     pub credentials: Vec<CredentialImage>,
     /// The keys of hosts that have any.
     pub pool_keys: Vec<(HostId, PoolKeys)>,
+    /// What was said of the farm's own resources.
+    pub globals: Vec<GlobalRecord>,
 }
 
 /// A registered password.
@@ -231,6 +234,7 @@ impl Engine {
                 .iter()
                 .map(|(host, keys)| (*host, keys.clone()))
                 .collect(),
+            globals: self.globals.records().cloned().collect(),
         }
     }
 
@@ -252,6 +256,7 @@ impl Engine {
             engine.restore_launch(launch)?;
         }
         engine.restore_items();
+        engine.restore_globals(now, image.globals);
         for CredentialImage { record, sealed } in image.credentials {
             let id = record.id.clone();
             let credential = Credential::new(record, sealed);

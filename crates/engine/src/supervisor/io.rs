@@ -65,6 +65,15 @@ pub enum Input {
         /// Also one that is connected: it is sent away, and what it had is put back.
         is_forced: bool,
     },
+    /// A client says something of one of the farm's own resources.
+    Global {
+        /// Who (an administrator).
+        by: Principal,
+        /// Which.
+        name: tessera_model::GlobalName,
+        /// What.
+        wish: super::global::GlobalWish,
+    },
     /// A client wants something with a registered password.
     Credential {
         /// Who.
@@ -281,6 +290,9 @@ pub enum Denied {
         /// Why.
         why: String,
     },
+    /// No such resource.
+    #[error("the farm has no {0}")]
+    NoResource(tessera_model::GlobalName),
     /// No password is registered.
     #[error("no password is registered for {0}")]
     NoCredential(CredentialId),
@@ -346,6 +358,8 @@ pub enum Change {
     Credential(CredentialId),
     /// What is sealed to a key is new, or is gone when the engine has it no more.
     CredentialSeal(CredentialId, KeyId),
+    /// Something was said of the farm's own resources: write all of it ([`super::Globals::records`]).
+    Globals,
     /// The keys of a host changed, or are gone when the engine has them no more.
     PoolKeys(HostId),
     /// An attempt is over: a row of history.
@@ -406,6 +420,9 @@ pub mod kind {
     pub const CREDENTIAL_REGISTERED: &str = "credential.registered";
     pub const CREDENTIAL_CHECKED: &str = "credential.checked";
     pub const CREDENTIAL_REVOKED: &str = "credential.revoked";
+    pub const RESOURCE_SET: &str = "resource.set";
+    pub const RESOURCE_REMOVED: &str = "resource.removed";
+    pub const RESOURCE_EXPIRED: &str = "resource.expired";
 }
 
 /// One attempt, over.

@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `reserve` (what they take of hosts), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -14,6 +14,7 @@ mod connection;
 pub mod credential;
 pub mod deps;
 mod dispatch;
+pub mod global;
 mod host;
 mod identity;
 mod image;
@@ -38,6 +39,7 @@ pub mod why;
 
 pub use credential::{Credential, CredentialRecord, Credentials, Found, Gate};
 pub use deps::Waits;
+pub use global::{GlobalRecord, GlobalWish, Globals, Others, Outside};
 pub use host::{Host, RefusedAccount, Traits};
 pub use image::{
     BadImage, CredentialImage, HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage,
@@ -76,6 +78,8 @@ pub struct Config {
     pub queue_algorithm: Algorithm,
     /// How many instances one person may have at once.
     pub user_limits: UserLimits,
+    /// What the farm may have of its own resources at most (`supervisor_global_resources`).
+    pub global_resources: BTreeMap<tessera_model::GlobalName, u64>,
 }
 
 impl Config {
@@ -97,6 +101,7 @@ impl Default for Config {
             credential_days: 90,
             queue_algorithm: Algorithm::default(),
             user_limits: UserLimits::default(),
+            global_resources: BTreeMap::new(),
         }
     }
 }
@@ -160,6 +165,7 @@ pub struct Engine {
     /// Launches that are not gone, by owner.
     running: BTreeMap<UserName, u32>,
     planner: plan::Planner,
+    globals: Globals,
     timers: time::Timers,
     /// When the last input came.
     now: Now,
@@ -255,8 +261,9 @@ impl Engine {
     /// Makes an empty farm.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self {
+        let mut engine = Self {
             planner: plan::Planner::new(config.queue_algorithm),
+            globals: Globals::new(config.global_resources.clone()),
             config,
             next_job: 1,
             jobs: BTreeMap::new(),
@@ -275,7 +282,9 @@ impl Engine {
                 wall: Timestamp(0),
                 elapsed: Duration::ZERO,
             },
-        }
+        };
+        engine.tell_all_free();
+        engine
     }
 
     /// Takes one input; memory has changed when it returns.
@@ -305,6 +314,7 @@ impl Engine {
                 host,
                 is_forced,
             } => Some(self.remove_host(t, &by, host, is_forced)),
+            Input::Global { by, name, wish } => Some(self.global_wish(t, &by, &name, &wish)),
             Input::Credential { by, wish } => Some(self.credential_wish(t, &by, wish)),
             Input::Clean { jobs } => {
                 jobs.into_iter().for_each(|job| self.clean(t, job));
@@ -427,6 +437,7 @@ impl Engine {
 
     /// Tells the planner what a host can give away now.
     fn refresh_host(&mut self, host: HostId) {
+        self.note_globals(host);
         match self.hosts.get(&host) {
             Some(known) => {
                 let free_of = |resource: &str| known.free_of(resource);

@@ -230,7 +230,11 @@ impl Engine {
         } else {
             reservation.slots
         };
-        Taken { slots, amounts }
+        Taken {
+            slots,
+            amounts,
+            global: reservation.global.clone(),
+        }
     }
 
     /// Answers what a launch has that its host's worker names and the farm has given up: what is remembered of it; else, as
@@ -250,6 +254,10 @@ impl Engine {
         let all = self.hosts.get(&host).map(|host| Taken {
             slots: host.facts.slots,
             amounts: host.facts.resources.clone(),
+            // Of the farm, what its job reserves now: the best that anybody knows.
+            global: (self.jobs.get(&key.job))
+                .map(|job| job.spec.reservation.global.clone())
+                .unwrap_or_default(),
         });
         Arc::new(all.unwrap_or_default())
     }

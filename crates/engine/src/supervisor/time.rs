@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tessera_model::credential::CredentialId;
 use tessera_model::msg::LaunchKey;
-use tessera_model::{HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId};
+use tessera_model::{
+    GlobalName, HostId, HostState, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId,
+};
 
 /// Something that is due at some time; each checks whether it still is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,8 @@ pub(super) enum Timer {
     Ahead(LaunchKey),
     /// A registered password may be over, may be checked again, or its check takes too long.
     Credential(CredentialId),
+    /// What was said of the use of a resource by others may be over.
+    Others(GlobalName),
 }
 
 /// Timers, by when they are due.
@@ -74,6 +78,7 @@ impl Engine {
                 Timer::Bar(job) => self.bar_over(t, job),
                 Timer::Ahead(key) => self.ahead_over(t, key),
                 Timer::Credential(id) => self.credential_due(t, &id),
+                Timer::Others(name) => self.others_over(t, &name),
             }
         }
     }

@@ -85,6 +85,8 @@ pub(crate) fn api_error(denied: &Denied) -> ApiError {
         Denied::Invalid { field, why } => {
             ApiError::invalid(vec![FieldError::new(*field, why.clone())])
         }
+        Denied::NoResource(_) => ApiError::new(ErrorCode::NotFound, message)
+            .hint("`tessera resource list` lists those that there are"),
         Denied::NoCredential(_) => {
             ApiError::new(ErrorCode::NotFound, message).hint("tessera credential register")
         }

@@ -61,6 +61,7 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
         let large = reserves.then(|| view.engine.too_large(&spec, &owner));
         let large = large.flatten();
         said_all.extend(large.map(|large| format!("it will wait: {large}")));
+        said_all.extend(of_globals(view.engine, &spec));
         let demands = view.engine.demands_of(&spec, &owner);
         let is_meant = |host: &&Host| host.suits(&demands);
         if is_root && nobody_takes(view.engine, is_meant, owner.as_str()) {
@@ -70,6 +71,22 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
     });
     // Without an answer the submission itself will say what is wrong.
     found.await.unwrap_or_default()
+}
+
+/// Answers what is wrong with what a job reserves of the farm itself.
+fn of_globals(engine: &Engine, spec: &JobSpec) -> Vec<String> {
+    let unknown = engine.unknown_globals(spec).into_iter();
+    let unknown = unknown.map(|(name, meant)| match meant {
+        Some(meant) => format!("it will wait: the farm has no {name}; was {meant} meant?"),
+        None => format!(
+            "it will wait: the farm has no {name}; `tessera resource list` lists what it has"
+        ),
+    });
+    let scarce = engine.scarce_global(spec);
+    let scarce = scarce.map(|(name, total, asked)| {
+        format!("it will wait: {name} is {total} in all; {asked} asked")
+    });
+    unknown.chain(scarce).collect()
 }
 
 fn is_left(name: &str, hosts: &BTreeSet<String>, omithosts: &BTreeSet<String>) -> bool {

@@ -1,7 +1,7 @@
 //! Rows as the engine's picture.
 
 use super::rows::{self, Enrolment, HOST_ENROLLED, LaunchDetail};
-use super::{credential, spec, words};
+use super::{credential, global, spec, words};
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::{HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage};
@@ -96,6 +96,7 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
         hosts,
         credentials: credential::images(loaded.credentials, loaded.credential_seals)?,
         pool_keys: credential::keys_of(loaded.pool_keys)?,
+        globals: global::read(loaded.meta.get(global::META).map(String::as_str))?,
     };
     Ok(Picture {
         image,
@@ -187,6 +188,7 @@ fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {
         taken: Taken {
             slots: detail.slots.max(1),
             amounts: detail.amounts,
+            global: rows::by_name(detail.global).map_err(|why| bad(&why))?,
         },
         mode: row.mode.clone(),
         phase: words::phase(&row.phase).ok_or_else(|| bad("unknown phase"))?,

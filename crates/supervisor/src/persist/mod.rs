@@ -5,6 +5,7 @@
 //! **Invariant:** in a batch a job's segments come after the journal rows, so that a fold has the last word.
 
 mod credential;
+mod global;
 pub(crate) mod load;
 pub(crate) mod rows;
 mod spec;
@@ -37,6 +38,7 @@ pub(crate) struct Changed {
     credentials: BTreeSet<CredentialId>,
     seals: BTreeSet<(CredentialId, KeyId)>,
     pool_keys: BTreeSet<HostId>,
+    globals: bool,
     /// Attempts that ended.
     pub(crate) attempts: Vec<AttemptRecord>,
     /// Lines of history, in the order in which they get their numbers.
@@ -59,6 +61,7 @@ impl Changed {
                 Change::Credential(id) => _ = self.credentials.insert(id),
                 Change::CredentialSeal(id, key) => _ = self.seals.insert((id, key)),
                 Change::PoolKeys(host) => _ = self.pool_keys.insert(host),
+                Change::Globals => self.globals = true,
                 Change::Attempt(record) => self.attempts.push(*record),
                 Change::Event(event) => self.events.push(*event),
             }
@@ -116,6 +119,7 @@ impl Ledger {
         let fresh = self.job_rows(engine, changed, &mut out);
         self.small_rows(engine, changed, &mut out);
         passwords(engine, changed, &mut out);
+        out.extend(changed.globals.then(|| global::write(engine)));
         let is_there = |id: JobId| engine.job(id).is_some();
         let kept = changed
             .attempts

@@ -4,7 +4,7 @@ use super::words;
 use std::collections::BTreeMap;
 use tessera_engine::supervisor::{AttemptRecord, Event, HostImage, JobImage, JobRow, LaunchImage};
 use tessera_model::state::End;
-use tessera_model::{HostState, Outcome, UserName};
+use tessera_model::{GlobalName, HostState, Outcome, UserName};
 use tessera_store::{self as store, StateCounts};
 
 /// What the supervisor knows of a host beside the engine.
@@ -114,6 +114,29 @@ pub(crate) struct LaunchDetail {
     /// What else it has of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) amounts: BTreeMap<String, u64>,
+    /// What it has of the farm itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) global: BTreeMap<String, u64>,
+}
+
+/// Makes names of the farm's own resources texts.
+pub(crate) fn by_text(global: &BTreeMap<GlobalName, u64>) -> BTreeMap<String, u64> {
+    let all = global.iter();
+    all.map(|(name, amount)| (name.to_string(), *amount))
+        .collect()
+}
+
+/// Reads them back.
+///
+/// # Errors
+/// When one is no such name, in words.
+pub(crate) fn by_name(global: BTreeMap<String, u64>) -> Result<BTreeMap<GlobalName, u64>, String> {
+    let read = |(name, amount): (String, u64)| {
+        let name = name.parse::<GlobalName>();
+        name.map(|name| (name, amount))
+            .map_err(|bad| bad.to_string())
+    };
+    global.into_iter().map(read).collect()
 }
 
 /// The slots of a launch whose row says none.
@@ -138,6 +161,7 @@ pub(crate) fn launch_row(launch: &LaunchImage) -> store::LaunchRow {
         is_started: launch.is_started,
         slots: launch.taken.slots,
         amounts: launch.taken.amounts.clone(),
+        global: by_text(&launch.taken.global),
     };
     store::LaunchRow {
         job: launch.key.job.0,

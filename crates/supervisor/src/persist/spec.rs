@@ -1,5 +1,6 @@
 //! A job's description as JSON in the store. What is serialized is a promise: the format number moves first.
 
+use super::rows;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ const FORMAT_REQUIRES: i64 = 6;
 const FORMAT_AFTER: i64 = 7;
 /// The format of one that asks for mail (8 is another's): older programs would forget that.
 const FORMAT_MAIL: i64 = 9;
+
+/// The format of one that reserves something of the farm itself: a program that does not count it must not start it.
+const FORMAT_GLOBAL: i64 = 8;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +203,9 @@ struct ReservationDoc {
     takes_free: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     amounts: BTreeMap<String, u64>,
+    /// Of the farm itself; since [`FORMAT_GLOBAL`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    global: BTreeMap<String, u64>,
 }
 
 impl Default for ReservationDoc {
@@ -213,6 +220,7 @@ impl ReservationDoc {
             slots: reservation.slots,
             takes_free: reservation.takes_free,
             amounts: reservation.amounts.clone(),
+            global: rows::by_text(&reservation.global),
         }
     }
 
@@ -220,12 +228,13 @@ impl ReservationDoc {
         *self == Self::default()
     }
 
-    fn into_model(self) -> Reservation {
-        Reservation {
+    fn into_model(self) -> Result<Reservation, String> {
+        Ok(Reservation {
             slots: self.slots.max(1),
             takes_free: self.takes_free,
             amounts: self.amounts,
-        }
+            global: rows::by_name(self.global)?,
+        })
     }
 }
 
@@ -264,6 +273,8 @@ pub(crate) struct Described {
 pub(crate) fn format(spec: &JobSpec) -> i64 {
     if spec.mail.is_some() {
         FORMAT_MAIL
+    } else if !spec.reservation.global.is_empty() {
+        FORMAT_GLOBAL
     } else if spec.after.is_some() || spec.label.is_some() || spec.pgrp.is_some() {
         FORMAT_AFTER
     } else if spec.requirements.is_some() || spec.host_order.is_some() {
@@ -378,7 +389,7 @@ impl Spec {
             flags: flags(&self.flags)?,
             priority: self.priority,
             cpus: self.cpus,
-            reservation: self.reservation.into_model(),
+            reservation: self.reservation.into_model()?,
             hosts: self.hosts,
             omithosts: self.omithosts,
             cluster: match self.cluster.as_deref().map(str::parse) {
@@ -602,6 +613,13 @@ mod tests {
         reserving.reservation.slots = 2;
         assert_eq!(format(&reserving), FORMAT_RESERVES);
         let read = Spec::of(&reserving).into_model();
-        assert_eq!(read, Ok(reserving));
+        assert_eq!(read, Ok(reserving.clone()));
+        let name = "license.nuke".parse().expect("a good name");
+        reserving.reservation.global.insert(name, 2);
+        assert_eq!(format(&reserving), FORMAT_GLOBAL);
+        let document = Spec::of(&reserving);
+        let text = serde_json::to_string(&document).expect("JSON");
+        assert!(text.contains(r#""global":{"license.nuke":2}"#), "{text}");
+        assert_eq!(document.into_model(), Ok(reserving));
     }
 }

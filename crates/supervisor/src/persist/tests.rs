@@ -162,6 +162,10 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
             slots: 1,
             takes_free: retries == 2,
             amounts: [("host.memory".to_owned(), 1)].into(),
+            global: (retries == 1)
+                .then(|| ("global.rig".parse().expect("a name"), 1))
+                .into_iter()
+                .collect(),
         },
         hosts: Default::default(),
         omithosts: ["elsewhere".into()].into(),
@@ -662,4 +666,39 @@ fn registered_passwords_come_back() {
         ),
         (2, true, 0)
     );
+}
+
+#[test]
+fn what_was_said_of_resources_is_kept() {
+    use tessera_engine::supervisor::{GlobalWish, Outside};
+    let mut world = World::new();
+    let set = |total, used, ttl| GlobalWish::Set {
+        total,
+        used,
+        ttl: Duration::from_secs(ttl).into(),
+    };
+    let wishes = [
+        ("global.rig", set(Some(3), None, 1)),
+        ("license.nuke", set(Some(10), Some(Outside::Others(4)), 60)),
+        ("license.nuke", set(None, Some(Outside::InAll(2)), 60)),
+        ("global.rig", GlobalWish::Remove),
+    ];
+    for (name, wish) in wishes {
+        let name = name.parse().expect("a name");
+        world.feed(Input::Global {
+            by: admin(),
+            name,
+            wish,
+        });
+        world.commit();
+        assert_eq!(world.stored(), world.expected());
+    }
+    world.now.elapsed += Duration::from_secs(61);
+    world.now.wall = world.now.wall.plus_ms(61_000);
+    world.feed(Input::Tick);
+    world.commit();
+    let kept = world.stored().globals;
+    assert_eq!(kept, world.expected().globals);
+    assert_eq!((kept.len(), kept[0].total), (1, Some(10)));
+    assert!(kept[0].others.is_some_and(|it| it.used == 2 && it.is_over));
 }

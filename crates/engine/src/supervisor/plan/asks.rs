@@ -356,11 +356,14 @@ fn said_by_job(field: &JobField, spec: &JobSpec, id: JobId, owner: &UserName) ->
 }
 
 /// Prints what a job reserves: `host.processors=2,host.memory=8192`.
-fn reserved(spec: &JobSpec) -> String {
+pub(in super::super) fn reserved(spec: &JobSpec) -> String {
     let reservation = &spec.reservation;
     let plus = if reservation.takes_free { "+" } else { "" };
     let mut all = format!("{PROCESSORS}={}{plus}", reservation.slots);
     for (name, amount) in &reservation.amounts {
+        all.push_str(&format!(",{name}={amount}"));
+    }
+    for (name, amount) in &reservation.global {
         all.push_str(&format!(",{name}={amount}"));
     }
     all

@@ -33,6 +33,8 @@ pub(super) struct Class {
     /// How many jobs have it, ready or not.
     pub(super) users: usize,
     pub(super) ready: BTreeSet<Place>,
+    /// The gate that it is behind, by what it wants of the farm's own resources.
+    pub(super) gate: usize,
     /// What it asks is asked host by host.
     pub(super) asks_each: bool,
     /// What it prefers is asked host by host.
@@ -55,6 +57,7 @@ impl Class {
             wants,
             users: 1,
             ready: BTreeSet::new(),
+            gate: super::gates::OPEN,
             asks_each: false,
             prefers_each: false,
             reads: Vec::new(),

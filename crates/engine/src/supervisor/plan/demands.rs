@@ -5,7 +5,7 @@ use super::asks::Asks;
 use super::prefers::Prefers;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::reservation::MEMORY;
-use tessera_model::{ClusterChoice, JobId, JobSpec, Restriction, UserName};
+use tessera_model::{ClusterChoice, GlobalName, JobId, JobSpec, Restriction, UserName};
 
 /// What a job's match with a host depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,8 @@ pub struct Demands {
     pub slots: u32,
     /// Amounts of other resources.
     pub amounts: BTreeMap<String, u64>,
+    /// Amounts of the farm's own resources.
+    pub global: BTreeMap<GlobalName, u64>,
     /// Whether they are of items that ran out of memory, which their jobs have apart from the others.
     pub is_grown: bool,
 }
@@ -52,6 +54,7 @@ impl Demands {
             prefers: Prefers::of(spec),
             slots: spec.reservation.slots,
             amounts: spec.reservation.amounts.clone(),
+            global: spec.reservation.global.clone(),
             is_grown: false,
         }
     }

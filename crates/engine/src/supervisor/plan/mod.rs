@@ -10,6 +10,7 @@ pub mod asks;
 mod class;
 mod demands;
 mod dirty;
+mod gates;
 mod judge;
 mod operands;
 mod prefers;
@@ -23,13 +24,14 @@ use super::host::Traits;
 use super::{Algorithm, Host};
 use class::{Class, Free, Shape};
 use dirty::Dirty;
+use gates::Gates;
 use operands::Operands;
 use resources::Resources;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::requirements::Operand;
-use tessera_model::{ClusterChoice, ClusterPath, HostId, JobId, UserName};
+use tessera_model::{ClusterChoice, ClusterPath, GlobalName, HostId, JobId, UserName};
 
 /// The order of ready jobs: priority, place in it, id.
 pub type Place = (u32, i64, JobId);
@@ -67,8 +69,8 @@ pub struct Planner {
     by_owner: BTreeMap<UserName, BTreeSet<usize>>,
     /// Whose classes are not asked.
     held: BTreeSet<UserName>,
-    /// Classes with a ready job, by the first of them; by cluster, where that matters.
-    active: BTreeMap<ClusterChoice, BTreeSet<(Place, usize)>>,
+    /// Classes with a ready job, behind what they want of the farm's own resources.
+    gates: Gates,
     resources: Resources,
     operands: Operands,
     /// Classes that ask host by host.
@@ -109,9 +111,9 @@ impl Planner {
         }
     }
 
-    /// Answers the classes that have a ready job.
+    /// Answers the classes that have a ready job and do not wait for one of the farm's own resources.
     fn active(&self) -> impl Iterator<Item = usize> + '_ {
-        self.active.values().flatten().map(|(_, class)| *class)
+        self.gates.kinds().flatten().map(|(_, class)| *class)
     }
 
     /// Notes that another of its jobs is the first, or that it has none.
@@ -121,16 +123,8 @@ impl Planner {
             return;
         }
         let choice = self.choice_of(class);
-        let heads = self.active.entry(choice.clone()).or_default();
-        if let Some(before) = before {
-            heads.remove(&(before, class));
-        }
-        if let Some(after) = after {
-            heads.insert((after, class));
-        }
-        if heads.is_empty() {
-            self.active.remove(&choice);
-        }
+        let gate = self.classes[class].gate;
+        self.gates.set_head(gate, &choice, class, (before, after));
     }
 
     /// Answers the cluster that hosts of that kind are kept under.
@@ -156,7 +150,8 @@ impl Planner {
             is_new_resource |= self.resources.want(name);
         }
         let wants = self.resources.by_number(&demands.amounts);
-        let (class, is_new_operand) = Class::new(demands.clone(), wants, &mut self.operands);
+        let (mut class, is_new_operand) = Class::new(demands.clone(), wants, &mut self.operands);
+        class.gate = self.gates.take(&demands.global);
         let asks_each = class.asks_each;
         let number = match self.vacant.pop() {
             Some(number) => {
@@ -201,6 +196,7 @@ impl Planner {
             self.resources.unwant(name);
         }
         self.operands.unwant(class.reads());
+        self.gates.drop(class.gate);
         self.asking_each.remove(&number);
         self.vacant.push(number);
     }
@@ -235,6 +231,24 @@ impl Planner {
             }
         }
         is_new
+    }
+
+    /// Tells how much of one of the farm's own resources is free.
+    pub fn set_global(&mut self, name: &GlobalName, free: u64) {
+        let looked_at = self.gates.set_free(name, free);
+        self.asked = self.asked.saturating_add(looked_at);
+    }
+
+    /// Answers how much of one of the farm's own resources it believes to be free; for the engine's own check.
+    #[must_use]
+    pub fn global_of(&self, name: &GlobalName) -> u64 {
+        self.gates.believes(name)
+    }
+
+    /// Says what is wrong with what waits for the farm's own resources; for the engine's own check.
+    #[must_use]
+    pub fn gate_faults(&self) -> Vec<String> {
+        self.gates.faults()
     }
 
     /// Says whether what moves on a host may matter to some job.
@@ -341,7 +355,8 @@ impl Planner {
 
     /// Asks again about a class whose other conditions changed.
     pub fn touch_class(&mut self, class: usize) {
-        if let Some(head) = self.head(class) {
+        let is_open = self.gates.is_open(self.classes[class].gate);
+        if let Some(head) = self.head(class).filter(|_| is_open) {
             self.dirty_classes.add(class, head);
         }
     }
@@ -406,28 +421,42 @@ impl Planner {
                 None => _ = self.dirty_hosts.remove(&host),
             }
         }
-        // All open hosts have been asked: what is left are jobs that became ready since.
-        while let Some((place, class)) = self.dirty_classes.first() {
-            *asked += 1;
-            match self.head(class) {
-                Some(head) if head == place => {}
-                // Its first job was placed or taken away meanwhile.
-                Some(head) => {
-                    self.dirty_classes.add(class, head);
-                    continue;
-                }
-                None => {
-                    self.dirty_classes.remove(class);
-                    continue;
-                }
-            }
+        // All open hosts have been asked: what is left are jobs that became ready since, or that waited for one of the farm's own
+        // resources.
+        while let Some((place, class)) = self.next_class(asked) {
             match self.host_for(class, judge, asked) {
                 // The host may have something better to do.
                 Some(host) => return self.job_for(host, judge, asked),
-                None => self.dirty_classes.remove(class),
+                None => {
+                    self.dirty_classes.remove(class);
+                    self.gates.asked(self.classes[class].gate, place, class);
+                }
             }
         }
         None
+    }
+
+    /// Answers the class with the best job of those that something happened to.
+    fn next_class(&mut self, asked: &mut u64) -> Option<(Place, usize)> {
+        if self.open.is_empty() {
+            // A host that opens is asked itself.
+            self.gates.forget_opened();
+        }
+        let opened = self.gates.next_opened(asked);
+        while let Some((place, class)) = self.dirty_classes.first() {
+            if opened.is_some_and(|(first, _)| first < place) {
+                break;
+            }
+            *asked += 1;
+            let is_open = self.gates.is_open(self.classes[class].gate);
+            match self.head(class).filter(|_| is_open) {
+                Some(head) if head == place => return Some((place, class)),
+                // Its first job was placed or taken away meanwhile.
+                Some(head) => self.dirty_classes.add(class, head),
+                None => self.dirty_classes.remove(class),
+            }
+        }
+        opened
     }
 
     /// Answers the best job for a host.
@@ -452,9 +481,9 @@ impl Planner {
         unmet: &mut Vec<(usize, HostId, Shape)>,
     ) -> Option<Placement> {
         let free = self.free.get(&host)?;
-        let kinds = self.active.iter();
+        let kinds = self.gates.kinds();
         let distance = |number| self.distance(&self.classes[number], &free.shape.2);
-        let kinds = kinds.filter_map(|(_, heads)| Some((distance(heads.first()?.1), heads)));
+        let kinds = kinds.filter_map(|heads| Some((distance(heads.first()?.1), heads)));
         let mut kinds: Vec<_> = kinds.collect();
         *asked += kinds.len().saturating_sub(1) as u64;
         kinds.sort_by_key(|(distance, _)| *distance);

@@ -5,6 +5,7 @@ mod clusters;
 mod credentials;
 mod deps;
 mod desks;
+mod globals;
 mod groups;
 mod limits;
 mod orders;

@@ -21,6 +21,7 @@ fn reserving(frames: u32, slots: u32, memory: u64) -> JobSpec {
                 .into_iter()
                 .filter(|(_, amount)| *amount > 0)
                 .collect(),
+            global: Default::default(),
         },
         ..spec(frames)
     }

@@ -55,6 +55,9 @@ pub enum Kind {
     Reserved,
     TooSmall,
     BehindJobs,
+    ResourceUnknown,
+    ResourceTooSmall,
+    ResourceInUse,
 }
 
 impl Kind {
@@ -94,6 +97,9 @@ impl Kind {
             Self::Reserved => "reserved",
             Self::TooSmall => "too_small",
             Self::BehindJobs => "behind_jobs",
+            Self::ResourceUnknown => "resource_unknown",
+            Self::ResourceTooSmall => "resource_too_small",
+            Self::ResourceInUse => "resource_in_use",
         }
     }
 }
@@ -279,6 +285,7 @@ impl Engine {
     /// There is something to place: say why no host takes it.
     fn why_hosts(&self, job: &Job, class: usize, reasons: &mut Vec<Reason>) {
         let demands = self.planner.demands(class);
+        let waits = self.why_globals(job, demands, reasons);
         let mut by_kind: BTreeMap<Kind, (Vec<String>, String, Option<String>)> = BTreeMap::new();
         let mut full = None;
         for host in self.nearest_first(demands) {
@@ -299,6 +306,10 @@ impl Engine {
             let hint = Some("tessera join-string, then tessera join on the host".to_owned());
             reasons.push(Reason::plain(Kind::NoHosts, 0, text, hint));
             return;
+        }
+        if waits {
+            // Those hosts would take it if that were free.
+            by_kind.remove(&Kind::BehindJobs);
         }
         reasons.extend(full.and_then(|host| self.why_behind(job, class, host)));
         for (kind, (mut hosts, text, hint)) in by_kind {
