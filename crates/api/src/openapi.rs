@@ -26,6 +26,7 @@ use utoipa::OpenApi;
         paths::revoke_credential,
         paths::usage, paths::trends, paths::cleanup,
         paths::channels, paths::notify_reload, paths::notify_test, paths::wishes, paths::set_wishes,
+        paths::resources, paths::set_resource, paths::remove_resource,
     ),
     components(schemas(types::Event, types::Resync, crate::query::LogStream)),
     modifiers(&Security, &Descriptions),
@@ -66,6 +67,7 @@ impl utoipa::Modify for Descriptions {
             let methods = [
                 &mut item.get,
                 &mut item.post,
+                &mut item.put,
                 &mut item.patch,
                 &mut item.delete,
             ];
@@ -156,7 +158,7 @@ mod tests {
     fn every_endpoint_is_described_once() {
         let document: serde_json::Value = serde_json::from_str(&generate()).expect("JSON");
         let found = endpoints(&document);
-        assert_eq!(found.len(), 49, "{found:#?}");
+        assert_eq!(found.len(), 52, "{found:#?}");
         for endpoint in &found {
             let (method, path) = endpoint.split_once(' ').expect("two words");
             let operation = &document["paths"][path][method];

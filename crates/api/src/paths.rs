@@ -10,9 +10,10 @@ use crate::types::{
     CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event,
     FarmSettings, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail,
     Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken,
-    NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest, SealOffer,
-    Session, SessionLink, SessionRequest, SetMailWishes, SubmitReply, SubmitRequest, Timeline,
-    TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
+    NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest,
+    ResourceRequest, ResourceRow, Resources, SealOffer, Session, SessionLink, SessionRequest,
+    SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage,
+    WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -251,6 +252,19 @@ endpoint!(
     /// Sets it.
     set_wishes: post, path = "/notify/wishes", tag = "farm", request_body = SetMailWishes,
     responses((status = 200, body = MailWishes), Errors));
+endpoint!(
+    /// Lists the farm's own resources, what is taken of them and by whom.
+    resources: get, path = "/resources", tag = "farm", responses((status = 200, body = Resources), Errors));
+endpoint!(
+    /// Says how many there are of a resource, or how many are in use; needs an administrator.
+    ///
+    /// What is in use elsewhere may be said for a time only: a poller of a licence server that ends must not hold licences for ever.
+    set_resource: put, path = "/resources/{name}", tag = "farm", params(("name" = String, Path, description = "`global.NAME` or `license.NAME`")),
+    request_body = ResourceRequest, responses((status = 200, body = ResourceRow), Errors));
+endpoint!(
+    /// Forgets what was said of a resource; what the configuration says stays. Needs an administrator.
+    remove_resource: delete, path = "/resources/{name}", tag = "farm", params(("name" = String, Path, description = "`global.NAME` or `license.NAME`")),
+    responses((status = 204), Errors));
 endpoint!(
     /// Sends a test over one channel or all, and says what came of it; needs an administrator.
     notify_test: post, path = "/notify/test", tag = "farm", request_body = NotifyTest,

@@ -22,6 +22,9 @@ const STORM_MS: u64 = 60_000;
 const LOST_MS: u64 = 400_000;
 /// How long a supervisor that was killed is away.
 pub(crate) const RESTART_MS: u64 = 2_000;
+/// The licence that jobs need, and how many slots there are for each.
+pub(crate) const LICENCE: &str = "license.nuke";
+const SLOTS_A_LICENCE: u64 = 8;
 /// What jobs reserve of memory, in GiB.
 const MEMORY_SIZES: [u64; 8] = [1, 2, 4, 6, 8, 12, 24, 48];
 /// What hosts have of it, in GiB.
@@ -40,6 +43,8 @@ pub(crate) struct JobPlan {
     pub(crate) slots: u32,
     /// MiB; 0: nothing reserved.
     pub(crate) memory: u64,
+    /// Whether each instance takes a licence.
+    pub(crate) is_licensed: bool,
     /// Least and most milliseconds of a frame.
     pub(crate) takes_ms: (u64, u64),
 }
@@ -51,6 +56,10 @@ impl JobPlan {
         if self.memory > 0 {
             reserved += &format!(",host.memory={}", self.memory);
         }
+        if self.is_licensed {
+            reserved += &format!(",{LICENCE}=1");
+        }
+        let is_one_slot = self.slots == 1 && self.memory == 0 && !self.is_licensed;
         let command = [
             "render",
             "-f",
@@ -63,7 +72,7 @@ impl JobPlan {
             range: Some(format!("1-{}", self.frames)),
             cpus: i64::try_from(self.cpus).ok(),
             priority: Some(5_000),
-            reservations: (self.slots > 1 || self.memory > 0).then_some(reserved),
+            reservations: (!is_one_slot).then_some(reserved),
             env: Some([("SHOW".to_owned(), "abc".to_owned())].into()),
             cwd: Some("/shows/abc".to_owned()),
             retrywork: Some(3),
@@ -106,6 +115,8 @@ pub(crate) struct Plan {
     pub(crate) jobs: Vec<JobPlan>,
     /// MiB of each host.
     pub(crate) memory: Vec<u64>,
+    /// Licences of the farm.
+    pub(crate) licences: Option<u64>,
     pub(crate) troubles: Vec<(u64, Trouble)>,
     /// When frames fail, and how many of a hundred.
     pub(crate) storm: Option<(u64, u64, u64)>,
@@ -126,6 +137,7 @@ impl Plan {
             Scenario::SmallJobs => plan = Self::small_jobs(options),
             Scenario::WideJobs => plan.make_wide(options),
             Scenario::MemoryMix => plan.reserve_memory(options),
+            Scenario::Licences => plan.need_licences(options),
             Scenario::FailureStorm => {
                 plan.storm = Some((TROUBLE_AT_MS, TROUBLE_AT_MS + STORM_MS, 80));
                 plan.until.ends = all.min(2 * ENDS_ENOUGH);
@@ -158,6 +170,7 @@ impl Plan {
             cpus: cpus.clamp(CPUS_MIN, CPUS_MAX),
             slots: 1,
             memory: 0,
+            is_licensed: false,
             takes_ms,
         };
         let memory = u64::from(options.slots) * MEMORY_A_SLOT;
@@ -165,6 +178,7 @@ impl Plan {
             classes: vec!["frames of one slot".to_owned()],
             jobs: (0..jobs).map(job).collect(),
             memory: vec![memory; options.hosts as usize],
+            licences: None,
             troubles: Vec::new(),
             storm: None,
             until: Until {
@@ -187,6 +201,7 @@ impl Plan {
             cpus: 1,
             slots: 1,
             memory: 0,
+            is_licensed: false,
             takes_ms,
         };
         plan.classes = vec!["jobs of one frame".to_owned()];
@@ -207,6 +222,16 @@ impl Plan {
             }
         }
         self.until.ends = self.jobs.iter().map(|job| u64::from(job.frames)).sum();
+    }
+
+    /// Every other job needs a licence; they are submitted between the others.
+    fn need_licences(&mut self, options: &Options) {
+        self.classes = vec!["without a licence".to_owned(), "of a licence".to_owned()];
+        for job in self.jobs.iter_mut().skip(1).step_by(2) {
+            job.class = 1;
+            job.is_licensed = true;
+        }
+        self.licences = Some((options.farm_slots() / SLOTS_A_LICENCE).max(1));
     }
 
     fn reserve_memory(&mut self, options: &Options) {

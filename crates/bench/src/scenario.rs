@@ -16,6 +16,8 @@ pub enum Scenario {
     WideJobs,
     /// Jobs reserve memory, hosts have different amounts of it.
     MemoryMix,
+    /// Half of the jobs need a licence, of which there are too few.
+    Licences,
     /// For a while most frames fail at once.
     FailureStorm,
     /// The supervisor is killed in the middle of it.
@@ -28,12 +30,13 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ColdStart,
         Self::SteadyState,
         Self::SmallJobs,
         Self::WideJobs,
         Self::MemoryMix,
+        Self::Licences,
         Self::FailureStorm,
         Self::Restart,
         Self::HalfLost,
@@ -49,6 +52,7 @@ impl Scenario {
             Self::SmallJobs => "small-jobs",
             Self::WideJobs => "wide-jobs",
             Self::MemoryMix => "memory-mix",
+            Self::Licences => "licences",
             Self::FailureStorm => "failure-storm",
             Self::Restart => "restart",
             Self::HalfLost => "half-lost",
@@ -65,6 +69,9 @@ impl Scenario {
             Self::SmallJobs => "jobs of one frame come all the time, for four fifths of the slots",
             Self::WideJobs => "some jobs want whole hosts, many want a slot",
             Self::MemoryMix => "jobs reserve memory, hosts have different amounts of it",
+            Self::Licences => {
+                "half of the jobs need a licence, and there is one for each eighth slot"
+            }
             Self::FailureStorm => "for a while most frames fail at once, and are retried",
             Self::Restart => "the supervisor is killed and reads its store again",
             Self::HalfLost => {

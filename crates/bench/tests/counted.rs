@@ -90,3 +90,18 @@ fn reserving_memory_costs_the_same_with_twenty_times_the_hosts() {
     let large = farm(Scenario::MemoryMix, 2_000, 100_000);
     compare("memory, 100 to 2,000 hosts", &small, &large);
 }
+
+/// Half of the queue waits for a licence, and nobody looks at it for that.
+#[test]
+fn waiting_for_a_licence_costs_the_same_with_ten_times_the_queue() {
+    let small = farm(Scenario::Licences, 50, 10_000);
+    let large = farm(Scenario::Licences, 50, 100_000);
+    compare("licences, 10,000 to 100,000 frames", &small, &large);
+}
+
+#[test]
+fn waiting_for_a_licence_costs_the_same_with_twenty_times_the_hosts() {
+    let small = farm(Scenario::Licences, 100, 20_000);
+    let large = farm(Scenario::Licences, 2_000, 100_000);
+    compare("licences, 100 to 2,000 hosts", &small, &large);
+}

@@ -82,6 +82,14 @@ fn memory_is_reserved_by_class() {
 }
 
 #[test]
+fn those_who_need_no_licence_pass_those_who_wait_for_one() {
+    let report = farm(Scenario::Licences);
+    assert_eq!(report.ends.complete, 3_000);
+    let jobs: Vec<u64> = report.waits.iter().map(|it| it.jobs).collect();
+    assert_eq!(jobs, [15, 15]);
+}
+
+#[test]
 fn a_storm_of_failures_passes() {
     let report = farm(Scenario::FailureStorm);
     let ends = report.ends;

@@ -37,6 +37,7 @@ fn asked(args: &BenchFarmArgs) -> Options {
             BenchScenario::SmallJobs => Scenario::SmallJobs,
             BenchScenario::WideJobs => Scenario::WideJobs,
             BenchScenario::MemoryMix => Scenario::MemoryMix,
+            BenchScenario::Licences => Scenario::Licences,
             BenchScenario::FailureStorm => Scenario::FailureStorm,
             BenchScenario::Restart => Scenario::Restart,
             BenchScenario::HalfLost => Scenario::HalfLost,

@@ -13,8 +13,9 @@ use crate::types::{
     CredentialRef, Credentials, Deps, Errors, FarmSettings, Health, History, HostDetail, HostWhy,
     Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
     JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
-    NotifyTested, ReconfigureReply, ReconfigureRequest, SessionLink, SetMailWishes, SubmitReply,
-    SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, WhileActive, Why,
+    NotifyTested, ReconfigureReply, ReconfigureRequest, ResourceRequest, ResourceRow, Resources,
+    SessionLink, SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends,
+    Usage, WhileActive, Why,
 };
 use http::Method;
 use serde::Serialize;
@@ -281,6 +282,22 @@ impl Client {
         self.post("/notify/wishes", wishes).await
     }
 
+    #[doc = concat!("Answers the farm's own resources.", errors!())]
+    pub async fn resources(&self) -> Answer<Resources> {
+        self.get("/resources").await
+    }
+
+    #[doc = concat!("Says how many there are of a resource, or how many are in use.", errors!())]
+    pub async fn set_resource(&self, name: &str, said: &ResourceRequest) -> Answer<ResourceRow> {
+        self.transport.put(&path(&resource_path(name)), said).await
+    }
+
+    #[doc = concat!("Forgets what was said of a resource.", errors!())]
+    pub async fn remove_resource(&self, name: &str) -> Answer<()> {
+        let below = resource_path(name);
+        self.transport.send(Method::DELETE, &path(&below)).await
+    }
+
     #[doc = concat!("Answers the supervisor's OpenAPI document.", errors!())]
     pub async fn openapi(&self) -> Answer<serde_json::Value> {
         self.get("/openapi.json").await
@@ -298,6 +315,12 @@ impl Client {
 /// Answers the whole path.
 pub(super) fn path(below: &str) -> String {
     format!("{PREFIX}{below}")
+}
+
+fn resource_path(name: &str) -> String {
+    let mut path = "/resources/".to_owned();
+    query::push_encoded(&mut path, name);
+    path
 }
 
 fn host_path(host: &str, below: &str) -> String {

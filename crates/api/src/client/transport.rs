@@ -124,6 +124,15 @@ impl Transport {
         self.read_json(&body)
     }
 
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let (_, body) = self.call(Method::PUT, path, self.json(body)?).await?;
+        self.read_json(&body)
+    }
+
     /// Sends JSON and expects no content.
     pub(super) async fn send_json(
         &self,

@@ -11,6 +11,7 @@ mod item;
 mod job;
 mod notify;
 mod quantity;
+mod resource;
 mod session;
 mod submit;
 mod timeline;
@@ -40,6 +41,7 @@ pub use notify::{
     SetMailWishes,
 };
 pub use quantity::Quantity;
+pub use resource::{ResourceHolder, ResourceRequest, ResourceRow, Resources};
 pub use session::{Session, SessionLink, SessionRequest};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
 pub use timeline::{Timeline, TimelineHost, TimelineJob, TimelineSpan};

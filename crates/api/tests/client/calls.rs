@@ -12,8 +12,8 @@ use tessera_api::types::{
     CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
     HostWhy, Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
     JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
-    NotifyTested, SealOffer, SessionLink, SetMailWishes, SubmitReply, SubmitRequest, Timeline,
-    TokenRequest, Tokens, Trends, Usage, Why,
+    NotifyTested, ResourceRequest, ResourceRow, Resources, SealOffer, SessionLink, SetMailWishes,
+    SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, Why,
 };
 use tessera_api::types::{FarmSettings, ReconfigureReply, ReconfigureRequest, WhileActive};
 
@@ -66,6 +66,8 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["timeline"]) => json(Timeline::default()),
         ("GET", ["trends"]) => json(Trends::default()),
         (_, ["notify", "wishes"]) => json(MailWishes::default()),
+        ("GET", ["resources"]) => json(Resources::default()),
+        ("PUT", ["resources", _]) => json(ResourceRow::default()),
         ("POST", ["notify", "test"]) => json(NotifyTested::default()),
         ("GET", ["errors"]) => json(Errors::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
@@ -208,6 +210,10 @@ async fn each_method_calls_its_endpoint_and_no_endpoint_is_without_one() {
         .expect(ok);
     client.timeline(&TimelineQuery::default()).await.expect(ok);
     client.notify_test(&NotifyTest::default()).await.expect(ok);
+    client.resources().await.expect(ok);
+    let said = ResourceRequest::default();
+    client.set_resource("global.a", &said).await.expect(ok);
+    client.remove_resource("global.a").await.expect(ok);
     let of_job = ErrorsQuery { job: Some(1) };
     client.errors(&of_job).await.expect(ok);
     client.events(EventsQuery::default()).await.expect(ok);

@@ -181,7 +181,12 @@ impl World {
             StoreKind::Nothing => Box::new(Nothing::default()),
         };
         let store = Metered::boxed(store, &self.meter);
-        let config = tessera_engine::supervisor::Config::default();
+        let licences = self.stage.plan.licences;
+        let licences = licences.and_then(|n| Some((crate::plan::LICENCE.parse().ok()?, n)));
+        let config = tessera_engine::supervisor::Config {
+            global_resources: licences.into_iter().collect(),
+            ..Default::default()
+        };
         let keys = self.folder.path().join("keys");
         Ok(Driven::open(store, config, &keys, self.stage.now())?)
     }

@@ -170,6 +170,8 @@ pub enum BenchScenario {
     WideJobs,
     /// Jobs reserve memory, hosts have different amounts of it
     MemoryMix,
+    /// Half of the jobs need a licence, and there is one for each eighth slot
+    Licences,
     /// For a while most frames fail at once, and are retried
     FailureStorm,
     /// The supervisor is killed and reads its store again

@@ -8,6 +8,7 @@ mod here;
 mod install;
 mod jobs;
 mod local;
+mod resource;
 mod submit;
 
 pub use actions::{ActionArgs, ModifyArgs};
@@ -34,6 +35,7 @@ pub use jobs::{ErrorsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Str
 pub use local::{
     ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, System, WorkerArgs,
 };
+pub use resource::{ResourceCommand, ResourceSetArgs};
 pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -229,6 +231,9 @@ pub enum Command {
     /// Passwords that Windows workers need to become people
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// Licences and other things that jobs of the farm share: how many, and who has them
+    #[command(subcommand)]
+    Resource(ResourceCommand),
     /// Whom the farm tells of what, and a test of it
     #[command(subcommand)]
     Notify(NotifyCommand),
@@ -342,6 +347,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "logout",
             "token",
             "credential",
+            "resource",
             "notify",
             "cleanup",
             "doctor",

@@ -7,6 +7,7 @@ mod explain;
 mod farm;
 mod list;
 mod log;
+mod resource;
 mod submit;
 mod watch;
 
@@ -130,6 +131,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::JoinString(args) => farm::join_string(args, context).await,
         Command::Token(args) => farm::token(args, context).await,
         Command::Credential(args) => credential::credential(args, context).await,
+        Command::Resource(command) => resource::resource(command, context).await,
         Command::Notify(command) => farm::notify(command, context).await,
         Command::Cleanup(args) => farm::cleanup(args, context).await,
         Command::Login(args) => local::login(args, context).await,

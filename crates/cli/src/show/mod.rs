@@ -9,6 +9,7 @@ mod hosts;
 mod items;
 mod jobs;
 mod notify;
+mod resource;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -22,6 +23,7 @@ pub use hosts::{host, hosts, reconfigured, state as host_state};
 pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
 pub use notify::{channels, mail_wishes, notify_reloaded, notify_tested};
+pub use resource::resources;
 pub use why::{host_why, why};
 
 use crate::out::{Look, text};

@@ -2,7 +2,7 @@
 
 use super::{
     actions, attempts, channels, cleanup, history, host, hosts, info, items, job, jobs,
-    mail_wishes, notify_reloaded, notify_tested, reconfigured, tokens, why,
+    mail_wishes, notify_reloaded, notify_tested, reconfigured, resources, tokens, why,
 };
 use crate::out::{Look, text};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use tessera_api::types::{
     ActionReply, AttemptRow, Caller, Changed, ChannelRow, ChannelTried, Channels, CleanedJob,
     CleanupReply, EndView, Event, HostDetail, HostRow, HostSettings, Info, InstanceRow, ItemCounts,
     ItemRow, JobDetail, JobSummary, Jobs, MailWishes, NotifyReloaded, Reason, ReconfigureReply,
-    ReconfiguredHost, RunningRow, SpecView, TargetResult, Token, Why,
+    ReconfiguredHost, ResourceHolder, ResourceRow, RunningRow, SpecView, TargetResult, Token, Why,
 };
 use tessera_api::{ApiError, ErrorCode};
 
@@ -695,4 +695,64 @@ fn wishes_say_what_and_where_to() {
     ] {
         assert_eq!(shown(it), expected);
     }
+}
+
+#[test]
+fn resources_and_who_has_them() {
+    let holder = |job, held, instances| ResourceHolder {
+        job,
+        held,
+        instances,
+    };
+    let nuke = ResourceRow {
+        name: "license.nuke".into(),
+        total: Some(10),
+        configured: Some(10),
+        held: 8,
+        others: 2,
+        free: 0,
+        others_said_ms: Some(NOW - 30_000),
+        others_until_ms: Some(NOW + 570_000),
+        said_by: Some("poller".into()),
+        holders: vec![holder(12, 6, 3), holder(15, 2, 2)],
+        ..ResourceRow::default()
+    };
+    let rig = ResourceRow {
+        name: "global.rig".into(),
+        total: Some(3),
+        set: Some(3),
+        free: 3,
+        others_said_ms: Some(NOW - 3_600_000),
+        others_expired: Some(1),
+        said_by: Some("mia\u{1b}".into()),
+        ..ResourceRow::default()
+    };
+    let gone = ResourceRow {
+        name: "license.old".into(),
+        held: 20,
+        holders: (1..=10).map(|job| holder(job, 2, 2)).collect(),
+        more_holders: 3,
+        ..ResourceRow::default()
+    };
+    let all = [rig, nuke, gone];
+    let shown = both(|look| resources(look, &all));
+    let piped = shown.lines().skip_while(|line| *line != "--- piped");
+    let piped: Vec<&str> = piped.skip(1).collect();
+    assert_eq!(
+        piped,
+        [
+            "RESOURCE      HELD  TOTAL  OTHERS  FREE  HELD BY",
+            "global.rig       0      3       0     3",
+            "license.nuke     8     10       2     0  jobs 12 (6 in 3), 15 (2)",
+            "license.old     20      ?       0     0  jobs 1 (2), 2 (2), 3 (2), 4 (2), 5 (2), 6 (2), 7 (2), 8 (2), 5 more",
+            "global.rig: others used 1, mia\\x1b said 1h ago: that counts no more, since nobody said it anew in time",
+            "license.nuke: others use 2, poller says: that counts until it is said anew, for 9m 30s at most",
+            "license.old: nobody has said how many there are; no more is given away",
+        ]
+    );
+    let none = both(|look| resources(look, &[]));
+    assert!(
+        none.contains("tessera resource set license.NAME --total N"),
+        "{none}"
+    );
 }

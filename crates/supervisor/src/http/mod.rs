@@ -23,6 +23,7 @@ mod notify;
 mod outlook;
 mod pages;
 mod refused;
+mod resources;
 pub(crate) mod serve;
 mod session;
 mod settings;
@@ -49,7 +50,7 @@ use crate::settings::WorkerSettings;
 use crate::tokens::Tokens;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, post, put};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_wire::pki::FarmCa;
@@ -147,6 +148,11 @@ fn without_query() -> Router<App> {
         .route("/notify/wishes", get(notify::wishes).post(notify::wish))
         .route("/notify/reload", post(notify::reload))
         .route("/notify/test", post(notify::test))
+        .route("/resources", get(resources::list))
+        .route(
+            "/resources/{name}",
+            put(resources::set).delete(resources::remove),
+        )
         .route("/jobs/{id}", get(jobs::detail).patch(jobs::modify))
         .route("/jobs/{id}/resubmit", post(jobs::resubmit))
         .route("/jobs/{id}/why", get(why::job))

@@ -19,6 +19,7 @@ mod metrics;
 mod notify;
 mod refused;
 mod reserve;
+mod resources;
 mod settings;
 mod strangers;
 mod timeline;
