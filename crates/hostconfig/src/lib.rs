@@ -31,3 +31,4 @@ pub use lookup::{Layer, Merged, merge};
 pub use place::Place;
 pub use read::{Kind, Platform, Section, Setting, Workers};
 pub use resolve::{From, Settings, Source};
+pub use tessera_requirements::nearest;

@@ -5,6 +5,7 @@ use std::path::Path;
 use tessera_cli::args::Colour;
 use tessera_cli::out::Look;
 use tessera_cli::{CliError, Exit, show};
+use tessera_hostconfig::nearest;
 #[cfg(target_os = "linux")]
 use tessera_supervisor::Config as SupervisorConfig;
 use tessera_worker::config::{KEYS, Key, Own};
@@ -39,12 +40,10 @@ pub(crate) fn explain(
     for source in sources {
         rows.extend(of_source(source)?);
     }
+    let known: Vec<&'static str> = rows.iter().map(|row| row.key).collect();
     rows.retain(|row| wanted.is_none_or(|wanted| wanted == row.key));
     if let (Some(wanted), true) = (wanted, rows.is_empty()) {
-        return Err(
-            CliError::new(Exit::NotFound, format!("there is no key {wanted:?}"))
-                .hint("tessera config explain lists all"),
-        );
+        return Err(no_key(wanted, &known));
     }
     if is_json {
         let json = |row: &Row| serde_json::json!({"daemon": row.daemon.word(), "key": row.key, "value": row.value, "from": row.from});
@@ -61,6 +60,15 @@ pub(crate) fn explain(
     });
     print!("{}", show::explained(&look, lines));
     Ok(())
+}
+
+/// Says that there is no such key, and which may be meant.
+fn no_key(wanted: &str, known: &[&'static str]) -> CliError {
+    let near = nearest(wanted, known.iter().copied());
+    let meant = near.map(|near| format!("; did you mean {near}?"));
+    let meant = meant.unwrap_or_default();
+    CliError::new(Exit::NotFound, format!("there is no key {wanted:?}{meant}"))
+        .hint("tessera config explain lists all")
 }
 
 fn of_source(source: &Source) -> Result<Vec<Row>, CliError> {
@@ -209,5 +217,15 @@ mod tests {
         };
         let error = explain(&[source], Some("lissten"), true).expect_err("no key");
         assert_eq!(error.exit, Exit::NotFound);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_told_the_nearest() {
+        let known = ["worker_cpus", "worker_name"];
+        assert_eq!(
+            no_key("worker_cpu", &known).message,
+            "there is no key \"worker_cpu\"; did you mean worker_cpus?"
+        );
+        assert_eq!(no_key("zzz", &known).message, "there is no key \"zzz\"");
     }
 }
