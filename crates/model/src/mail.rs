@@ -62,8 +62,14 @@ pub struct JobMail {
     pub to: Option<MailAddress>,
 }
 
+/// Signs of a local part beside letters, digits and dots. None by which mail servers send on to somewhere else: `victim%x.org@…`,
+/// `x.org!victim@…` and, of rewritten addresses (SRS, VERP), `victim=x.org@…`.
+const LOCAL_MARKS: &str = "_+-";
+/// Those that were allowed once, and are in stores.
+const LOCAL_MARKS_KEPT: &str = "_+-=%";
+
 /// A plain mail address, `LOCAL@DOMAIN` of ASCII letters, digits and few marks: nothing that another program could read as more
-/// than one address, or as a header.
+/// than one address, as a header, or as a way to somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailAddress {
     text: String,
@@ -83,19 +89,19 @@ impl MailAddress {
     pub fn domain(&self) -> String {
         self.text[self.at + 1..].to_ascii_lowercase()
     }
-}
 
-impl FromStr for MailAddress {
-    type Err = BadAddress;
+    /// Reads one that is in a store, perhaps by an older rule. Before it is written to its text must be read by today's.
+    ///
+    /// # Errors
+    /// When it was no plain address by that one either.
+    pub fn kept(text: &str) -> Result<Self, BadAddress> {
+        Self::read(text, LOCAL_MARKS_KEPT)
+    }
 
-    fn from_str(text: &str) -> Result<Self, BadAddress> {
+    fn read(text: &str, marks: &str) -> Result<Self, BadAddress> {
         let at = text.find('@').ok_or(BadAddress)?;
         let (local, domain) = (&text[..at], &text[at + 1..]);
-        let is_dotted = |text: &str, is_good: fn(char) -> bool| {
-            let part = |part: &str| !part.is_empty() && part.chars().all(is_good);
-            text.split('.').all(part)
-        };
-        let is_local = is_dotted(local, |c| c.is_ascii_alphanumeric() || "_+-=%".contains(c));
+        let is_local = is_dotted(local, |c| c.is_ascii_alphanumeric() || marks.contains(c));
         let is_domain = is_dotted(domain, |c| c.is_ascii_alphanumeric() || c == '-')
             && domain
                 .split('.')
@@ -107,6 +113,19 @@ impl FromStr for MailAddress {
         } else {
             Err(BadAddress)
         }
+    }
+}
+
+fn is_dotted(text: &str, is_good: impl Fn(char) -> bool) -> bool {
+    let is_part = |part: &str| !part.is_empty() && part.chars().all(&is_good);
+    text.split('.').all(is_part)
+}
+
+impl FromStr for MailAddress {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        Self::read(text, LOCAL_MARKS)
     }
 }
 
@@ -156,10 +175,27 @@ mod tests {
             "mia@x\u{0}",
             "mia@\u{fc}.example",
             "-oX@x;y",
+            "victim%gmail.com@x",
+            "gmail.com!victim@x",
+            "victim=gmail.com@x",
+            "@x:victim@gmail.com",
+            "victim#gmail.com@x",
+            "/S=victim/O=gmail/@x",
             &long,
             &longer,
         ] {
             assert_eq!(bad.parse::<MailAddress>(), Err(BadAddress), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_good_once_is_read_and_nothing_else() {
+        for kept in ["victim%gmail.com@x", "a=b@x", "mia@studio.example"] {
+            let address = MailAddress::kept(kept).expect(kept);
+            assert_eq!(address.to_string(), kept);
+        }
+        for bad in ["", "mia", "gmail.com!victim@x", "mia@x\r\nBcc:all@y"] {
+            assert_eq!(MailAddress::kept(bad), Err(BadAddress), "{bad:?}");
         }
     }
 

@@ -234,7 +234,7 @@ impl MailTarget {
             (Whom::Addresses(addresses), _) => Ok(addresses.clone()),
             (Whom::Asked(allowed), Some(to)) => {
                 let address: MailAddress = to.parse().map_err(|bad| format!("{to:?} is {bad}"))?;
-                // Looked at again, since the list may be another one than when it was asked for.
+                // Looked at again, since list and rule may be others than when it was asked for.
                 if !allowed.allows(&address) {
                     let domain = address.domain();
                     return Err(format!(
@@ -272,5 +272,40 @@ impl MailTarget {
             Whom::Asked(allowed) => owner().chain([allowed.shown()]).collect(),
         };
         to.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_written_to_by_way_of_an_allowed_domain() {
+        let smtp = Smtp {
+            host: "localhost".into(),
+            port: 25,
+            tls: SmtpTls::None,
+            ca_file: None,
+            login: None,
+            from: "farm@studio.example".parse().expect("an address"),
+            hello: "localhost".into(),
+            owner_domain: None,
+        };
+        let allowed = Allowed::of(&["studio.example".into()]).expect("good");
+        let target = MailTarget::of_asked(allowed, &Arc::new(smtp));
+        // The first is as a job may have asked for it when that was a good address still.
+        for (to, expected) in [
+            ("victim%gmail.com@studio.example", "no plain mail address"),
+            ("gmail.com!victim@studio.example", "no plain mail address"),
+            ("victim@gmail.com", "writes no mail to gmail.com"),
+        ] {
+            let cause = Cause {
+                kind: Kind::Done,
+                user: Some("mia".into()),
+                to: Some(to.into()),
+            };
+            let said = target.recipients(&cause).expect_err(to);
+            assert!(said.contains(expected), "{to}: {said}");
+        }
     }
 }

@@ -10,7 +10,8 @@ use tessera_model::after::{BadLabel, Term, Tree};
 use tessera_model::mail::BadAddress;
 use tessera_model::{
     After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobMail,
-    JobSpec, MailWhen, Order, OrderError, Requirement, Reservation, RestrictionError, Split,
+    JobSpec, MailAddress, MailWhen, Order, OrderError, Requirement, Reservation, RestrictionError,
+    Split,
 };
 use tessera_spec::range;
 
@@ -187,7 +188,7 @@ impl MailDoc {
 
     fn into_model(self) -> Result<JobMail, String> {
         let when = |word: &String| MailWhen::of_word(word).ok_or(format!("unknown {word:?}"));
-        let to = self.to.as_deref().map(str::parse).transpose();
+        let to = self.to.as_deref().map(MailAddress::kept).transpose();
         Ok(JobMail {
             on: self.on.iter().map(when).collect::<Result<_, _>>()?,
             to: to.map_err(|bad: BadAddress| bad.to_string())?,
@@ -568,6 +569,14 @@ mod tests {
         let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
         let again: Spec = serde_json::from_str(&again).expect("is a description");
         assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
+        // The rule is stricter by now; whether the farm writes there is asked again before each mail.
+        let old = super::read(&text.replace("td@x.org", "td%y.org@x.org"), FORMAT_MAIL);
+        let old = old.expect("readable for ever").spec;
+        let to = old.mail.as_ref().and_then(|it| it.to.as_ref());
+        assert_eq!(
+            to.map(ToString::to_string).as_deref(),
+            Some("td%y.org@x.org")
+        );
         for (is, bad) in [("frame_failed", "host_lost"), ("td@x.org", "td")] {
             assert!(
                 super::read(&text.replace(is, bad), FORMAT_MAIL).is_err(),

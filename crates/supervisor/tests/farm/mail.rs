@@ -560,6 +560,9 @@ async fn a_job_asks_for_mail_within_what_is_allowed() {
             "writes no mail to mail.lab.example",
         ),
         ("boss@lab.example,x@evil.example", "no plain mail address"),
+        ("boss%evil.example@lab.example", "no plain mail address"),
+        ("evil.example!boss@lab.example", "no plain mail address"),
+        ("boss=evil.example@lab.example", "no plain mail address"),
         (
             "boss@lab.example\r\nBcc: x@evil.example",
             "no plain mail address",
