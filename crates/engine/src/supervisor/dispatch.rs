@@ -195,18 +195,40 @@ impl Engine {
         Some(run)
     }
 
-    /// Says whether a host has more than it offers now, what is about to end left out: it was told to offer less. What runs goes on,
-    /// and no launch takes another item until it fits.
-    fn is_overfull(&self, host: &Host) -> bool {
-        if host.used() <= host.facts.slots {
-            return false;
-        }
+    /// Says whether a host has given more of what a launch has than it offers now, what is about to end left out: it was told to offer
+    /// less. What runs goes on, and no such launch takes another item until the rest fits.
+    fn is_overfull(&self, host: &Host, taken: &Taken) -> bool {
         let stays = |key: &LaunchKey| {
             let launch = self.launches.get(key);
             launch.is_some_and(|it| !matches!(it.phase, Phase::Closing | Phase::Finishing(_)))
         };
-        let staying = host.launches.iter().filter(|(key, _)| stays(key));
-        staying.fold(0, |sum: u32, (_, taken)| sum.saturating_add(taken.slots)) > host.facts.slots
+        let staying = || host.launches.iter().filter(|(key, _)| stays(key));
+        let slots = || staying().fold(0, |sum: u32, (_, taken)| sum.saturating_add(taken.slots));
+        let amount = |name: &String| {
+            let amounts = staying().filter_map(|(_, taken)| taken.amounts.get(name));
+            amounts.fold(0, |sum: u64, amount| sum.saturating_add(*amount))
+        };
+        let is_short_of = |name: &String| {
+            let total = host.total_of(name);
+            host.used_of(name) > total && amount(name) > total
+        };
+        let offered = host.facts.slots;
+        (host.used() > offered && slots() > offered) || taken.amounts.keys().any(is_short_of)
+    }
+
+    /// Says whether a launch may take another item where it is: its host may have its job's, and offers what it has, and the farm has
+    /// as much of its own resources.
+    pub(super) fn may_stay(&self, key: LaunchKey) -> bool {
+        let Some(launch) = self.launches.get(&key) else {
+            return false;
+        };
+        let pair = self.hosts.get(&launch.host).zip(self.jobs.get(&key.job));
+        pair.is_some_and(|(host, job)| {
+            host.may_keep(job.owner.as_str())
+                && host.suits(self.planner.demands(job.class))
+                && !self.is_overfull(host, &launch.taken)
+                && !self.is_over_its_share(&launch.taken)
+        })
     }
 
     /// Gives an idle launch its next item, or ends it; gives one whose items are over quickly another ahead.
@@ -218,14 +240,7 @@ impl Engine {
         let is_idle = launch.current.is_none();
         let job = self.jobs.get(&key.job);
         let taken = Arc::clone(&launch.taken);
-        let host = self.hosts.get(&host_id);
-        let may_stay = host.zip(job).is_some_and(|(h, j)| {
-            let suits = h.suits(self.planner.demands(j.class));
-            h.may_keep(j.owner.as_str())
-                && suits
-                && !self.is_overfull(h)
-                && !self.is_over_its_share(&taken)
-        });
+        let may_stay = self.may_stay(key);
         let owns = job.and_then(|job| job.instance(key.instance)).is_some_and(|instance| {
             matches!(instance.status, InstanceStatus::Running { launch, .. } if launch == key.launch)
         });

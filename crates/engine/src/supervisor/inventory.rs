@@ -64,6 +64,15 @@ impl Engine {
         {
             self.recall_all(t, id);
         }
+        // It may have come back with less to offer, or in other groups: what has not begun there doesn't begin.
+        for &key in believed
+            .iter()
+            .filter(|key| !self.may_stay(**key))
+            .collect::<Vec<_>>()
+        {
+            self.recall(t, key);
+            self.settle(t, key.job);
+        }
         let idle: Vec<LaunchKey> = believed
             .into_iter()
             .filter(|key| self.launches.get(key).is_some_and(|l| l.current.is_none()))

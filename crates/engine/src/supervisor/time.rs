@@ -172,6 +172,8 @@ impl Engine {
             About::host(id),
             format!("{name} was away for {}s: {fate}", timeout.as_secs()),
         );
+        // What it was told to end is no more there than what it ran, as far as anybody knows.
+        host.given_up.append(&mut host.strays);
         if requeue {
             // They may still be there when the host comes back.
             let given_up = host.launches.clone();

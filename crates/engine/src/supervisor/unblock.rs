@@ -40,7 +40,7 @@ pub(super) fn starts_freed(job: &Job, item: ItemIndex) -> bool {
 /// Says whether all instances that have not ended are blocked.
 fn is_held_whole(job: &Job) -> bool {
     let left = job.instances.wanted() - job.instances.ended();
-    !job.is_cmdline() && left == job.instances_in(WorkStatus::Blocked)
+    !job.is_cmdline() && left > 0 && left == job.instances_in(WorkStatus::Blocked)
 }
 
 /// Answers the better reason for something that is shown as blocked and that nobody blocked.

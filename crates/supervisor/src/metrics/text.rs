@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use tessera_api::types::Channels;
 use tessera_model::{ItemStatus, WorkStatus};
 
-/// The media type of [`print`].
+/// The media type of [`print()`].
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const MIB: u64 = 1024 * 1024;
 const US_PER_SECOND: f64 = 1_000_000.0;

@@ -51,7 +51,8 @@ pub struct Others {
 #[derive(Debug, Clone, Default)]
 struct Held {
     sum: u64,
-    by: BTreeMap<LaunchKey, u64>,
+    /// With the host that says that it has the launch: what another says of it changes nothing there.
+    by: BTreeMap<(HostId, LaunchKey), u64>,
 }
 
 /// All resources of the farm itself.
@@ -128,7 +129,7 @@ impl Globals {
     /// Answers the launches that have some, with how many.
     pub fn holders(&self, name: &GlobalName) -> impl Iterator<Item = (LaunchKey, u64)> + '_ {
         let held = self.held.get(name).into_iter();
-        held.flat_map(|held| held.by.iter().map(|(key, amount)| (*key, *amount)))
+        held.flat_map(|held| held.by.iter().map(|((_, key), amount)| (*key, *amount)))
     }
 
     /// Answers how many are left when so many are held. What others use is taken first from what is not the farm's: of 120 that there
@@ -163,14 +164,14 @@ impl Globals {
         let mut moved = BTreeSet::new();
         for (key, taken) in before.iter().filter(|(key, _)| !now.contains_key(key)) {
             for name in taken.global.keys() {
-                self.give_back(*key, name);
+                self.give_back((host, *key), name);
                 moved.insert(name.clone());
             }
         }
         for (key, taken) in now.iter().filter(|(key, _)| !before.contains_key(key)) {
             for (name, amount) in &taken.global {
                 let held = self.held.entry(name.clone()).or_default();
-                let had = held.by.insert(*key, *amount).unwrap_or(0);
+                let had = held.by.insert((host, *key), *amount).unwrap_or(0);
                 held.sum = held.sum.saturating_sub(had).saturating_add(*amount);
                 moved.insert(name.clone());
             }
@@ -181,7 +182,7 @@ impl Globals {
         moved
     }
 
-    fn give_back(&mut self, key: LaunchKey, name: &GlobalName) {
+    fn give_back(&mut self, key: (HostId, LaunchKey), name: &GlobalName) {
         let Some(held) = self.held.get_mut(name) else {
             return;
         };

@@ -5,6 +5,7 @@ use super::super::time::Timer;
 use super::super::{About, Engine, Turn};
 use super::{GlobalRecord, Others};
 use crate::Now;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tessera_model::limits::GLOBALS_MAX;
 use tessera_model::{GlobalName, Principal};
@@ -73,7 +74,8 @@ impl Engine {
             });
         }
         let known = globals.configured.keys().chain(globals.set.keys());
-        if globals.total(name).is_none() && known.count() >= GLOBALS_MAX {
+        let known: BTreeSet<&GlobalName> = known.collect();
+        if globals.total(name).is_none() && known.len() >= GLOBALS_MAX {
             let why = format!("the farm has {GLOBALS_MAX} resources already; remove one first");
             return Err(Denied::Invalid { field: "name", why });
         }
@@ -138,7 +140,7 @@ impl Engine {
                 None => Denied::NoResource(name.clone()),
             });
         }
-        self.globals.due.remove(name);
+        self.forget_due(name);
         t.change(Change::Globals);
         let text = match self.globals.configured(name) {
             Some(n) => {
@@ -151,9 +153,16 @@ impl Engine {
         Ok(Answer::Done)
     }
 
+    /// Nobody needs to look any more.
+    fn forget_due(&mut self, name: &GlobalName) {
+        if let Some(due) = self.globals.due.remove(name) {
+            self.timers.cancel(due, Timer::Others(name.clone()));
+        }
+    }
+
     /// Has somebody look when what was said of others counts no more.
     pub(in super::super) fn watch_others(&mut self, now: Now, name: &GlobalName) {
-        self.globals.due.remove(name);
+        self.forget_due(name);
         let others = self.globals.set.get(name).and_then(|record| record.others);
         let Some(others) = others.filter(|it| !it.is_over) else {
             return;

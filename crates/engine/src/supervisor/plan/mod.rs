@@ -444,7 +444,8 @@ impl Planner {
         }
         let opened = self.gates.next_opened(asked);
         while let Some((place, class)) = self.dirty_classes.first() {
-            if opened.is_some_and(|(first, _)| first < place) {
+            // With the class: a job with items of either size stands in two.
+            if opened.is_some_and(|opened| opened < (place, class)) {
                 break;
             }
             *asked += 1;

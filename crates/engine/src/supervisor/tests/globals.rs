@@ -239,6 +239,70 @@ fn a_lost_host_has_nothing_and_what_comes_back_with_it_counts_until_it_is_gone()
     assert_eq!(w.of("license.nuke"), (1, 1));
 }
 
+/// Has a host say that it has one launch.
+fn lives(w: &mut World, number: u8, order: (u8, LaunchKey, Run)) {
+    let has = LaunchInventory {
+        key: order.1,
+        current: Some(order.2),
+        ahead: Vec::new(),
+        is_closing: false,
+        is_suspended: false,
+    };
+    w.say(number, FromWorker::Inventory(vec![has]));
+}
+
+#[test]
+fn what_a_host_was_told_to_end_has_nothing_when_that_host_is_lost_for_good() {
+    let mut w = World::with(&[("license.nuke", 1)]);
+    w.connect(1, 4);
+    w.submit(wanting(1, &[("license.nuke", 1)]));
+    let first = w.begun()[0];
+    w.disconnect(1);
+    w.wait_in_silence(301);
+    w.connect_as(1, 4, Identity::User);
+    lives(&mut w, 1, first);
+    assert_eq!(w.of("license.nuke"), (1, 0));
+    // It is told to end it, and goes before it has.
+    w.disconnect(1);
+    w.wait_in_silence(301);
+    assert_eq!(w.of("license.nuke"), (0, 1));
+}
+
+#[test]
+fn no_host_gives_back_what_another_has() {
+    let mut w = World::with(&[("license.nuke", 1)]);
+    w.connect(1, 4);
+    w.submit(wanting(1, &[("license.nuke", 1)]));
+    let order = w.begun()[0];
+    let waits = w.submit(wanting(1, &[("license.nuke", 1)]));
+    // Another says that it has the same launch, and that it is gone.
+    w.connect(2, 4);
+    lives(&mut w, 2, order);
+    w.gone(2, order.1);
+    assert_eq!(w.of("license.nuke"), (1, 0));
+    assert!(w.begun().is_empty(), "given twice");
+    w.end(order, End::Exit(0));
+    w.gone(1, order.1);
+    assert_eq!(w.begun()[0].1.job, waits);
+}
+
+#[test]
+fn a_poller_that_says_it_again_and_again_leaves_one_thing_to_look_at() {
+    let mut w = World::with(&[("license.nuke", 9)]);
+    w.set("license.nuke", None, Some(Outside::Others(1)), Some(86_400));
+    let timers = w.engine.timers.len();
+    for others in 2..9 {
+        w.wait(10);
+        w.set(
+            "license.nuke",
+            None,
+            Some(Outside::Others(others)),
+            Some(86_400),
+        );
+    }
+    assert_eq!(w.engine.timers.len(), timers);
+}
+
 #[test]
 fn a_restart_forgets_neither_who_has_them_nor_what_was_said() {
     let mut w = World::with(&[("license.nuke", 9)]);

@@ -279,12 +279,14 @@ impl World {
     }
 
     /// Takes the oldest thing said to a worker.
+    #[track_caller]
     fn heard(&mut self) -> (HostId, ToWorker) {
         assert!(!self.said.is_empty(), "nothing was said");
         self.said.remove(0)
     }
 
     /// Takes an order to start or run an item.
+    #[track_caller]
     fn order(&mut self) -> (u8, LaunchKey, Run) {
         match self.heard() {
             (host, ToWorker::Start { key, run, .. } | ToWorker::Run { key, run }) => {

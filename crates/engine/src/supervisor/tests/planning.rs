@@ -3,6 +3,7 @@
 use super::*;
 use crate::supervisor::plan::{Demands, Planner};
 use std::collections::BTreeMap;
+use tessera_model::GlobalName;
 use tessera_model::limits::{RESERVATIONS_MAX, RESOURCES_MAX};
 use tessera_model::reservation::MEMORY;
 
@@ -215,6 +216,31 @@ fn the_best_job_of_all_classes_is_the_next() {
     planner.set_free(host(2), "rnd2", &Default::default(), 1, |_| 0);
     planner.set_ready(classes[&2], (7, 0, JobId(2)), false);
     assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(1)));
+}
+
+#[test]
+fn a_job_in_two_classes_is_asked_in_both_when_what_both_wait_for_comes() {
+    let mut planner = Planner::default();
+    let licence: GlobalName = "license.nuke".parse().expect("a name");
+    let mut of_hosts = |host: &str| {
+        let demands = Demands {
+            hosts: [host.to_owned()].into(),
+            global: [(licence.clone(), 1)].into(),
+            ..demands()
+        };
+        planner.take_class(demands).number
+    };
+    // Its items that ran out of memory want another host than those that did not.
+    let (plain, grown) = (of_hosts("small"), of_hosts("large"));
+    assert!(plain < grown);
+    planner.set_free(host(1), "small", &Default::default(), 1, |_| 0);
+    let place = (5, 0, JobId(1));
+    planner.set_ready(plain, place, true);
+    assert_eq!(planner.next(&|_, _| true), None, "nobody has a licence");
+    planner.set_global(&licence, 1);
+    planner.set_ready(grown, place, true);
+    let found = planner.next(&|_, _| true).expect("the small host is free");
+    assert_eq!((found.job, found.class), (JobId(1), plain));
 }
 
 /// Queues jobs of somebody whose account the idle host refuses, and answers what another's job costs that goes there.

@@ -72,6 +72,70 @@ fn a_host_that_offers_less_ends_nothing_and_takes_no_more_until_it_fits() {
 }
 
 #[test]
+fn a_host_that_offers_less_of_a_resource_lets_go_of_what_has_too_much_of_it() {
+    let mut w = World::new();
+    w.connect_with(1, 4, Identity::User, &[("host.gpus", 2)]);
+    w.say(1, FromWorker::Inventory(Vec::new()));
+    let mut wants = JobSpec {
+        cpus: 2,
+        ..spec(20)
+    };
+    wants.reservation.amounts.insert("host.gpus".into(), 1);
+    w.submit(wants);
+    let all: Vec<Order> = (0..2).map(|_| w.order()).collect();
+    let other = w.submit(spec(9));
+    let plain = w.order();
+    changed(&mut w, 1, &[all[0], all[1], plain], |facts| {
+        facts.resources.insert("host.gpus".into(), 1);
+    });
+    assert!(w.said.is_empty(), "what runs goes on: {:?}", w.said);
+    w.end(plain, End::Exit(0));
+    assert_eq!(w.order().1.job, other, "it has none of it, and goes on");
+    w.end(all[0], End::Exit(0));
+    assert!(matches!(w.heard().1, ToWorker::Close { key, .. } if key == all[0].1));
+    w.end(all[1], End::Exit(0));
+    assert_eq!(w.order().1, all[1].1, "it fits: this one goes on");
+}
+
+#[test]
+fn what_was_given_ahead_does_not_begin_on_a_host_that_does_not_suit_it_any_more() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(JobSpec {
+        omitgroups: ["gpu".to_owned()].into(),
+        ..spec(9)
+    });
+    let (number, key, run) = w.order();
+    let end = AttemptEnd {
+        elapsed: Duration::from_millis(1),
+        ..ended(End::Exit(0))
+    };
+    w.report(number, Report::ItemEnded { key, run, end });
+    let given: Vec<Run> = (0..5).map(|_| w.order().2).collect();
+    let facts = {
+        let mut facts = w.engine.host(host(1)).expect("there").facts.clone();
+        in_groups("gpu")(&mut facts);
+        facts
+    };
+    w.say(1, FromWorker::Hello(facts));
+    let has = LaunchInventory {
+        key,
+        current: Some(given[0]),
+        is_closing: false,
+        is_suspended: false,
+        ahead: given[1..].to_vec(),
+    };
+    w.say(1, FromWorker::Inventory(vec![has]));
+    let grace = Duration::ZERO;
+    for &run in given[1..].iter().rev() {
+        assert_eq!(w.heard().1, ToWorker::EndItem { key, run, grace });
+        assert_eq!(w.item(job, run.item.0), ItemStatus::Pending);
+    }
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    assert_eq!(w.item(job, given[0].item.0), ItemStatus::Running);
+}
+
+#[test]
 fn a_host_in_other_groups_is_given_what_waited_for_them_and_lets_go_of_what_does_not_suit_it() {
     let mut w = World::new();
     w.connect(1, 2);

@@ -333,9 +333,12 @@ impl Engine {
         let key = self.config.user_limits.key_of(owner);
         let text =
             format!("user limit {running}/{limit}: {owner} may have {limit} instances at once");
-        let hint = format!(
-            "it starts when one of them ends (tessera jobs --user {owner}); {key} of the supervisor says how many"
-        );
+        let hint = match limit {
+            0 => format!("{key} of the supervisor says how many"),
+            _ => format!(
+                "it starts when one of them ends (tessera jobs --user {owner}); {key} of the supervisor says how many"
+            ),
+        };
         Some(Reason::plain(Kind::UserLimit, running, text, Some(hint)))
     }
 
