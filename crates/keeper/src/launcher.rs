@@ -473,9 +473,23 @@ impl<S: System> Launcher<S> {
             rules: Rules { policy, .. },
             name,
         } = checked;
-        let key = ticket.key;
         let who = self.system.who(name, ticket.mode, &policy)?;
         self.say_start(&ticket, &who)?;
+        let key = ticket.key.to_string();
+        let started = self.start_on_record((ticket, template, policy), who, manner);
+        started.inspect_err(|it| {
+            // The record says that it starts.
+            self.say("failed", &[("launch", &key), ("code", it.refusal.code())]);
+        })
+    }
+
+    fn start_on_record(
+        &self,
+        (ticket, template, policy): (Ticket, Template, S::Policy),
+        who: S::Who,
+        manner: &Manner<'_, S>,
+    ) -> Result<Shared<S>, Refused> {
+        let key = ticket.key;
         let wanted = Wanted {
             key,
             ticket: &ticket,

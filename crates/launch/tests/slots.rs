@@ -153,6 +153,10 @@ fn accounts_of_slots_are_the_launchers_to_give() {
     let instance = start_in_time(&world, &what);
     assert_eq!(instance.account, users[1].name);
     assert!(other.is_alive());
+    // Of what the record says that it starts, the same record says that it didn't.
+    let record = world.log("audit.log");
+    let told = |event: &str| record.matches(&format!("\"event\":\"{event}\"")).count();
+    assert_eq!((told("launch"), told("failed")), (2, 1), "{record}");
     drop(other);
     // A start that is refused gives its account back.
     let ticket = world.ticket(&world.proxy_account, Mode::Proxy, &what);

@@ -314,9 +314,16 @@ impl Launcher {
                 Err(Errno(errno)) => Err(Refusal::StateUnwritable { errno }),
             };
             if let Err(refusal) = result {
+                // The record says that it starts.
+                self.say_failed(start.ticket.key, &refusal);
                 self.refuse_start(&start, &refusal);
             }
         }
+    }
+
+    fn say_failed(&mut self, key: LaunchKey, refusal: &Refusal) {
+        let key = key.to_string();
+        self.say_happens("failed", &[("launch", &key), ("code", refusal.code())]);
     }
 
     fn audit_intent(&mut self, start: &Start, account: &Account) {
@@ -511,9 +518,7 @@ impl Launcher {
         self.environments.forget(|(of, _)| *of == it.account);
         let what = format!("{}.{}", it.key.job, it.key.instance);
         let text = refusal.sentence(&self.host, &what, &it.account.name);
-        let key = it.key.to_string();
-        let fields = [("launch", key.as_str()), ("code", refusal.code())];
-        self.say_happens("failed", &fields);
+        self.say_failed(it.key, refusal);
         self.reply_refused(it.connection, it.id, refusal, text);
     }
 
