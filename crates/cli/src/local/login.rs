@@ -41,7 +41,8 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> Result<Exit, Cl
             token: Some(token),
         },
     );
-    if args.default || (farms.farms.len() == 1 && !is_here) {
+    // Without any other that commands would ask, it is the one.
+    if args.default || (farms.default.is_none() && !is_here) {
         farms.default = Some(info.farm_id.clone());
     }
     let is_default = farms.default.as_deref() == Some(info.farm_id.as_str());

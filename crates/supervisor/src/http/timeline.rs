@@ -22,6 +22,8 @@ use tokio::sync::Semaphore;
 const HOSTS_MAX: usize = 50;
 /// Longest time of an answer: a week.
 const SHOWN_MS_MAX: i64 = 7 * 24 * 3_600 * 1_000;
+/// How long before it is read a question for a week up to now may have been asked, in milliseconds.
+const LATE_MS_MAX: i64 = 60_000;
 /// Time of an answer unless it is said: an hour.
 const SHOWN_MS_DEFAULT: i64 = 3_600 * 1_000;
 /// Attempts that are read of a host.
@@ -113,7 +115,11 @@ pub(crate) async fn timeline(
 /// Reads the time that is asked for.
 fn window(query: &TimelineQuery, now_ms: i64) -> Answer<(i64, i64)> {
     let to = query.to_ms.unwrap_or(now_ms);
-    let from = query.from_ms.unwrap_or(to.saturating_sub(SHOWN_MS_DEFAULT));
+    let mut from = query.from_ms.unwrap_or(to.saturating_sub(SHOWN_MS_DEFAULT));
+    if query.to_ms.is_none() && from.saturating_add(LATE_MS_MAX) > to.saturating_sub(SHOWN_MS_MAX) {
+        // A week up to now began a moment before this was read.
+        from = from.max(to.saturating_sub(SHOWN_MS_MAX));
+    }
     match to.checked_sub(from) {
         Some(1..=SHOWN_MS_MAX) => Ok((from, to)),
         _ => {
@@ -257,6 +263,25 @@ mod tests {
                 )
             })
             .collect()
+    }
+
+    #[test]
+    fn a_week_up_to_now_is_a_week_however_long_the_question_took() {
+        let now = 1_700_000_000_000;
+        let of = |from_ms, to_ms| {
+            let query = TimelineQuery {
+                from_ms,
+                to_ms,
+                ..TimelineQuery::default()
+            };
+            window(&query, now).ok()
+        };
+        let week = now - SHOWN_MS_MAX;
+        assert_eq!(of(Some(week), None), Some((week, now)));
+        assert_eq!(of(Some(week - 50), None), Some((week, now)));
+        assert_eq!(of(Some(week - 2 * LATE_MS_MAX), None), None);
+        assert_eq!(of(Some(week - 50), Some(now)), None);
+        assert_eq!(of(Some(now), None), None);
     }
 
     #[test]

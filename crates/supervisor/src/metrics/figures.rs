@@ -51,10 +51,10 @@ impl Figures {
             found.hosts[place] += 1;
             found.hosts_locked += u64::from(host.is_locked);
             found.slots_used += u64::from(host.used());
-            found.memory_used += host.used_of(MEMORY);
+            found.memory_used = found.memory_used.saturating_add(host.used_of(MEMORY));
             if place == 0 {
                 found.slots += u64::from(host.facts.slots);
-                found.memory += host.total_of(MEMORY);
+                found.memory = found.memory.saturating_add(host.total_of(MEMORY));
             }
         }
         for job in view.engine.jobs() {

@@ -104,12 +104,12 @@ impl Page {
             (
                 "tessera_memory_bytes",
                 "Memory that the hosts that are up give to jobs.",
-                figures.memory * MIB,
+                figures.memory.saturating_mul(MIB),
             ),
             (
                 "tessera_memory_used_bytes",
                 "Memory that is reserved by what runs.",
-                figures.memory_used * MIB,
+                figures.memory_used.saturating_mul(MIB),
             ),
             (
                 "tessera_hosts_locked",

@@ -81,8 +81,8 @@ impl Bucket {
         self.looks += 1;
         self.slots += figures.slots;
         self.slots_used += figures.slots_used;
-        self.memory += figures.memory;
-        self.memory_used += figures.memory_used;
+        self.memory = self.memory.saturating_add(figures.memory);
+        self.memory_used = self.memory_used.saturating_add(figures.memory_used);
         self.pending += figures.items_in(ItemStatus::Pending);
         self.running += figures.items_in(ItemStatus::Running);
         self.hosts_up += figures.hosts[0];
@@ -218,8 +218,8 @@ impl Bucket {
         self.looks += other.looks;
         self.slots += other.slots;
         self.slots_used += other.slots_used;
-        self.memory += other.memory;
-        self.memory_used += other.memory_used;
+        self.memory = self.memory.saturating_add(other.memory);
+        self.memory_used = self.memory_used.saturating_add(other.memory_used);
         self.pending += other.pending;
         self.running += other.running;
         self.hosts_up += other.hosts_up;
@@ -248,8 +248,16 @@ impl Bucket {
             at_ms,
             slots: mean(self.slots),
             slots_used: mean(self.slots_used),
-            memory_bytes: self.memory.checked_div(self.looks).unwrap_or(0) * MIB,
-            memory_used_bytes: self.memory_used.checked_div(self.looks).unwrap_or(0) * MIB,
+            memory_bytes: self
+                .memory
+                .checked_div(self.looks)
+                .unwrap_or(0)
+                .saturating_mul(MIB),
+            memory_used_bytes: self
+                .memory_used
+                .checked_div(self.looks)
+                .unwrap_or(0)
+                .saturating_mul(MIB),
             pending: mean(self.pending),
             running: mean(self.running),
             hosts_up: mean(self.hosts_up),

@@ -29,11 +29,10 @@ const FORMAT_CLUSTERS: i64 = 5;
 const FORMAT_REQUIRES: i64 = 6;
 /// The format of one that waits for others by more than their numbers, or has a label: older programs would not wait.
 const FORMAT_AFTER: i64 = 7;
-/// The format of one that asks for mail (8 is another's): older programs would forget that.
-const FORMAT_MAIL: i64 = 9;
-
 /// The format of one that reserves something of the farm itself: a program that does not count it must not start it.
 const FORMAT_GLOBAL: i64 = 8;
+/// The format of one that asks for mail: older programs would forget that.
+const FORMAT_MAIL: i64 = 9;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
