@@ -10,7 +10,7 @@ use super::digest::Digest;
 use super::keep::State;
 use super::level::{Level, Seen};
 use super::message::{FarmName, Message};
-use super::outbox::{OUTBOX_MAX, Outbox};
+use super::outbox::{Left, Outbox};
 use super::people::Wishes;
 use super::{mail, webhook};
 use crate::clock::Clock;
@@ -385,7 +385,7 @@ impl Channel {
         let now = self.ways.clock.now();
         for (kind, row) in told {
             let fact = Fact::of(kind, &row, &known, |host| hub.host_name(host));
-            if self.is_for_us(&fact) && !self.is_stale(&fact, now.wall.0) {
+            if self.is_for_us(&fact) && !self.is_stale(fact.at_ms, now.wall.0) {
                 for fact in self.addressed(fact, &known) {
                     self.digest.take(fact, now.elapsed);
                 }
@@ -427,8 +427,8 @@ impl Channel {
     }
 
     /// Says whether it is too long ago for anybody to be told.
-    fn is_stale(&self, fact: &Fact, wall_ms: i64) -> bool {
-        let age = u64::try_from(wall_ms.saturating_sub(fact.at_ms)).unwrap_or(0);
+    fn is_stale(&self, at_ms: i64, wall_ms: i64) -> bool {
+        let age = u64::try_from(wall_ms.saturating_sub(at_ms)).unwrap_or(0);
         Duration::from_millis(age) > self.config.give_up_after
     }
 
@@ -454,12 +454,10 @@ impl Channel {
     /// Makes messages of what is due, keeps them, and tries one after another.
     async fn hand_over(&mut self) {
         let now = self.now();
-        if self.outbox.has_room() {
-            for summary in self.digest.due(now, OUTBOX_MAX) {
-                let id = self.next_id();
-                self.outbox.push(Message { id, summary });
-                self.is_unkept = true;
-            }
+        for summary in self.digest.due(now, self.outbox.room()) {
+            let id = self.next_id();
+            self.outbox.push(Message { id, summary });
+            self.is_unkept = true;
         }
         if !self.keep_if_due(now).await {
             return;
@@ -535,12 +533,30 @@ impl Channel {
             why,
             "a message was refused for good; what is behind it goes on"
         );
-        let given_up = self.outbox.on_refused(self.now());
+        let is_to_one = match &self.config.target {
+            Target::Mail(target) => target.is_to_one(),
+            Target::Webhook(_) => false,
+        };
+        let left = self.outbox.on_refused(self.now(), is_to_one);
         self.is_unkept = true;
         self.line.lock().last_refused = Some(format!("{what}: {why}"));
         self.is_failing(why);
-        if let Some(message) = given_up {
-            self.on_given_up(&message, "too many others were refused after it");
+        match left {
+            Some(Left::GivenUp(message)) => {
+                self.on_given_up(&message, "too many others were refused after it");
+            }
+            Some(Left::Back(message)) => self.gather_again(message),
+            None => {}
+        }
+    }
+
+    /// Gathers what there is no room for with what follows of its cause, unless it is too long ago.
+    fn gather_again(&mut self, message: Message) {
+        let now = self.ways.clock.now();
+        if self.is_stale(message.summary.last_ms, now.wall.0) {
+            self.on_given_up(&message, "it was refused for too long");
+        } else {
+            self.digest.take_back(message.summary, now.elapsed);
         }
     }
 
@@ -614,7 +630,7 @@ impl Channel {
         if self.is_unkept {
             return TROUBLE_PAUSE;
         }
-        let gathered = self.digest.next_due().filter(|_| self.outbox.has_room());
+        let gathered = self.digest.next_due().filter(|_| self.outbox.room() > 0);
         let next = [gathered, self.outbox.next_at()];
         let next = next.into_iter().flatten().min();
         let until = next.map(|at| at.saturating_sub(now));

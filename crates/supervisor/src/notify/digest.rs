@@ -83,6 +83,26 @@ impl Summary {
         }
     }
 
+    /// Adds what happened of the same cause since.
+    fn add_all(&mut self, newer: Self) {
+        self.count = self.count.saturating_add(newer.count);
+        self.first_ms = self.first_ms.min(newer.first_ms);
+        self.last_ms = self.last_ms.max(newer.last_ms);
+        self.others = self.others.saturating_add(newer.others);
+        for subject in newer.about {
+            let is_same = |it: &&mut Subject| {
+                it.job == subject.job && (it.job.is_some() || it.host == subject.host)
+            };
+            if let Some(known) = self.about.iter_mut().find(is_same) {
+                known.count = known.count.saturating_add(subject.count);
+            } else if self.about.len() < SUBJECTS_MAX {
+                self.about.push(subject);
+            } else {
+                self.others = self.others.saturating_add(subject.count);
+            }
+        }
+    }
+
     /// Adds a fact.
     pub(crate) fn add(&mut self, fact: Fact) {
         self.count = self.count.saturating_add(1);
@@ -193,11 +213,33 @@ impl Digest {
 
     /// Takes a fact.
     pub(crate) fn take(&mut self, fact: Fact, now: Duration) {
-        let mut cause = Cause {
+        let cause = self.place(Cause {
             kind: fact.kind,
             user: fact.user.clone().filter(|_| fact.kind.is_of_a_job()),
             to: fact.to.clone(),
-        };
+        });
+        let pace = self.pace;
+        let slot = self.slot(&cause);
+        let due = (now + pace.gather).max(slot.quiet_until);
+        let (_, summary) = slot
+            .pending
+            .get_or_insert_with(|| (due, Summary::new(cause, fact.at_ms)));
+        summary.add(fact);
+    }
+
+    /// Takes back a summary that was not told: it is told an interval from now, with what follows of its cause.
+    pub(crate) fn take_back(&mut self, mut summary: Summary, now: Duration) {
+        summary.cause = self.place(summary.cause);
+        let due = now + self.pace.interval;
+        let slot = self.slot(&summary.cause);
+        if let Some((_, newer)) = slot.pending.take() {
+            summary.add_all(newer);
+        }
+        slot.pending = Some((due, summary));
+    }
+
+    /// Answers the cause that it is gathered under, when too many are told apart already.
+    fn place(&self, mut cause: Cause) -> Cause {
         if cause.to.is_some() && !self.slots.contains_key(&cause) {
             let chosen = self
                 .slots
@@ -210,16 +252,14 @@ impl Digest {
         if self.slots.len() >= self.pace.causes_max && !self.slots.contains_key(&cause) {
             (cause.user, cause.to) = (None, None);
         }
-        let pace = self.pace;
-        let slot = self.slots.entry(cause.clone()).or_insert(Slot {
+        cause
+    }
+
+    fn slot(&mut self, cause: &Cause) -> &mut Slot {
+        self.slots.entry(cause.clone()).or_insert(Slot {
             quiet_until: Duration::ZERO,
             pending: None,
-        });
-        let due = (now + pace.gather).max(slot.quiet_until);
-        let (_, summary) = slot
-            .pending
-            .get_or_insert_with(|| (due, Summary::new(cause, fact.at_ms)));
-        summary.add(fact);
+        })
     }
 
     /// Takes out at most `most` summaries that are due; forgets causes that were silent for an interval.
@@ -382,6 +422,22 @@ mod tests {
         assert_eq!(digest, Digest::new(PACE), "forgotten");
         digest.take(fact(Kind::Failed, "mia", 2), at(700));
         assert_eq!(digest.next_due(), Some(at(705)));
+    }
+
+    #[test]
+    fn what_is_taken_back_is_told_with_what_follows() {
+        let mut digest = Digest::new(PACE);
+        (0..8).for_each(|job| digest.take(fact(Kind::Failed, "mia", job), at(0)));
+        let told = digest.due(at(5), 99).remove(0);
+        (5..15).for_each(|job| digest.take(fact(Kind::Failed, "mia", job), at(6)));
+        digest.take_back(told, at(7));
+        assert_eq!((digest.gathering(), digest.due(at(606), 99).len()), (1, 0));
+        let told = digest.due(at(607), 99).remove(0);
+        let jobs: Vec<_> = told.about.iter().map(|it| (it.job, it.count)).collect();
+        assert_eq!(jobs[4..7], [(Some(4), 1), (Some(5), 2), (Some(6), 2)]);
+        assert_eq!((told.count, told.others, jobs.len()), (18, 5, SUBJECTS_MAX));
+        assert_eq!((told.first_ms, told.last_ms), (1_000, 1_014));
+        assert_eq!(digest.gathering(), 0);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //!
 //! **Rule:** a receiver that is away holds the channel up, and nothing is lost. A message that is refused for good is set aside, so
 //! that what is behind it goes on; it is tried again now and then, since it may be the channel that is at fault (a wrong secret, an
-//! address that moved). When one after another is refused, that is so: then the channel is held up, too.
+//! address that moved). When one after another is refused, that is so: then the channel is held up, too. What is new then still comes
+//! in, one at a time, and is tried first: should messages of one user be at fault, others' show that the channel is well.
 
 use super::keep::Waiting;
 use super::message::Message;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Messages that are on their way at a time; what happens meanwhile is gathered.
@@ -22,14 +23,33 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// How often what is aside is tried again.
 const ASIDE_EVERY: Duration = PAUSE_MAX;
 
+/// Whether a message was refused for good before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It was not.
+    New,
+    /// It was, by a channel that was held up: others have their turn first.
+    Held,
+    /// It was, and set aside.
+    Aside,
+}
+
 /// A message that is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     message: Message,
     /// How long it has been on its way.
     tried: Duration,
-    /// Whether it was refused for good before.
-    was_refused: bool,
+    before: Before,
+}
+
+/// What leaves the outbox untaken, since there is no room for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It is given up: the channel is well, and takes others.
+    GivenUp(Message),
+    /// It was refused by a channel that is held up: it is to be gathered again, and told with what follows.
+    Back(Message),
 }
 
 /// The messages of a channel that are on their way. Times are elapsed ones.
@@ -39,6 +59,8 @@ pub(crate) struct Outbox {
     aside: VecDeque<Entry>,
     /// How many were refused for good since one was taken.
     refused: u32,
+    /// Whose, where each message is for one user; no more than [`REFUSED_IN_A_ROW_MAX`] and one.
+    refused_of: BTreeSet<Option<String>>,
     pause: Duration,
     /// No try before.
     next_try: Duration,
@@ -53,19 +75,20 @@ impl Outbox {
             ready: VecDeque::new(),
             aside: VecDeque::new(),
             refused: 0,
+            refused_of: BTreeSet::new(),
             pause: PAUSE_FIRST,
             next_try: Duration::ZERO,
             aside_at: now,
         };
         for it in kept.into_iter().take(OUTBOX_MAX + ASIDE_MAX) {
-            let (side, was_refused) = match it.is_aside {
-                true => (&mut outbox.aside, true),
-                false => (&mut outbox.ready, false),
+            let (side, before) = match it.is_aside {
+                true => (&mut outbox.aside, Before::Aside),
+                false => (&mut outbox.ready, Before::New),
             };
             side.push_back(Entry {
                 message: it.message,
                 tried: Duration::from_millis(it.tried_ms),
-                was_refused,
+                before,
             });
         }
         outbox
@@ -77,23 +100,39 @@ impl Outbox {
         let kept = |entry: &Entry| Waiting {
             message: entry.message.clone(),
             tried_ms: u64::try_from(entry.tried.as_millis()).unwrap_or(u64::MAX),
-            is_aside: entry.was_refused,
+            is_aside: entry.before == Before::Aside,
         };
         all.map(kept).collect()
     }
 
-    /// Says whether there is room for new messages.
-    pub(crate) fn has_room(&self) -> bool {
-        self.ready.is_empty()
+    /// Answers for how many new messages there is room. While it is held up by refusals that is one, unless there is one that was
+    /// never refused.
+    pub(crate) fn room(&self) -> usize {
+        let is_new = |entry: &Entry| entry.before == Before::New;
+        if self.ready.is_empty() {
+            OUTBOX_MAX
+        } else if self.is_held() && self.ready.len() < OUTBOX_MAX {
+            usize::from(!self.ready.iter().any(is_new))
+        } else {
+            0
+        }
     }
 
-    /// Adds a message behind the others.
+    /// Says whether so many were refused one after another that the channel must be at fault.
+    fn is_held(&self) -> bool {
+        self.refused > REFUSED_IN_A_ROW_MAX
+    }
+
+    /// Adds a message behind those that were not refused before, and ahead of those that were.
     pub(crate) fn push(&mut self, message: Message) {
-        self.ready.push_back(Entry {
+        let is_new = |entry: &&Entry| entry.before == Before::New;
+        let at = self.ready.iter().take_while(is_new).count();
+        let entry = Entry {
             message,
             tried: Duration::ZERO,
-            was_refused: false,
-        });
+            before: Before::New,
+        };
+        self.ready.insert(at, entry);
     }
 
     /// Answers the message to try now, if there is one and it is time.
@@ -121,11 +160,11 @@ impl Outbox {
     pub(crate) fn on_taken(&mut self, now: Duration) {
         self.ready.pop_front();
         self.pause = PAUSE_FIRST;
-        if self.refused > REFUSED_IN_A_ROW_MAX {
+        if self.is_held() {
             // The channel was at fault, and is no more.
             self.aside_at = now;
         }
-        self.refused = 0;
+        self.forget_refusals();
     }
 
     /// The first was not taken, and may be later.
@@ -134,26 +173,47 @@ impl Outbox {
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }
 
-    /// The first was refused for good. Answers one that is given up because there is no room for it.
-    pub(crate) fn on_refused(&mut self, now: Duration) -> Option<Message> {
+    fn forget_refusals(&mut self) {
+        self.refused = 0;
+        self.refused_of.clear();
+    }
+
+    /// The first was refused for good. With `is_to_one` each message is for one user, and only refusals of different ones say something
+    /// of the channel. Answers what there is no room for.
+    pub(crate) fn on_refused(&mut self, now: Duration, is_to_one: bool) -> Option<Left> {
         let mut entry = self.ready.pop_front()?;
-        if !entry.was_refused {
-            self.refused = self.refused.saturating_add(1);
-            if self.refused > REFUSED_IN_A_ROW_MAX {
-                // Another one has the next try: one of them may be good.
-                self.ready.push_back(entry);
+        if entry.before == Before::New {
+            self.count(&entry.message, is_to_one);
+        }
+        if entry.before != Before::Aside {
+            if self.is_held() {
                 self.on_not_now(now);
+                if self.ready.len() + 1 >= OUTBOX_MAX {
+                    // The last place is for one that was never refused.
+                    return Some(Left::Back(entry.message));
+                }
+                // Another one has the next try: one of them may be good.
+                entry.before = Before::Held;
+                self.ready.push_back(entry);
                 return None;
             }
             if self.aside.is_empty() {
                 self.aside_at = now + ASIDE_EVERY;
             }
         }
-        entry.was_refused = true;
+        entry.before = Before::Aside;
         self.aside.push_back(entry);
         let is_too_many = self.aside.len() > ASIDE_MAX;
         let oldest = is_too_many.then(|| self.aside.pop_front()).flatten();
-        oldest.map(|entry| entry.message)
+        oldest.map(|entry| Left::GivenUp(entry.message))
+    }
+
+    fn count(&mut self, message: &Message, is_to_one: bool) {
+        let user = &message.summary.cause.user;
+        if self.is_held() || (is_to_one && !self.refused_of.insert(user.clone())) {
+            return;
+        }
+        self.refused += 1;
     }
 
     /// Takes out the first: it can never be taken.
@@ -177,7 +237,13 @@ impl Outbox {
 
     /// Has all tried again without a pause: something changed that may have mended it.
     pub(crate) fn try_at_once(&mut self, now: Duration) {
-        (self.refused, self.pause) = (0, PAUSE_FIRST);
+        self.forget_refusals();
+        for entry in &mut self.ready {
+            if entry.before == Before::Held {
+                entry.before = Before::New;
+            }
+        }
+        self.pause = PAUSE_FIRST;
         (self.next_try, self.aside_at) = (now, now);
     }
 
@@ -190,7 +256,8 @@ impl Outbox {
 
     /// Answers how many are on their way, and how many of them are aside.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let refused = self.ready.iter().filter(|entry| entry.was_refused).count();
+        let is_aside = |entry: &&Entry| entry.before == Before::Aside;
+        let refused = self.ready.iter().filter(is_aside).count();
         let all = self.ready.len() + self.aside.len();
         (all, self.aside.len() + refused)
     }
@@ -203,7 +270,11 @@ mod tests {
     use super::*;
 
     fn message(number: usize) -> Message {
-        let (kind, user, to) = (Kind::Failed, None, None);
+        of(number, None)
+    }
+
+    fn of(number: usize, user: Option<&str>) -> Message {
+        let (kind, user, to) = (Kind::Failed, user.map(ToOwned::to_owned), None);
         let summary = Summary::new(Cause { kind, user, to }, 1);
         let id = number.to_string();
         Message { id, summary }
@@ -230,7 +301,7 @@ mod tests {
             let now = at(second);
             while let Some(id) = next(outbox, now) {
                 if bad.contains(&id.as_str()) || bad == ["*"] {
-                    assert_eq!(outbox.on_refused(now), None);
+                    assert_eq!(outbox.on_refused(now, false), None);
                 } else {
                     outbox.on_taken(now);
                 }
@@ -244,7 +315,7 @@ mod tests {
     fn what_is_behind_a_refused_message_goes_on() {
         let mut outbox = with(3);
         assert_eq!(play(&mut outbox, &["0"], 0, 0), ["0", "1", "2"]);
-        assert_eq!((outbox.counts(), outbox.has_room()), ((1, 1), true));
+        assert_eq!((outbox.counts(), outbox.room()), ((1, 1), OUTBOX_MAX));
         // And is tried again after a while, behind what is new.
         assert_eq!(outbox.next_at(), Some(ASIDE_EVERY));
         outbox.push(message(9));
@@ -271,6 +342,63 @@ mod tests {
     }
 
     #[test]
+    fn a_good_message_shows_that_a_held_channel_is_well() {
+        let bad = ["0", "1", "2", "3"];
+        let mut outbox = with(4);
+        assert_eq!(play(&mut outbox, &bad, 0, 0), bad);
+        assert_eq!((outbox.counts(), outbox.room()), ((4, 3), 1), "held");
+        outbox.push(message(9));
+        assert_eq!(outbox.room(), 0, "one at a time");
+        // It is told after one pause; the rest is set aside, tried once more, and nobody waits for it.
+        let tried = play(&mut outbox, &bad, 1, 1);
+        assert_eq!(tried, ["9", "3", "0", "1", "2", "3"]);
+        assert_eq!((outbox.counts(), outbox.room()), ((4, 4), OUTBOX_MAX));
+    }
+
+    #[test]
+    fn ever_more_bad_messages_leave_a_place_for_a_good_one() {
+        let mut outbox = with(4);
+        play(&mut outbox, &["*"], 0, 0);
+        let (mut now, mut back) = (0, Vec::new());
+        for number in 100..140 {
+            now += PAUSE_MAX.as_secs();
+            assert_eq!(outbox.room(), 1, "{number}");
+            outbox.push(message(number));
+            assert_eq!(
+                next(&mut outbox, at(now)).as_deref(),
+                Some(&*number.to_string())
+            );
+            back.extend(outbox.on_refused(at(now), false));
+        }
+        // What there is no room for is gathered again: the channel may be at fault after all.
+        let upto: Vec<Left> = (114..140).map(|it| Left::Back(message(it))).collect();
+        assert_eq!(back, upto);
+        assert_eq!(outbox.counts(), (OUTBOX_MAX + 2, 3));
+        outbox.push(message(9));
+        now += PAUSE_MAX.as_secs();
+        assert_eq!(next(&mut outbox, at(now)).as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn one_user_holds_up_no_channel_to_users() {
+        let mut outbox = with(0);
+        for number in 0..8 {
+            outbox.push(of(number, Some("mia")));
+            assert!(next(&mut outbox, at(0)).is_some(), "{number}: no pause");
+            assert_eq!(outbox.on_refused(at(0), true), None);
+        }
+        assert_eq!(outbox.counts(), (8, 8));
+        // Different ones: that is the channel.
+        for (number, user) in ["ann", "bob", "tom"].into_iter().enumerate() {
+            outbox.push(of(20 + number, Some(user)));
+            assert!(next(&mut outbox, at(0)).is_some(), "{user}");
+            assert_eq!(outbox.on_refused(at(0), true), None);
+        }
+        assert_eq!((outbox.counts(), outbox.room()), ((11, 10), 1));
+        assert_eq!(next(&mut outbox, at(0)), None, "a pause");
+    }
+
+    #[test]
     fn what_may_be_taken_later_stays_first() {
         let mut outbox = with(2);
         for (now, pause) in [(0, 1), (1, 2), (3, 4)] {
@@ -292,13 +420,15 @@ mod tests {
         for number in 0..ASIDE_MAX + 2 {
             outbox.push(message(number));
             assert!(outbox.next(at(0)).is_some());
-            given_up.extend(outbox.on_refused(at(0)));
+            given_up.extend(outbox.on_refused(at(0), false));
             // One that is taken shows that the channel is well.
             outbox.push(message(99));
             outbox.on_taken(at(0));
         }
-        let given_up: Vec<_> = given_up.into_iter().map(|it| it.id).collect();
-        assert_eq!(given_up, ["0", "1"]);
+        assert_eq!(
+            given_up,
+            [Left::GivenUp(message(0)), Left::GivenUp(message(1))]
+        );
         assert_eq!(outbox.counts(), (ASIDE_MAX, ASIDE_MAX));
     }
 
@@ -306,7 +436,7 @@ mod tests {
     fn what_is_too_old_is_given_up_wherever_it_waits() {
         let mut outbox = with(2);
         assert!(outbox.next(at(0)).is_some());
-        outbox.on_refused(at(0));
+        outbox.on_refused(at(0), false);
         assert_eq!(outbox.age(at(5), at(10)), []);
         assert_eq!(outbox.gives_up_in(at(10)), Some(at(5)));
         outbox.push(message(2));
@@ -318,7 +448,7 @@ mod tests {
     fn a_restart_tries_all_again() {
         let mut outbox = with(2);
         assert!(outbox.next(at(0)).is_some());
-        outbox.on_refused(at(0));
+        outbox.on_refused(at(0), false);
         let mut outbox = Outbox::restore(outbox.kept(), at(1));
         assert_eq!(outbox.counts(), (2, 1));
         assert_eq!(play(&mut outbox, &["0"], 1, 1), ["1", "0"]);

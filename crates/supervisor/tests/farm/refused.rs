@@ -208,3 +208,30 @@ async fn the_file_is_read_anew_without_a_restart() {
     ));
     farm.running.stop().await.expect("stops");
 }
+
+#[tokio::test]
+async fn many_refused_messages_silence_nobody() {
+    let server = Server::start(Manner::Minds("poison")).await;
+    let farm = farm_with(SOON, &[("chat", &server.url(), "on = [\"killed\"]")]).await;
+    for user in ["ann", "bob", "cat", "dan"] {
+        let request = SubmitRequest {
+            name: Some("poison".into()),
+            user: Some(user.into()),
+            ..frames("1")
+        };
+        let id = farm.submit(request).await;
+        kill(&farm, id).await;
+    }
+    // More than the channel sets aside one after another: it passes for broken.
+    server.has(4).await;
+    let good = killed(&farm, "good").await;
+    let row = eventually("the good one", || async {
+        let row = channel(&farm.client, "chat").await;
+        (row.told == 1).then_some(row)
+    })
+    .await;
+    assert_eq!((row.failing_since_ms, row.given_up), (None, 0));
+    let told = |got: &&crate::notify::Got| got.json()["about"][0]["job"] == good;
+    assert_eq!(server.all().iter().filter(told).count(), 1);
+    farm.running.stop().await.expect("stops");
+}
