@@ -451,7 +451,7 @@ impl Channel {
         }
     }
 
-    /// Makes messages of what is due, keeps them, and tries one after another.
+    /// Makes messages of what is due, keeps them, and tries one after another, while the channel is in the file.
     async fn hand_over(&mut self) {
         let now = self.now();
         for summary in self.digest.due(now, self.outbox.room()) {
@@ -462,7 +462,7 @@ impl Channel {
         if !self.keep_if_due(now).await {
             return;
         }
-        loop {
+        while self.line.is_there() {
             let now = self.now();
             let Some(message) = self.outbox.next(now) else {
                 return;

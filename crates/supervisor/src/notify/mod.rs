@@ -54,6 +54,8 @@ pub(crate) struct Notify {
     seen: RwLock<Seen>,
     wishes: Arc<Wishes>,
     reloads: mpsc::Sender<Reload>,
+    /// Held while the file is read and taken, so that an older reading never comes after a newer one.
+    reading: tokio::sync::Mutex<()>,
     tests: AtomicU64,
 }
 
@@ -93,6 +95,7 @@ impl Notify {
             seen: RwLock::default(),
             wishes,
             reloads,
+            reading: tokio::sync::Mutex::new(()),
             tests: AtomicU64::new(0),
         };
         (notify, inbox)
@@ -139,6 +142,7 @@ impl Notify {
     /// # Errors
     /// Why it was not taken up: then nothing changed.
     pub(crate) async fn reload(&self) -> Result<NotifyReloaded, NotReloaded> {
+        let _reading = self.reading.lock().await;
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || NotifyConfig::load(&path));
         let config = match read.await.map_err(|_| NotReloaded::Ending)? {
@@ -275,5 +279,39 @@ fn row(line: &Line) -> ChannelRow {
         failing_since_ms: status.failing_since_ms,
         last_error: status.last_error,
         last_refused: status.last_refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn the_file_is_read_once_the_reading_before_was_taken() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("notify.toml");
+        let write = |text: &str| std::fs::write(&path, text).expect("writes");
+        let (notify, mut inbox) = Notify::new(path.clone(), "f", "north", Arc::default());
+        let notify = Arc::new(notify);
+        let reload = || {
+            let notify = Arc::clone(&notify);
+            tokio::spawn(async move { notify.reload().await })
+        };
+        write("farm_after = \"1m\"");
+        let first = reload();
+        let (config, taken) = inbox.recv().await.expect("the first");
+        assert_eq!(config.farm_after, Duration::from_secs(60));
+        let second = reload();
+        let early = tokio::time::timeout(Duration::from_millis(200), inbox.recv()).await;
+        assert!(early.is_err(), "the first is not taken yet");
+        write("farm_after = \"2m\"");
+        assert!(taken.send(NotifyReloaded::default()).is_ok());
+        let (config, taken) = inbox.recv().await.expect("the second");
+        assert_eq!(config.farm_after, Duration::from_secs(120));
+        assert!(taken.send(NotifyReloaded::default()).is_ok());
+        for reload in [first, second] {
+            assert!(reload.await.expect("ends").is_ok());
+        }
     }
 }

@@ -15,6 +15,7 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -27,6 +28,8 @@ pub(crate) enum Manner {
     Says(&'static str),
     /// As it should, but for messages with this word, which it refuses for good.
     Minds(&'static str),
+    /// As it should, but each answer needs a permit.
+    Waits(Arc<Semaphore>),
     /// Never.
     Hangs,
     /// With headers or a body without end.
@@ -109,6 +112,10 @@ impl Server {
                 let _ = stream.write_all(answer).await;
             }
             Manner::Takes | Manner::Minds(_) => {
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            }
+            Manner::Waits(permits) => {
+                permits.acquire().await.expect("open").forget();
                 let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
             }
             Manner::Says(answer) => {

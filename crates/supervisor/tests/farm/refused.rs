@@ -5,8 +5,10 @@ use crate::world::{Farm, eventually, frames};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use tessera_api::types::{CleanupRequest, SubmitRequest};
 use tessera_api::{ClientError, ErrorCode};
+use tokio::sync::Semaphore;
 
 async fn killed(farm: &Farm, name: &str) -> u64 {
     let request = SubmitRequest {
@@ -233,5 +235,40 @@ async fn many_refused_messages_silence_nobody() {
     assert_eq!((row.failing_since_ms, row.given_up), (None, 0));
     let told = |got: &&crate::notify::Got| got.json()["about"][0]["job"] == good;
     assert_eq!(server.all().iter().filter(told).count(), 1);
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_taken_out_tells_nothing_more() {
+    let permits = Arc::new(Semaphore::new(0));
+    let server = Server::start(Manner::Waits(Arc::clone(&permits))).await;
+    let lines = "on = [\"killed\"]\ntime_limit = \"25s\"";
+    let farm = farm_with(SOON, &[("chat", &server.url(), lines)]).await;
+    killed(&farm, "first").await;
+    server.has(1).await;
+    // Three of a batch, the first of which is on its way when the channel goes.
+    for user in ["ann", "bob", "cat"] {
+        let request = SubmitRequest {
+            user: Some(user.into()),
+            ..frames("1")
+        };
+        let id = farm.submit(request).await;
+        kill(&farm, id).await;
+    }
+    permits.add_permits(1);
+    server.has(2).await;
+    configure(farm.dir.path(), SOON, &[]);
+    let done = farm.client.notify_reload().await.expect("good");
+    assert_eq!(done.removed, ["chat"]);
+    permits.add_permits(9);
+    // It keeps the others: they go where it leads when it is there again.
+    let new = Server::start(Manner::Takes).await;
+    configure(farm.dir.path(), SOON, &[("chat", &new.url(), lines)]);
+    let done = farm.client.notify_reload().await.expect("good");
+    assert_eq!(done.added, ["chat"]);
+    let users = new.has(2).await;
+    let users: Vec<_> = users.iter().map(|it| it.json()["user"].clone()).collect();
+    assert_eq!(users, ["bob", "cat"]);
+    assert_eq!(server.all().len(), 2);
     farm.running.stop().await.expect("stops");
 }
