@@ -411,7 +411,8 @@ impl Channel {
         to.extend(of_job.map(|mail| {
             let named = mail.to.as_ref().map(ToString::to_string);
             // Whoever names their own address is not written to twice.
-            named.filter(|it| Some(it) != own.as_ref())
+            let is_own = |it: &String| own.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(it));
+            named.filter(|it| !is_own(it))
         }));
         if self.ways.wishes.of(user).contains(&when) {
             to.insert(None);

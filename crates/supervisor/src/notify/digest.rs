@@ -6,15 +6,15 @@
 
 use super::cause::{Fact, Kind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Causes that are told apart at a time; what else happens is told by kind only.
 pub(crate) const CAUSES_MAX: usize = 100;
 /// The same of a channel that writes to owners: what is told by kind only there is told to nobody.
 pub(crate) const OWNERS_CAUSES_MAX: usize = 4_000;
-/// Causes of one user that go to addresses of their choice; what else happens goes to themselves.
-pub(crate) const CHOSEN_CAUSES_MAX: usize = 60;
+/// Addresses of one user's choice that are told at a time; what else happens goes to themselves.
+pub(crate) const CHOSEN_ADDRESSES_MAX: usize = 5;
 /// Jobs and hosts that a summary names; the rest is counted.
 pub(crate) const SUBJECTS_MAX: usize = 10;
 
@@ -25,7 +25,7 @@ pub(crate) struct Cause {
     pub(crate) kind: Kind,
     /// Whose jobs; nobody's for hosts and the farm, and when too many causes are gathered.
     pub(crate) user: Option<String>,
-    /// The address that they chose for it; their own when they chose none.
+    /// The address that they chose for it, in small letters (else each way to write it were one more); their own when they chose none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<String>,
 }
@@ -216,7 +216,7 @@ impl Digest {
         let cause = self.place(Cause {
             kind: fact.kind,
             user: fact.user.clone().filter(|_| fact.kind.is_of_a_job()),
-            to: fact.to.clone(),
+            to: fact.to.as_ref().map(|it| it.to_ascii_lowercase()),
         });
         let pace = self.pace;
         let slot = self.slot(&cause);
@@ -240,12 +240,14 @@ impl Digest {
 
     /// Answers the cause that it is gathered under, when too many are told apart already.
     fn place(&self, mut cause: Cause) -> Cause {
-        if cause.to.is_some() && !self.slots.contains_key(&cause) {
-            let chosen = self
-                .slots
-                .keys()
-                .filter(|it| it.to.is_some() && it.user == cause.user);
-            if chosen.count() >= CHOSEN_CAUSES_MAX {
+        if let Some(to) = cause
+            .to
+            .as_ref()
+            .filter(|_| !self.slots.contains_key(&cause))
+        {
+            let theirs = self.slots.keys().filter(|it| it.user == cause.user);
+            let chosen: BTreeSet<&String> = theirs.filter_map(|it| it.to.as_ref()).collect();
+            if chosen.len() >= CHOSEN_ADDRESSES_MAX && !chosen.contains(to) {
                 cause.to = None;
             }
         }
@@ -459,14 +461,37 @@ mod tests {
         }
         digest.take(fact(Kind::Failed, "tom", 1), at(0));
         let told = digest.due(at(5), usize::MAX);
-        assert_eq!(told.len(), CHOSEN_CAUSES_MAX + 2);
+        assert_eq!(told.len(), CHOSEN_ADDRESSES_MAX + 2);
         let own: Vec<_> = told.iter().filter(|it| it.cause.to.is_none()).collect();
         let of = |user: &str| own.iter().find(|it| it.cause.user.as_deref() == Some(user));
         assert_eq!(
             of("mia").map(|it| it.count),
-            Some(1_000 - CHOSEN_CAUSES_MAX as u64)
+            Some(1_000 - CHOSEN_ADDRESSES_MAX as u64)
         );
         assert_eq!(of("tom").map(|it| it.count), Some(1));
+    }
+
+    #[test]
+    fn an_address_is_one_however_it_is_written() {
+        let mut digest = Digest::new(PACE);
+        for to in ["boss@x.org", "Boss@x.org", "bOSS@X.org"] {
+            for kind in [Kind::Done, Kind::Failed] {
+                let to = Some(to.to_owned());
+                digest.take(
+                    Fact {
+                        to,
+                        ..fact(kind, "mia", 1)
+                    },
+                    at(0),
+                );
+            }
+        }
+        let told = digest.due(at(5), 99);
+        let told: Vec<_> = told
+            .iter()
+            .map(|it| (it.cause.to.as_deref(), it.count))
+            .collect();
+        assert_eq!(told, [(Some("boss@x.org"), 3); 2]);
     }
 
     #[test]
