@@ -319,6 +319,13 @@ async function timeLine() {
   await page.getByRole('button', { name: '15 min' }).click();
   await page.waitForURL(/span=900000/);
   await line.waitFor();
+  for (const [name, span] of [['week', '604800000'], ['15 min', '900000']]) {
+    await page.getByRole('button', { name, exact: true }).click();
+    await page.waitForURL(new RegExp(`span=${span}`));
+    await settled();
+    check((await page.getByRole('status').filter({ hasText: /week at most/ }).count()) === 0, `${name} is refused`);
+    await line.waitFor();
+  }
   const box = await line.boundingBox();
   await page.mouse.move(box.x + box.width * 0.7, box.y + 30);
   await page.mouse.down();

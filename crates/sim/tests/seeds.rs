@@ -90,7 +90,8 @@ fn what_the_farm_has_is_never_given_twice_and_all_of_it_comes_back() {
         };
         match run(seed, &plan) {
             Ok(tally) => {
-                waited += u32::from(tally.0.contains_key("seen: a job waits for a licence"))
+                let has_waited = tally.0.contains_key("seen: a job waits for a licence");
+                waited += u32::from(has_waited);
             }
             Err(fault) => panic!("{fault}"),
         }

@@ -300,9 +300,7 @@ impl Launcher {
                     self.audit_intent(&start, &account);
                     fresh.push((start, account));
                 }
-                Err(refusal) => {
-                    self.refuse_start(&start, &refusal);
-                }
+                Err(refusal) => self.refuse_start(&start, &refusal),
             }
         }
         // Both are written before the first is made durable, which takes most of the other along.
@@ -315,15 +313,11 @@ impl Launcher {
             };
             if let Err(refusal) = result {
                 // The record says that it starts.
-                self.say_failed(start.ticket.key, &refusal);
+                let key = start.ticket.key.to_string();
+                self.say_happens("failed", &[("launch", &key), ("code", refusal.code())]);
                 self.refuse_start(&start, &refusal);
             }
         }
-    }
-
-    fn say_failed(&mut self, key: LaunchKey, refusal: &Refusal) {
-        let key = key.to_string();
-        self.say_happens("failed", &[("launch", &key), ("code", refusal.code())]);
     }
 
     fn audit_intent(&mut self, start: &Start, account: &Account) {
@@ -518,7 +512,8 @@ impl Launcher {
         self.environments.forget(|(of, _)| *of == it.account);
         let what = format!("{}.{}", it.key.job, it.key.instance);
         let text = refusal.sentence(&self.host, &what, &it.account.name);
-        self.say_failed(it.key, refusal);
+        let key = it.key.to_string();
+        self.say_happens("failed", &[("launch", &key), ("code", refusal.code())]);
         self.reply_refused(it.connection, it.id, refusal, text);
     }
 
