@@ -8,12 +8,12 @@
 
 use super::keep::Waiting;
 use super::message::Message;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Messages that are on their way at a time; what happens meanwhile is gathered.
 pub(crate) const OUTBOX_MAX: usize = 16;
-/// Messages that are aside at a time; with one more the oldest is given up.
+/// Messages that are aside at a time; with one more the oldest of whom most are about is given up.
 pub(crate) const ASIDE_MAX: usize = 16;
 /// Messages that are set aside one after another, none taken between; after that it is the channel's fault.
 const REFUSED_IN_A_ROW_MAX: u32 = 3;
@@ -204,8 +204,22 @@ impl Outbox {
         entry.before = Before::Aside;
         self.aside.push_back(entry);
         let is_too_many = self.aside.len() > ASIDE_MAX;
-        let oldest = is_too_many.then(|| self.aside.pop_front()).flatten();
-        oldest.map(|entry| Left::GivenUp(entry.message))
+        let given_up = is_too_many
+            .then(|| self.aside.remove(self.of_most()))
+            .flatten();
+        given_up.map(|entry| Left::GivenUp(entry.message))
+    }
+
+    /// Answers the place of the oldest that is aside of whom most are about: nobody's push out those of others.
+    fn of_most(&self) -> usize {
+        let user = |entry: &Entry| entry.message.summary.cause.user.clone();
+        let mut counts = BTreeMap::new();
+        for entry in &self.aside {
+            *counts.entry(user(entry)).or_insert(0) += 1;
+        }
+        let most = counts.values().copied().max().unwrap_or(0);
+        let is_it = |entry: &Entry| counts.get(&user(entry)) == Some(&most);
+        self.aside.iter().position(is_it).unwrap_or(0)
     }
 
     fn count(&mut self, message: &Message, is_to_one: bool) {
@@ -430,6 +444,25 @@ mod tests {
             [Left::GivenUp(message(0)), Left::GivenUp(message(1))]
         );
         assert_eq!(outbox.counts(), (ASIDE_MAX, ASIDE_MAX));
+    }
+
+    #[test]
+    fn nobodys_bad_messages_push_out_those_of_others() {
+        let mut outbox = with(0);
+        let mut refuse = |number: usize, user: &str| {
+            outbox.push(of(number, Some(user)));
+            assert!(outbox.next(at(0)).is_some(), "{number}");
+            outbox.on_refused(at(0), true)
+        };
+        assert_eq!(refuse(0, "tom"), None);
+        for number in 1..ASIDE_MAX {
+            assert_eq!(refuse(number, "mia"), None);
+        }
+        for number in 0..ASIDE_MAX {
+            let oldest = of(number + 1, Some("mia"));
+            let given_up = refuse(number + ASIDE_MAX, "mia");
+            assert_eq!(given_up, Some(Left::GivenUp(oldest)));
+        }
     }
 
     #[test]
