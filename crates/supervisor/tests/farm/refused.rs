@@ -261,6 +261,10 @@ async fn a_channel_that_is_taken_out_tells_nothing_more() {
     let done = farm.client.notify_reload().await.expect("good");
     assert_eq!(done.removed, ["chat"]);
     permits.add_permits(9);
+    // The farm keeps more than the end of what was on its way.
+    for _ in 0..5 {
+        killed(&farm, "later").await;
+    }
     // It keeps the others: they go where it leads when it is there again.
     let new = Server::start(Manner::Takes).await;
     configure(farm.dir.path(), SOON, &[("chat", &new.url(), lines)]);
@@ -268,7 +272,7 @@ async fn a_channel_that_is_taken_out_tells_nothing_more() {
     assert_eq!(done.added, ["chat"]);
     let users = new.has(2).await;
     let users: Vec<_> = users.iter().map(|it| it.json()["user"].clone()).collect();
-    assert_eq!(users, ["bob", "cat"]);
+    assert_eq!(users[..2], ["bob", "cat"]);
     assert_eq!(server.all().len(), 2);
     farm.running.stop().await.expect("stops");
 }
