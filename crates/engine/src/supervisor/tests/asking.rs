@@ -262,6 +262,34 @@ fn a_restored_farm_asks_the_same() {
     assert_eq!(w.order().0, 2);
 }
 
+#[test]
+fn a_host_that_looks_as_it_did_is_asked_again_when_something_else_runs_there() {
+    let mut w = World::new();
+    connect_saying(&mut w, 1, 2, &[], 1);
+    w.try_submit("tom", spec(1), None).expect("taken");
+    let toms = w.order();
+    let job = w.submit(asking("not (host.duty.user has tom)"));
+    assert!(w.said.is_empty(), "tom is there");
+    // As soon as both of these have gone and come there is one slot free again, and it isn't beside tom.
+    let anns = JobSpec {
+        priority: 1,
+        cpus: 2,
+        ..spec(2)
+    };
+    w.try_submit("ann", anns, None).expect("taken");
+    let first = w.order();
+    w.end(toms, End::Exit(0));
+    w.gone(1, toms.1);
+    w.said
+        .retain(|(_, what)| !matches!(what, ToWorker::Close { .. }));
+    let second = w.order();
+    assert_eq!(second.1.job, first.1.job, "ann goes before");
+    w.end(first, End::Exit(0));
+    w.said.clear();
+    w.gone(1, first.1);
+    assert_eq!(w.order().1.job, job);
+}
+
 /// Answers what it costs to submit a job that asks this once more, among so many hosts that do not meet it and queued jobs that ask it.
 fn cost_of_another(text: &str, hosts: u8, queued: u32) -> u64 {
     let mut w = World::new();
