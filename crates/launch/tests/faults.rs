@@ -177,9 +177,13 @@ fn l40_an_account_that_is_no_more_when_the_directory_answers_is_nobodys() {
     world.gone(first);
     let record = world.dir.join("launcher/run").join(first.to_string());
     assert!(record.exists());
-    // The name is another's by now.
-    let name = std::mem::take(&mut user.name);
-    common::run("userdel", &["-f", &name]);
+    // The name is another's by now. Its number stays taken: another test's account would have it, and be cleared up with the mark.
+    let renamed = format!("{}o", user.name);
+    let name = std::mem::replace(&mut user.name, renamed);
+    common::with_user_lock(|| {
+        common::run("usermod", &["-l", &user.name, &name]);
+        common::run("groupmod", &["-n", &user.name, &name]);
+    });
     let uid = (user.uid + 1_000).to_string();
     let other = User::named(name, &["-u", &uid, "-s", "/usr/sbin/nologin"]);
     std::fs::remove_file(fails).unwrap();

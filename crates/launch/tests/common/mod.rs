@@ -84,7 +84,7 @@ pub fn run(program: &str, args: &[&str]) {
 }
 
 /// Changes to the user database one after another, over all test processes.
-fn with_user_lock<T>(then: impl FnOnce() -> T) -> T {
+pub fn with_user_lock<T>(then: impl FnOnce() -> T) -> T {
     let path = std::env::temp_dir().join("tessera-test-users.lock");
     let file = OpenOptions::new()
         .create(true)

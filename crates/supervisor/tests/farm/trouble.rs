@@ -161,7 +161,7 @@ async fn a_worker_that_is_sent_away_is_not_let_in_before_it_is_said_what_is_wron
     let disk = MemoryDisk::new();
     let farm = Farm::start_with_store(Box::new(Moody {
         // Long enough to come again meanwhile.
-        takes: Duration::from_millis(500),
+        takes: Duration::from_secs(2),
         ..Moody::on(&disk)
     }))
     .await;
