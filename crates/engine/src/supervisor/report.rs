@@ -49,6 +49,14 @@ impl Engine {
                 if let Some(host) = self.hosts.get_mut(&host) {
                     host.refused.remove(&account);
                 }
+                let instance = self
+                    .jobs
+                    .get_mut(&key.job)
+                    .and_then(|j| j.instances.get_mut(key.instance));
+                if let Some(instance) = instance.filter(|instance| instance.losses > 0) {
+                    instance.losses = 0;
+                    t.change(Change::Instance(key.job, key.instance));
+                }
                 let text = format!("runs as {account} (uid {uid}), kept together by {containment}");
                 t.event(kind::INSTANCE_STARTED, About::launch(key, host), text);
             }
@@ -101,9 +109,6 @@ impl Engine {
         t.change(Change::Launch(key));
         let counted = self.is_current(key.job, run);
         self.keep_attempt(t, key, run, Some(end.clone()), counted);
-        if counted && end.end != End::Lost {
-            self.forget_losses(t, key);
-        }
         if let Some(launch) = self.launches.get_mut(&key).filter(|_| was_current) {
             launch.current_since = t.now.wall;
             launch.current_started = None;
@@ -371,18 +376,6 @@ impl Engine {
             instance.losses = before.saturating_add(1);
             before
         })
-    }
-
-    /// An instance has brought something to an end: what it lost before is no row any more. That it starts again proves nothing,
-    /// since a job that ends its own shepherd starts each time.
-    fn forget_losses(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
-        let is_own = self.owns_instance(key);
-        let job = self.jobs.get_mut(&key.job);
-        let instance = job.and_then(|job| job.instances.get_mut(key.instance));
-        if let Some(instance) = instance.filter(|instance| is_own && instance.losses > 0) {
-            instance.losses = 0;
-            t.change(Change::Instance(key.job, key.instance));
-        }
     }
 
     pub(super) fn pause_instance(

@@ -210,36 +210,6 @@ fn a_directory_that_does_not_answer_is_no_badlogin() {
 }
 
 #[test]
-fn an_instance_whose_shepherd_is_lost_again_and_again_pauses_longer_each_time_although_it_starts() {
-    let mut w = World::new();
-    w.connect(1, 1);
-    let job = w.submit(spec(2));
-    let lose = |w: &mut World| {
-        let (_, key, _) = w.order();
-        w.report(1, started(key));
-        let cause = GoneCause::ShepherdLost;
-        w.report(1, Report::Gone { key, cause });
-    };
-    lose(&mut w);
-    for pause in [1, 2, 4, 8] {
-        lose(&mut w);
-        assert_eq!(w.status(job), WorkStatus::Waiting);
-        assert!(w.said.is_empty(), "started again at once");
-        w.wait(pause - 1);
-        assert!(w.said.is_empty(), "started again before {pause} s");
-        w.wait(1);
-    }
-    // A frame that ends takes it out of the row.
-    let order = w.order();
-    w.report(1, started(order.1));
-    w.end(order, End::Exit(0));
-    let (_, key, _) = w.order();
-    let cause = GoneCause::ShepherdLost;
-    w.report(1, Report::Gone { key, cause });
-    assert_eq!(w.order().2.item, ItemIndex(1), "at once");
-}
-
-#[test]
 fn a_lost_host_puts_work_back_once_and_ends_it_when_it_returns() {
     let mut w = World::new();
     w.connect(1, 1);
