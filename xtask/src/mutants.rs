@@ -244,12 +244,16 @@ fn refresh(tree: &Tree, files: &[String], copy: &Path) -> Result<()> {
     remove_others(copy, copy, files)
 }
 
-/// Removes files of the copy that the tree has no more.
+/// Removes files of the copy that the tree has no more, and folders that nothing is left in: an empty folder beside the crates
+/// is a crate to cargo, and then nothing builds.
 fn remove_others(top: &Path, folder: &Path, files: &[String]) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             remove_others(top, &path, files)?;
+            if std::fs::read_dir(&path)?.next().is_none() {
+                std::fs::remove_dir(&path)?;
+            }
             continue;
         }
         let name = path.strip_prefix(top)?.to_string_lossy().into_owned();
@@ -323,11 +327,13 @@ mod tests {
         refresh(&tree, &files, &copy).expect("copied");
         std::fs::write(copy.join("a/x"), "mutant").expect("a file");
         std::fs::write(copy.join("a/y"), "stray").expect("a file");
+        std::fs::create_dir_all(copy.join("crates/gone/src")).expect("folders");
         refresh(&tree, &files, &copy).expect("copied");
         assert_eq!(
             std::fs::read_to_string(copy.join("a/x")).expect("there"),
             "1"
         );
         assert!(!copy.join("a/y").exists());
+        assert!(!copy.join("crates").exists());
     }
 }
