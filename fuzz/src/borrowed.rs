@@ -5,7 +5,7 @@
 pub(crate) mod launch_file;
 
 #[allow(dead_code, reason = "only the parser of the file is tried")]
-#[path = "../../crates/supervisor/src/config.rs"]
+#[path = "../../crates/supervisor/src/config/mod.rs"]
 #[allow(unreachable_pub, reason = "public in its own crate")]
 pub(crate) mod supervisor_config;
 
