@@ -9,7 +9,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command as Program, Stdio};
 
-use common::{Instance, Link, User, World, alive, can_run, processes_of, shell, wait_until};
+use common::procs::{alive, processes_of};
+use common::{Instance, Link, User, World, can_run, shell, wait_until};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socketpair,
 };

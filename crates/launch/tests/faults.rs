@@ -47,7 +47,7 @@ fn each_stops_everything(faults: &[(&str, &str)]) {
             "{fault}: {text}"
         );
         common::wait_until("the child that failed is gone", || {
-            common::processes_of(alice.uid).is_empty()
+            common::procs::processes_of(alice.uid).is_empty()
         });
         world.gone(ticket.key);
         world.assert_nothing_left();
@@ -224,15 +224,15 @@ fn l35_a_process_that_is_about_to_become_a_job_is_not_the_users_to_read() {
     std::thread::scope(|scope| {
         let starting = scope.spawn(|| world.start_ticket(&ticket, &what));
         common::wait_until("a process is the user already", || {
-            !common::processes_of(alice.uid).is_empty()
+            !common::procs::processes_of(alice.uid).is_empty()
         });
         // It still has the launcher's memory.
-        let pid = common::processes_of(alice.uid)[0];
+        let pid = common::procs::processes_of(alice.uid)[0];
         for name in ["mem", "fd", "environ"] {
             assert_eq!(open(pid, name), libc::EACCES, "{name}");
         }
         assert_eq!(
-            common::processes_of(alice.uid),
+            common::procs::processes_of(alice.uid),
             [pid],
             "it was there all the time"
         );
@@ -284,7 +284,7 @@ fn a_shepherd_that_nobody_could_watch_is_ended_at_once() {
     assert_eq!(world.refusal(&ticket, &what), "becoming_user_failed");
     // Without being asked.
     world.assert_nothing_left();
-    assert!(common::processes_of(alice.uid).is_empty());
+    assert!(common::procs::processes_of(alice.uid).is_empty());
     world.gone(ticket.key);
 }
 

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Instance, User, World, alive, can_run, shell, wait_until};
+use common::procs::alive;
+use common::{Instance, User, World, can_run, shell, wait_until};
 use tessera_ticket::shepherd::{Command, Event, ItemState};
 use tessera_ticket::{EndKind, Step};
 

@@ -8,19 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use common::attack::{attack, attack_in, evil, example};
 use common::limits::LIMITS;
+use common::procs::{status_field, status_of};
 use common::{User, World, can_run, shell, template};
 use tessera_ticket::shepherd::Event;
 use tessera_ticket::{Agenda, EndKind, FrameRun, Limit, Mode, Resource, Split, Step};
-
-fn status_field(text: &str, name: &str) -> String {
-    let line = text
-        .lines()
-        .find_map(|it| it.strip_prefix(&format!("{name}:")));
-    line.unwrap_or_else(|| panic!("no {name} in {text}"))
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-}
 
 #[test]
 fn l10_groups_are_exactly_the_accounts() {
@@ -59,16 +50,20 @@ fn l10_groups_are_exactly_the_accounts() {
     assert!(own.contains(&group));
     for (field, number) in [("Uid", alice.uid), ("Gid", alice.gid)] {
         assert_eq!(
-            status_field(&text, field),
+            status_field(&text, field).unwrap(),
             format!("{number} {number} {number} {number}")
         );
     }
     for field in [
         "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "SigBlk", "SigIgn", "SigCgt",
     ] {
-        assert_eq!(status_field(&text, field), "0000000000000000", "{field}");
+        assert_eq!(
+            status_field(&text, field).unwrap(),
+            "0000000000000000",
+            "{field}"
+        );
     }
-    assert_eq!(status_field(&text, "NoNewPrivs"), "1");
+    assert_eq!(status_field(&text, "NoNewPrivs").unwrap(), "1");
     let tail: Vec<&str> = text.lines().rev().take(2).collect();
     assert_eq!(tail, ["/usr", "0027"]);
     instance.close();
@@ -478,27 +473,17 @@ fn the_shepherd_keeps_only_the_right_to_kill() {
     let world = World::new("");
     let alice = User::new("tsa", &[]);
     let instance = world.start(&alice.name, &shell("exec sleep 60"));
-    let text = fs::read_to_string(format!("/proc/{}/status", instance.shepherd)).unwrap();
+    let field = |name: &str| status_of(instance.shepherd, name).unwrap();
     let uid = world.shepherd.uid;
-    assert_eq!(
-        status_field(&text, "Uid"),
-        format!("{uid} {uid} {uid} {uid}")
-    );
-    assert_eq!(
-        status_field(&text, "Groups"),
-        world.shepherd.gid.to_string()
-    );
-    for field in ["CapPrm", "CapEff"] {
-        assert_eq!(
-            status_field(&text, field),
-            "0000000000000020",
-            "CAP_KILL is number 5"
-        );
+    assert_eq!(field("Uid"), format!("{uid} {uid} {uid} {uid}"));
+    assert_eq!(field("Groups"), world.shepherd.gid.to_string());
+    for name in ["CapPrm", "CapEff"] {
+        assert_eq!(field(name), "0000000000000020", "CAP_KILL is number 5");
     }
-    for field in ["CapInh", "CapBnd", "CapAmb"] {
-        assert_eq!(status_field(&text, field), "0000000000000000");
+    for name in ["CapInh", "CapBnd", "CapAmb"] {
+        assert_eq!(field(name), "0000000000000000");
     }
-    assert_eq!(status_field(&text, "NoNewPrivs"), "1");
+    assert_eq!(field("NoNewPrivs"), "1");
     instance.close();
 }
 

@@ -7,7 +7,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use common::attack::{attack_in, evil, example};
-use common::{User, World, can_run, processes_of, shell, template};
+use common::procs::processes_of;
+use common::{User, World, can_run, shell, template};
 
 #[test]
 fn l17_open_files_of_the_launcher_are_not_the_jobs() {

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{User, World, alive, can_run, processes_of, shell, template, wait_until};
+use common::procs::{alive, processes_of};
+use common::{User, World, can_run, shell, template, wait_until};
 use tessera_ticket::shepherd::{Command, Event, ItemState};
 use tessera_ticket::{
     EndCause, EndKind, ExitRecord, INDEX_RECORD_LEN, IndexRecord, ItemRange, Mode, Step, Stream,

@@ -7,7 +7,8 @@ use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use common::{User, World, can_run, processes_of, shell, template, wait_until};
+use common::procs::processes_of;
+use common::{User, World, can_run, shell, template, wait_until};
 use tessera_ticket::Mode;
 
 /// A host whose policy wants login environments, and a user with a home.

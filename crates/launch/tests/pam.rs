@@ -10,8 +10,9 @@ use std::process::Command as Program;
 use std::time::{Duration, Instant};
 
 use common::attack::example;
+use common::procs::{alive, processes_of, status_of};
 use common::session::{Bench, can_have_sessions};
-use common::{User, alive, processes_of, random, shell, template, wait_until};
+use common::{User, random, shell, template, wait_until};
 use tessera_ticket::Mode;
 
 /// How often a holder is awaited to look whether its instance is gone; closing a session gives way less often.
@@ -19,11 +20,7 @@ const LOOKS: u64 = 8;
 
 /// Returns how often a process has waited for something, by the kernel's count; nothing when there is no such process any more.
 fn times_given_way(pid: i32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"))?;
-    line.trim().parse().ok()
+    status_of(pid, "voluntary_ctxt_switches")?.parse().ok()
 }
 
 #[test]
@@ -150,8 +147,7 @@ fn a_holder_that_dies_ends_nothing_and_is_told() {
         .world
         .start(&bench.mia.name, &shell("read x < /dev/null; echo $0"));
     let holder = bench.holder_of(instance.key);
-    let status = fs::read_to_string(format!("/proc/{holder}/status")).unwrap();
-    assert!(status.contains("Uid:\t0\t0\t0\t0"), "{status}");
+    assert_eq!(status_of(holder, "Uid").as_deref(), Some("0 0 0 0"));
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(holder),
         nix::sys::signal::SIGKILL,

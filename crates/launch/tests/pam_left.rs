@@ -5,8 +5,9 @@ mod common;
 
 use std::fs;
 
+use common::procs::{alive, may_raise_limits};
 use common::session::{Bench, can_have_sessions};
-use common::{World, alive, can_run, shell, template, wait_until};
+use common::{World, can_run, shell, template, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tessera_ticket::Mode;
@@ -137,17 +138,13 @@ fn a_session_is_closed_without_its_own_limits() {
     ));
     let instance = bench.world.start(&bench.mia.name, &shell("ulimit -Hn"));
     let holder = u32::try_from(bench.holder_of(instance.key)).unwrap();
-    let own = fs::read_to_string("/proc/self/status").unwrap();
-    let line = own.lines().find_map(|it| it.strip_prefix("CapEff:"));
-    let caps = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
-    const CAP_SYS_RESOURCE: u64 = 1 << 24;
     instance.run(0);
     assert_eq!(instance.out(0), "400\n", "the job keeps it");
     bench.end(&instance);
     assert!(!alive(holder));
     let said = fs::read_to_string(&said).unwrap();
     let (soft, hard) = said.split_once(' ').unwrap();
-    if caps & CAP_SYS_RESOURCE == 0 {
+    if !may_raise_limits() {
         // Nobody here can raise a hard limit again; the soft one goes as far as that lets it.
         assert_eq!((soft, hard), ("400", "400"));
     } else {

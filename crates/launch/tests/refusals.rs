@@ -96,7 +96,7 @@ fn l04_an_account_that_is_not_there_has_no_stand_in() {
         "{text}"
     );
     for uid in [world.shepherd.uid, world.worker.uid, world.proxy.uid] {
-        assert!(common::processes_of(uid).is_empty());
+        assert!(common::procs::processes_of(uid).is_empty());
     }
     assert!(!world.audit().contains("\"event\":\"launch\""));
     world.assert_nothing_left();

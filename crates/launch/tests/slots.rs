@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::attack::{Stranger, attack_in, evil};
-use common::{Instance, User, World, can_run, processes_of, random, shell, wait_until};
+use common::procs::{processes_of, status_of};
+use common::{Instance, User, World, can_run, random, shell, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tessera_ticket::{Mode, Template};
@@ -180,11 +181,7 @@ fn litter(mark: &str) -> Template {
 /// The processes that clear up: the launcher's child, which is root, and its own, which removes as this user.
 fn clearers(world: &World, uid: u32) -> (i32, i32) {
     let launcher = world.launcher.as_ref().unwrap().id().to_string();
-    let parent_of = |pid: &str| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|it| it.strip_prefix("PPid:"));
-        line.unwrap_or_default().trim().to_owned()
-    };
+    let parent_of = |pid: &str| status_of(pid, "PPid").unwrap_or_default();
     // A starter and its shepherd, which are about to end, stand to the launcher in the same way.
     let clears = |pid: &str| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::attack::{Stranger, attack, example};
 use common::needs::needed;
-use common::{User, World, alive, can_run, processes_of, shell, wait_until};
+use common::procs::{alive, processes_of};
+use common::{User, World, can_run, shell, wait_until};
 
 /// What nothing of a job can leave.
 const GROUPS: &str = "control groups of version 2";

@@ -8,7 +8,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::{User, alive, can_run, random, wait_until};
+use common::procs::{alive, status_of};
+use common::{User, can_run, random, wait_until};
 
 /// A farm's folder with a policy that names accounts of its own; both go away with the test.
 struct Farm {
@@ -144,8 +145,11 @@ fn a_farm_comes_up_under_its_accounts_and_ends_as_one() {
             "{name}"
         );
     }
-    let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
-    assert!(status.contains("CapEff:\t0000000000000000") && status.contains("NoNewPrivs:\t1"));
+    let status = |field: &str| status_of(worker, field).unwrap();
+    assert_eq!(
+        (status("CapEff"), status("NoNewPrivs")),
+        ("0000000000000000".to_owned(), "1".to_owned())
+    );
 
     common::run("kill", &["-9", &worker.to_string()]);
     wait_until("the worker is back", || {

@@ -86,7 +86,9 @@ impl World {
     /// Removes what remembers an instance, as if this were long ago.
     pub fn gone_by_hand(&self, instance: &Instance) {
         super::run("kill", &["-9", &instance.shepherd.to_string()]);
-        super::wait_until("the shepherd is gone", || !super::alive(instance.shepherd));
+        super::wait_until("the shepherd is gone", || {
+            !super::procs::alive(instance.shepherd)
+        });
         fs::remove_file(self.dir.join(format!("launcher/run/{}", instance.key))).unwrap();
         if let Some(group) = self.group() {
             let group = group.join(instance.key.to_string());
@@ -137,7 +139,7 @@ impl Stranger {
         let child = sleep.args(words).spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         super::wait_until("it is the user's", || {
-            super::processes_of(uid).contains(&pid)
+            super::procs::processes_of(uid).contains(&pid)
         });
         Self(child)
     }

@@ -9,6 +9,7 @@
 pub mod attack;
 pub mod limits;
 pub mod needs;
+pub mod procs;
 pub mod record;
 pub mod session;
 
@@ -27,6 +28,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect,
     listen, recvmsg, sendmsg, socket,
 };
+use procs::processes_of;
 use tessera_ticket::launcher::{Reply, Request};
 use tessera_ticket::shepherd::{Command, Event, FRAME_MAX};
 use tessera_ticket::{
@@ -534,31 +536,6 @@ impl Drop for World {
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
-}
-
-/// The numbers of the processes with this uid.
-pub fn processes_of(uid: u32) -> Vec<i32> {
-    let is_of = |pid: &i32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let is_dead = status
-            .lines()
-            .any(|it| it.starts_with("State:") && it.contains('Z'));
-        !is_dead
-            && status.lines().any(|it| {
-                it.strip_prefix("Uid:")
-                    .and_then(|it| it.split_whitespace().next())
-                    == Some(&uid.to_string())
-            })
-    };
-    let pids = fs::read_dir("/proc").unwrap().flatten();
-    pids.filter_map(|it| it.file_name().to_str()?.parse().ok())
-        .filter(is_of)
-        .collect()
-}
-
-pub fn alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|it| !it.rsplit_once(") ").unwrap().1.starts_with('Z'))
 }
 
 pub fn seqpacket() -> OwnedFd {

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Instance, User, World, can_run, processes_of, random, run, template, wait_until};
+use super::procs::processes_of;
+use super::{Instance, User, World, can_run, random, run, template, wait_until};
 use tessera_ticket::{LaunchKey, Mode};
 
 const PERMIT: &str = "auth required pam_permit.so\naccount required pam_permit.so\n";
