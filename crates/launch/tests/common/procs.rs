@@ -35,8 +35,7 @@ pub fn processes_of(uid: u32) -> Vec<i32> {
 
 /// Whether the process is there and has not ended.
 pub fn alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|it| !it.rsplit_once(") ").unwrap().1.starts_with('Z'))
+    status_of(pid, "State").is_some_and(|it| !it.starts_with('Z'))
 }
 
 /// Whether this process may raise hard limits and lower scores (`CAP_SYS_RESOURCE`), which not every root may.
