@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use tessera_api::types::{ActionRequest, JoinRequest, ModifyRequest, SubmitRequest, TokenRequest};
 use tessera_model::limits::{FRAMES_MAX, RUNS_MAX, WAITFOR_MAX};
-use tessera_model::{HostId, HostName, JobId, UserName};
+use tessera_model::{GlobalName, HostId, HostName, JobId, StartRate, UserName};
 use tessera_spec::{ChangeDraft, Selector, SubmissionDraft, after, quantity, range, reservation};
 use tessera_ticket::{AccountName, LaunchKey, substitute};
 use tessera_wire::pki::{FarmCa, Fingerprint, JoinString, JoinToken, new_host_id};
@@ -53,7 +53,7 @@ pub fn names(bytes: &[u8]) {
             }
         )* };
     }
-    reads_back!(AccountName LaunchKey UserName HostName HostId JobId Selector Fingerprint JoinString);
+    reads_back!(AccountName LaunchKey UserName HostName HostId JobId GlobalName StartRate Selector Fingerprint JoinString);
     if let Ok(token) = text.parse::<JoinToken>() {
         assert_eq!(token.reveal().parse(), Ok(token));
     }

@@ -259,11 +259,11 @@ endpoint!(
     /// Says how many there are of a resource, or how many are in use; needs an administrator.
     ///
     /// What is in use elsewhere may be said for a time only: a poller of a licence server that ends must not hold licences for ever.
-    set_resource: put, path = "/resources/{name}", tag = "farm", params(("name" = String, Path, description = "`global.NAME` or `license.NAME`")),
+    set_resource: put, path = "/resources/{name}", tag = "farm", params(("name" = String, Path, description = "`global.NAME`, `license.NAME`, `global_host.NAME`, `license_host.NAME` or `scoped.NAME`")),
     request_body = ResourceRequest, responses((status = 200, body = ResourceRow), Errors));
 endpoint!(
     /// Forgets what was said of a resource; what the configuration says stays. Needs an administrator.
-    remove_resource: delete, path = "/resources/{name}", tag = "farm", params(("name" = String, Path, description = "`global.NAME` or `license.NAME`")),
+    remove_resource: delete, path = "/resources/{name}", tag = "farm", params(("name" = String, Path, description = "`global.NAME`, `license.NAME`, `global_host.NAME`, `license_host.NAME` or `scoped.NAME`")),
     responses((status = 204), Errors));
 endpoint!(
     /// Sends a test over one channel or all, and says what came of it; needs an administrator.

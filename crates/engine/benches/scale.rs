@@ -64,6 +64,7 @@ fn submission(frames: u32, priority: u32, reserves: bool) -> Input {
         retrywork_delay: Duration::ZERO,
         retrysubjob: 0,
         retry_oom: 3,
+        limits: Default::default(),
         timelimit: None,
         agendatimelimit: None,
         silence_limit: None,

@@ -307,7 +307,7 @@ worker_path_map = {
 
 [gpu]
 worker_groups = "gpu,fast"
-worker_resources = host.gpu=2,scoped.nuke=1
+worker_resources = host.gpu=2,scoped.nuke=1,license.nuke=1
 
 [render[001-100]] : gpu
 worker_cpus = 8
@@ -351,7 +351,7 @@ worker_path_map = [["/mnt/show", "X:\\show"]]
 
 [template.gpu] # qbwrk.conf:20
 worker_groups = ["gpu", "fast"]
-worker_resources = ["host.gpu=2"]
+worker_resources = ["host.gpu=2", "scoped.nuke=1"]
 
 [host."render[001-100]"] # qbwrk.conf:24
 inherits = ["gpu"]
@@ -379,7 +379,7 @@ worker_description = "this is render007"
         "worker_flags: it has no counterpart here",
         "worker_drive_map: drives are in the launcher's policy of each Windows host (docs/windows.md)",
         "worker_path_map: \"\\\\\" = \"/\" is left out: it is no pair of absolute paths",
-        "worker_resources: scoped.nuke is left out: here it must be a list of at most 256 \"host.name=NUMBER\", names of at most 255 bytes",
+        "worker_resources: license.nuke is left out: here it must be a list of at most 256 \"host.name=NUMBER\" or \"scoped.name=NUMBER\", names of at most 255 bytes",
         "worker_clsuter: it has no counterpart here; did you mean worker_cluster?",
         "proxy_nice_value: here it must be a number from 0 to 19: jobs may have less priority than others on the host, never more",
         "[render007]: it inherits missing, which is not defined before it",

@@ -5,6 +5,7 @@ use crate::agenda::Agenda;
 use crate::ids::JobId;
 use crate::mail::JobMail;
 use crate::name::UserName;
+use crate::rate::StartRate;
 use crate::reservation::Reservation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,6 +58,17 @@ impl JobFlag {
     }
 }
 
+/// How much of a job may run at once, beyond what the farm allows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobLimits {
+    /// Instances of all jobs of its process group together.
+    pub pgrp: Option<u32>,
+    /// Instances of its own on one host.
+    pub per_host: Option<u32>,
+    /// How quickly its instances may start.
+    pub start_rate: Option<StartRate>,
+}
+
 /// A job's description, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSpec {
@@ -102,6 +114,8 @@ pub struct JobSpec {
     pub retrysubjob: u32,
     /// Tries of an item, with more memory each, after attempts that ran out of what was reserved.
     pub retry_oom: u32,
+    /// How much of it may run at once.
+    pub limits: JobLimits,
     /// Longest run of an instance's launch.
     pub timelimit: Option<Duration>,
     /// Longest run of an item.

@@ -68,7 +68,7 @@ pub const RESOURCES_MAX: usize = 256;
 /// Different things that the requirements of a farm's jobs may read of hosts and that make hosts alike or not; what is read beyond
 /// that is asked host by host.
 pub const OPERANDS_MAX: usize = 256;
-/// Resources of the farm itself (`global.NAME`, `license.NAME`) that its configuration and its administrators may set together.
+/// Resources of the farm itself (`global.NAME`, `license.NAME` and kin) that its configuration and its administrators may set together.
 pub const GLOBALS_MAX: usize = 256;
 /// The greatest amount of one of them.
 pub const GLOBAL_AMOUNT_MAX: u64 = 1 << 50;

@@ -17,9 +17,9 @@ pub struct Reservation {
     pub slots: u32,
     /// Whether it takes all that are free when it starts (`N+`).
     pub takes_free: bool,
-    /// Other `host.*` amounts by their names; none is 0. `host.memory` is in MiB.
+    /// Other `host.*` amounts by their names, and what `scoped.*` takes of the host; none is 0. `host.memory` is in MiB.
     pub amounts: BTreeMap<String, u64>,
-    /// What it takes of the farm's own resources; none is 0.
+    /// What it takes of the farm's own resources; none is 0, and of one that is for a host none is more than 1.
     pub global: BTreeMap<GlobalName, u64>,
 }
 

@@ -1,9 +1,10 @@
 //! People: they submit, repeat what was not answered, and act on what is there; when it gets calm they let everything go.
 
+use crate::limits;
 use crate::rng::Rng;
 use crate::shared;
 use crate::waits;
-use crate::world::Request;
+use crate::world::{Plan, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Client {
     waits: bool,
     /// Whether they want of the farm's own resources.
     shares: bool,
+    /// Whether they are limited.
+    limits: bool,
     serial: u64,
     /// Submissions without an answer: ticket → what was sent.
     open: BTreeMap<u64, Submission>,
@@ -36,13 +39,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes clients that will submit so many jobs.
+    /// Makes clients that will submit the jobs of a plan.
     #[must_use]
-    pub fn new(jobs: u32, waits: bool, shares: bool) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         Self {
-            left: jobs,
-            waits,
-            shares,
+            left: plan.jobs,
+            waits: plan.waits,
+            shares: plan.shares,
+            limits: plan.limits,
             ..Self::default()
         }
     }
@@ -115,6 +119,9 @@ impl Client {
             if self.shares {
                 shared::make_want(rng, &mut submission.spec);
             }
+            if self.limits {
+                limits::make_limited(rng, engine, &mut submission.spec);
+            }
             requests.push(self.submit(submission));
         }
         if calm {
@@ -124,6 +131,8 @@ impl Client {
             }
         } else if self.shares && rng.chance(15) {
             requests.push(shared::say(rng));
+        } else if self.limits && rng.chance(8) {
+            requests.extend(limits::change(rng, engine));
         } else if self.waits && rng.chance(5) {
             requests.extend(wait_anew(rng, engine));
         } else if rng.chance(60) {
@@ -215,6 +224,7 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         }),
         retrysubjob: u32::try_from(rng.below(3)).unwrap_or(0),
         retry_oom: u32::try_from(rng.below(4)).unwrap_or(0),
+        limits: Default::default(),
         timelimit: seconds(rng, 10, 5, 300),
         agendatimelimit: seconds(rng, 30, 3, 120),
         silence_limit: seconds(rng, 10, 3, 120),

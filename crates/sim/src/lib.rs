@@ -13,6 +13,7 @@ pub mod client;
 pub mod durable;
 mod faults;
 pub mod host;
+pub mod limits;
 pub mod rng;
 pub mod shared;
 mod supervising;

@@ -54,6 +54,7 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
             // One in four has a limit, from one instance to three.
             user_limit: (seed % 4 == 2).then(|| u32::try_from(1 + seed / 4 % 3).unwrap_or(1)),
             shares: seed % 4 >= 2 || plan.shares,
+            limits: seed % 5 == 3 || plan.limits,
             ..plan.clone()
         };
         match run(seed, &plan) {

@@ -124,7 +124,9 @@ impl Judge {
             _ => None,
         });
         let started: BTreeSet<&GlobalName> = started.flatten().collect();
-        for (name, sum) in given.iter().filter(|(name, _)| started.contains(*name)) {
+        let own = [licence(), rig()];
+        let given_now = given.iter().filter(|(name, _)| started.contains(*name));
+        for (name, sum) in given_now.filter(|(name, _)| own.contains(name)) {
             within(engine, name, *sum)?;
         }
         let held = given.get(&licence()).copied().unwrap_or(0);

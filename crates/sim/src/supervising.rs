@@ -2,10 +2,11 @@
 
 use crate::check;
 use crate::host::Promise;
+use crate::limits;
 use crate::world::{Bug, Event, Request, Supervisor, TURN_MAX, World};
 use std::time::Duration;
 use tessera_engine::supervisor::{
-    Answer, Config, Denied, Effect, Engine, Input, Output, UserLimits,
+    Answer, Config, Denied, Effect, Engine, FarmRates, Input, Output, UserLimits,
 };
 use tessera_model::msg::{FromWorker, ToWorker};
 
@@ -20,7 +21,14 @@ impl World {
                 default: self.plan.user_limit,
                 ..UserLimits::default()
             },
-            global_resources: crate::shared::configured(),
+            global_resources: match self.plan.limits {
+                true => limits::resources(),
+                false => crate::shared::configured(),
+            },
+            start_rates: match self.plan.limits {
+                true => limits::configured(),
+                false => FarmRates::default(),
+            },
             ..Config::default()
         };
         let engine =
@@ -118,6 +126,10 @@ impl World {
             if self.plan.shares {
                 self.shared
                     .handled(&mut self.tally, &supervisor.engine, &output)?;
+            }
+            if self.plan.limits {
+                self.limits
+                    .handled(&mut self.tally, &supervisor.engine, &output, now.elapsed)?;
             }
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;

@@ -2,6 +2,7 @@
 
 use crate::check::Checker;
 use crate::host::{self, Promise, Shepherd};
+use crate::limits;
 use crate::world::{Bug, Event, Request, World};
 use std::time::Duration;
 use tessera_engine::Now;
@@ -608,7 +609,11 @@ fn facts(host: &host::Host) -> HostFacts {
     HostFacts {
         name: host.name.clone(),
         slots: host.offers(),
-        resources: [(MEMORY.to_owned(), host.memory)].into(),
+        resources: [
+            (MEMORY.to_owned(), host.memory),
+            (limits::IO.to_owned(), limits::IO_OF_HOST),
+        ]
+        .into(),
         properties: [
             (GROUPS_PROPERTY.to_owned(), host.groups().to_owned()),
             (CLUSTER_PROPERTY.to_owned(), host.cluster().to_owned()),

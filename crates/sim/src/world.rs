@@ -4,6 +4,7 @@ use crate::check::Checker;
 use crate::client::{self, Client};
 use crate::durable::Durable;
 use crate::host::Host;
+use crate::limits;
 use crate::rng::Rng;
 use crate::shared;
 use crate::tally::Tally;
@@ -42,6 +43,8 @@ pub struct Plan {
     pub user_limit: Option<u32>,
     /// Whether jobs want of the farm's own resources.
     pub shares: bool,
+    /// Whether jobs and their process groups are limited, and starts.
+    pub limits: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -57,6 +60,7 @@ impl Default for Plan {
             waits: false,
             user_limit: None,
             shares: false,
+            limits: false,
             bug: None,
             trace: false,
         }
@@ -156,6 +160,7 @@ pub struct World {
     pub(crate) checker: Checker,
     pub(crate) judge: Judge,
     pub(crate) shared: shared::Judge,
+    pub(crate) limits: limits::Judge,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -186,10 +191,11 @@ impl World {
             supervisor: None,
             disk: Durable::default(),
             hosts,
-            client: Client::new(plan.jobs, plan.waits, plan.shares),
+            client: Client::new(&plan),
             checker: Checker::default(),
             judge: Judge::default(),
             shared: shared::Judge::default(),
+            limits: limits::Judge::default(),
             tally: Tally::default(),
             plan,
         }

@@ -80,6 +80,37 @@ fn nobody_has_more_instances_than_they_may_and_all_jobs_end() {
 }
 
 #[test]
+fn no_group_job_or_farm_has_or_starts_more_than_it_may_and_all_jobs_end() {
+    let seen = [
+        "seen: a process group at its limit",
+        "seen: a host with all that it may have of a job",
+        "seen: as many starts as may be",
+        "seen: a licence shared on a host",
+        "seen: all of what is scoped is given",
+    ];
+    let mut often = [0; 5];
+    for seed in 40_000..40_040 {
+        let plan = Plan {
+            limits: true,
+            waits: seed % 2 == 1,
+            shares: seed % 4 >= 2,
+            ..Plan::default()
+        };
+        match run(seed, &plan) {
+            Ok(tally) => {
+                let has = seen.map(|what| usize::from(tally.0.contains_key(what)));
+                (0..seen.len()).for_each(|at| often[at] += has[at]);
+            }
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    assert!(
+        often.iter().all(|times| *times > 20),
+        "{often:?} of 40 farms"
+    );
+}
+
+#[test]
 fn what_the_farm_has_is_never_given_twice_and_all_of_it_comes_back() {
     let mut waited = 0;
     for seed in 30_000..30_040 {

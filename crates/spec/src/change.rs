@@ -5,7 +5,9 @@ use crate::submit::SubmissionDraft;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tessera_model::{After, ClusterChoice, HostOrder, Requirement, Reservation, Restriction};
+use tessera_model::{
+    After, ClusterChoice, HostOrder, Requirement, Reservation, Restriction, StartRate,
+};
 
 /// What somebody wants to change, in the words they used; `None` leaves a field as it is. The fields are those of
 /// [`SubmissionDraft`]; an empty list of hosts means any host, `none` takes a time limit away.
@@ -28,6 +30,9 @@ pub struct ChangeDraft {
     pub retryworkdelay: Option<String>,
     pub retrysubjob: Option<i64>,
     pub retry_oom: Option<i64>,
+    pub pgrp_limit: Option<i64>,
+    pub per_host: Option<i64>,
+    pub start_rate: Option<String>,
     pub timelimit: Option<String>,
     pub agendatimelimit: Option<String>,
     pub silence_limit: Option<String>,
@@ -55,6 +60,9 @@ pub struct Change {
     pub retrywork_delay: Option<Duration>,
     pub retrysubjob: Option<u32>,
     pub retry_oom: Option<u32>,
+    pub pgrp_limit: Option<Option<u32>>,
+    pub per_host: Option<Option<u32>>,
+    pub start_rate: Option<Option<StartRate>>,
     pub timelimit: Option<Option<Duration>>,
     pub agendatimelimit: Option<Option<Duration>>,
     pub silence_limit: Option<Option<Duration>>,
@@ -94,6 +102,9 @@ impl ChangeDraft {
             retrywork_delay: said(self.retryworkdelay.is_some()).map(|()| spec.retrywork_delay),
             retrysubjob: said(self.retrysubjob.is_some()).map(|()| spec.retrysubjob),
             retry_oom: said(self.retry_oom.is_some()).map(|()| spec.retry_oom),
+            pgrp_limit: said(self.pgrp_limit.is_some()).map(|()| spec.limits.pgrp),
+            per_host: said(self.per_host.is_some()).map(|()| spec.limits.per_host),
+            start_rate: said(self.start_rate.is_some()).map(|()| spec.limits.start_rate),
             timelimit: said(self.timelimit.is_some()).map(|()| spec.timelimit),
             agendatimelimit: said(self.agendatimelimit.is_some()).map(|()| spec.agendatimelimit),
             silence_limit: said(self.silence_limit.is_some()).map(|()| spec.silence_limit),
@@ -122,6 +133,9 @@ impl ChangeDraft {
             retryworkdelay: self.retryworkdelay.clone(),
             retrysubjob: self.retrysubjob,
             retry_oom: self.retry_oom,
+            pgrp_limit: self.pgrp_limit,
+            per_host: self.per_host,
+            start_rate: self.start_rate.clone(),
             timelimit: self.timelimit.clone(),
             agendatimelimit: self.agendatimelimit.clone(),
             silence_limit: self.silence_limit.clone(),

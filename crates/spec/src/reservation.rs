@@ -3,13 +3,14 @@
 //! The grammar is read whole, so that a text from an old farm is understood; [`honoured`] then refuses what this farm does
 //! not do yet, rather than accept something that has no effect. `N`: so much; `N+`: at least so much, and all that is free;
 //! `N*`: at least so much of an idle host, all of it; `all`: all of an idle host; `N-M`: at least N and up to M. Memory is
-//! in MiB and takes units (`8G`). Of what the farm itself has (`global.*`, `license.*`) only `N` makes sense: it is nobody's
-//! to take all of. Case matters, spaces are allowed between the parts.
+//! in MiB and takes units (`8G`). Of what the farm itself has (`global.*`, `license.*`, `scoped.*`) only `N` makes sense: it is nobody's
+//! to take all of; of what is for a host (`global_host.*`, `license_host.*`) only 1. Case matters, spaces are allowed between the parts.
 
 use crate::field::{FieldError, shown};
 use std::fmt;
 use tessera_model::limits::{RESERVATIONS_MAX, RESOURCE_NAME_BYTES_MAX, SLOTS_MAX};
 use tessera_model::reservation::PROCESSORS;
+use tessera_model::resource::{KINDS, SCOPED};
 use tessera_model::{GlobalName, Reservation};
 
 /// Longest text of reservations, in bytes.
@@ -80,7 +81,9 @@ pub enum Problem {
     #[error("the name of a resource is expected, such as host.memory")]
     NoName,
     /// A name without a kind, or of an unknown kind.
-    #[error("a resource is host.NAME, global.NAME or license.NAME")]
+    #[error(
+        "a resource is host.NAME, global.NAME, license.NAME, global_host.NAME, license_host.NAME or scoped.NAME"
+    )]
     Kind,
     /// A name that is too long.
     #[error("the name of a resource is at most {RESOURCE_NAME_BYTES_MAX} bytes long")]
@@ -177,7 +180,10 @@ pub fn print_reservation(reservation: &Reservation) -> String {
             Amount::Exactly(slots)
         },
     };
-    let others = reservation.amounts.iter().map(|(name, amount)| Claim {
+    // What is scoped stands among those of the farm, too.
+    let others = reservation.amounts.iter();
+    let others = others.filter(|(name, _)| !name.starts_with(SCOPED));
+    let others = others.map(|(name, amount)| Claim {
         name: name.clone(),
         amount: Amount::Exactly(*amount),
     });
@@ -211,6 +217,13 @@ pub fn honoured(text: &str) -> Result<Reservation, FieldError> {
                 let hint = format!("write {name}=N; N+, N*, N-M and all are for what a host has");
                 return Err(error(why).hint(hint));
             };
+            if name.is_per_host() && n != 1 {
+                let why = format!("{claim}: one is for all that runs on a host");
+                return Err(error(why).hint(format!("write {name}=1")));
+            }
+            if name.is_scoped() {
+                reservation.amounts.insert(name.to_string(), n);
+            }
             reservation.global.insert(name, n);
             continue;
         }
@@ -230,6 +243,11 @@ pub fn honoured(text: &str) -> Result<Reservation, FieldError> {
         }
     }
     Ok(reservation)
+}
+
+/// Says whether a name begins as those of the farm do.
+fn is_farms(name: &str) -> bool {
+    KINDS.iter().any(|kind| name.starts_with(kind))
 }
 
 /// Where reading stands, in bytes.
@@ -300,7 +318,8 @@ impl Reader<'_> {
             return Err(self.error_at(begin, Problem::NameTooLong));
         }
         match name.split_once('.') {
-            Some(("host" | "global" | "license", rest)) if !rest.is_empty() => Ok(name.to_owned()),
+            Some(("host", rest)) if !rest.is_empty() => Ok(name.to_owned()),
+            Some((_, rest)) if !rest.is_empty() && is_farms(name) => Ok(name.to_owned()),
             _ => Err(self.error_at(begin, Problem::Kind)),
         }
     }
@@ -506,14 +525,38 @@ mod tests {
             assert_eq!((error.field.as_str(), error.message), ("reservations", why));
             assert!(error.hint.is_some_and(|it| it.starts_with(hint)), "{form}");
         }
-        for wrong in ["scoped.x=1", "global_host.x=1", "global.=1", "nuke=1"] {
+        for wrong in ["scope.x=1", "host_global.x=1", "global.=1", "nuke=1"] {
             let error = honoured(wrong).expect_err(wrong);
             assert!(
                 error
                     .message
-                    .ends_with("a resource is host.NAME, global.NAME or license.NAME")
+                    .ends_with("global_host.NAME, license_host.NAME or scoped.NAME")
             );
         }
+    }
+
+    #[test]
+    fn one_is_for_a_host_and_what_is_scoped_is_taken_of_both() {
+        let good = honoured("scoped.io=2,license_host.shake=1,host.gpus=1").expect("honoured");
+        assert_eq!(
+            good.amounts,
+            [("host.gpus".to_owned(), 1), ("scoped.io".to_owned(), 2)].into()
+        );
+        let of_farm: Vec<_> = good
+            .global
+            .iter()
+            .map(|(name, n)| (name.as_str(), *n))
+            .collect();
+        assert_eq!(of_farm, [("license_host.shake", 1), ("scoped.io", 2)]);
+        let text = "host.processors=1,host.gpus=1,license_host.shake=1,scoped.io=2";
+        assert_eq!(print_reservation(&good), text);
+        assert_eq!(honoured(text), Ok(good));
+        let error = honoured("global_host.x=2").expect_err("two");
+        assert_eq!(
+            error.message,
+            "global_host.x=2: one is for all that runs on a host"
+        );
+        assert_eq!(error.hint.as_deref(), Some("write global_host.x=1"));
     }
 
     fn amount() -> impl Strategy<Value = Amount> {
@@ -530,14 +573,14 @@ mod tests {
     proptest! {
         #[test]
         fn printed_claims_read_back(
-            claims in proptest::collection::btree_map("(host|global|license)\\.[a-z_.-]{1,20}", amount(), 0..RESERVATIONS_MAX)
+            claims in proptest::collection::btree_map("(host|global|license|global_host|license_host|scoped)\\.[a-z_.-]{1,20}", amount(), 0..RESERVATIONS_MAX)
         ) {
             let claims: Vec<Claim> = claims.into_iter().map(|(name, amount)| Claim { name, amount }).collect();
             prop_assert_eq!(parse(&print(&claims)), Ok(claims));
         }
 
         #[test]
-        fn any_text_is_read_or_refused_at_a_place_in_it(text in "(host|global|[ -~ä])\\.?[a-z]{0,4}[=,+*0-9 -]{0,6}\\PC{0,9}") {
+        fn any_text_is_read_or_refused_at_a_place_in_it(text in "(host|global|license_host|scoped|[ -~ä])\\.?[a-z]{0,4}[=,+*0-9 -]{0,6}\\PC{0,9}") {
             match parse(&text) {
                 Ok(claims) => prop_assert_eq!(parse(&print(&claims)), Ok(claims)),
                 Err(bad) => {

@@ -6,6 +6,7 @@
 mod check;
 mod command;
 mod demands;
+mod limits;
 mod lists;
 mod mail;
 mod waits;
@@ -88,6 +89,12 @@ pub struct SubmissionDraft {
     pub retrysubjob: Option<i64>,
     /// Tries with more memory of an item that ran out of it.
     pub retry_oom: Option<i64>,
+    /// Instances of all jobs of its process group at once; -1 for no limit.
+    pub pgrp_limit: Option<i64>,
+    /// Instances of it on one host; -1 for no limit.
+    pub per_host: Option<i64>,
+    /// How quickly its instances may start, `5/s`, `10/min`; `none` for no limit.
+    pub start_rate: Option<String>,
     /// Longest run of an instance, a duration; `none` for no limit.
     pub timelimit: Option<String>,
     /// Longest run of an item, a duration; `none` for no limit.
@@ -191,6 +198,7 @@ impl SubmissionDraft {
             retrywork_delay: times.retry_delay,
             retrysubjob,
             retry_oom,
+            limits: limits::check(self, &mut errors),
             timelimit: times.timelimit,
             agendatimelimit: times.agendatimelimit,
             silence_limit: times.silence_limit,
@@ -346,6 +354,9 @@ impl SubmissionDraft {
             retryworkdelay: Some(crate::quantity::print_duration(spec.retrywork_delay)),
             retrysubjob: Some(spec.retrysubjob.into()),
             retry_oom: Some(spec.retry_oom.into()),
+            pgrp_limit: spec.limits.pgrp.map(i64::from),
+            per_host: spec.limits.per_host.map(i64::from),
+            start_rate: spec.limits.start_rate.map(|rate| rate.to_string()),
             timelimit: seconds(spec.timelimit),
             agendatimelimit: seconds(spec.agendatimelimit),
             silence_limit: seconds(spec.silence_limit),
@@ -418,7 +429,8 @@ impl SubmissionDraft {
         }
         put!(shell name range padding order priority cpus reservations hosts omithosts cluster restrictions
              requirements host_order groups omitgroups env cwd umask flags retrywork
-             retryworkdelay retrysubjob retry_oom timelimit agendatimelimit silence_limit grace output_limit progress
+             retryworkdelay retrysubjob retry_oom pgrp_limit per_host start_rate timelimit agendatimelimit silence_limit grace
+             output_limit progress
              waitfor after label pgrp mail mail_to notes status
              user key);
         self

@@ -193,6 +193,15 @@ pub struct SpecView {
     /// Tries of an item that ran out of its memory, with more of it.
     #[serde(default)]
     pub retry_oom: u32,
+    /// Instances that all jobs of its process group may have at once, as far as this one says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pgrp_limit: Option<u32>,
+    /// Instances of it that one host may have at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_host: Option<u32>,
+    /// How quickly its instances may start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_rate: Option<String>,
     /// Longest run of an instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timelimit_ms: Option<u64>,

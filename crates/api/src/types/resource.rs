@@ -1,4 +1,4 @@
-//! The farm's own resources: `global.NAME`, `license.NAME`.
+//! The farm's own resources: `global.NAME`, `license.NAME`, `global_host.NAME`, `license_host.NAME`, `scoped.NAME`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ pub struct Resources {
 /// One of the farm's own resources.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ResourceRow {
-    /// `global.NAME` or `license.NAME`.
+    /// `global.NAME`, `license.NAME`, `global_host.NAME`, `license_host.NAME` or `scoped.NAME`.
     pub name: String,
     /// How many the farm's jobs may have together: the smaller of what is configured and what was said. Absent when nobody has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

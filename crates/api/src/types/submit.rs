@@ -103,6 +103,18 @@ pub struct SubmitRequest {
     /// Tries of an item that ran out of its memory, each with half as much again (3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_oom: Option<i64>,
+    /// Instances that all jobs of its process group may have at once, the least that one of them says; -1 for no limit (no limit).
+    #[schema(example = 20)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pgrp_limit: Option<i64>,
+    /// Instances of it that one host may have at once; -1 for no limit (no limit).
+    #[schema(example = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_host: Option<i64>,
+    /// How quickly its instances may start: `5/s`, `10/min`, `3/30s`; `none` for no limit (`none`).
+    #[schema(example = "10/min")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_rate: Option<String>,
     /// Longest run of an instance (`none`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timelimit: Option<Quantity>,
@@ -235,6 +247,18 @@ pub struct ModifyRequest {
     /// Tries of an item that ran out of its memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_oom: Option<i64>,
+    /// Instances that all jobs of its process group may have at once, the least that one of them says; -1 for no limit (no limit).
+    #[schema(example = 20)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pgrp_limit: Option<i64>,
+    /// Instances of it that one host may have at once; -1 for no limit (no limit).
+    #[schema(example = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_host: Option<i64>,
+    /// How quickly its instances may start: `5/s`, `10/min`, `3/30s`; `none` for no limit (`none`).
+    #[schema(example = "10/min")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_rate: Option<String>,
     /// Longest run of an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timelimit: Option<Quantity>,

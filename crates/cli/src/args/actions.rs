@@ -143,6 +143,15 @@ pub struct ModifyArgs {
     /// Tries of a frame that ran out of memory, each with half as much again
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub retry_oom: Option<i64>,
+    /// Instances that all jobs of its process group may have at once; -1: no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub pgrp_limit: Option<i64>,
+    /// Instances of it that one host may have at once; -1: no limit
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub per_host: Option<i64>,
+    /// How quickly its instances may start: 5/s, 10/min; none: no limit
+    #[arg(long, value_name = "RATE")]
+    pub start_rate: Option<String>,
     /// Longest run of an instance; none: no limit
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timelimit: Option<String>,

@@ -37,7 +37,7 @@ Examples:
 For administrators. Jobs reserve with --reservations license.nuke=1.")]
 #[group(required = true, multiple = true, id = "said", args = ["total", "used", "others"])]
 pub struct ResourceSetArgs {
-    /// global.NAME or license.NAME
+    /// global.NAME, license.NAME, global_host.NAME, license_host.NAME or scoped.NAME
     #[arg(value_name = "NAME")]
     pub name: String,
     /// How many there are

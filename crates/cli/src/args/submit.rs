@@ -254,6 +254,25 @@ pub struct JobFields {
         help_heading = "Retries and limits"
     )]
     pub retry_oom: Option<i64>,
+    /// Run at most so many instances of all jobs of its process group at once (default: no limit)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Retries and limits"
+    )]
+    pub pgrp_limit: Option<i64>,
+    /// Run at most so many of its instances on one host (default: no limit)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Retries and limits"
+    )]
+    pub per_host: Option<i64>,
+    /// Start its instances no quicker than that: 5/s, 10/min, 3/30s (default: none)
+    #[arg(long, value_name = "RATE", help_heading = "Retries and limits")]
+    pub start_rate: Option<String>,
     /// End an instance that runs longer (default: none)
     #[arg(
         long,

@@ -242,6 +242,17 @@ fn limit_facts(facts: &mut Facts, spec: &SpecView) {
     if spec.reservations.contains("host.memory") {
         facts.add("retry-oom", spec.retry_oom.to_string());
     }
+    let instances = [
+        ("its process group", spec.pgrp_limit),
+        ("one host", spec.per_host),
+    ];
+    for (of, most) in instances {
+        facts.add_some(
+            "at once",
+            most.map(|most| format!("{most} instances of {of}")),
+        );
+    }
+    facts.add_some("start rate", spec.start_rate.clone());
     let limits = [
         ("timelimit", "an instance", spec.timelimit_ms),
         ("timelimit", "a frame", spec.agendatimelimit_ms),

@@ -167,6 +167,8 @@ impl Engine {
         self.unready(id);
         self.grown_jobs.remove(&id);
         self.drop_grown(id);
+        self.leave_group(id);
+        self.forget_starts(id);
         let orphans = self.forget_job(t, id);
         let Some(job) = self.jobs.remove(&id) else {
             return;

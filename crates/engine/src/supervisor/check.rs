@@ -33,7 +33,8 @@ impl Engine {
         self.check_globals(&mut faults);
         self.check_waits_of_all(&mut faults);
         self.check_limits(&mut faults);
-        let sizes = |job: &&Job| Size::ALL.map(|size| job.next_instance_of(size).is_some());
+        self.check_groups(&mut faults);
+        let sizes = |job: &&Job| Size::ALL.map(|size| self.may_start(job, size));
         let ready = self.jobs.values();
         let ready = ready.flat_map(|job| sizes(&job)).filter(|it| *it).count();
         if ready != self.planner.ready_jobs() {
@@ -200,7 +201,7 @@ impl Engine {
             ));
         }
         for size in Size::ALL {
-            let is_ready = job.next_instance_of(size).is_some();
+            let is_ready = self.may_start(job, size);
             let class = job.class_of(size);
             let place = place_of(self.config.queue_algorithm, job);
             let thinks = class.is_some_and(|class| self.planner.is_ready(class, place));

@@ -29,7 +29,7 @@ impl Engine {
     /// Places what can be placed.
     pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
         let wanted = RefCell::new(BTreeSet::new());
-        loop {
+        while !self.is_farm_paced() {
             let judge = Judging {
                 jobs: &self.jobs,
                 hosts: &self.hosts,
@@ -72,7 +72,7 @@ impl Engine {
         let has = |(name, amount): (&String, &u64)| host.free_of(name) >= *amount;
         debug_assert!(host.free() >= taken.slots && taken.amounts.iter().all(has));
         let mut global = taken.global.iter();
-        debug_assert!(global.all(|(name, amount)| self.globals.free(name) >= *amount));
+        debug_assert!(global.all(|(name, amount)| self.globals.can_give(name, *amount, host_id)));
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -137,6 +137,8 @@ impl Engine {
         };
         self.launches.insert(key, launch);
         self.count_in(&order.owner);
+        self.count_group_in(id);
+        self.note_start(id, &order.taken);
         self.refresh_host(host_id);
         self.set_instance(
             t,
@@ -535,13 +537,18 @@ impl Engine {
         let algorithm = self.config.queue_algorithm;
         if let Some(job) = self.jobs.get(&id) {
             for size in Size::ALL {
-                let is_ready = job.next_instance_of(size).is_some();
+                let is_ready = self.may_start(job, size);
                 if let Some(class) = job.class_of(size) {
                     self.planner
                         .set_ready(class, place_of(algorithm, job), is_ready);
                 }
             }
         }
+    }
+
+    /// Says whether a job has an instance with something of that size to do, and may start one now.
+    pub(super) fn may_start(&self, job: &Job, size: Size) -> bool {
+        job.next_instance_of(size).is_some() && !self.is_job_paced(job)
     }
 
     /// Takes the job out of the planner's index, before its class or place changes.

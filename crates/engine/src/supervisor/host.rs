@@ -136,6 +136,19 @@ impl Host {
         all.into_iter()
     }
 
+    /// Counts the instances of a job that are there, those that are ending, too.
+    #[must_use]
+    pub fn instances_of(&self, job: JobId) -> u32 {
+        let key = |job| LaunchKey {
+            job,
+            instance: Default::default(),
+            launch: Default::default(),
+        };
+        let range = key(job)..key(JobId(job.0 + 1));
+        let there = [&self.launches, &self.strays].map(|all| all.range(range.clone()).count());
+        u32::try_from(there[0] + there[1]).unwrap_or(u32::MAX)
+    }
+
     /// Answers what a job's match with it depends on besides its name and its amounts.
     #[must_use]
     pub fn traits(&self) -> &Traits {

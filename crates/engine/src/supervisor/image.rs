@@ -246,6 +246,7 @@ impl Engine {
     pub fn restore(config: Config, now: Now, image: Image) -> Result<Self, BadImage> {
         let mut engine = Self::new(config);
         engine.next_job = image.next_job.max(1);
+        engine.now = now;
         for host in image.hosts {
             engine.restore_host(now, host);
         }
@@ -264,6 +265,7 @@ impl Engine {
             engine.watch_credential(now, &id);
         }
         engine.credentials.keys = image.pool_keys.into_iter().collect();
+        engine.restore_starts();
         engine.restore_waits();
         let jobs: Vec<_> = engine.jobs.keys().copied().collect();
         for id in jobs {
@@ -345,7 +347,10 @@ impl Engine {
             grown: None,
         };
         match self.jobs.insert(id, job) {
-            None => Ok(()),
+            None => {
+                self.join_group(id);
+                Ok(())
+            }
             Some(_) => Err(BadImage::JobTwice(id)),
         }
     }
@@ -387,6 +392,7 @@ impl Engine {
         let owner = job.owner.clone();
         self.launches.insert(key, launch);
         self.count_in(&owner);
+        self.count_group_in(key.job);
         Ok(())
     }
 

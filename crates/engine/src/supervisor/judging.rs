@@ -58,6 +58,11 @@ impl Judge for Judging<'_> {
         host.is_some_and(|host| host.free_of(resource) >= amount)
     }
 
+    fn has_room(&self, job: JobId, most: u32, host: HostId) -> bool {
+        let host = self.hosts.get(&host);
+        host.is_some_and(|host| host.instances_of(job) < most)
+    }
+
     fn rank(&self, prefers: &Prefers, host: HostId) -> Rank {
         let host = self.hosts.get(&host);
         host.map_or_else(Rank::default, |host| prefers.rank_now(host, self.jobs))

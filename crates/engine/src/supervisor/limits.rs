@@ -4,7 +4,8 @@ use super::Engine;
 use std::collections::BTreeMap;
 use tessera_model::UserName;
 
-/// What people may have (`supervisor_default_user_subjob_limit`, `supervisor_user_subjob_limits`).
+/// What people may have (`supervisor_default_user_subjob_limit`, `supervisor_user_subjob_limits`), or each process group of theirs
+/// (`supervisor_default_pgrp_subjob_limit`, `supervisor_pgrp_subjob_limits`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserLimits {
     /// Of those that are not named; nothing: as many as they like.

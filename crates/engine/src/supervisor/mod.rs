@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `pgrp` (how much one process group), `pace` (how quickly instances start), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -25,6 +25,8 @@ pub mod items;
 mod job;
 mod judging;
 mod limits;
+mod pace;
+mod pgrp;
 pub mod plan;
 mod register;
 mod report;
@@ -50,6 +52,7 @@ pub use io::{
 };
 pub use job::{Grown, Instance, Job, Launch, Phase};
 pub use limits::UserLimits;
+pub use pace::FarmRates;
 
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +81,10 @@ pub struct Config {
     pub queue_algorithm: Algorithm,
     /// How many instances one person may have at once.
     pub user_limits: UserLimits,
+    /// How many instances one process group of theirs may have at once.
+    pub pgrp_limits: UserLimits,
+    /// How quickly instances may start.
+    pub start_rates: FarmRates,
     /// What the farm may have of its own resources at most (`supervisor_global_resources`).
     pub global_resources: BTreeMap<tessera_model::GlobalName, u64>,
 }
@@ -101,6 +108,8 @@ impl Default for Config {
             credential_days: 90,
             queue_algorithm: Algorithm::default(),
             user_limits: UserLimits::default(),
+            pgrp_limits: UserLimits::default(),
+            start_rates: FarmRates::default(),
             global_resources: BTreeMap::new(),
         }
     }
@@ -164,6 +173,9 @@ pub struct Engine {
     grown_jobs: BTreeSet<JobId>,
     /// Launches that are not gone, by owner.
     running: BTreeMap<UserName, u32>,
+    groups: pgrp::Groups,
+    /// The last starts of what may start so quickly only.
+    starts: pace::Starts,
     planner: plan::Planner,
     globals: Globals,
     timers: time::Timers,
@@ -277,6 +289,8 @@ impl Engine {
             memories: BTreeSet::new(),
             grown_jobs: BTreeSet::new(),
             running: BTreeMap::new(),
+            groups: pgrp::Groups::default(),
+            starts: pace::Starts::default(),
             timers: time::Timers::default(),
             now: Now {
                 wall: Timestamp(0),

@@ -425,6 +425,7 @@ impl Engine {
         if let Some(owner) = owner {
             self.count_out(&owner);
         }
+        self.count_group_out(key.job);
         t.change(Change::Launch(key));
         self.instance_moved(key.job, key.instance);
         self.leave_launch(t, key, InstanceStatus::Pending);

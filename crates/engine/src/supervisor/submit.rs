@@ -5,6 +5,7 @@ use super::instances::Instances;
 use super::io::{Answer, Change, Denied, JobPatch, Submission, kind};
 use super::items::Items;
 use super::job::{Instance, Job};
+use super::pace::Paced;
 use super::plan::Demands;
 use super::{About, Engine, Turn};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ impl Engine {
         let submitter = job.submitter.clone();
         self.jobs.insert(id, job);
         self.know_job(Some(t), id);
+        self.join_group(id);
         t.change(Change::JobWhole(id));
         let text = match items {
             1 => format!("submitted \"{name}\" for {owner}"),
@@ -213,6 +215,8 @@ impl Engine {
             self.planner.drop_class(before);
         }
         self.regrow(id, true);
+        self.join_group(id);
+        self.pace(&Paced::Job(id));
         if self.planner.asks_each() {
             // What is on duty there says something else of itself now.
             let hosts: Vec<_> = self.launches_of(id).map(|launch| launch.host).collect();
@@ -320,6 +324,9 @@ fn patched_fields(patch: &JobPatch, spec: &JobSpec) -> Vec<String> {
         (patch.retrywork_delay.is_some(), "retryworkdelay"),
         (patch.retrysubjob.is_some(), "retrysubjob"),
         (patch.retry_oom.is_some(), "retry-oom"),
+        (patch.pgrp_limit.is_some(), "pgrp-limit"),
+        (patch.per_host.is_some(), "per-host"),
+        (patch.start_rate.is_some(), "start-rate"),
         (patch.timelimit.is_some(), "timelimit"),
         (patch.agendatimelimit.is_some(), "agendatimelimit"),
         (patch.silence_limit.is_some(), "silence-limit"),
@@ -355,6 +362,9 @@ fn apply_patch(spec: &mut JobSpec, patch: &JobPatch) {
     set(&mut spec.retrywork_delay, patch.retrywork_delay.as_ref());
     set(&mut spec.retrysubjob, patch.retrysubjob.as_ref());
     set(&mut spec.retry_oom, patch.retry_oom.as_ref());
+    set(&mut spec.limits.pgrp, patch.pgrp_limit.as_ref());
+    set(&mut spec.limits.per_host, patch.per_host.as_ref());
+    set(&mut spec.limits.start_rate, patch.start_rate.as_ref());
     set(&mut spec.timelimit, patch.timelimit.as_ref());
     set(&mut spec.agendatimelimit, patch.agendatimelimit.as_ref());
     set(&mut spec.silence_limit, patch.silence_limit.as_ref());

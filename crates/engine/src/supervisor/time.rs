@@ -2,6 +2,7 @@
 
 use super::io::{Change, Effect, kind};
 use super::items::Size;
+use super::pace::Paced;
 use super::{About, Engine, OnHostLost, Turn};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(super) enum Timer {
     Credential(CredentialId),
     /// What was said of the use of a resource by others may be over.
     Others(GlobalName),
+    /// The next instance of these may start.
+    Paced(Paced),
 }
 
 /// Timers, by when they are due.
@@ -79,6 +82,7 @@ impl Engine {
                 Timer::Ahead(key) => self.ahead_over(t, key),
                 Timer::Credential(id) => self.credential_due(t, &id),
                 Timer::Others(name) => self.others_over(t, &name),
+                Timer::Paced(whose) => self.pace_over(&whose),
             }
         }
     }

@@ -283,10 +283,10 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "worker_resources",
-        wanted: "a list of at most 256 \"host.name=NUMBER\", names of at most 255 bytes",
+        wanted: "a list of at most 256 \"host.name=NUMBER\" or \"scoped.name=NUMBER\", names of at most 255 bytes",
         setter: Farm,
         when: Now,
-        about: "more host.* amounts, which jobs reserve",
+        about: "more host.* amounts, which jobs reserve, and its parts of scoped.* ones",
         take: |it, value| read::amounts(value).map(|new| it.worker_resources = new),
         show: |it| Some(shown_pairs(&it.worker_resources)),
     },

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tessera_model::credential::{KEYS_OF_POOL_MAX, KeyId};
 use tessera_model::desk::ALLOWED_MAX;
 use tessera_model::limits::{GROUPS_MAX, PROPERTY_BYTES_MAX, SLOTS_MAX};
+use tessera_model::resource::SCOPED;
 use tessera_model::{Consent, GroupName, Restriction, Running, WhileActive};
 use tessera_ticket::PathMap;
 use toml::Spanned;
@@ -162,11 +163,16 @@ pub(super) fn groups(value: &DeValue<'_>) -> Option<Vec<String>> {
 
 /// Reads `"host.a=b,host.c=d"`, or a list of `"host.a=b"`.
 pub(super) fn pairs(value: &DeValue<'_>) -> Option<BTreeMap<String, String>> {
+    pairs_of(value, &["host."])
+}
+
+fn pairs_of(value: &DeValue<'_>, kinds: &[&str]) -> Option<BTreeMap<String, String>> {
     let all = list(value).filter(|all| all.len() <= PAIRS_MAX)?;
     let pair = |pair: &String| {
         let (name, value) = pair.split_once('=')?;
         let (name, value) = (name.trim(), value.trim());
-        let is_hosts = name.strip_prefix("host.").is_some_and(|it| !it.is_empty());
+        let mut rests = kinds.iter().filter_map(|kind| name.strip_prefix(kind));
+        let is_hosts = rests.any(|rest| !rest.is_empty());
         let is_read = name.len() <= PROPERTY_NAME_BYTES_MAX && is_told(value);
         (is_hosts && is_read).then(|| (name.to_owned(), value.to_owned()))
     };
@@ -174,7 +180,7 @@ pub(super) fn pairs(value: &DeValue<'_>) -> Option<BTreeMap<String, String>> {
 }
 
 pub(super) fn amounts(value: &DeValue<'_>) -> Option<BTreeMap<String, u64>> {
-    let all = pairs(value)?.into_iter();
+    let all = pairs_of(value, &["host.", SCOPED])?.into_iter();
     all.map(|(name, amount)| Some((name, amount.parse().ok()?)))
         .collect()
 }

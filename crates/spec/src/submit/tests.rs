@@ -86,6 +86,9 @@ fn all_that_is_said_arrives() {
         retryworkdelay: text("1m"),
         retrysubjob: Some(0),
         retry_oom: Some(0),
+        pgrp_limit: Some(5),
+        per_host: Some(-1),
+        start_rate: text("10/60s"),
         timelimit: text("2h"),
         agendatimelimit: text("90"),
         silence_limit: text("5m"),
@@ -127,6 +130,9 @@ fn all_that_is_said_arrives() {
     );
     let reserved = (job.reservation.slots, job.reservation.memory());
     assert_eq!((reserved, job.retry_oom), ((2, Some(8_192)), 0));
+    assert_eq!((job.limits.pgrp, job.limits.per_host), (Some(5), None));
+    let rate = job.limits.start_rate.map(|rate| rate.to_string());
+    assert_eq!(rate, text("10/min"));
     assert_eq!(job.env.get("A").map(String::as_str), Some("2"));
     assert_eq!(
         (job.umask, job.retrysubjob, job.grace),
@@ -176,6 +182,9 @@ fn all_errors_come_at_once_each_with_its_field() {
         retryworkdelay: text("-1"),
         retrysubjob: Some(1_000_000),
         retry_oom: Some(1_000_000),
+        pgrp_limit: Some(0),
+        per_host: Some(-2),
+        start_rate: text("fast"),
         timelimit: text("0"),
         agendatimelimit: text("5 parsecs"),
         silence_limit: text("500d"),
@@ -221,7 +230,9 @@ fn all_errors_come_at_once_each_with_its_field() {
         "order",
         "output_limit",
         "padding",
+        "per_host",
         "pgrp",
+        "pgrp_limit",
         "priority",
         "progress",
         "range",
@@ -234,6 +245,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "retryworkdelay",
         "shell",
         "silence_limit",
+        "start_rate",
         "status",
         "timelimit",
         "umask",

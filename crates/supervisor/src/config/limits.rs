@@ -1,4 +1,5 @@
-//! How much people may run, as it is written: `supervisor_default_user_subjob_limit`, `supervisor_user_subjob_limits`.
+//! How much people may run, as it is written: `supervisor_default_user_subjob_limit`, `supervisor_user_subjob_limits`, and the same of
+//! each of their process groups.
 
 use std::collections::BTreeMap;
 use tessera_model::UserName;
@@ -93,6 +94,12 @@ mod tests {
             [of("mia"), of("tom"), of("eve")],
             [Some(20), None, Some(1_000)]
         );
+        let groups = read(
+            "supervisor_default_pgrp_subjob_limit = 7\nsupervisor_pgrp_subjob_limits = \"mia=9\"",
+        );
+        let limits = groups.expect("good").engine.pgrp_limits;
+        let of = |user: &str| limits.of(&user.parse().expect("a name"));
+        assert_eq!([of("mia"), of("tom")], [Some(9), Some(7)]);
         let none = read("supervisor_default_user_subjob_limit = -1").expect("good");
         assert_eq!(none.engine.user_limits.default, None);
         for (bad, said) in [

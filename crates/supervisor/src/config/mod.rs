@@ -1,6 +1,7 @@
 //! `supervisor.toml`: its keys, their defaults and what is said when one is wrong.
 
 mod limits;
+mod rates;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -203,6 +204,26 @@ const KEYS: &[Key] = &[
         "supervisor_user_subjob_limits",
         |c, v| put(&mut c.engine.user_limits.named, limits::of_people(v)),
         |c| quoted(&limits::of_people_shown(&c.engine.user_limits.named)),
+    ),
+    (
+        "supervisor_default_pgrp_subjob_limit",
+        |c, v| put(&mut c.engine.pgrp_limits.default, limits::one(v)),
+        |c| limits::shown(c.engine.pgrp_limits.default),
+    ),
+    (
+        "supervisor_pgrp_subjob_limits",
+        |c, v| put(&mut c.engine.pgrp_limits.named, limits::of_people(v)),
+        |c| quoted(&limits::of_people_shown(&c.engine.pgrp_limits.named)),
+    ),
+    (
+        "supervisor_start_rate",
+        |c, v| put(&mut c.engine.start_rates.farm, rates::one(v)),
+        |c| quoted(&rates::shown(c.engine.start_rates.farm)),
+    ),
+    (
+        "supervisor_resource_start_rates",
+        |c, v| put(&mut c.engine.start_rates.resources, rates::of_resources(v)),
+        |c| rates::of_resources_shown(&c.engine.start_rates.resources),
     ),
     (
         "supervisor_global_resources",
@@ -426,7 +447,7 @@ fn algorithm(value: &DeValue<'_>) -> Result<Algorithm, String> {
 /// Reads `["global.maya=10", "license.nuke=5"]`, or the same in one text, as Qube! has it.
 fn global_resources(value: &DeValue<'_>) -> Result<BTreeMap<GlobalName, u64>, String> {
     let wants = format!(
-        "a list of at most {GLOBALS_MAX} like \"license.nuke=10\": global.NAME or license.NAME, each once, with a number up to {GLOBAL_AMOUNT_MAX}"
+        "a list of at most {GLOBALS_MAX} like \"license.nuke=10\": global.NAME, license.NAME, global_host.NAME, license_host.NAME or scoped.NAME, each once, with a number up to {GLOBAL_AMOUNT_MAX}"
     );
     let texts = match value {
         DeValue::String(text) => vec![text.to_string()],
@@ -564,7 +585,7 @@ mod tests {
     fn values_are_shown_as_they_would_be_written() {
         for config in [
             Config::default(),
-            Config::parse("farm_name = \"a \\\"b\\\"\"\nsupervisor_address = \"farm:1\"\non_host_lost = \"hold\"\nsupervisor_global_resources = \"license.a=3,global.b=2\"")
+            Config::parse("farm_name = \"a \\\"b\\\"\"\nsupervisor_address = \"farm:1\"\non_host_lost = \"hold\"\nsupervisor_global_resources = \"license.a=3,global.b=2\"\nsupervisor_start_rate = \"30/90s\"\nsupervisor_resource_start_rates = \"license.a=1/s\"\nsupervisor_pgrp_subjob_limits = \"mia=3\"")
                 .expect("valid"),
         ] {
             let lines = config.values().into_iter().filter(|(_, value)| !value.is_empty());

@@ -8,8 +8,10 @@ use tessera_store::Write;
 
 /// The name of the row.
 pub(super) const META: &str = "resources";
-/// The format number of [`Document`].
+/// The format number of a [`Document`] that names `global.*` and `license.*` only.
 const FORMAT: u32 = 1;
+/// That of one with other kinds, which older programs don't count.
+const FORMAT_KINDS: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Document {
@@ -40,14 +42,22 @@ struct OthersDoc {
 
 /// Makes the write of all that was said.
 pub(super) fn write(engine: &Engine) -> Write {
-    let document = Document {
-        format: FORMAT,
-        resources: engine.globals().records().map(of).collect(),
-    };
+    let document = document(engine.globals().records());
     Write::Meta {
         key: META.to_owned(),
         value: serde_json::to_string(&document).unwrap_or_default(),
     }
+}
+
+fn document<'a>(records: impl Iterator<Item = &'a GlobalRecord>) -> Document {
+    let mut format = FORMAT;
+    let resources = records.inspect(|record| {
+        if record.name.is_per_host() || record.name.is_scoped() {
+            format = FORMAT_KINDS;
+        }
+    });
+    let resources = resources.map(of).collect();
+    Document { format, resources }
 }
 
 fn of(record: &GlobalRecord) -> Resource {
@@ -75,7 +85,7 @@ pub(super) fn read(text: Option<&str>) -> Result<Vec<GlobalRecord>, String> {
     };
     let bad = |why: String| format!("the farm's resources: {why}");
     let document: Document = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    if document.format > FORMAT {
+    if document.format > FORMAT_KINDS {
         let format = document.format;
         return Err(bad(format!(
             "they have format {format}, of a newer program"
@@ -125,18 +135,29 @@ mod tests {
             (nuke.total, nuke.others, nuke.by.as_str()),
             (None, Some(others), "poller")
         );
-        let document = Document {
-            format: FORMAT,
-            resources: records.iter().map(of).collect(),
-        };
+        let document = document(records.iter());
+        assert_eq!(document.format, FORMAT);
         let written = serde_json::to_string(&document).expect("JSON");
         assert_eq!(read(Some(&written)), Ok(records));
         assert_eq!(read(None), Ok(Vec::new()));
     }
 
     #[test]
+    fn other_kinds_move_the_format() {
+        for name in ["license_host.shake", "scoped.io"] {
+            let text = format!(
+                r#"{{"format":2,"resources":[{{"name":"{name}","total":3,"at_ms":5,"by":"root"}}]}}"#
+            );
+            let records = read(Some(&text)).expect("format 2");
+            assert_eq!(document(records.iter()).format, FORMAT_KINDS);
+            let written = serde_json::to_string(&document(records.iter())).expect("JSON");
+            assert_eq!(written, text);
+        }
+    }
+
+    #[test]
     fn what_can_not_be_understood_is_said() {
-        let newer = r#"{"format":2,"resources":[]}"#;
+        let newer = r#"{"format":3,"resources":[]}"#;
         assert!(read(Some(newer)).is_err_and(|why| why.contains("newer")));
         let strange = r#"{"format":1,"resources":[{"name":"x","at_ms":5,"by":"root"}]}"#;
         assert!(read(Some(strange)).is_err_and(|why| why.contains("no resource of a farm")));

@@ -8,10 +8,11 @@ use std::time::Duration;
 use tessera_engine::supervisor::{JobImage, Waits};
 use tessera_model::after::{BadLabel, Term, Tree};
 use tessera_model::mail::BadAddress;
+use tessera_model::rate::BadRate;
 use tessera_model::{
-    After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobMail,
-    JobSpec, MailAddress, MailWhen, Order, OrderError, Requirement, Reservation, RestrictionError,
-    Split,
+    After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobLimits,
+    JobMail, JobSpec, MailAddress, MailWhen, Order, OrderError, Requirement, Reservation,
+    RestrictionError, Split,
 };
 use tessera_spec::range;
 
@@ -33,6 +34,10 @@ const FORMAT_AFTER: i64 = 7;
 const FORMAT_GLOBAL: i64 = 8;
 /// The format of one that asks for mail: older programs would forget that.
 const FORMAT_MAIL: i64 = 9;
+/// The format of one that limits how much runs at once, or reserves what is for a host or scoped: a program that would start more must not read it. (10 and 11 are taken.)
+const FORMAT_LIMITS: i64 = 12;
+/// The newest format that this program reads.
+const FORMAT_NEWEST: i64 = FORMAT_LIMITS;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +150,9 @@ struct Spec {
     retrysubjob: u32,
     #[serde(default = "retry_oom_default")]
     retry_oom: u32,
+    /// Since [`FORMAT_LIMITS`].
+    #[serde(default, skip_serializing_if = "LimitsDoc::is_default")]
+    limits: LimitsDoc,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timelimit_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +199,41 @@ impl MailDoc {
         Ok(JobMail {
             on: self.on.iter().map(when).collect::<Result<_, _>>()?,
             to: to.map_err(|bad: BadAddress| bad.to_string())?,
+        })
+    }
+}
+
+/// How much of a job may run at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct LimitsDoc {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pgrp: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_host: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_rate: Option<String>,
+}
+
+impl LimitsDoc {
+    fn of(limits: &JobLimits) -> Self {
+        Self {
+            pgrp: limits.pgrp,
+            per_host: limits.per_host,
+            start_rate: limits.start_rate.map(|rate| rate.to_string()),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn into_model(self) -> Result<JobLimits, String> {
+        let rate = self.start_rate.as_deref().map(str::parse).transpose();
+        Ok(JobLimits {
+            pgrp: self.pgrp,
+            per_host: self.per_host,
+            start_rate: rate.map_err(|bad: BadRate| bad.to_string())?,
         })
     }
 }
@@ -271,7 +314,11 @@ pub(crate) struct Described {
 
 /// Answers the format that a job's document has.
 pub(crate) fn format(spec: &JobSpec) -> i64 {
-    if spec.mail.is_some() {
+    let mut farms = spec.reservation.global.keys();
+    let has_kinds = farms.any(|name| name.is_per_host() || name.is_scoped());
+    if has_kinds || spec.limits != JobLimits::default() {
+        FORMAT_LIMITS
+    } else if spec.mail.is_some() {
         FORMAT_MAIL
     } else if !spec.reservation.global.is_empty() {
         FORMAT_GLOBAL
@@ -310,9 +357,9 @@ pub(crate) fn print(job: &JobImage) -> String {
 /// # Errors
 /// What can't be understood, in words.
 pub(crate) fn read(text: &str, format: i64) -> Result<Described, String> {
-    if !(FORMAT_PLAIN..=FORMAT_MAIL).contains(&format) {
+    if !(FORMAT_PLAIN..=FORMAT_NEWEST).contains(&format) {
         return Err(format!(
-            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_MAIL}"
+            "its description has format {format}, this program reads {FORMAT_PLAIN} to {FORMAT_NEWEST}"
         ));
     }
     let document: Document = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -360,6 +407,7 @@ impl Spec {
             retrywork_delay_ms: ms(spec.retrywork_delay),
             retrysubjob: spec.retrysubjob,
             retry_oom: spec.retry_oom,
+            limits: LimitsDoc::of(&spec.limits),
             timelimit_ms: spec.timelimit.map(ms),
             agendatimelimit_ms: spec.agendatimelimit.map(ms),
             silence_limit_ms: spec.silence_limit.map(ms),
@@ -414,6 +462,7 @@ impl Spec {
             retrywork_delay: Duration::from_millis(self.retrywork_delay_ms),
             retrysubjob: self.retrysubjob,
             retry_oom: self.retry_oom,
+            limits: self.limits.into_model()?,
             timelimit: self.timelimit_ms.map(Duration::from_millis),
             agendatimelimit: self.agendatimelimit_ms.map(Duration::from_millis),
             silence_limit: self.silence_limit_ms.map(Duration::from_millis),
@@ -582,6 +631,29 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn limits_move_the_format_and_are_read_for_ever() {
+        let plain = read(FORMAT_1_WAITS, 1).expect("readable for ever");
+        assert_eq!(plain.spec.limits, JobLimits::default());
+        let says = r#""limits":{"pgrp":20,"per_host":1,"start_rate":"10/min"},"umask""#;
+        let text = FORMAT_1_WAITS.replace("\"umask\"", says);
+        let read = read(&text, FORMAT_LIMITS).expect("readable for ever");
+        let limits = &read.spec.limits;
+        assert_eq!((limits.pgrp, limits.per_host), (Some(20), Some(1)));
+        let rate = limits.start_rate.map(|rate| rate.to_string());
+        assert_eq!(rate.as_deref(), Some("10/min"));
+        assert_eq!(
+            format(&read.spec),
+            FORMAT_LIMITS,
+            "older programs would start more"
+        );
+        let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
+        let again: Spec = serde_json::from_str(&again).expect("is a description");
+        assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
+        assert!(super::read(&text.replace("10/min", "fast"), FORMAT_LIMITS).is_err());
+        assert!(super::read(&text, FORMAT_NEWEST + 1).is_err());
     }
 
     #[test]

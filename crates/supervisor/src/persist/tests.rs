@@ -186,6 +186,7 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
         retrywork_delay: Duration::from_secs(u64::from(retries)),
         retrysubjob: 1,
         retry_oom: 3,
+        limits: Default::default(),
         timelimit: Some(Duration::from_secs(100)),
         agendatimelimit: None,
         silence_limit: Some(Duration::from_millis(1_500)),

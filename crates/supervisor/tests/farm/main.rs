@@ -12,6 +12,7 @@ mod errors;
 mod events;
 mod jobs;
 mod kept;
+mod limits;
 mod logins;
 mod logs;
 mod mail;

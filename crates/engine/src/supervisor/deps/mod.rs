@@ -21,6 +21,8 @@ mod told;
 mod watch;
 mod why;
 
+pub(super) use watch::group_of;
+
 use link::Link;
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet};

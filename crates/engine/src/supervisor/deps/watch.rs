@@ -40,7 +40,7 @@ pub(super) fn targets(job: &Job) -> Vec<JobId> {
 }
 
 /// Answers the process group of a job.
-pub(super) fn group_of(job: &Job) -> JobId {
+pub(in super::super) fn group_of(job: &Job) -> JobId {
     job.spec.pgrp.unwrap_or(job.id)
 }
 

@@ -1,4 +1,4 @@
-//! The farm's own resources, `global.*` and `license.*`: how many there are, how many others use, and which launches have them.
+//! The farm's own resources, `global.*`, `license.*` and kin: how many there are, how many others use, and which launches have them.
 //!
 //! What launches have is read off their hosts (`Host::takers`): each time something of a host changes it is brought in line, so that
 //! nothing is given back twice or forgotten, whatever way an attempt ends. What is free is told to the planner, behind whose gates
@@ -17,7 +17,9 @@ use super::{Engine, Host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::msg::LaunchKey;
-use tessera_model::{GlobalName, HostId, HostState, Taken, Timestamp, UserName};
+use tessera_model::{
+    GlobalName, HostId, HostState, InstanceNo, JobId, LaunchNo, Taken, Timestamp, UserName,
+};
 
 /// What was said of a resource while the farm runs; kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,19 @@ struct Held {
     sum: u64,
     /// With the host that says that it has the launch: what another says of it changes nothing there.
     by: BTreeMap<(HostId, LaunchKey), u64>,
+}
+
+impl Held {
+    /// Says whether a launch of a host has some.
+    fn is_on(&self, host: HostId) -> bool {
+        let all = LaunchKey {
+            job: JobId(0),
+            instance: InstanceNo(0),
+            launch: LaunchNo(0),
+        };
+        let mut from = self.by.range((host, all)..).map(|((on, _), _)| *on);
+        from.next() == Some(host)
+    }
 }
 
 /// All resources of the farm itself.
@@ -126,10 +141,31 @@ impl Globals {
         self.held.get(name).map_or(0, |held| held.sum)
     }
 
-    /// Answers the launches that have some, with how many.
-    pub fn holders(&self, name: &GlobalName) -> impl Iterator<Item = (LaunchKey, u64)> + '_ {
+    /// Answers the launches that have some, with the host that says so and how many; one that all share which run on a host, each has.
+    pub fn holders(
+        &self,
+        name: &GlobalName,
+    ) -> impl Iterator<Item = (HostId, LaunchKey, u64)> + '_ {
         let held = self.held.get(name).into_iter();
-        held.flat_map(|held| held.by.iter().map(|((_, key), amount)| (*key, *amount)))
+        held.flat_map(|held| {
+            held.by
+                .iter()
+                .map(|((host, key), amount)| (*host, *key, *amount))
+        })
+    }
+
+    /// Answers those of which all that runs on a host has one together, and says whether it has.
+    fn units_of(&self, host: HostId, names: &BTreeSet<GlobalName>) -> Vec<(GlobalName, bool)> {
+        let names = names.iter().filter(|name| name.is_per_host());
+        let has = |name: &GlobalName| self.held.get(name).is_some_and(|held| held.is_on(host));
+        names.map(|name| (name.clone(), has(name))).collect()
+    }
+
+    /// Says whether a launch can have so many on a host.
+    pub(super) fn can_give(&self, name: &GlobalName, amount: u64, host: HostId) -> bool {
+        let is_shared = name.is_per_host();
+        let has = self.held.get(name).is_some_and(|held| held.is_on(host));
+        self.free(name) >= amount || (is_shared && has && !self.is_over(name, self.held(name)))
     }
 
     /// Answers how many are left when so many are held. What others use is taken first from what is not the farm's: of 120 that there
@@ -171,8 +207,11 @@ impl Globals {
         for (key, taken) in now.iter().filter(|(key, _)| !before.contains_key(key)) {
             for (name, amount) in &taken.global {
                 let held = self.held.entry(name.clone()).or_default();
+                let is_shared = name.is_per_host() && held.is_on(host);
                 let had = held.by.insert((host, *key), *amount).unwrap_or(0);
-                held.sum = held.sum.saturating_sub(had).saturating_add(*amount);
+                if !is_shared {
+                    held.sum = held.sum.saturating_sub(had).saturating_add(*amount);
+                }
                 moved.insert(name.clone());
             }
         }
@@ -187,7 +226,9 @@ impl Globals {
             return;
         };
         let amount = held.by.remove(&key).unwrap_or(0);
-        held.sum = held.sum.saturating_sub(amount);
+        if !(name.is_per_host() && held.is_on(key.0)) {
+            held.sum = held.sum.saturating_sub(amount);
+        }
         if held.by.is_empty() {
             self.held.remove(name);
         }
@@ -218,15 +259,33 @@ impl Engine {
     /// Notes what the launches of a host have of the farm's own resources now, or that it is no more.
     pub(super) fn note_globals(&mut self, id: HostId) {
         let now = self.hosts.get(&id).map(Host::global_takers);
-        for name in self.globals.note(id, now.unwrap_or_default()) {
+        let moved = self.globals.note(id, now.unwrap_or_default());
+        for (name, has) in self.globals.units_of(id, &moved) {
+            self.planner.set_unit(&name, id, has);
+        }
+        for name in moved {
             self.tell_free(&name);
         }
     }
 
     /// Tells the planner how much of a resource is free.
-    fn tell_free(&mut self, name: &GlobalName) {
-        let free = self.globals.free(name);
-        self.planner.set_global(name, free);
+    pub(super) fn tell_free(&mut self, name: &GlobalName) {
+        let free = self.free_to_start(name);
+        let is_over = self.is_over_for_hosts(name);
+        self.planner.set_global(name, free, is_over);
+    }
+
+    /// Says whether more hosts have one than may, of a resource that is for a host: nothing more starts there either.
+    fn is_over_for_hosts(&self, name: &GlobalName) -> bool {
+        name.is_per_host() && self.globals.is_over(name, self.globals.held(name))
+    }
+
+    /// Answers how much of a resource can be given to an instance that starts now: nothing while no other may start.
+    fn free_to_start(&self, name: &GlobalName) -> u64 {
+        if self.is_resource_paced(name) {
+            return 0;
+        }
+        self.globals.free(name)
     }
 
     /// Says whether a launch must leave after its item because more is taken of what it has than there is. Those that are leaving
@@ -245,18 +304,28 @@ impl Engine {
             launch.is_none_or(|launch| launch.phase != super::Phase::Open)
         };
         let staying = self.globals.holders(name);
-        let staying = staying.filter(|(key, _)| !is_leaving(key));
-        staying.fold(0, |sum, (_, amount)| sum.saturating_add(amount))
+        let staying = staying.filter(|(_, key, _)| !is_leaving(key));
+        sum_of(name, staying.map(|(host, _, amount)| (host, amount)))
     }
 
     /// Says what is wrong with what launches have of the farm's own resources.
     pub(super) fn check_globals(&self, faults: &mut Vec<String>) {
-        let mut held: BTreeMap<&GlobalName, u64> = BTreeMap::new();
-        let takers: Vec<_> = self.hosts.values().map(Host::global_takers).collect();
-        for taken in takers.iter().flat_map(BTreeMap::values) {
-            for (name, amount) in &taken.global {
-                *held.entry(name).or_insert(0) += amount;
+        let takers = self.hosts.values();
+        let takers: Vec<_> = takers.map(|host| (host.id, host.global_takers())).collect();
+        let mut by_name: BTreeMap<&GlobalName, Vec<(HostId, u64)>> = BTreeMap::new();
+        for (host, taken) in &takers {
+            for (name, amount) in taken.values().flat_map(|taken| &taken.global) {
+                by_name.entry(name).or_default().push((*host, *amount));
             }
+        }
+        let mut held: BTreeMap<&GlobalName, u64> = BTreeMap::new();
+        for (name, amounts) in by_name {
+            let on: BTreeSet<HostId> = amounts.iter().map(|(host, _)| *host).collect();
+            let thinks = self.planner.units(name);
+            if name.is_per_host() && on != thinks {
+                faults.push(format!("{on:?} have {name}, the planner thinks {thinks:?}"));
+            }
+            held.insert(name, sum_of(name, amounts.into_iter()));
         }
         let names: BTreeSet<_> = self.globals.names();
         for name in names.into_iter().chain(held.keys().copied()) {
@@ -267,7 +336,12 @@ impl Engine {
                     "{has} of {name} are held, the farm thinks {thinks}"
                 ));
             }
-            let (free, told) = (self.globals.free(name), self.planner.global_of(name));
+            let (free, told) = (self.free_to_start(name), self.planner.global_of(name));
+            if self.is_over_for_hosts(name) != self.planner.is_over(name) {
+                faults.push(format!(
+                    "the planner is wrong about too many hosts with {name}"
+                ));
+            }
             if free != told {
                 faults.push(format!(
                     "{free} of {name} are free, the planner thinks {told}"
@@ -276,4 +350,13 @@ impl Engine {
         }
         faults.extend(self.planner.gate_faults());
     }
+}
+
+/// Adds up what launches have of a resource, by their hosts: of one that is for a host, the hosts.
+fn sum_of(name: &GlobalName, amounts: impl Iterator<Item = (HostId, u64)>) -> u64 {
+    if name.is_per_host() {
+        let hosts: BTreeSet<HostId> = amounts.map(|(host, _)| host).collect();
+        return hosts.len() as u64;
+    }
+    amounts.fold(0, |sum: u64, (_, amount)| sum.saturating_add(amount))
 }

@@ -5,7 +5,7 @@ use super::super::why::{Kind, Reason};
 use super::super::{Engine, Job};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use tessera_model::{GlobalName, JobId, JobSpec};
+use tessera_model::{GlobalName, HostId, JobId, JobSpec};
 
 /// Jobs that are named as having a resource, at most.
 const HOLDERS_MAX: usize = 3;
@@ -17,16 +17,15 @@ impl Engine {
     /// Answers which jobs have a resource.
     #[must_use]
     pub fn global_holders(&self, name: &GlobalName) -> Holders {
-        let mut by_job: BTreeMap<JobId, (u64, u32)> = BTreeMap::new();
-        for (key, amount) in self.globals.holders(name) {
-            let has = by_job.entry(key.job).or_default();
-            has.0 = has.0.saturating_add(amount);
-            has.1 += 1;
+        let mut by_job: BTreeMap<JobId, Vec<(HostId, u64)>> = BTreeMap::new();
+        for (host, key, amount) in self.globals.holders(name) {
+            by_job.entry(key.job).or_default().push((host, amount));
         }
-        let mut all: Holders = by_job
-            .into_iter()
-            .map(|(job, (n, instances))| (job, n, instances))
-            .collect();
+        let counted = by_job.into_iter().map(|(job, has)| {
+            let instances = u32::try_from(has.len()).unwrap_or(u32::MAX);
+            (job, super::sum_of(name, has.into_iter()), instances)
+        });
+        let mut all: Holders = counted.collect();
         all.sort_by_key(|(job, amount, _)| (Reverse(*amount), *job));
         all
     }
@@ -110,7 +109,12 @@ impl Engine {
         let holders = self.global_holders(name);
         let count = u32::try_from(holders.len()).unwrap_or(u32::MAX);
         let text = self.in_use(name, (total, free, asked), &holders);
-        let hint = "it starts when enough is given back".to_owned();
+        let hint = if name.is_per_host() {
+            "it starts when one is given back, or where there is room on a host that has one"
+        } else {
+            "it starts when enough is given back"
+        };
+        let hint = hint.to_owned();
         Some(Reason::plain(Kind::ResourceInUse, count, text, Some(hint)))
     }
 

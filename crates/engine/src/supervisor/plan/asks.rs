@@ -16,6 +16,7 @@ use tessera_model::requirements::{
     Ever, Fact, Facts, HostOperand, JobField, Number, Operand, Part, Requirement, Why,
 };
 use tessera_model::reservation::PROCESSORS;
+use tessera_model::resource::SCOPED;
 use tessera_model::{HostFacts, HostState, JobId, JobSpec, UserName};
 
 /// A value that somebody said, kept.
@@ -360,7 +361,9 @@ pub(in super::super) fn reserved(spec: &JobSpec) -> String {
     let reservation = &spec.reservation;
     let plus = if reservation.takes_free { "+" } else { "" };
     let mut all = format!("{PROCESSORS}={}{plus}", reservation.slots);
-    for (name, amount) in &reservation.amounts {
+    // What is scoped stands among those of the farm, too.
+    let amounts = reservation.amounts.iter();
+    for (name, amount) in amounts.filter(|(name, _)| !name.starts_with(SCOPED)) {
         all.push_str(&format!(",{name}={amount}"));
     }
     for (name, amount) in &reservation.global {

@@ -1,12 +1,13 @@
 //! Jobs with the same demands, and what hosts can give away.
 
 use super::super::host::Traits;
+use super::Judge;
 use super::asks::Asks;
 use super::demands::Demands;
 use super::operands::Operands;
 use super::prefers::Prefers;
+use super::ready::Ready;
 use super::resources::Wants;
-use super::{Judge, Place};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub(super) struct Class {
     pub(super) wants: Option<Wants>,
     /// How many jobs have it, ready or not.
     pub(super) users: usize,
-    pub(super) ready: BTreeSet<Place>,
+    pub(super) ready: Ready,
     /// The gate that it is behind, by what it wants of the farm's own resources.
     pub(super) gate: usize,
     /// What it asks is asked host by host.
@@ -56,7 +57,7 @@ impl Class {
             demands,
             wants,
             users: 1,
-            ready: BTreeSet::new(),
+            ready: Ready::default(),
             gate: super::gates::OPEN,
             asks_each: false,
             prefers_each: false,
@@ -74,7 +75,7 @@ impl Class {
         let asks = asks.map_or(Some(Vec::new()), |it| want(it.lasting()));
         let prefers = class.demands.prefers.as_ref();
         let prefers = prefers.map_or(Some(Vec::new()), |it| want(it.lasting()));
-        class.asks_each = asks.is_none();
+        class.asks_each = asks.is_none() || class.demands.per_host.is_some();
         class.prefers_each = prefers.is_none();
         class
             .reads
@@ -107,7 +108,9 @@ impl Class {
     /// Says whether a host meets what it asks host by host.
     pub(super) fn is_met_at(&self, host: HostId, judge: &impl Judge) -> bool {
         let asks: Option<&Asks> = self.demands.asks.as_ref().filter(|_| self.asks_each);
+        let per_host = self.demands.per_host;
         asks.is_none_or(|asks| judge.meets(asks, host))
+            && per_host.is_none_or(|(job, most)| judge.has_room(job, most, host))
     }
 
     /// Says whether a host was asked since it changed last, and does not meet it.

@@ -34,6 +34,8 @@ pub struct Demands {
     pub amounts: BTreeMap<String, u64>,
     /// Amounts of the farm's own resources.
     pub global: BTreeMap<GlobalName, u64>,
+    /// Of which job a host may have so many instances at most.
+    pub per_host: Option<(JobId, u32)>,
     /// Whether they are of items that ran out of memory, which their jobs have apart from the others.
     pub is_grown: bool,
 }
@@ -55,6 +57,7 @@ impl Demands {
             slots: spec.reservation.slots,
             amounts: spec.reservation.amounts.clone(),
             global: spec.reservation.global.clone(),
+            per_host: spec.limits.per_host.map(|most| (id, most)),
             is_grown: false,
         }
     }

@@ -1,13 +1,14 @@
 //! Classes that want something of the farm's own resources wait behind a gate, one for all that want the same of them. While there
 //! is not enough the gate is shut, and none of what waits behind it is looked at, whatever happens elsewhere; when there is, what
-//! waits is asked in its order until one is placed or all were asked.
+//! waits is asked in its order until one is placed or all were asked. Of a resource of which one is for all that runs on a host there may be
+//! none free and still one on some hosts: a gate that lacks nothing else is half open, for those hosts.
 //!
 //! **Invariant:** what a change of an amount costs is the gates that open or shut by it, and what is placed.
 
 use super::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use tessera_model::{ClusterChoice, GlobalName};
+use tessera_model::{ClusterChoice, GlobalName, HostId};
 
 /// The gate of classes that want nothing of it; always open.
 pub(super) const OPEN: usize = 0;
@@ -23,6 +24,42 @@ struct Gate {
     users: usize,
     /// Of how many resources there is too little.
     lacking: usize,
+    /// Of how many of those that are for a host; too little is none.
+    lacking_on_hosts: usize,
+}
+
+/// For which hosts there is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// All.
+    Open,
+    /// Those that have one of each resource that is lacking.
+    HalfOpen,
+    /// None.
+    Shut,
+}
+
+impl Gate {
+    fn state(&self) -> State {
+        match (self.lacking, self.lacking - self.lacking_on_hosts) {
+            (0, _) => State::Open,
+            (_, 0) => State::HalfOpen,
+            _ => State::Shut,
+        }
+    }
+
+    /// There is enough of one more of its resources, or of one less. Answers what it is now.
+    fn moved(&mut self, name: &GlobalName, is_enough: bool) -> State {
+        let on_hosts = usize::from(name.is_per_host());
+        if is_enough {
+            self.lacking -= 1;
+            self.lacking_on_hosts -= on_hosts;
+        } else {
+            self.lacking += 1;
+            self.lacking_on_hosts += on_hosts;
+        }
+        self.state()
+    }
 }
 
 /// All gates, with what waits before and behind them.
@@ -37,8 +74,15 @@ pub(super) struct Gates {
     free: BTreeMap<GlobalName, u64>,
     /// Of open gates.
     active: BTreeMap<usize, Heads>,
+    /// Of half open ones.
+    half_open: BTreeMap<usize, Heads>,
     /// Of shut ones.
     waiting: BTreeMap<usize, Heads>,
+    /// Hosts that have one of a resource that is for a host, and what each has.
+    units: BTreeMap<GlobalName, BTreeSet<HostId>>,
+    by_host: BTreeMap<HostId, BTreeSet<GlobalName>>,
+    /// Those of which more hosts have one than may.
+    over: BTreeSet<GlobalName>,
     /// Gates that opened, with the last class behind each that was asked since.
     opened: BTreeMap<usize, Option<(Place, usize)>>,
 }
@@ -52,7 +96,11 @@ impl Default for Gates {
             by_name: BTreeMap::new(),
             free: BTreeMap::new(),
             active: BTreeMap::new(),
+            half_open: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            units: BTreeMap::new(),
+            by_host: BTreeMap::new(),
+            over: BTreeSet::new(),
             opened: BTreeMap::new(),
         }
     }
@@ -73,6 +121,11 @@ impl Gates {
             wants: wants.clone(),
             users: 1,
             lacking: wants.iter().filter(lacks).count(),
+            lacking_on_hosts: wants
+                .iter()
+                .filter(|(name, _)| name.is_per_host())
+                .filter(lacks)
+                .count(),
         };
         let number = match self.vacant.pop() {
             Some(number) => {
@@ -120,20 +173,113 @@ impl Gates {
         self.free.get(name).copied().unwrap_or(0)
     }
 
-    /// Says whether there is enough for what is behind a gate.
-    pub(super) fn is_open(&self, number: usize) -> bool {
-        self.gates[number].lacking == 0
+    /// Says whether there is too little for what is behind a gate, whatever host it is for.
+    pub(super) fn is_shut(&self, number: usize) -> bool {
+        self.gates[number].state() == State::Shut
     }
 
-    /// Tells how much of a resource is free now. Answers how many gates were looked at.
-    pub(super) fn set_free(&mut self, name: &GlobalName, free: u64) -> u64 {
+    /// Says whether there is enough for what is behind a gate on some hosts only.
+    pub(super) fn is_half_open(&self, number: usize) -> bool {
+        self.gates[number].state() == State::HalfOpen
+    }
+
+    fn side(&mut self, state: State) -> &mut BTreeMap<usize, Heads> {
+        match state {
+            State::Open => &mut self.active,
+            State::HalfOpen => &mut self.half_open,
+            State::Shut => &mut self.waiting,
+        }
+    }
+
+    /// Tells whether a host has one of a resource that is for a host.
+    pub(super) fn set_unit(&mut self, name: &GlobalName, host: HostId, has: bool) {
+        let hosts = self.units.entry(name.clone()).or_default();
+        let names = self.by_host.entry(host).or_default();
+        if has {
+            hosts.insert(host);
+            names.insert(name.clone());
+        } else {
+            hosts.remove(&host);
+            names.remove(name);
+        }
+        if hosts.is_empty() {
+            self.units.remove(name);
+        }
+        if names.is_empty() {
+            self.by_host.remove(&host);
+        }
+    }
+
+    /// Tells whether more hosts have one of a resource than may: then it is shared on none. Answers the gates that are half open again.
+    pub(super) fn set_over(&mut self, name: &GlobalName, is_over: bool) -> Vec<usize> {
+        let is_other = if is_over {
+            self.over.insert(name.clone())
+        } else {
+            self.over.remove(name)
+        };
+        let half_open = self.half_open.keys().copied();
+        let wants = |gate: &usize| self.gates[*gate].wants.contains_key(name);
+        half_open
+            .filter(|gate| is_other && !is_over && wants(gate))
+            .collect()
+    }
+
+    /// Says whether more hosts have one of a resource than may.
+    pub(super) fn is_over(&self, name: &GlobalName) -> bool {
+        self.over.contains(name)
+    }
+
+    /// Answers the hosts that have one of a resource.
+    pub(super) fn units(&self, name: &GlobalName) -> BTreeSet<HostId> {
+        self.units.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Answers what of a gate is lacking and may be shared on a host.
+    fn lacking_of(&self, number: usize) -> impl Iterator<Item = &GlobalName> {
+        let wants = self.gates[number].wants.iter();
+        let lacking = wants.filter(|(name, amount)| self.free_of(name) < **amount);
+        lacking
+            .map(|(name, _)| name)
+            .filter(|name| name.is_per_host())
+    }
+
+    /// Answers the hosts for which a half open gate is open.
+    pub(super) fn only_on(&self, number: usize) -> BTreeSet<HostId> {
+        let shared = |name: &GlobalName| match self.is_over(name) {
+            true => BTreeSet::new(),
+            false => self.units(name),
+        };
+        let mut lacking = self.lacking_of(number).map(shared);
+        let first = lacking.next().unwrap_or_default();
+        lacking.fold(first, |hosts, more| &hosts & &more)
+    }
+
+    /// Answers the classes behind half open gates that are open for a host, by gate and cluster. Counts the gates that were looked at.
+    pub(super) fn kinds_on(&self, host: HostId, asked: &mut u64) -> Vec<&BTreeSet<(Place, usize)>> {
+        let Some(has) = self.by_host.get(&host) else {
+            return Vec::new();
+        };
+        *asked += self.half_open.len() as u64;
+        let open = self.half_open.iter();
+        let shares = |name: &GlobalName| has.contains(name) && !self.is_over(name);
+        let open = open.filter(|(gate, _)| self.lacking_of(**gate).all(shares));
+        open.flat_map(|(_, heads)| heads.values()).collect()
+    }
+
+    /// Answers the classes with a ready job behind half open gates.
+    pub(super) fn half_open(&self) -> impl Iterator<Item = &BTreeSet<(Place, usize)>> {
+        self.half_open.values().flat_map(BTreeMap::values)
+    }
+
+    /// Tells how much of a resource is free now. Answers how many gates were looked at, and those that were shut and are half open.
+    pub(super) fn set_free(&mut self, name: &GlobalName, free: u64) -> (u64, Vec<usize>) {
         let before = self.free_of(name);
         match free {
             0 => self.free.remove(name),
             free => self.free.insert(name.clone(), free),
         };
         let Some(of_name) = self.by_name.get(name) else {
-            return 0;
+            return (0, Vec::new());
         };
         let (low, high) = (before.min(free), before.max(free));
         let between = (
@@ -145,34 +291,27 @@ impl Gates {
         } else {
             of_name.range(between).map(|(_, gate)| *gate).collect()
         };
+        let mut half_open = Vec::new();
         for &number in &moved {
-            if free > before {
-                self.enough(number);
-            } else {
-                self.too_little(number);
+            let was = self.gates[number].state();
+            let is = self.gates[number].moved(name, free > before);
+            self.change_side(number, was, is);
+            if (was, is) == (State::Shut, State::HalfOpen) {
+                half_open.push(number);
             }
         }
-        moved.len() as u64
+        (moved.len() as u64, half_open)
     }
 
-    fn enough(&mut self, number: usize) {
-        let gate = &mut self.gates[number];
-        gate.lacking -= 1;
-        if gate.lacking == 0
-            && let Some(heads) = self.waiting.remove(&number)
-        {
-            self.active.insert(number, heads);
-            self.opened.insert(number, None);
+    fn change_side(&mut self, number: usize, was: State, is: State) {
+        if was == is {
+            return;
         }
-    }
-
-    fn too_little(&mut self, number: usize) {
-        let gate = &mut self.gates[number];
-        gate.lacking += 1;
-        if gate.lacking == 1 {
-            self.opened.remove(&number);
-            if let Some(heads) = self.active.remove(&number) {
-                self.waiting.insert(number, heads);
+        self.opened.remove(&number);
+        if let Some(heads) = self.side(was).remove(&number) {
+            self.side(is).insert(number, heads);
+            if is == State::Open {
+                self.opened.insert(number, None);
             }
         }
     }
@@ -185,11 +324,7 @@ impl Gates {
         class: usize,
         (before, after): (Option<Place>, Option<Place>),
     ) {
-        let side = if self.is_open(number) {
-            &mut self.active
-        } else {
-            &mut self.waiting
-        };
+        let side = self.side(self.gates[number].state());
         let kinds = side.entry(number).or_default();
         let heads = kinds.entry(choice.clone()).or_default();
         if let Some(before) = before {
@@ -268,12 +403,21 @@ impl Gates {
                     "gate {number} lacks {lacking}, and thinks {thinks}"
                 ));
             }
-            let wrong = if lacking == 0 {
-                &self.waiting
-            } else {
-                &self.active
+            let on_hosts = self.lacking_of(*number).count();
+            if on_hosts != gate.lacking_on_hosts {
+                faults.push(format!(
+                    "gate {number} lacks {on_hosts} of hosts, and thinks otherwise"
+                ));
+            }
+            let sides = [
+                (State::Open, &self.active),
+                (State::HalfOpen, &self.half_open),
+                (State::Shut, &self.waiting),
+            ];
+            let is_astray = |(state, side): &(State, &BTreeMap<usize, Heads>)| {
+                *state != gate.state() && side.contains_key(number)
             };
-            if wrong.contains_key(number) {
+            if sides.iter().any(is_astray) {
                 faults.push(format!(
                     "gate {number} lacks {lacking} and is on the other side"
                 ));
@@ -311,15 +455,15 @@ mod tests {
         let both = all.take(&wants(&[("global.a", 2), ("license.b", 1)]));
         head(&mut all, both, 7, place(1));
         assert_eq!((all.kinds().count(), all.waiting().count()), (0, 1));
-        assert_eq!(all.set_free(&name("global.a"), 1), 0, "too little");
-        assert_eq!(all.set_free(&name("global.a"), 2), 1);
-        assert!(!all.is_open(both));
+        assert_eq!(all.set_free(&name("global.a"), 1).0, 0, "too little");
+        assert_eq!(all.set_free(&name("global.a"), 2).0, 1);
+        assert!(all.is_shut(both));
         all.set_free(&name("license.b"), 9);
-        assert!(all.is_open(both));
+        assert!(!all.is_shut(both));
         assert_eq!((all.kinds().count(), all.waiting().count()), (1, 0));
         assert_eq!(all.next_opened(&mut 0), Some((place(1), 7)));
         all.set_free(&name("global.a"), 0);
-        assert!(!all.is_open(both));
+        assert!(all.is_shut(both));
         assert_eq!(all.next_opened(&mut 0), None);
         assert_eq!(all.faults(), Vec::<String>::new());
         all.set_head(both, &ClusterChoice::default(), 7, (Some(place(1)), None));
@@ -330,7 +474,7 @@ mod tests {
             "its number is free again"
         );
         assert_eq!(
-            all.set_free(&name("license.b"), 0),
+            all.set_free(&name("license.b"), 0).0,
             0,
             "nobody wants it any more"
         );

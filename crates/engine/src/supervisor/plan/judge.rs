@@ -25,6 +25,11 @@ pub trait Judge {
         true
     }
 
+    /// Says whether a host has fewer instances of a job than so many.
+    fn has_room(&self, _job: JobId, _most: u32, _host: HostId) -> bool {
+        true
+    }
+
     /// Ranks a host as it is now.
     fn rank(&self, _prefers: &Prefers, _host: HostId) -> Rank {
         Rank::default()

@@ -11,9 +11,12 @@ mod class;
 mod demands;
 mod dirty;
 mod gates;
+mod globals;
 mod judge;
+mod lanes;
 mod operands;
 mod prefers;
+mod ready;
 mod resources;
 
 pub use demands::Demands;
@@ -31,7 +34,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::requirements::Operand;
-use tessera_model::{ClusterChoice, ClusterPath, GlobalName, HostId, JobId, UserName};
+use tessera_model::{ClusterChoice, ClusterPath, HostId, JobId, UserName};
 
 /// The order of ready jobs: priority, place in it, id.
 pub type Place = (u32, i64, JobId);
@@ -75,6 +78,14 @@ pub struct Planner {
     operands: Operands,
     /// Classes that ask host by host.
     asking_each: BTreeSet<usize>,
+    /// Which of them asked a host in vain that has not changed since, and perhaps some that are no more.
+    unmet: BTreeMap<HostId, BTreeSet<usize>>,
+    /// Process groups that have a limit, by their jobs.
+    lanes: BTreeMap<JobId, JobId>,
+    /// Those that have all that they may.
+    shut: BTreeSet<JobId>,
+    /// Classes in which they have ready jobs.
+    by_group: BTreeMap<JobId, BTreeSet<usize>>,
     algorithm: Algorithm,
     /// By cluster, where that matters.
     open: BTreeMap<ClusterPath, BTreeMap<Shape, BTreeSet<HostId>>>,
@@ -113,7 +124,8 @@ impl Planner {
 
     /// Answers the classes that have a ready job and do not wait for one of the farm's own resources.
     fn active(&self) -> impl Iterator<Item = usize> + '_ {
-        self.gates.kinds().flatten().map(|(_, class)| *class)
+        let kinds = self.gates.kinds().chain(self.gates.half_open());
+        kinds.flatten().map(|(_, class)| *class)
     }
 
     /// Notes that another of its jobs is the first, or that it has none.
@@ -233,24 +245,6 @@ impl Planner {
         is_new
     }
 
-    /// Tells how much of one of the farm's own resources is free.
-    pub fn set_global(&mut self, name: &GlobalName, free: u64) {
-        let looked_at = self.gates.set_free(name, free);
-        self.asked = self.asked.saturating_add(looked_at);
-    }
-
-    /// Answers how much of one of the farm's own resources it believes to be free; for the engine's own check.
-    #[must_use]
-    pub fn global_of(&self, name: &GlobalName) -> u64 {
-        self.gates.believes(name)
-    }
-
-    /// Says what is wrong with what waits for the farm's own resources; for the engine's own check.
-    #[must_use]
-    pub fn gate_faults(&self) -> Vec<String> {
-        self.gates.faults()
-    }
-
     /// Says whether what moves on a host may matter to some job.
     #[must_use]
     pub fn asks_each(&self) -> bool {
@@ -277,18 +271,26 @@ impl Planner {
     /// Puts a job among the ready ones of its class or takes it away.
     pub fn set_ready(&mut self, class: usize, place: Place, is_ready: bool) {
         let before = self.head(class);
+        let group = self.lanes.get(&place.2).copied();
         let ready = &mut self.classes[class].ready;
-        if is_ready {
-            if ready.insert(place) {
-                self.set_head(class, before);
-                self.touch_class(class);
-            }
-        } else if ready.remove(&place) {
-            let is_last = ready.is_empty();
-            self.set_head(class, before);
-            if is_last {
-                self.dirty_classes.remove(class);
-            }
+        let is_other = match (group, is_ready) {
+            (None, true) => ready.insert(place),
+            (None, false) => ready.remove(&place),
+            (Some(group), true) => ready.insert_into(group, place, self.shut.contains(&group)),
+            (Some(group), false) => ready.remove_from(group, &place),
+        };
+        if !is_other {
+            return;
+        }
+        let is_last = ready.is_empty();
+        if let Some(group) = group {
+            self.note_lane(group, class);
+        }
+        self.set_head(class, before);
+        if is_ready && !group.is_some_and(|group| self.shut.contains(&group)) {
+            self.touch_class(class);
+        } else if is_last {
+            self.dirty_classes.remove(class);
         }
     }
 
@@ -333,8 +335,8 @@ impl Planner {
 
     /// Something moved on a host: those that ask host by host ask it again.
     fn forget_unmet(&mut self, host: HostId, shape: &Shape) {
-        for class in &self.asking_each {
-            self.classes[*class].forget_unmet(host, shape);
+        for class in self.unmet.remove(&host).into_iter().flatten() {
+            self.classes[class].forget_unmet(host, shape);
         }
     }
 
@@ -355,8 +357,8 @@ impl Planner {
 
     /// Asks again about a class whose other conditions changed.
     pub fn touch_class(&mut self, class: usize) {
-        let is_open = self.gates.is_open(self.classes[class].gate);
-        if let Some(head) = self.head(class).filter(|_| is_open) {
+        let is_shut = self.gates.is_shut(self.classes[class].gate);
+        if let Some(head) = self.head(class).filter(|_| !is_shut) {
             self.dirty_classes.add(class, head);
         }
     }
@@ -449,8 +451,8 @@ impl Planner {
                 break;
             }
             *asked += 1;
-            let is_open = self.gates.is_open(self.classes[class].gate);
-            match self.head(class).filter(|_| is_open) {
+            let is_shut = self.gates.is_shut(self.classes[class].gate);
+            match self.head(class).filter(|_| !is_shut) {
                 Some(head) if head == place => return Some((place, class)),
                 // Its first job was placed or taken away meanwhile.
                 Some(head) => self.dirty_classes.add(class, head),
@@ -470,6 +472,7 @@ impl Planner {
 
     fn note_unmet(&mut self, unmet: Vec<(usize, HostId, Shape)>) {
         for (class, host, shape) in unmet {
+            self.unmet.entry(host).or_default().insert(class);
             self.classes[class].note_unmet(host, shape);
         }
     }
@@ -482,7 +485,8 @@ impl Planner {
         unmet: &mut Vec<(usize, HostId, Shape)>,
     ) -> Option<Placement> {
         let free = self.free.get(&host)?;
-        let kinds = self.gates.kinds();
+        let shared = self.gates.kinds_on(host, asked);
+        let kinds = self.gates.kinds().chain(shared);
         let distance = |number| self.distance(&self.classes[number], &free.shape.2);
         let kinds = kinds.filter_map(|heads| Some((distance(heads.first()?.1), heads)));
         let mut kinds: Vec<_> = kinds.collect();
@@ -558,7 +562,7 @@ impl Planner {
             is_met
         });
         let mut open: Box<dyn Iterator<Item = HostId>> = match &class.demands.prefers {
-            Some(prefers) if class.is_choosing_each() => {
+            Some(prefers) if class.is_choosing_each() || self.gates.is_half_open(class.gate) => {
                 let mut all: Vec<HostId> = open.collect();
                 all.sort_by_cached_key(|host| judge.rank(prefers, *host));
                 Box::new(all.into_iter())
@@ -591,7 +595,8 @@ impl Planner {
         shapes: &'a mut u64,
     ) -> Box<dyn Iterator<Item = HostId> + 'a> {
         let demands = &class.demands;
-        if demands.hosts.is_empty() {
+        let is_half_open = self.gates.is_half_open(class.gate);
+        if demands.hosts.is_empty() && !is_half_open {
             let mut clusters: Vec<_> = self.open.iter().collect();
             if clusters.len() > 1 {
                 *shapes += clusters.len() as u64;
@@ -614,14 +619,17 @@ impl Planner {
             }
             return Box::new(alike.flat_map(|(_, hosts)| hosts).copied().filter(admitted));
         }
-        let named = demands.hosts.iter().filter(|name| demands.admit(name));
-        let open = named
-            .filter_map(|name| self.by_name.get(name))
-            .flatten()
-            .copied();
-        let serving = open.filter_map(|host| {
+        let open: BTreeSet<HostId> = if is_half_open {
+            self.gates.only_on(class.gate)
+        } else {
+            let named = demands.hosts.iter();
+            let named = named.filter_map(|name| self.by_name.get(name));
+            named.flatten().copied().collect()
+        };
+        let serving = open.into_iter().filter_map(|host| {
             *shapes += 1;
-            let shape = &self.free.get(&host)?.shape;
+            let free = self.free.get(&host).filter(|it| demands.admit(&it.name))?;
+            let shape = &free.shape;
             let distance = self.distance(class, &shape.2);
             class.fits(shape).then_some((distance, shape.0, host))
         });

@@ -9,10 +9,14 @@ mod globals;
 mod groups;
 mod limits;
 mod orders;
+mod pace;
 mod people;
+mod per_host;
+mod pgrp;
 mod planning;
 mod reserve;
 mod settings;
+mod shared;
 mod workers;
 
 use super::*;
@@ -79,6 +83,7 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         retrywork_delay: Duration::ZERO,
         retrysubjob: 0,
         retry_oom: 3,
+        limits: Default::default(),
         timelimit: None,
         agendatimelimit: None,
         silence_limit: None,

@@ -237,7 +237,7 @@ fn a_job_in_two_classes_is_asked_in_both_when_what_both_wait_for_comes() {
     let place = (5, 0, JobId(1));
     planner.set_ready(plain, place, true);
     assert_eq!(planner.next(&|_, _| true), None, "nobody has a licence");
-    planner.set_global(&licence, 1);
+    planner.set_global(&licence, 1, false);
     planner.set_ready(grown, place, true);
     let found = planner.next(&|_, _| true).expect("the small host is free");
     assert_eq!((found.job, found.class), (JobId(1), plain));

@@ -1,5 +1,6 @@
 //! Why one host is given nothing of a job: the first reason that keeps it off, and what would change it.
 
+use super::limits::why_full_of;
 use super::{HostReason, Kind};
 use crate::supervisor::plan::Demands;
 use crate::supervisor::{Host, Job};
@@ -58,6 +59,9 @@ pub(super) fn why_host(
         return (Kind::Reserved, text, Some(hint));
     }
     if let Some((reason, _)) = unmet {
+        return reason;
+    }
+    if let Some(reason) = why_full_of(job, host) {
         return reason;
     }
     if let Identity::Desktop(person) = &host.facts.identity

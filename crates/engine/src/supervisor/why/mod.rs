@@ -1,6 +1,7 @@
 //! Why work waits: for a job the first reason of each kind with the hosts it is about, and what would change it.
 
 mod host;
+mod limits;
 
 use super::credential::Gate;
 use super::dispatch::place_of;
@@ -34,6 +35,9 @@ pub enum Kind {
     Pause,
     AllItemsTaken,
     UserLimit,
+    GroupLimit,
+    HostLimit,
+    StartRate,
     Ending,
     NoHosts,
     NotAmongHosts,
@@ -76,6 +80,9 @@ impl Kind {
             Self::Pause => "pause",
             Self::AllItemsTaken => "all_items_taken",
             Self::UserLimit => "user_limit",
+            Self::GroupLimit => "pgrp_limit",
+            Self::HostLimit => "per_host",
+            Self::StartRate => "start_rate",
             Self::Ending => "ending",
             Self::NoHosts => "no_hosts",
             Self::NotAmongHosts => "not_among_hosts",
@@ -149,8 +156,8 @@ impl Engine {
         }
         self.why_items(job, &mut reasons);
         if job.next_instance().is_some() {
-            let held = self.why_held(job);
-            let is_held = held.is_some();
+            let held = self.why_limits(job);
+            let is_held = !held.is_empty();
             reasons.extend(held);
             for size in Size::ALL {
                 let waits = job.next_instance_of(size).is_some();
@@ -323,23 +330,6 @@ impl Engine {
                 hint,
             });
         }
-    }
-
-    /// Answers that its owner has as many instances as they may.
-    fn why_held(&self, job: &Job) -> Option<Reason> {
-        let owner = &job.owner;
-        let limit = self.reached_by(owner)?;
-        let running = self.running_of(owner);
-        let key = self.config.user_limits.key_of(owner);
-        let text =
-            format!("user limit {running}/{limit}: {owner} may have {limit} instances at once");
-        let hint = match limit {
-            0 => format!("{key} of the supervisor says how many"),
-            _ => format!(
-                "it starts when one of them ends (tessera jobs --user {owner}); {key} of the supervisor says how many"
-            ),
-        };
-        Some(Reason::plain(Kind::UserLimit, running, text, Some(hint)))
     }
 
     /// Answers which jobs come before this one on a host that is full.
