@@ -37,17 +37,23 @@ impl JobKind {
 pub enum JobFlag {
     /// Each host converts the paths in the command by its own table.
     ConvertPath,
+    /// The farm takes its hosts from it for no other job.
+    Uninterruptible,
+    /// It comes before all that are not, at once, and nothing takes its hosts from it; administrators only.
+    Elite,
 }
 
 impl JobFlag {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::ConvertPath];
+    pub const ALL: [Self; 3] = [Self::ConvertPath, Self::Uninterruptible, Self::Elite];
 
     /// Answers the word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::ConvertPath => "convert_path",
+            Self::Uninterruptible => "uninterruptible",
+            Self::Elite => "elite",
         }
     }
 

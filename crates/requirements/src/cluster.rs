@@ -169,6 +169,12 @@ impl Default for ClusterChoice {
 }
 
 impl ClusterChoice {
+    /// Makes one of no cluster, which no text says: far from every host.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self { parts: Vec::new() }
+    }
+
     pub(crate) fn parts(&self) -> &[Choice] {
         &self.parts
     }

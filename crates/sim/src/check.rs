@@ -340,6 +340,9 @@ impl Checker {
             return Err("no supervisor at the end".into());
         };
         crate::shared::all_given_back(engine)?;
+        if engine.claims() > 0 {
+            return Err("room is kept for somebody and nobody waits".into());
+        }
         for job in engine.jobs() {
             for item in job.items().indices() {
                 let core = job.items().get(item);

@@ -1,6 +1,7 @@
 //! People: they submit, repeat what was not answered, and act on what is there; when it gets calm they let everything go.
 
 use crate::limits;
+use crate::preempt;
 use crate::rng::Rng;
 use crate::shared;
 use crate::waits;
@@ -8,7 +9,7 @@ use crate::world::{Plan, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, Submission, Target};
+use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, PreemptPolicy, Submission, Target};
 use tessera_model::after::Term;
 use tessera_model::reservation::MEMORY;
 use tessera_model::state::WorkStatus;
@@ -31,6 +32,8 @@ pub struct Client {
     shares: bool,
     /// Whether they are limited.
     limits: bool,
+    /// Whether some of them say what preemption may do.
+    flags: bool,
     serial: u64,
     /// Submissions without an answer: ticket → what was sent.
     open: BTreeMap<u64, Submission>,
@@ -39,7 +42,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes clients that will submit the jobs of a plan.
+    /// Makes clients that will submit what is planned.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
@@ -47,6 +50,7 @@ impl Client {
             waits: plan.waits,
             shares: plan.shares,
             limits: plan.limits,
+            flags: plan.preempt != PreemptPolicy::Disabled,
             ..Self::default()
         }
     }
@@ -121,6 +125,9 @@ impl Client {
             }
             if self.limits {
                 limits::make_limited(rng, engine, &mut submission.spec);
+            }
+            if self.flags {
+                preempt::make_flags(rng, &mut submission);
             }
             requests.push(self.submit(submission));
         }

@@ -14,6 +14,7 @@ pub mod durable;
 mod faults;
 pub mod host;
 pub mod limits;
+pub mod preempt;
 pub mod rng;
 pub mod shared;
 mod supervising;

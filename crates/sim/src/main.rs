@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use tessera_engine::supervisor::PreemptPolicy;
 use tessera_sim::{Bug, Plan, Tally, run};
 
 fn main() -> ExitCode {
@@ -55,6 +56,7 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
             user_limit: (seed % 4 == 2).then(|| u32::try_from(1 + seed / 4 % 3).unwrap_or(1)),
             shares: seed % 4 >= 2 || plan.shares,
             limits: seed % 5 == 3 || plan.limits,
+            preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
             ..plan.clone()
         };
         match run(seed, &plan) {

@@ -29,6 +29,7 @@ impl World {
                 true => limits::configured(),
                 false => FarmRates::default(),
             },
+            preempt_policy: self.plan.preempt,
             ..Config::default()
         };
         let engine =
@@ -37,6 +38,7 @@ impl World {
         if !faults.is_empty() {
             return Err(format!("after a restart: {faults:?}"));
         }
+        self.preempts.restarted();
         self.supervisor = Some(Supervisor {
             engine,
             inbox: Vec::new(),
@@ -131,6 +133,10 @@ impl World {
                 self.limits
                     .handled(&mut self.tally, &supervisor.engine, &output, now.elapsed)?;
             }
+            let (policy, elapsed) = (self.plan.preempt, now.elapsed);
+            let handled = (&supervisor.engine, &output);
+            self.preempts
+                .handled(&mut self.tally, &self.hosts, policy, elapsed, handled)?;
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;
             }

@@ -57,6 +57,12 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: more taken of a licence than there is",
     "seen: what others use counts no more",
     "seen: a lost host had a licence",
+    "seen: preempted at the end of an item",
+    "seen: preempted at once",
+    "seen: preempted by an elite job",
+    "seen: preempted work goes on",
+    "seen: room went to whom it was made for",
+    "seen: somebody need not leave after all",
 ];
 
 impl Tally {

@@ -5,6 +5,7 @@ use crate::client::{self, Client};
 use crate::durable::Durable;
 use crate::host::Host;
 use crate::limits;
+use crate::preempt;
 use crate::rng::Rng;
 use crate::shared;
 use crate::tally::Tally;
@@ -12,7 +13,7 @@ use crate::waits::Judge;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_engine::Now;
-use tessera_engine::supervisor::{Engine, Input};
+use tessera_engine::supervisor::{Engine, Input, PreemptPolicy};
 use tessera_engine::worker;
 use tessera_model::Timestamp;
 use tessera_model::msg::{FromWorker, LaunchKey, ToWorker};
@@ -45,6 +46,8 @@ pub struct Plan {
     pub shares: bool,
     /// Whether jobs and their process groups are limited, and starts.
     pub limits: bool,
+    /// What happens when work waits for what stands lower.
+    pub preempt: PreemptPolicy,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -61,6 +64,7 @@ impl Default for Plan {
             user_limit: None,
             shares: false,
             limits: false,
+            preempt: PreemptPolicy::Disabled,
             bug: None,
             trace: false,
         }
@@ -161,6 +165,7 @@ pub struct World {
     pub(crate) judge: Judge,
     pub(crate) shared: shared::Judge,
     pub(crate) limits: limits::Judge,
+    pub(crate) preempts: preempt::Judge,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -196,6 +201,7 @@ impl World {
             judge: Judge::default(),
             shared: shared::Judge::default(),
             limits: limits::Judge::default(),
+            preempts: preempt::Judge::default(),
             tally: Tally::default(),
             plan,
         }

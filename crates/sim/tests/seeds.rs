@@ -1,6 +1,7 @@
 //! A few seeds as an ordinary test (thousands run in `cargo xtask sim`), the seeds that once failed, and the planted bugs
 //! that must be found.
 
+use tessera_engine::supervisor::PreemptPolicy;
 use tessera_sim::{Bug, Plan, run};
 
 /// Seeds that once showed a bug, with what it was.
@@ -128,6 +129,28 @@ fn what_the_farm_has_is_never_given_twice_and_all_of_it_comes_back() {
         }
     }
     assert!(waited > 20, "in {waited} of 40 farms only");
+}
+
+#[test]
+fn who_is_preempted_stands_lower_and_goes_on_and_all_jobs_end() {
+    for policy in [PreemptPolicy::Passive, PreemptPolicy::Aggressive] {
+        let mut preempted = 0;
+        for seed in 40_000..40_030 {
+            let plan = Plan {
+                preempt: policy,
+                shares: seed % 2 == 0,
+                ..Plan::default()
+            };
+            match run(seed, &plan) {
+                Ok(tally) => {
+                    let goes_on = tally.0.contains_key("seen: preempted work goes on");
+                    preempted += u32::from(goes_on);
+                }
+                Err(fault) => panic!("{policy:?}: {fault}"),
+            }
+        }
+        assert!(preempted > 15, "in {preempted} of 30 farms only");
+    }
 }
 
 #[test]

@@ -354,6 +354,84 @@ fn a_change_of_groups_lets_what_waits_run_without_a_restart() {
     until("nothing of the farm runs", || place.processes().is_empty());
 }
 
+/// Has real processes end for what comes first, and run again after it.
+#[test]
+fn an_aggressive_preemption_ends_a_frame_that_runs_again_later() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    let file = place.home().join(".local/state/tessera/supervisor.toml");
+    fs::write(&file, "supervisor_preempt_policy = \"aggressive\"\n").expect("written");
+    let mut up = farm(&place);
+    let mark = place.home().join("go").display().to_string();
+    let script = format!("echo begun; while [ ! -e {mark} ]; do sleep 0.05; done; echo done");
+    let low = [
+        "submit",
+        "--priority",
+        "9",
+        "--range",
+        "1-2",
+        "--cpus",
+        "2",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    assert_eq!(place.ask(&low).0, 0);
+    let prints = |frame: &str| place.ask(&["log", frame]).1;
+    until("both frames run", || {
+        prints("1:1") == "begun\n" && prints("1:2") == "begun\n"
+    });
+    let high = [
+        "submit",
+        "--wait",
+        "--priority",
+        "1",
+        "--",
+        "echo",
+        "urgent",
+    ];
+    assert_eq!(
+        place.ask(&high).0,
+        0,
+        "it has a slot while both frames would run"
+    );
+    let hist = place.ask(&["hist", "1"]).1;
+    assert_eq!(
+        hist.matches("preempted by job 2 (priority 1 before 9)")
+            .count(),
+        1,
+        "{hist}"
+    );
+    assert!(place.ask(&["hist", "2"]).1.contains("preempts instance 1."));
+    fs::write(&mark, b"").expect("written");
+    assert_eq!(place.ask(&["wait", "1", "--timeout", "60s"]).0, 0);
+    let frames: serde_json::Value =
+        serde_json::from_str(&place.ask(&["frames", "1", "--json"]).1).expect("JSON");
+    let frames = frames["items"].as_array().expect("two of them");
+    let attempts: Vec<u64> = frames
+        .iter()
+        .filter_map(|it| it["attempt"].as_u64())
+        .collect();
+    assert_eq!(attempts.iter().sum::<u64>(), 3, "one ran twice: {frames:?}");
+    assert!(
+        frames.iter().all(|it| it["retries_used"] == 0),
+        "{frames:?}"
+    );
+    for frame in ["1:1", "1:2"] {
+        assert!(
+            prints(frame).ends_with("begun\ndone\n"),
+            "{}",
+            prints(frame)
+        );
+    }
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    until("nothing of the farm runs", || place.processes().is_empty());
+}
+
 fn folders(home: &Path) -> Vec<String> {
     let entries = fs::read_dir(home).expect("a home").flatten();
     entries

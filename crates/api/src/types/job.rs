@@ -150,7 +150,7 @@ pub struct SpecView {
     pub cwd: Option<String>,
     /// File mode mask in octal.
     pub umask: String,
-    /// Flags, such as `convert_path`.
+    /// Flags, such as `convert_path` and `uninterruptible`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// 1 is served first.

@@ -87,7 +87,8 @@ pub struct SubmitRequest {
     /// File mode mask in octal (`022`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub umask: Option<String>,
-    /// Flags: `convert_path` has each host convert the paths in the command by its own table.
+    /// Flags: `convert_path` has each host convert the paths in the command by its own table; from an `uninterruptible` job no other takes
+    /// its hosts by policy; an `elite` one comes before all others, at once, and only administrators submit such.
     #[schema(example = json!(["convert_path"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,

@@ -181,7 +181,8 @@ pub struct JobFields {
     /// File mode mask, octal (default: yours)
     #[arg(long, value_name = "MASK", help_heading = "Command")]
     pub umask: Option<String>,
-    /// Flags of the job: convert_path (each host converts the paths in the command by its table)
+    /// Flags of the job: convert_path (each host converts the paths in the command by its table), uninterruptible (no other job
+    /// takes its hosts from it), elite (before all others, at once; for administrators)
     #[arg(long, value_name = "LIST", help_heading = "Command")]
     pub flags: Vec<String>,
     /// The same as --flags convert_path

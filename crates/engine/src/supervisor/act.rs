@@ -424,6 +424,7 @@ impl Engine {
                 self.close(t, key, next, grace);
             }
             (Rule::FinishThen(next), Some(key)) => {
+                self.note_leaving(key);
                 self.recall(t, key);
                 if let Some(launch) = self.launches.get_mut(&key) {
                     launch.phase = Phase::Finishing(next);
@@ -662,6 +663,16 @@ impl Engine {
         };
         job.bars.extend(hosts.into_iter().map(|host| (host, until)));
         self.timers.set(until, Timer::Bar(id));
+    }
+
+    /// Has an instance leave its host for others: at once, its item put back, or when that is done.
+    pub(super) fn take_host_from(&mut self, t: &mut Turn<'_>, key: LaunchKey, at_once: bool) {
+        let action = if at_once {
+            Action::Interrupt
+        } else {
+            Action::Preempt
+        };
+        _ = self.apply_to_instance(t, key.job, key.instance, action, Current::PutBack);
     }
 
     /// Lets a retired instance finish, or ends an idle one.

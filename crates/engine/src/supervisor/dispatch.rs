@@ -8,6 +8,7 @@ use super::items::{ItemCore, Size};
 use super::job::{Launch, Orders, Phase};
 use super::judging::Judging;
 use super::plan::{Place, Placement};
+use super::preempt::MADE_PER_TURN_MAX;
 use super::time::Timer;
 use super::{About, Algorithm, Engine, Job, Turn};
 use std::cell::RefCell;
@@ -16,10 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::host::LIMITS_PROPERTY;
 use tessera_model::msg::{LaunchKey, Run, RunLimits, ToWorker};
-use tessera_model::reservation::MEMORY_UNIT;
+use tessera_model::reservation::{MEMORY_UNIT, PROCESSORS};
 use tessera_model::{
-    Attempt, HostFacts, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, JobSpec,
-    KernelLimits, LaunchNo, Taken, WorkStatus,
+    Attempt, HostFacts, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobFlag, JobId,
+    JobSpec, KernelLimits, LaunchNo, Taken, WorkStatus,
 };
 
 /// How long an item that was given ahead may wait behind the current one before it is taken back.
@@ -29,6 +30,7 @@ impl Engine {
     /// Places what can be placed.
     pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
         let wanted = RefCell::new(BTreeSet::new());
+        let mut left = MADE_PER_TURN_MAX;
         while !self.is_farm_paced() {
             let judge = Judging {
                 jobs: &self.jobs,
@@ -37,17 +39,18 @@ impl Engine {
                 now: t.now,
                 wanted: &wanted,
             };
-            let Some(placement) = self.planner.next(&judge) else {
+            if let Some(placement) = self.planner.next(&judge) {
+                self.place(t, placement);
+            } else if !self.preempt(t, &wanted, &mut left) {
                 break;
-            };
-            self.place(t, placement);
+            }
         }
         for id in wanted.into_inner() {
             self.start_check(t, &id);
         }
     }
 
-    fn place(&mut self, t: &mut Turn<'_>, placement: Placement) {
+    pub(super) fn place(&mut self, t: &mut Turn<'_>, placement: Placement) {
         let Placement {
             job: id,
             host: host_id,
@@ -69,8 +72,10 @@ impl Engine {
             self.refresh_host(host_id);
             return;
         };
-        let has = |(name, amount): (&String, &u64)| host.free_of(name) >= *amount;
-        debug_assert!(host.free() >= taken.slots && taken.amounts.iter().all(has));
+        // What is kept for this one among it.
+        let has = |(name, amount): (&String, &u64)| host.unused_of(name) >= *amount;
+        let slots = u64::from(taken.slots);
+        debug_assert!(host.unused_of(PROCESSORS) >= slots && taken.amounts.iter().all(has));
         let mut global = taken.global.iter();
         debug_assert!(global.all(|(name, amount)| self.globals.can_give(name, *amount, host_id)));
         let Some(job) = self.jobs.get_mut(&id) else {
@@ -256,6 +261,7 @@ impl Engine {
             Phase::Closing => {}
             Phase::Open if owns && may_stay => {
                 match job.and_then(|job| job.next_item(key.instance, &taken)) {
+                    Some(_) if self.leaves_instead(t, key) => {}
                     Some(item) => {
                         if let Some(run) = self.assign(t, key, item) {
                             self.send_run(t, key, host_id, run);
@@ -458,11 +464,12 @@ impl Engine {
         no: InstanceNo,
         status: InstanceStatus,
     ) {
-        let word = status.kind();
+        let (word, noted) = (status.kind(), status.clone());
         let job = self.jobs.get_mut(&id);
         if !job.is_some_and(|job| job.instances.set(no, status)) {
             return;
         }
+        self.note_instance(id, no, &noted);
         if word == WorkStatus::Badlogin {
             self.badlogins.insert(id);
         }
@@ -535,15 +542,17 @@ impl Engine {
             self.regrow(id, false);
         }
         let algorithm = self.config.queue_algorithm;
+        let mut is_new = false;
         if let Some(job) = self.jobs.get(&id) {
             for size in Size::ALL {
                 let is_ready = self.may_start(job, size);
                 if let Some(class) = job.class_of(size) {
-                    self.planner
-                        .set_ready(class, place_of(algorithm, job), is_ready);
+                    let place = place_of(algorithm, job);
+                    is_new |= self.planner.set_ready(class, place, is_ready);
                 }
             }
         }
+        self.note_index(id, is_new);
     }
 
     /// Says whether a job has an instance with something of that size to do, and may start one now.
@@ -566,7 +575,9 @@ impl Engine {
 /// Answers where a job stands among the ready ones.
 pub(super) fn place_of(algorithm: Algorithm, job: &Job) -> Place {
     let priority = match algorithm {
-        Algorithm::Queue => 0,
+        // Better than the best that a job can have.
+        _ if job.spec.flags.contains(&JobFlag::Elite) => 0,
+        Algorithm::Queue => 1,
         Algorithm::Priority | Algorithm::Cluster => job.spec.priority,
     };
     (priority, job.order, job.id)

@@ -71,8 +71,17 @@ pub struct Host {
     /// What launches had that the farm gave up while its worker was away, until it says what is left of them.
     pub(super) given_up: BTreeMap<LaunchKey, Arc<Taken>>,
     pub(super) refused: BTreeMap<String, RefusedAccount>,
+    /// What of it is kept for whom room was made there ([`super::preempt`]).
+    pub(super) kept: Kept,
     pub(super) last_heard: Duration,
     pub(super) away_since: Duration,
+}
+
+/// What of a host is kept and given to nobody else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Kept {
+    pub(super) slots: u32,
+    pub(super) amounts: BTreeMap<String, u64>,
 }
 
 /// An account that a host would not become.
@@ -105,6 +114,7 @@ impl Host {
             strays: BTreeMap::new(),
             given_up: BTreeMap::new(),
             refused: BTreeMap::new(),
+            kept: Kept::default(),
             last_heard: Duration::ZERO,
             away_since: Duration::ZERO,
         }
@@ -210,20 +220,29 @@ impl Host {
             .fold(0, |sum: u64, amount| sum.saturating_add(*amount))
     }
 
-    /// Answers how much of a resource beside its slots is free, whether the host is open or not.
+    /// Answers how much of a resource beside its slots is free and not kept for somebody, whether the host is open or not.
     #[must_use]
     pub fn free_of(&self, resource: &str) -> u64 {
-        self.total_of(resource)
-            .saturating_sub(self.used_of(resource))
+        let kept = self.kept.amounts.get(resource).copied().unwrap_or(0);
+        self.unused_of(resource).saturating_sub(kept)
     }
 
     /// Answers the slots that can be given away now.
     #[must_use]
     pub fn free(&self) -> u32 {
-        if self.is_open() {
-            self.facts.slots.saturating_sub(self.used())
-        } else {
-            0
+        if self.is_open() { self.free_slots() } else { 0 }
+    }
+
+    fn free_slots(&self) -> u32 {
+        let unused = self.facts.slots.saturating_sub(self.used());
+        unused.saturating_sub(self.kept.slots)
+    }
+
+    /// Answers how much of a resource nobody has, slots among them, whether it is kept or not.
+    pub(super) fn unused_of(&self, resource: &str) -> u64 {
+        match resource {
+            PROCESSORS => u64::from(self.facts.slots.saturating_sub(self.used())),
+            other => self.total_of(other).saturating_sub(self.used_of(other)),
         }
     }
 
@@ -240,7 +259,7 @@ impl Host {
     #[must_use]
     pub fn free_of_any(&self, resource: &str) -> u64 {
         match resource {
-            PROCESSORS => u64::from(self.facts.slots.saturating_sub(self.used())),
+            PROCESSORS => u64::from(self.free_slots()),
             other => self.free_of(other),
         }
     }

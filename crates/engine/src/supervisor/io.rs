@@ -406,10 +406,13 @@ pub mod kind {
     pub const JOB_MODIFIED: &str = "job.modified";
     pub const JOB_REMOVED: &str = "job.removed";
     pub const JOB_STRANDED: &str = "job.stranded";
+    pub const JOB_PREEMPTS: &str = "job.preempts";
     pub const INSTANCE_ASSIGNED: &str = "instance.assigned";
     pub const INSTANCE_STARTED: &str = "instance.started";
     pub const INSTANCE_REFUSED: &str = "instance.refused";
     pub const INSTANCE_ENDED: &str = "instance.ended";
+    pub const INSTANCE_PREEMPTED: &str = "instance.preempted";
+    pub const INSTANCE_SPARED: &str = "instance.spared";
     pub const ITEM_ASSIGNED: &str = "item.assigned";
     pub const ITEM_ENDED: &str = "item.ended";
     pub const ITEM_CHANGED: &str = "item.changed";

@@ -387,6 +387,24 @@ impl Items {
         first.map(|rank| ItemIndex(self.at_rank(rank)))
     }
 
+    /// Counts the items that may start now in an instance of that size.
+    #[must_use]
+    pub fn ready_in(&self, size: Size) -> u64 {
+        match self.gate {
+            Gate::All => 0,
+            Gate::Open | Gate::Some(_) => self.ready_of(size).len(),
+        }
+    }
+
+    /// Counts those of some items; of a job whose items are handed out as they come.
+    #[must_use]
+    pub fn ready_among(&self, items: &RoaringBitmap, size: Size) -> u64 {
+        match self.gate {
+            Gate::All => 0,
+            Gate::Open | Gate::Some(_) => self.ready_of(size).intersection_len(items),
+        }
+    }
+
     fn ready_of(&self, size: Size) -> &RoaringBitmap {
         match size {
             Size::Plain => &self.ready,

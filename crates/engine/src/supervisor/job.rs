@@ -272,6 +272,17 @@ impl Job {
         Some((InstanceNo(first), self.items.next_ready(size)?))
     }
 
+    /// Counts the pending instances that have something of that size to do.
+    #[must_use]
+    pub fn waiting_of(&self, size: Size) -> u64 {
+        let pending = self.instances.pending();
+        if self.is_cmdline() {
+            self.items.ready_among(pending, size)
+        } else {
+            self.items.ready_in(size).min(pending.len())
+        }
+    }
+
     /// Answers the class of its items of that size, if it has one.
     #[must_use]
     pub(super) fn class_of(&self, size: Size) -> Option<usize> {

@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `pgrp` (how much one process group), `pace` (how quickly instances start), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `pgrp` (how much one process group), `pace` (how quickly instances start), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -28,6 +28,7 @@ mod limits;
 mod pace;
 mod pgrp;
 pub mod plan;
+mod preempt;
 mod register;
 mod report;
 mod reseal;
@@ -53,6 +54,7 @@ pub use io::{
 pub use job::{Grown, Instance, Job, Launch, Phase};
 pub use limits::UserLimits;
 pub use pace::FarmRates;
+pub use preempt::{MADE_PER_TURN_MAX, PreemptPolicy, REST};
 
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +87,8 @@ pub struct Config {
     pub pgrp_limits: UserLimits,
     /// How quickly instances may start.
     pub start_rates: FarmRates,
+    /// What happens when work waits for what stands lower (`supervisor_preempt_policy`).
+    pub preempt_policy: PreemptPolicy,
     /// What the farm may have of its own resources at most (`supervisor_global_resources`).
     pub global_resources: BTreeMap<tessera_model::GlobalName, u64>,
 }
@@ -110,6 +114,7 @@ impl Default for Config {
             user_limits: UserLimits::default(),
             pgrp_limits: UserLimits::default(),
             start_rates: FarmRates::default(),
+            preempt_policy: PreemptPolicy::default(),
             global_resources: BTreeMap::new(),
         }
     }
@@ -177,6 +182,7 @@ pub struct Engine {
     /// The last starts of what may start so quickly only.
     starts: pace::Starts,
     planner: plan::Planner,
+    preempts: preempt::Preempts,
     globals: Globals,
     timers: time::Timers,
     /// When the last input came.
@@ -291,6 +297,7 @@ impl Engine {
             running: BTreeMap::new(),
             groups: pgrp::Groups::default(),
             starts: pace::Starts::default(),
+            preempts: preempt::Preempts::default(),
             timers: time::Timers::default(),
             now: Now {
                 wall: Timestamp(0),
@@ -376,10 +383,10 @@ impl Engine {
         self.next_job
     }
 
-    /// Counts what the planner has looked at since the beginning ([`plan::Planner::asked`]).
+    /// Counts what the planner has looked at since the beginning ([`plan::Planner::asked`]), and what was to make room for others.
     #[must_use]
     pub fn asked(&self) -> u64 {
-        self.planner.asked()
+        self.planner.asked() + self.preempts.looked_at()
     }
 
     /// Counts what was looked at of what waits for what since the beginning; the cost of dependencies, whatever the machine.
@@ -463,5 +470,6 @@ impl Engine {
                 .planner
                 .set_free(host, "", &Default::default(), 0, |_| 0),
         }
+        self.note_standing(host);
     }
 }

@@ -11,8 +11,8 @@ use super::{About, Engine, Turn};
 use std::sync::Arc;
 use tessera_model::limits::RESOURCES_MAX;
 use tessera_model::{
-    InstanceNo, InstanceStatus, ItemStatus, JobId, JobSpec, LaunchNo, Principal, Reservation,
-    Timestamp, UserName, WorkStatus,
+    InstanceNo, InstanceStatus, ItemStatus, JobFlag, JobId, JobSpec, LaunchNo, Principal,
+    Reservation, Timestamp, UserName, WorkStatus,
 };
 
 impl Engine {
@@ -77,6 +77,7 @@ impl Engine {
         submission: &mut Submission,
     ) -> Result<(), Denied> {
         self.check_password(now, owner)?;
+        check_flags(submission)?;
         self.check_waits(JobId(self.next_job), submission)?;
         self.bound_resources(&submission.spec.reservation)
     }
@@ -222,6 +223,7 @@ impl Engine {
             let hosts: Vec<_> = self.launches_of(id).map(|launch| launch.host).collect();
             hosts.into_iter().for_each(|host| self.refresh_host(host));
         }
+        self.note_modified(id);
         self.resize(t, id);
         t.change(Change::JobWhole(id));
         t.event(
@@ -264,6 +266,19 @@ impl Engine {
             self.retire_instance(t, id, InstanceNo(no));
         }
     }
+}
+
+/// Who is no administrator may not have jobs come before those of all others.
+fn check_flags(submission: &Submission) -> Result<(), Denied> {
+    let by = &submission.by;
+    if by.is_admin || !submission.spec.flags.contains(&JobFlag::Elite) {
+        return Ok(());
+    }
+    Err(Denied::Forbidden {
+        by: by.name.clone(),
+        what: "submit with the flag elite".into(),
+        why: "only the farm's administrators may; priority 1 is the best of the others".into(),
+    })
 }
 
 pub(super) fn new_instance(no: InstanceNo, status: InstanceStatus) -> Instance {

@@ -35,6 +35,10 @@ pub(super) enum Timer {
     Others(GlobalName),
     /// The next instance of these may start.
     Paced(Paced),
+    /// Room is still to be made for what waits.
+    Preempt,
+    /// An instance that was preempted may be again.
+    Rested(JobId, InstanceNo),
 }
 
 /// Timers, by when they are due.
@@ -83,6 +87,9 @@ impl Engine {
                 Timer::Credential(id) => self.credential_due(t, &id),
                 Timer::Others(name) => self.others_over(t, &name),
                 Timer::Paced(whose) => self.pace_over(&whose),
+                // Every turn does that.
+                Timer::Preempt => {}
+                Timer::Rested(job, instance) => self.rest_over(job, instance),
             }
         }
     }

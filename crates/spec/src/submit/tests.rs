@@ -177,7 +177,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         env: Some(vec![("A=B".into(), "1".into()), ("C".into(), "\0".into())]),
         cwd: text("tmp"),
         umask: text("999"),
-        flags: Some(vec!["convert_path,elite".into()]),
+        flags: Some(vec!["convert_path,grid".into()]),
         retrywork: Some(-2),
         retryworkdelay: text("-1"),
         retrysubjob: Some(1_000_000),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tessera_engine::supervisor::{Algorithm, Config as EngineConfig, OnHostLost};
+use tessera_engine::supervisor::{Algorithm, Config as EngineConfig, OnHostLost, PreemptPolicy};
 use tessera_model::GlobalName;
 use tessera_model::credential::CREDENTIAL_DAYS_MAX;
 use tessera_model::limits::{GLOBAL_AMOUNT_MAX, GLOBALS_MAX};
@@ -48,8 +48,8 @@ pub struct Config {
     pub cleanup_logs_quota: u64,
     /// `cleanup_journal_days`: days that history is kept.
     pub cleanup_journal_days: u64,
-    /// What the engine is told: `worker_lost_timeout`, `on_host_lost`, `supervisor_migrate_timeout`, `enforce_password`,
-    /// `credential_days`.
+    /// What the engine is told: `worker_lost_timeout`, `on_host_lost`, `supervisor_migrate_timeout`, `supervisor_preempt_policy`,
+    /// `enforce_password`, `credential_days`.
     pub engine: EngineConfig,
 }
 
@@ -67,7 +67,11 @@ impl Default for Config {
             cleanup_jobs_days: 30,
             cleanup_logs_quota: 20 << 30,
             cleanup_journal_days: 90,
-            engine: EngineConfig::default(),
+            engine: EngineConfig {
+                // As in Qube!; the engine by itself preempts nobody.
+                preempt_policy: PreemptPolicy::Passive,
+                ..EngineConfig::default()
+            },
         }
     }
 }
@@ -194,6 +198,11 @@ const KEYS: &[Key] = &[
         "supervisor_queue_algorithm",
         |c, v| put(&mut c.engine.queue_algorithm, algorithm(v)),
         |c| quoted(c.engine.queue_algorithm.word()),
+    ),
+    (
+        "supervisor_preempt_policy",
+        |c, v| put(&mut c.engine.preempt_policy, preempt_policy(v)),
+        |c| quoted(c.engine.preempt_policy.word()),
     ),
     (
         "supervisor_default_user_subjob_limit",
@@ -444,6 +453,20 @@ fn algorithm(value: &DeValue<'_>) -> Result<Algorithm, String> {
     found.ok_or_else(|| "\"queue\", \"priority\" or \"cluster\"".to_owned())
 }
 
+fn preempt_policy(value: &DeValue<'_>) -> Result<PreemptPolicy, String> {
+    let word = value.as_str();
+    let mut all = PreemptPolicy::ALL.into_iter();
+    let found = all.find(|it| word == Some(it.word()));
+    found.ok_or_else(|| {
+        let wants = "\"disabled\", \"passive\" or \"aggressive\"";
+        match word {
+            // Qube!'s fourth word.
+            Some("mixed") => format!("{wants}; mixed is for algorithms of one's own"),
+            Some(_) | None => wants.to_owned(),
+        }
+    })
+}
+
 /// Reads `["global.maya=10", "license.nuke=5"]`, or the same in one text, as Qube! has it.
 fn global_resources(value: &DeValue<'_>) -> Result<BTreeMap<GlobalName, u64>, String> {
     let wants = format!(
@@ -558,6 +581,28 @@ mod tests {
                 "{said}"
             );
         }
+    }
+
+    #[test]
+    fn the_policy_of_preemption_is_qubes_word() {
+        assert_eq!(
+            Config::default().engine.preempt_policy,
+            PreemptPolicy::Passive
+        );
+        for policy in PreemptPolicy::ALL {
+            let text = format!("supervisor_preempt_policy = \"{}\"", policy.word());
+            let config = Config::parse(&text).expect("valid");
+            assert_eq!(config.engine.preempt_policy, policy);
+        }
+        let said = |text| Config::parse(text).expect_err("no such").1.to_string();
+        let wants = "supervisor_preempt_policy must be \"disabled\", \"passive\" or \"aggressive\"";
+        assert_eq!(said("supervisor_preempt_policy = \"active\""), wants);
+        assert_eq!(said("supervisor_preempt_policy = 1"), wants);
+        let mixed = said("supervisor_preempt_policy = \"mixed\"");
+        assert_eq!(
+            mixed,
+            format!("{wants}; mixed is for algorithms of one's own")
+        );
     }
 
     #[test]

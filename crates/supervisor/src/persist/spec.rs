@@ -34,7 +34,9 @@ const FORMAT_AFTER: i64 = 7;
 const FORMAT_GLOBAL: i64 = 8;
 /// The format of one that asks for mail: older programs would forget that.
 const FORMAT_MAIL: i64 = 9;
-/// The format of one that limits how much runs at once, or reserves what is for a host or scoped: a program that would start more must not read it. (10 and 11 are taken.)
+/// The format of one that says what preemption may do with it: a program that knows nothing of it must not start it.
+const FORMAT_PREEMPT: i64 = 10;
+/// The format of one that limits how much runs at once, or reserves what is for a host or scoped: a program that would start more must not read it. (11 is taken.)
 const FORMAT_LIMITS: i64 = 12;
 /// The newest format that this program reads.
 const FORMAT_NEWEST: i64 = FORMAT_LIMITS;
@@ -316,8 +318,11 @@ pub(crate) struct Described {
 pub(crate) fn format(spec: &JobSpec) -> i64 {
     let mut farms = spec.reservation.global.keys();
     let has_kinds = farms.any(|name| name.is_per_host() || name.is_scoped());
+    let is_of_preempt = |flag: &JobFlag| matches!(flag, JobFlag::Uninterruptible | JobFlag::Elite);
     if has_kinds || spec.limits != JobLimits::default() {
         FORMAT_LIMITS
+    } else if spec.flags.iter().any(is_of_preempt) {
+        FORMAT_PREEMPT
     } else if spec.mail.is_some() {
         FORMAT_MAIL
     } else if !spec.reservation.global.is_empty() {
@@ -654,6 +659,24 @@ mod tests {
         assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
         assert!(super::read(&text.replace("10/min", "fast"), FORMAT_LIMITS).is_err());
         assert!(super::read(&text, FORMAT_NEWEST + 1).is_err());
+    }
+
+    #[test]
+    fn what_preemption_may_do_moves_the_format_and_is_read_for_ever() {
+        for (word, flag) in [
+            ("uninterruptible", JobFlag::Uninterruptible),
+            ("elite", JobFlag::Elite),
+        ] {
+            let flags = format!("\"flags\":[\"{word}\"],\"umask\"");
+            let text = FORMAT_1.replace("\"umask\"", &flags);
+            let read = read(&text, FORMAT_PREEMPT).expect("readable for ever");
+            assert_eq!(read.spec.flags, [flag].into());
+            assert_eq!(
+                format(&read.spec),
+                FORMAT_PREEMPT,
+                "older programs would start it and know nothing of it"
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::asks::Asks;
 use super::prefers::Prefers;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::reservation::MEMORY;
-use tessera_model::{ClusterChoice, GlobalName, JobId, JobSpec, Restriction, UserName};
+use tessera_model::{ClusterChoice, GlobalName, JobFlag, JobId, JobSpec, Restriction, UserName};
 
 /// What a job's match with a host depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub struct Demands {
     pub global: BTreeMap<GlobalName, u64>,
     /// Of which job a host may have so many instances at most.
     pub per_host: Option<(JobId, u32)>,
+    /// Whether the jobs come before all that are not, on every host.
+    pub is_elite: bool,
     /// Whether they are of items that ran out of memory, which their jobs have apart from the others.
     pub is_grown: bool,
 }
@@ -58,6 +60,7 @@ impl Demands {
             amounts: spec.reservation.amounts.clone(),
             global: spec.reservation.global.clone(),
             per_host: spec.limits.per_host.map(|most| (id, most)),
+            is_elite: spec.flags.contains(&JobFlag::Elite),
             is_grown: false,
         }
     }

@@ -173,6 +173,11 @@ impl Gates {
         self.free.get(name).copied().unwrap_or(0)
     }
 
+    /// Says whether there is enough for what is behind a gate, on every host.
+    pub(super) fn is_open(&self, number: usize) -> bool {
+        self.gates[number].state() == State::Open
+    }
+
     /// Says whether there is too little for what is behind a gate, whatever host it is for.
     pub(super) fn is_shut(&self, number: usize) -> bool {
         self.gates[number].state() == State::Shut
@@ -372,9 +377,12 @@ impl Gates {
         best
     }
 
-    /// Nothing that waited can be placed now.
-    pub(super) fn forget_opened(&mut self) {
-        self.opened.clear();
+    /// Nothing that waited can be placed now. Answers the class of the first job behind each gate that opened.
+    pub(super) fn forget_opened(&mut self) -> Vec<usize> {
+        let opened = std::mem::take(&mut self.opened);
+        let gates = opened.keys().filter_map(|gate| self.active.get(gate));
+        let heads = gates.filter_map(|kinds| kinds.values().filter_map(|all| all.first()).min());
+        heads.map(|(_, class)| *class).collect()
     }
 
     /// Notes that a class behind a gate was asked, and no host takes it.

@@ -18,6 +18,7 @@ mod operands;
 mod prefers;
 mod ready;
 mod resources;
+mod standing;
 
 pub use demands::Demands;
 pub use judge::Judge;
@@ -93,6 +94,8 @@ pub struct Planner {
     by_name: BTreeMap<String, BTreeSet<HostId>>,
     dirty_classes: Dirty,
     dirty_hosts: BTreeSet<HostId>,
+    /// Classes that no host took when they were asked.
+    in_vain: BTreeSet<usize>,
     asked: u64,
 }
 
@@ -110,6 +113,7 @@ impl Planner {
     fn distance(&self, class: &Class, host: &Traits) -> usize {
         match self.algorithm {
             Algorithm::Queue | Algorithm::Priority => 0,
+            Algorithm::Cluster if class.demands.is_elite => 0,
             Algorithm::Cluster => class.demands.cluster.distance(&host.cluster),
         }
     }
@@ -118,6 +122,8 @@ impl Planner {
     fn choice_of(&self, class: usize) -> ClusterChoice {
         match self.algorithm {
             Algorithm::Queue | Algorithm::Priority => ClusterChoice::default(),
+            // As near to all hosts as nothing else is.
+            Algorithm::Cluster if self.classes[class].demands.is_elite => ClusterChoice::nowhere(),
             Algorithm::Cluster => self.classes[class].demands.cluster.clone(),
         }
     }
@@ -196,6 +202,7 @@ impl Planner {
             return;
         }
         debug_assert!(class.ready.is_empty());
+        self.in_vain.remove(&number);
         self.dirty_classes.remove(number);
         self.by_demands.remove(&class.demands);
         if let Some(classes) = self.by_owner.get_mut(&class.demands.owner) {
@@ -268,8 +275,8 @@ impl Planner {
         self.resources.len_with(more)
     }
 
-    /// Puts a job among the ready ones of its class or takes it away.
-    pub fn set_ready(&mut self, class: usize, place: Place, is_ready: bool) {
+    /// Puts a job among the ready ones of its class or takes it away. Says whether it is one that was none.
+    pub fn set_ready(&mut self, class: usize, place: Place, is_ready: bool) -> bool {
         let before = self.head(class);
         let group = self.lanes.get(&place.2).copied();
         let ready = &mut self.classes[class].ready;
@@ -280,7 +287,7 @@ impl Planner {
             (Some(group), false) => ready.remove_from(group, &place),
         };
         if !is_other {
-            return;
+            return false;
         }
         let is_last = ready.is_empty();
         if let Some(group) = group {
@@ -292,6 +299,7 @@ impl Planner {
         } else if is_last {
             self.dirty_classes.remove(class);
         }
+        is_ready
     }
 
     /// Tells how many slots a host can give away, 0 closes it, and how much of other resources.
@@ -430,6 +438,7 @@ impl Planner {
                 // The host may have something better to do.
                 Some(host) => return self.job_for(host, judge, asked),
                 None => {
+                    self.in_vain.insert(class);
                     self.dirty_classes.remove(class);
                     self.gates.asked(self.classes[class].gate, place, class);
                 }
@@ -442,7 +451,8 @@ impl Planner {
     fn next_class(&mut self, asked: &mut u64) -> Option<(Place, usize)> {
         if self.open.is_empty() {
             // A host that opens is asked itself.
-            self.gates.forget_opened();
+            let opened = self.gates.forget_opened();
+            self.in_vain.extend(opened);
         }
         let opened = self.gates.next_opened(asked);
         while let Some((place, class)) = self.dirty_classes.first() {

@@ -112,6 +112,12 @@ impl Ready {
         alone + lanes.sum::<usize>()
     }
 
+    /// Says whether a job is there and can be asked.
+    pub(super) fn can_be_asked(&self, place: &Place) -> bool {
+        let mut open = self.lanes.values().filter(|lane| !lane.is_shut);
+        self.heads.contains_key(place) || open.any(|lane| lane.places.contains(place))
+    }
+
     /// Says whether a job is there, held back or not.
     pub(super) fn contains(&self, place: &Place) -> bool {
         let mut lanes = self.lanes.values();

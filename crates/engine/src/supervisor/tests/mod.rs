@@ -14,6 +14,7 @@ mod people;
 mod per_host;
 mod pgrp;
 mod planning;
+mod preempt;
 mod reserve;
 mod settings;
 mod shared;

@@ -59,6 +59,8 @@ pub enum Kind {
     Reserved,
     TooSmall,
     BehindJobs,
+    Preempting,
+    CouldPreempt,
     ResourceUnknown,
     ResourceTooSmall,
     ResourceInUse,
@@ -104,6 +106,8 @@ impl Kind {
             Self::Reserved => "reserved",
             Self::TooSmall => "too_small",
             Self::BehindJobs => "behind_jobs",
+            Self::Preempting => "preempting",
+            Self::CouldPreempt => "could_preempt",
             Self::ResourceUnknown => "resource_unknown",
             Self::ResourceTooSmall => "resource_too_small",
             Self::ResourceInUse => "resource_in_use",
@@ -318,6 +322,7 @@ impl Engine {
             // Those hosts would take it if that were free.
             by_kind.remove(&Kind::BehindJobs);
         }
+        reasons.extend(self.why_preempts(job, class));
         reasons.extend(full.and_then(|host| self.why_behind(job, class, host)));
         for (kind, (mut hosts, text, hint)) in by_kind {
             let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);

@@ -1,0 +1,80 @@
+//! What the making of room for others ([`super::super::preempt`]) asks of the planner: who waits in vain, who stands before whom on a
+//! host, and whether a job may start on a host if there were room.
+
+use super::{Algorithm, Host, Judge, Place, Planner};
+use crate::supervisor::host::Traits;
+use std::collections::BTreeSet;
+use tessera_model::ClusterPath;
+
+impl Planner {
+    /// Answers the classes that no host took since this was asked last.
+    pub fn take_in_vain(&mut self) -> BTreeSet<usize> {
+        std::mem::take(&mut self.in_vain)
+    }
+
+    /// Answers how far the jobs of a class are from a host of that cluster, as hosts choose.
+    #[must_use]
+    pub fn distance_to(&self, class: usize, cluster: &ClusterPath) -> usize {
+        let demands = &self.classes[class].demands;
+        match self.algorithm {
+            Algorithm::Queue | Algorithm::Priority => 0,
+            Algorithm::Cluster if demands.is_elite => 0,
+            Algorithm::Cluster => demands.cluster.distance(cluster),
+        }
+    }
+
+    /// Answers the cluster that hosts of that kind are kept under.
+    #[must_use]
+    pub fn kept_under(&self, host: &Traits) -> ClusterPath {
+        self.cluster_of(host)
+    }
+
+    /// Answers the jobs of a class that wait for a host alone, in their order: not for who may have no more, nor for the farm's own
+    /// resources.
+    pub fn waiting_for_hosts(&self, class: usize) -> impl Iterator<Item = Place> + '_ {
+        let is_asked = self.head(class).is_some() && self.gates.is_open(self.classes[class].gate);
+        let ready = self.classes[class].ready.iter().copied();
+        ready.take_while(move |_| is_asked)
+    }
+
+    /// Answers the classes whose first job comes, on hosts of that cluster, before what stands at this distance with this priority; the
+    /// best first. Counts what was looked at.
+    pub fn waiting_before(
+        &self,
+        cluster: &ClusterPath,
+        lowest: (usize, u32),
+        looked_at: &mut u64,
+    ) -> Vec<usize> {
+        let mut found: Vec<(usize, Place, usize)> = Vec::new();
+        for heads in self.gates.kinds() {
+            *looked_at += 1;
+            let distance = heads
+                .first()
+                .map(|(_, class)| self.distance_to(*class, cluster));
+            let Some(distance) = distance else { continue };
+            let is_before = |head: &&(Place, usize)| (distance, head.0.0) < lowest;
+            let first = heads.iter().take_while(is_before);
+            found.extend(first.map(|(place, class)| (distance, *place, *class)));
+        }
+        *looked_at += found.len() as u64;
+        found.sort_unstable();
+        found.into_iter().map(|(.., class)| class).collect()
+    }
+
+    /// Says whether a job may start on a host if there were room for it.
+    #[must_use]
+    pub fn would_start(&self, class: usize, place: Place, host: &Host, judge: &impl Judge) -> bool {
+        let known = &self.classes[class];
+        let demands = &known.demands;
+        let asks = demands.asks.as_ref().filter(|_| !known.asks_each);
+        let is_asked = self.head(class).is_some() && self.gates.is_open(known.gate);
+        is_asked
+            && known.ready.can_be_asked(&place)
+            && demands.admit(&host.facts.name)
+            && demands.suit(host.traits())
+            && asks.is_none_or(|asks| asks.met_by(host.traits()))
+            && judge.admits(&demands.owner, host.id)
+            && known.is_met_at(host.id, judge)
+            && judge.fits(place.2, host.id)
+    }
+}

@@ -1,0 +1,221 @@
+//! Claims: room on a host that was made for a job, and is kept for it until it is there.
+
+use super::Standing;
+use crate::supervisor::items::Size;
+use std::collections::{BTreeMap, BTreeSet};
+use tessera_model::msg::LaunchKey;
+use tessera_model::{GlobalName, HostId, JobId, Taken, UserName};
+
+/// The number of a claim; only grows.
+pub(super) type ClaimId = u64;
+
+/// Room for one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// Where.
+    pub(super) host: HostId,
+    /// For whom.
+    pub(super) job: JobId,
+    /// Whose that is.
+    pub(super) owner: UserName,
+    /// For which of its items.
+    pub(super) size: Size,
+    /// With which demands.
+    pub(super) class: usize,
+    /// Where the job stands on that host.
+    pub(super) standing: Standing,
+    /// How much.
+    pub(super) need: Taken,
+    /// How many have left for it or leave.
+    pub(super) victims: usize,
+    /// Who leaves for it at the end of their item; they stay when it is given up before.
+    pub(super) leaving: BTreeSet<LaunchKey>,
+}
+
+/// All claims.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Claims {
+    next: ClaimId,
+    all: BTreeMap<ClaimId, Claim>,
+    by_host: BTreeMap<HostId, BTreeSet<ClaimId>>,
+    by_job: BTreeMap<JobId, BTreeSet<ClaimId>>,
+    /// How many somebody has.
+    by_owner: BTreeMap<UserName, u32>,
+    /// What all of them want of the farm's own resources.
+    global: BTreeMap<GlobalName, u64>,
+}
+
+impl Claims {
+    pub(super) fn insert(&mut self, claim: Claim) -> ClaimId {
+        let id = self.next;
+        self.next += 1;
+        self.by_host.entry(claim.host).or_default().insert(id);
+        self.by_job.entry(claim.job).or_default().insert(id);
+        *self.by_owner.entry(claim.owner.clone()).or_insert(0) += 1;
+        for (name, amount) in &claim.need.global {
+            *self.global.entry(name.clone()).or_insert(0) += amount;
+        }
+        self.all.insert(id, claim);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: ClaimId) -> Option<Claim> {
+        let claim = self.all.remove(&id)?;
+        take_out(&mut self.by_host, &claim.host, id);
+        take_out(&mut self.by_job, &claim.job, id);
+        if let Some(count) = self.by_owner.get_mut(&claim.owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_owner.remove(&claim.owner);
+            }
+        }
+        for (name, amount) in &claim.need.global {
+            if let Some(sum) = self.global.get_mut(name) {
+                *sum = sum.saturating_sub(*amount);
+                if *sum == 0 {
+                    self.global.remove(name);
+                }
+            }
+        }
+        Some(claim)
+    }
+
+    pub(super) fn get(&self, id: ClaimId) -> Option<&Claim> {
+        self.all.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ClaimId) -> Option<&mut Claim> {
+        self.all.get_mut(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Claim> {
+        self.all.values()
+    }
+
+    /// Answers those for which somebody leaves at the end of an item, the oldest first.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (ClaimId, &Claim)> {
+        let all = self
+            .all
+            .iter()
+            .filter(|(_, claim)| !claim.leaving.is_empty());
+        all.map(|(id, claim)| (*id, claim))
+    }
+
+    /// Answers those on a host.
+    pub(super) fn on(&self, host: HostId) -> impl Iterator<Item = (ClaimId, &Claim)> {
+        self.of_set(self.by_host.get(&host))
+    }
+
+    /// Answers those of a job, the oldest first.
+    pub(super) fn of(&self, job: JobId) -> impl Iterator<Item = (ClaimId, &Claim)> {
+        self.of_set(self.by_job.get(&job))
+    }
+
+    fn of_set<'a>(
+        &'a self,
+        set: Option<&'a BTreeSet<ClaimId>>,
+    ) -> impl Iterator<Item = (ClaimId, &'a Claim)> {
+        let ids = set.into_iter().flatten();
+        ids.filter_map(|id| Some((*id, self.all.get(id)?)))
+    }
+
+    pub(super) fn has_some_of(&self, job: JobId) -> bool {
+        self.by_job.contains_key(&job)
+    }
+
+    pub(super) fn has_some_on(&self, host: HostId) -> bool {
+        self.by_host.contains_key(&host)
+    }
+
+    /// Counts those of the jobs of somebody.
+    pub(super) fn of_owner(&self, owner: &UserName) -> u32 {
+        self.by_owner.get(owner).copied().unwrap_or(0)
+    }
+
+    /// Answers how much of one of the farm's own resources they will want.
+    pub(super) fn of_global(&self, name: &GlobalName) -> u64 {
+        self.global.get(name).copied().unwrap_or(0)
+    }
+
+    /// Answers how much of a resource of a host they want; slots by their own name.
+    pub(super) fn wanted_on(&self, host: HostId, resource: &str) -> u64 {
+        let wanted = self.on(host).map(|(_, claim)| part(&claim.need, resource));
+        wanted.fold(0, u64::saturating_add)
+    }
+
+    /// A launch leaves of somebody else's will from now on.
+    pub(super) fn forget_leaving(&mut self, host: HostId, key: LaunchKey) {
+        let ids: Vec<ClaimId> = self
+            .by_host
+            .get(&host)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        for id in ids {
+            if let Some(claim) = self.all.get_mut(&id) {
+                claim.leaving.remove(&key);
+            }
+        }
+    }
+}
+
+/// Answers how much of a resource somebody takes; slots by their own name.
+pub(super) fn part(taken: &Taken, resource: &str) -> u64 {
+    match resource {
+        tessera_model::reservation::PROCESSORS => u64::from(taken.slots),
+        other => taken.amounts.get(other).copied().unwrap_or(0),
+    }
+}
+
+fn take_out<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<ClaimId>>, key: &K, id: ClaimId) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(&id);
+        if set.is_empty() {
+            sets.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_counted_and_given_back() {
+        let licence: GlobalName = "license.a".parse().expect("a name");
+        let owner: UserName = "mia".parse().expect("a name");
+        let claim = |job: u64| Claim {
+            host: HostId([1; 16]),
+            job: JobId(job),
+            owner: owner.clone(),
+            size: Size::Plain,
+            class: 0,
+            standing: Standing::LOWEST,
+            need: Taken {
+                slots: 2,
+                amounts: [("host.memory".to_owned(), 8)].into(),
+                global: [(licence.clone(), 3)].into(),
+            },
+            victims: 0,
+            leaving: BTreeSet::new(),
+        };
+        let mut claims = Claims::default();
+        let (first, second) = (claims.insert(claim(1)), claims.insert(claim(2)));
+        let host = HostId([1; 16]);
+        assert_eq!(claims.of_owner(&owner), 2);
+        assert_eq!(claims.of_global(&licence), 6);
+        let wanted = ["host.processors", "host.memory", "host.swap"];
+        assert_eq!(wanted.map(|it| claims.wanted_on(host, it)), [4, 16, 0]);
+        assert!(claims.has_some_of(JobId(1)));
+        claims.remove(first);
+        assert!(!claims.has_some_of(JobId(1)) && claims.has_some_on(host));
+        claims.remove(second);
+        assert!(claims.by_host.is_empty() && claims.by_job.is_empty());
+        assert!(claims.by_owner.is_empty() && claims.global.is_empty());
+    }
+}

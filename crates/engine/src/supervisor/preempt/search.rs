@@ -1,0 +1,274 @@
+//! Who could leave so that a job finds room, and where that costs least.
+
+use super::claims::{Claim, ClaimId, part};
+use super::index::{Kind, Place};
+use super::pick::{Candidate, Price, pick};
+use super::{Manner, PreemptPolicy, Standing};
+use crate::supervisor::dispatch::place_of;
+use crate::supervisor::items::Size;
+use crate::supervisor::job::{Launch, Phase};
+use crate::supervisor::judging::Judging;
+use crate::supervisor::{Engine, Host, Job};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use tessera_model::credential::CredentialId;
+use tessera_model::msg::LaunchKey;
+use tessera_model::reservation::{MEMORY, PROCESSORS};
+use tessera_model::{ClusterPath, HostId, InstanceStatus, JobFlag, Taken};
+
+/// Registered passwords that must be checked before a host is given work with them.
+pub(in super::super) type Wanted = RefCell<BTreeSet<CredentialId>>;
+
+/// A way to make room on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) host: HostId,
+    pub(super) victims: Vec<LaunchKey>,
+    pub(super) price: Price,
+}
+
+impl Engine {
+    /// Answers what the planner is told of jobs and hosts.
+    pub(in super::super) fn judging<'a>(&'a self, wanted: &'a Wanted) -> Judging<'a> {
+        Judging {
+            jobs: &self.jobs,
+            hosts: &self.hosts,
+            credentials: &self.credentials,
+            now: self.now,
+            wanted,
+        }
+    }
+
+    /// Answers where a job stands on hosts of a cluster.
+    pub(super) fn standing_of(&self, job: &Job, class: usize, cluster: &ClusterPath) -> Standing {
+        let (priority, ..) = place_of(self.config.queue_algorithm, job);
+        Standing {
+            distance: self.planner.distance_to(class, cluster),
+            priority,
+        }
+    }
+
+    /// Answers what one more instance of a class takes of its host and of the farm.
+    pub(super) fn need_of(&self, class: usize) -> Taken {
+        let demands = self.planner.demands(class);
+        Taken {
+            slots: demands.slots,
+            amounts: demands.amounts.clone(),
+            global: demands.global.clone(),
+        }
+    }
+
+    /// Says whether more instances of a job wait than room is being made for, and it may have one more.
+    pub(super) fn wants_more(&self, job: &Job, size: Size) -> bool {
+        let claims = &self.preempts.claims;
+        let of_size = claims.of(job.id).filter(|(_, claim)| claim.size == size);
+        let made = of_size.count() as u64;
+        let all = claims.of(job.id).count() as u64;
+        let pending = job.instances.pending().len();
+        let limit = self.config.user_limits.of(&job.owner);
+        let has = u64::from(self.running_of(&job.owner)) + u64::from(claims.of_owner(&job.owner));
+        let mut global = job.spec.reservation.global.iter();
+        job.waiting_of(size) > made
+            && pending > all
+            && limit.is_none_or(|limit| has < u64::from(limit))
+            && global.all(|(name, amount)| {
+                let free = self.globals.free(name);
+                free >= claims.of_global(name).saturating_add(*amount)
+            })
+    }
+
+    /// Answers the cheapest way to make room for one more instance of a job.
+    pub(super) fn way_for(
+        &self,
+        job: &Job,
+        class: usize,
+        wanted: &Wanted,
+        looked_at: &mut u64,
+    ) -> Option<Way> {
+        let demands = self.planner.demands(class);
+        let own = |cluster: &ClusterPath| self.standing_of(job, class, cluster);
+        let index = match self.manner_for(job) {
+            Manner::AtOnce if self.config.preempt_policy == PreemptPolicy::Passive => {
+                &self.preempts.at_once
+            }
+            Manner::AtOnce | Manner::AtEnd => &self.preempts.usual,
+        };
+        let hosts = if demands.hosts.is_empty() {
+            let memory = bits(demands.amounts.get(MEMORY).copied().unwrap_or(0));
+            let suits = |kind: &Kind| {
+                kind.slots >= demands.slots && kind.memory >= memory && demands.suit(&kind.traits)
+            };
+            index.lower(own, suits, looked_at)
+        } else {
+            index.lower_of(demands.hosts.iter(), own, looked_at)
+        };
+        let manner = self.manner_for(job);
+        let ways = hosts
+            .into_iter()
+            .filter_map(|host| self.way_on(job, class, host, manner, wanted));
+        ways.min_by_key(|way| way.price)
+    }
+
+    /// Answers the cheapest way to make room for one more instance of a job on a host.
+    pub(super) fn way_on(
+        &self,
+        job: &Job,
+        class: usize,
+        id: HostId,
+        manner: Manner,
+        wanted: &Wanted,
+    ) -> Option<Way> {
+        let host = self.hosts.get(&id).filter(|host| host.is_open())?;
+        let place = place_of(self.config.queue_algorithm, job);
+        let judge = self.judging(wanted);
+        if !self.planner.would_start(class, place, host, &judge) {
+            return None;
+        }
+        let own = self.standing_of(job, class, &host.traits().cluster);
+        let need = self.need_of(class);
+        let higher = self.preempts.claims.on(id);
+        let higher = higher.filter(|(_, claim)| claim.standing <= own);
+        let higher: Vec<&Claim> = higher.map(|(_, claim)| claim).collect();
+        let staying: Vec<&Launch> = self.staying_on(host).collect();
+        let names = names_of(&need);
+        let short = names.iter().map(|name| {
+            let stays = staying.iter().map(|launch| part(&launch.taken, name));
+            let claimed = higher.iter().map(|claim| part(&claim.need, name));
+            let taken = stays.chain(claimed).fold(0, u64::saturating_add);
+            let asked = taken.saturating_add(part(&need, name));
+            asked.saturating_sub(host.total_of_any(name))
+        });
+        let short: Vec<u64> = short.collect();
+        let candidates = staying.into_iter().filter_map(|launch| {
+            let standing = self.may_leave(launch, host, manner)?;
+            (standing > own).then(|| Candidate {
+                who: launch.key,
+                gives: names.iter().map(|name| part(&launch.taken, name)).collect(),
+                standing,
+                cost: self.cost_of(launch, manner),
+            })
+        });
+        let (victims, price) = pick(&short, candidates.collect())?;
+        let victims = victims.into_iter().map(|it| it.who).collect();
+        Some(Way {
+            host: id,
+            victims,
+            price,
+        })
+    }
+
+    /// Answers the launches of a host that are not leaving.
+    pub(super) fn staying_on<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a Launch> {
+        let launches = host.launches.keys();
+        let launches = launches.filter_map(|key| self.launches.get(key));
+        launches.filter(|launch| launch.phase == Phase::Open)
+    }
+
+    /// Answers where a launch stands on its host if it may have to leave for others: its instance runs, its job lets it, and it has not
+    /// been preempted lately.
+    pub(super) fn may_leave(
+        &self,
+        launch: &Launch,
+        host: &Host,
+        manner: Manner,
+    ) -> Option<Standing> {
+        let LaunchKey { job, instance, .. } = launch.key;
+        let rests = self.preempts.rests.contains_key(&(job, instance));
+        let job = self.jobs.get(&job)?;
+        let status = &job.instance(instance)?.status;
+        let runs = matches!(status, InstanceStatus::Running { launch: on, .. } if *on == launch.key.launch);
+        let flags = &job.spec.flags;
+        let is_exempt =
+            flags.contains(&JobFlag::Uninterruptible) || flags.contains(&JobFlag::Elite);
+        // One that has nothing but its command leaves at its end anyway.
+        let is_vain = manner == Manner::AtEnd && job.is_cmdline();
+        let may = launch.phase == Phase::Open && runs && !rests && !is_exempt && !is_vain;
+        may.then(|| self.standing_of(job, job.class, &host.traits().cluster))
+    }
+
+    /// Answers what it costs to have a launch leave: what is lost when it is ended; else how long its item may still take, of which
+    /// nothing is known but that the one which began first is likely to end first.
+    fn cost_of(&self, launch: &Launch, manner: Manner) -> u64 {
+        let since = launch.current.map(|_| launch.current_since);
+        let ran = since.map_or(0, |since| self.now.wall.since_ms(since));
+        match (manner, since) {
+            (Manner::AtOnce, _) => ran,
+            (Manner::AtEnd, Some(_)) => u64::from(u32::MAX).saturating_sub(ran),
+            (Manner::AtEnd, None) => 0,
+        }
+    }
+
+    /// Answers where a host is among those where something may leave as the policy says, and where it ends nothing, among those where
+    /// something may be ended.
+    pub(super) fn places_on(&self, id: HostId) -> (Option<Place>, Option<Place>) {
+        let at_once = || self.place_on(id, Manner::AtOnce);
+        match self.config.preempt_policy {
+            PreemptPolicy::Disabled => (None, None),
+            PreemptPolicy::Passive => (self.place_on(id, Manner::AtEnd), at_once()),
+            PreemptPolicy::Aggressive => (at_once(), None),
+        }
+    }
+
+    fn place_on(&self, id: HostId, manner: Manner) -> Option<Place> {
+        let host = self.hosts.get(&id).filter(|host| host.is_open())?;
+        let leaving = self.staying_on(host);
+        let leaving = leaving.filter_map(|launch| self.may_leave(launch, host, manner));
+        // Room that was made for somebody goes to who stands higher.
+        let claims = self.preempts.claims.on(id).map(|(_, claim)| claim.standing);
+        let lowest = leaving.chain(claims).max()?;
+        Some(Place {
+            cluster: self.planner.kept_under(host.traits()),
+            kind: Kind {
+                traits: std::sync::Arc::clone(&host.traits),
+                slots: host.facts.slots,
+                memory: bits(host.total_of(MEMORY)),
+            },
+            name: host.facts.name.clone(),
+            lowest,
+        })
+    }
+
+    /// Says whether, beside what stays on a host and all claims there, this can stay, too.
+    pub(super) fn fits_beside_claims(&self, host: &Host, taken: &Taken) -> bool {
+        names_of(taken).iter().all(|name| {
+            let staying = self
+                .staying_on(host)
+                .map(|launch| part(&launch.taken, name));
+            let stays = staying.fold(0, u64::saturating_add);
+            let claimed = self.preempts.claims.wanted_on(host.id, name);
+            let all = stays.saturating_add(claimed);
+            all.saturating_add(part(taken, name)) <= host.total_of_any(name)
+        })
+    }
+
+    /// Answers the claims on a host, the best first.
+    pub(super) fn claims_on(&self, host: HostId) -> Vec<ClaimId> {
+        let claims = self.preempts.claims.on(host);
+        let mut claims: Vec<_> = claims.map(|(id, claim)| (claim.standing, id)).collect();
+        claims.sort_unstable();
+        claims.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+/// Answers the names of what somebody takes of a host, slots first.
+pub(super) fn names_of(taken: &Taken) -> Vec<&str> {
+    let amounts = taken.amounts.keys().map(String::as_str);
+    std::iter::once(PROCESSORS).chain(amounts).collect()
+}
+
+/// Answers how much is taken by all of them together.
+pub(super) fn sum_of<'a>(all: impl Iterator<Item = &'a Taken>) -> (u32, BTreeMap<String, u64>) {
+    let mut sum: (u32, BTreeMap<String, u64>) = (0, BTreeMap::new());
+    for taken in all {
+        sum.0 = sum.0.saturating_add(taken.slots);
+        for (name, amount) in &taken.amounts {
+            let of_name = sum.1.entry(name.clone()).or_insert(0);
+            *of_name = of_name.saturating_add(*amount);
+        }
+    }
+    sum
+}
+
+fn bits(number: u64) -> u32 {
+    u64::BITS - number.leading_zeros()
+}
