@@ -1,17 +1,18 @@
 //! What people do to jobs, instances and items. The rules stand in [`tessera_model::action`]; here is what follows.
 
 use super::io::{Acted, Answer, Change, Denied, Effect, Target, kind};
-use super::job::Phase;
+use super::job::{Launch, Phase};
 use super::submit::may_act;
 use super::time::Timer;
 use super::unblock::{or_waits, starts_freed, waits};
 use super::{About, Algorithm, Engine, Turn};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tessera_model::action::{Refused, Rule};
 use tessera_model::msg::{LaunchKey, Run, ToWorker};
 use tessera_model::state::WorkStatus;
 use tessera_model::{
-    Action, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, Principal, UserName,
+    Action, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, Principal, UserName,
 };
 
 /// So many changed items are told one by one; more are told in one line and written as whole segments.
@@ -247,7 +248,8 @@ impl Engine {
             ));
         }
         if action == Action::Migrate {
-            self.bar_hosts(t, id);
+            let hosts = self.launches_of(id).map(|launch| launch.host).collect();
+            self.bar_hosts(t, id, hosts);
         }
         let instances_changed = instances.len();
         for no in instances {
@@ -285,7 +287,10 @@ impl Engine {
             .map_err(|why| state_denied(action, what, or_waits(why, job, is_waiting)))?;
         let is_cmdline = job.is_cmdline();
         if action == Action::Migrate {
-            self.bar_hosts(t, id);
+            let of_instance = |launch: &&Launch| launch.key.instance == no;
+            let left = self.launches_of(id).filter(of_instance);
+            let hosts = left.map(|launch| launch.host).collect();
+            self.bar_hosts(t, id, hosts);
         }
         let current = if is_cmdline {
             Current::Follows(action)
@@ -340,10 +345,15 @@ impl Engine {
                 or_waits(*why, job, waits(job, *item)),
             ));
         }
-        if action == Action::Migrate {
-            self.bar_hosts(t, id);
-        }
         let allowed: Vec<ItemIndex> = allowed.into_iter().map(|(item, _)| item).collect();
+        if action == Action::Migrate {
+            let launches = allowed
+                .iter()
+                .filter_map(|item| self.launch_of_item(id, *item));
+            let launches = launches.filter_map(|key| self.launches.get(&key));
+            let hosts = launches.map(|launch| launch.host).collect();
+            self.bar_hosts(t, id, hosts);
+        }
         let changed = self.apply_to_items(t, by, id, action, &allowed);
         let instances = match action {
             Action::Retry => self.revive(t, id),
@@ -644,6 +654,18 @@ impl Engine {
             self.send(t, host, ToWorker::Resume(key));
         }
         self.send(t, host, ToWorker::EndItem { key, run, grace });
+        if action == Action::Migrate {
+            // Else it would take the same item again.
+            self.recall(t, key);
+            if let Some(launch) = self
+                .launches
+                .get_mut(&key)
+                .filter(|it| it.phase == Phase::Open)
+            {
+                launch.phase = Phase::Finishing(WorkStatus::Pending);
+                t.change(Change::Launch(key));
+            }
+        }
     }
 
     /// Answers the launch whose current item this is.
@@ -654,13 +676,13 @@ impl Engine {
             .map(|launch| launch.key)
     }
 
-    /// Keeps a job off the hosts that it runs on now.
-    fn bar_hosts(&mut self, t: &mut Turn<'_>, id: JobId) {
+    /// Keeps a job off the hosts that what is migrated leaves.
+    fn bar_hosts(&mut self, t: &mut Turn<'_>, id: JobId, hosts: BTreeSet<HostId>) {
         let until = t.now.elapsed + self.config.migrate_timeout;
-        let hosts: Vec<_> = self.launches_of(id).map(|launch| launch.host).collect();
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
+        job.bars.retain(|(host, _)| !hosts.contains(host));
         job.bars.extend(hosts.into_iter().map(|host| (host, until)));
         self.timers.set(until, Timer::Bar(id));
     }

@@ -180,6 +180,50 @@ fn a_locked_host_finishes_what_it_has() {
 }
 
 #[test]
+fn only_the_host_that_an_instance_or_frame_leaves_is_barred() {
+    for by_frame in [false, true] {
+        let mut w = World::new();
+        for number in 1..=3 {
+            w.connect(number, 1);
+        }
+        let job = w.submit(JobSpec { cpus: 3, ..spec(9) });
+        let all = [w.order(), w.order(), w.order()];
+        let left = all[1];
+        let target = if by_frame {
+            Target::Items(job, vec![left.2.item])
+        } else {
+            Target::Instance(job, left.1.instance)
+        };
+        w.act(Action::Migrate, target).expect("allowed");
+        let bars = &w.engine.job(job).expect("there").bars;
+        let barred: Vec<u8> = bars.iter().map(|(host, _)| host.0[0]).collect();
+        assert_eq!(barred, [left.0]);
+    }
+}
+
+#[test]
+fn a_migrated_frame_runs_on_another_host() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(5));
+    let first = w.order();
+    w.act(Action::Migrate, Target::Items(job, vec![first.2.item]))
+        .expect("allowed");
+    assert!(matches!(w.heard().1, ToWorker::EndItem { .. }));
+    w.end(first, End::Asked);
+    let told = w.heard().1;
+    assert!(matches!(told, ToWorker::Close { .. }), "{told:?}");
+    w.gone(1, first.1);
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    w.connect(2, 1);
+    let again = w.order();
+    assert_eq!(
+        (again.0, again.2.item, again.2.attempt),
+        (2, first.2.item, Attempt(2))
+    );
+}
+
+#[test]
 fn a_migrated_job_keeps_off_the_host_that_it_left() {
     let mut w = World::new();
     w.connect(1, 1);
