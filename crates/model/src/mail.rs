@@ -16,6 +16,8 @@ pub enum MailWhen {
     Killed,
     /// It is held until somebody unblocks it.
     Blocked,
+    /// Something of it waits for what can't come any more.
+    Stranded,
     /// It waits for its user's identity to be put right.
     BadLogin,
     /// One of its frames failed, and no retry is left.
@@ -24,11 +26,12 @@ pub enum MailWhen {
 
 impl MailWhen {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Done,
         Self::Failed,
         Self::Killed,
         Self::Blocked,
+        Self::Stranded,
         Self::BadLogin,
         Self::FrameFailed,
     ];
@@ -41,6 +44,7 @@ impl MailWhen {
             Self::Failed => "failed",
             Self::Killed => "killed",
             Self::Blocked => "blocked",
+            Self::Stranded => "stranded",
             Self::BadLogin => "badlogin",
             Self::FrameFailed => "frame_failed",
         }

@@ -95,10 +95,10 @@ pub struct InstanceRow {
     pub instance: u32,
     /// Its state.
     pub status: String,
-    /// Why it waits, or why no host would become its account.
+    /// Why it waits, why no host would become its account, or why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The name of its host.
+    /// The name of its host; of one that has ended, where it ran last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Which start of it.

@@ -97,7 +97,7 @@ pub struct ChannelTried {
 pub struct MailWishes {
     /// Who: the caller.
     pub user: String,
-    /// On what: `done`, `failed`, `killed`, `blocked`, `badlogin`, `frame_failed`; nothing when empty.
+    /// On what: `done`, `failed`, `killed`, `blocked`, `stranded`, `badlogin`, `frame_failed`; nothing when empty.
     pub on: Vec<String>,
     /// Where to; absent when the farm writes no mail to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -150,7 +150,7 @@ pub struct SubmitRequest {
     #[schema(minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pgrp: Option<i64>,
-    /// When mail is written: `done`, `failed`, `killed`, `blocked`, `badlogin`, `frame_failed`; `none` for never.
+    /// When mail is written: `done`, `failed`, `killed`, `blocked`, `stranded`, `badlogin`, `frame_failed`; `none` for never.
     #[schema(example = json!(["done", "failed"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<Vec<String>>,

@@ -243,7 +243,7 @@ Examples:
 It is for whom tessera whoami names, and goes to the address that
 tessera notify show prints. tessera submit --mail is for one job.")]
     Set {
-        /// On what: done, failed, killed, blocked, badlogin, frame_failed; none for nothing
+        /// On what: done, failed, killed, blocked, stranded, badlogin, frame_failed; none for nothing
         #[arg(long, required = true, value_name = "WHEN", value_delimiter = ',')]
         on: Vec<String>,
     },

@@ -120,7 +120,7 @@ pub struct JobFields {
         help_heading = "Job"
     )]
     pub pgrp: Option<i64>,
-    /// Write mail when it is done, failed, killed, blocked, badlogin, or at frame_failed
+    /// Write mail when it is done, failed, killed, blocked, stranded, badlogin, or at frame_failed
     #[arg(long, value_name = "WHEN", help_heading = "Job")]
     pub mail: Vec<String>,
     /// Write it to this address instead of yours

@@ -20,8 +20,8 @@ const ITEM_EVENTS_MAX: usize = 256;
 
 /// What runs in an instance that is acted on: goes with it, or goes back to pending for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Current {
-    Follows(Action),
+enum Current<'a> {
+    Follows(Action, &'a UserName),
     PutBack,
 }
 
@@ -254,7 +254,8 @@ impl Engine {
         let instances_changed = instances.len();
         for no in instances {
             // Items first see the state that the table is about: their own loop follows.
-            self.apply_to_instance(t, id, no, action, Current::Follows(action))?;
+            self.apply_to_instance(t, id, no, action, Current::Follows(action, &by.name))?;
+            self.note_declared(by, action, id, no);
         }
         self.apply_to_items(t, by, id, action, &items);
         Ok(Acted {
@@ -293,11 +294,12 @@ impl Engine {
             self.bar_hosts(t, id, hosts);
         }
         let current = if is_cmdline {
-            Current::Follows(action)
+            Current::Follows(action, &by.name)
         } else {
             Current::PutBack
         };
         self.apply_to_instance(t, id, no, action, current)?;
+        self.note_declared(by, action, id, no);
         let own = ItemIndex(no.0);
         let mut items = 0;
         if is_cmdline
@@ -400,6 +402,16 @@ impl Engine {
         {
             instance.retries_used = 0;
             instance.losses = 0;
+            instance.failure = None;
+        }
+    }
+
+    /// Notes who declared an instance failed. Its change names it already.
+    fn note_declared(&mut self, by: &Principal, action: Action, id: JobId, no: InstanceNo) {
+        let job = self.jobs.get_mut(&id);
+        let instance = job.and_then(|job| job.instances.get_mut(no));
+        if let Some(instance) = instance.filter(|_| action == Action::Fail) {
+            instance.failure = Some(format!("{} declared it failed", by.name));
         }
     }
 
@@ -409,7 +421,7 @@ impl Engine {
         id: JobId,
         no: InstanceNo,
         action: Action,
-        current: Current,
+        current: Current<'_>,
     ) -> Result<(), Denied> {
         let job = self.jobs.get(&id).ok_or(Denied::NoJob(id))?;
         let instance = job.instance(no).ok_or(Denied::NoInstance(id, no))?;
@@ -450,7 +462,7 @@ impl Engine {
     }
 
     /// The instance is ended: its current item follows the action or goes back to pending, held until it is proven gone.
-    fn end_current_item(&mut self, t: &mut Turn<'_>, key: LaunchKey, current: Current) {
+    fn end_current_item(&mut self, t: &mut Turn<'_>, key: LaunchKey, current: Current<'_>) {
         let Some(run) = self.launches.get(&key).and_then(|launch| launch.current) else {
             return;
         };
@@ -462,7 +474,7 @@ impl Engine {
         };
         let mut core = job.items.get(run.item);
         core.status = match current {
-            Current::Follows(action) => match action.on_item(core.status) {
+            Current::Follows(action, _) => match action.on_item(core.status) {
                 Ok(Rule::EndAndBecome(next) | Rule::Become(next)) => next,
                 Ok(Rule::FinishThen(_) | Rule::Stop | Rule::Continue) | Err(_) => {
                     ItemStatus::Pending
@@ -471,7 +483,10 @@ impl Engine {
             Current::PutBack => ItemStatus::Pending,
         };
         job.items.hold(run.item);
-        let about = About::job(key.job);
+        let (about, text) = match current {
+            Current::Follows(action, who) => (About::job(key.job).by(who), action.word()),
+            Current::PutBack => (About::job(key.job), "its instance was ended"),
+        };
         self.set_item(
             t,
             key.job,
@@ -479,7 +494,7 @@ impl Engine {
             core,
             about,
             kind::ITEM_CHANGED,
-            "its instance was ended".into(),
+            text.into(),
         );
     }
 

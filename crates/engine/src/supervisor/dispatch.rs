@@ -85,6 +85,7 @@ impl Engine {
             return;
         };
         instance.launch_last = LaunchNo(instance.launch_last.0 + 1);
+        instance.last_host = Some(host_id);
         let key = LaunchKey {
             job: id,
             instance: no,

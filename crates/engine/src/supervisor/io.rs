@@ -450,6 +450,8 @@ pub struct AttemptRecord {
     pub ended: Timestamp,
     /// How it ended, with what was measured; `None` when it is not known (its host was lost).
     pub end: Option<AttemptEnd>,
+    /// Why it is over, in words, when how it ended is not known.
+    pub why: String,
     /// Whether the end counted: it was the item's current attempt.
     pub counted: bool,
 }

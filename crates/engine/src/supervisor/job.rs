@@ -72,6 +72,10 @@ pub struct Instance {
     pub retries_used: u32,
     /// Losses in a row that were no fault of the job.
     pub losses: u32,
+    /// Where it ran last.
+    pub last_host: Option<HostId>,
+    /// Why it failed, while it is failed.
+    pub failure: Option<String>,
 }
 
 /// A start of an instance on a host, until nothing of it is left there.

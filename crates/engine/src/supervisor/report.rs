@@ -15,6 +15,12 @@ const QUICK: Duration = Duration::from_millis(250);
 const VERY_QUICK: Duration = Duration::from_millis(10);
 /// The most items that a launch is given ahead.
 const AHEAD_MAX: usize = 4;
+/// Why an instance failed whose one command did.
+pub(super) const COMMAND_FAILED: &str = "its command failed";
+/// Why an instance failed that ran for too long.
+pub(super) const OVER_TIMELIMIT: &str = "it was over its timelimit";
+/// Why an instance failed whose job killed what starts its items.
+const STARTER_ENDED: &str = "the job ended its own starter";
 
 impl Engine {
     pub(super) fn launch_on(&mut self, host: HostId, key: LaunchKey) -> Option<&mut super::Launch> {
@@ -108,7 +114,7 @@ impl Engine {
         }
         t.change(Change::Launch(key));
         let counted = self.is_current(key.job, run);
-        self.keep_attempt(t, key, run, Some(end.clone()), counted);
+        self.keep_attempt(t, key, run, Ok(end.clone()), counted);
         if let Some(launch) = self.launches.get_mut(&key).filter(|_| was_current) {
             launch.current_since = t.now.wall;
             launch.current_started = None;
@@ -165,12 +171,13 @@ impl Engine {
         self.item_moved(job, run.item, before);
     }
 
+    /// Puts an attempt on record with its end, or with why it is over when its end is not known.
     fn keep_attempt(
         &mut self,
         t: &mut Turn<'_>,
         key: LaunchKey,
         run: Run,
-        end: Option<AttemptEnd>,
+        end: Result<AttemptEnd, &str>,
         counted: bool,
     ) {
         let Some(launch) = self.launches.get(&key) else {
@@ -189,7 +196,11 @@ impl Engine {
             account: launch.account.clone(),
             assigned: launch.current_since,
             ended: t.now.wall,
-            end,
+            why: end
+                .as_ref()
+                .err()
+                .map_or_else(String::new, |why| (*why).to_owned()),
+            end: end.ok(),
             counted,
         })));
     }
@@ -268,7 +279,7 @@ impl Engine {
         );
         let is_cmdline = self.jobs.get(&key.job).is_some_and(super::Job::is_cmdline);
         if is_cmdline && is_failed && !is_retired {
-            self.fail_instance(t, key, "its command failed");
+            self.fail_instance(t, key, COMMAND_FAILED);
         } else if is_cmdline && core.status == ItemStatus::Complete {
             self.close(t, key, WorkStatus::Complete, Duration::ZERO);
         }
@@ -304,6 +315,7 @@ impl Engine {
                 about.clone(),
                 format!("instance failed ({why})"),
             );
+            instance.failure = Some(why.to_owned());
             WorkStatus::Failed
         };
         let own = tessera_model::ItemIndex(key.instance.0);
@@ -331,17 +343,17 @@ impl Engine {
     pub(super) fn gone(&mut self, t: &mut Turn<'_>, key: LaunchKey, cause: GoneCause) {
         match cause {
             GoneCause::Closed => self.end_launch(t, key, "it ended without its worker's word"),
-            GoneCause::Limit(_) => {
+            GoneCause::Limit(limit) => {
                 if self.owns_instance(key) {
-                    self.fail_instance(t, key, "it was over its timelimit");
+                    self.fail_instance(t, key, OVER_TIMELIMIT);
                 }
-                self.end_launch(t, key, "its instance was over its timelimit");
+                self.end_launch(t, key, &End::Limit(limit).to_string());
             }
             GoneCause::StarterLost => {
                 if self.owns_instance(key) {
-                    self.fail_instance(t, key, "the job ended its own starter");
+                    self.fail_instance(t, key, STARTER_ENDED);
                 }
-                self.end_launch(t, key, "the job ended its own starter");
+                self.end_launch(t, key, STARTER_ENDED);
             }
             GoneCause::ShepherdLost => self.lose_launch(t, key, "its shepherd was lost"),
             GoneCause::Unknown => self.end_launch(t, key, "its worker does not have it"),
@@ -414,7 +426,7 @@ impl Engine {
         };
         for run in launch.runs() {
             let counted = self.is_current(key.job, run);
-            self.keep_attempt(t, key, run, None, counted);
+            self.keep_attempt(t, key, run, Err(why), counted);
             if counted {
                 self.put_back(t, key, launch.host, run, why);
             }

@@ -288,6 +288,8 @@ pub(super) fn new_instance(no: InstanceNo, status: InstanceStatus) -> Instance {
         launch_last: LaunchNo(0),
         retries_used: 0,
         losses: 0,
+        last_host: None,
+        failure: None,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::auth::{Caller, may_read};
 use super::error::Answer;
 use super::extract::Params;
-use super::{App, Failure, views};
+use super::{App, Failure, declared, views};
 use crate::core::View;
 use crate::logs::RunKey;
 use crate::logs::cause::normalised;
@@ -44,12 +44,18 @@ struct Failed {
 struct Known {
     failed: Failed,
     attempt: Option<AttemptRow>,
+    /// Who declared it failed.
+    declared: Option<String>,
     line: Option<String>,
 }
 
 impl Known {
-    /// Answers the reason that the farm knows itself (a limit, want of memory), else the line, else how it ended.
+    /// Answers who declared it failed, else the reason that the farm knows itself (a limit, want of memory), else the line, else how
+    /// it ended.
     fn why(&self) -> String {
+        if let Some(who) = &self.declared {
+            return declared::text(who);
+        }
         let end = |row: &AttemptRow| views::attempt_row(row).end.map(|end| end.text);
         let reason = self.attempt.as_ref().and_then(|row| row.reason.clone());
         reason.or_else(|| self.line.clone()).unwrap_or_else(|| {
@@ -155,9 +161,14 @@ async fn with_attempts(app: &App, failed: Vec<Failed>) -> Answer<Vec<Known>> {
                 None => Vec::new(),
             };
             let attempt = rows.into_iter().find(|row| row.attempt == attempt.0);
+            let declared = match declared::may_be(attempt.as_ref()) {
+                true => declared::by(reader, job.0, item.0)?,
+                false => None,
+            };
             known.push(Known {
                 failed,
                 attempt,
+                declared,
                 line: None,
             });
         }
@@ -281,6 +292,7 @@ mod tests {
                 name: "shot".into(),
             },
             attempt: None,
+            declared: None,
             line: Some(format!("no license, try {job}")),
         });
         let found = groups(known.collect());

@@ -3,7 +3,7 @@
 use super::error::Answer;
 use super::extract::{Params, Segments};
 use super::jobs::{bad_cursor, states};
-use super::{App, Failure, views};
+use super::{App, Failure, declared, views};
 use axum::extract::State;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_api::ErrorCode;
@@ -17,6 +17,8 @@ use tessera_store::AttemptRow;
 
 /// Items that one page looks through when a filter passes few of them.
 const LOOKED_AT_MAX: usize = 200_000;
+/// Failed items of an answer of which it is looked up who declared them so.
+const DECLARED_MAX: usize = 200;
 /// A page whose items lie so much further apart is looked up item by item.
 const SPREAD_MAX: u32 = 8;
 
@@ -146,15 +148,48 @@ pub(crate) fn pick(
     (picked, None)
 }
 
-/// Adds what is recorded of the newest attempts of items that nothing runs.
+/// Adds what is recorded of the newest attempts of items that nothing runs, and who declared failed what no attempt failed of.
 pub(crate) async fn add_attempts(app: &App, job: u64, rows: &mut [ItemRow]) -> Answer<()> {
+    let found = recorded(app, job, rows).await?;
+    let newest = |row: &ItemRow| found.get(&row.index).filter(|it| it.attempt == row.attempt);
+    for row in rows.iter_mut().filter(|row| row.host.is_none()) {
+        if let Some(attempt) = newest(row) {
+            views::add_attempt(row, attempt);
+        }
+    }
+    let failed = rows
+        .iter_mut()
+        .filter(|row| row.status == ItemStatus::Failed.word());
+    let asked: Vec<&mut ItemRow> = failed
+        .filter(|row| declared::may_be(newest(row)))
+        .take(DECLARED_MAX)
+        .collect();
+    let items: Vec<u32> = asked.iter().map(|row| row.index).collect();
+    if items.is_empty() {
+        return Ok(());
+    }
+    let by = app.readers.read(move |reader| {
+        let all = items.into_iter();
+        let all = all.map(|item| declared::by(reader, job, item));
+        all.collect::<Result<Vec<_>, _>>()
+    });
+    for (row, by) in asked.into_iter().zip(by.await?) {
+        if let Some(who) = by {
+            row.end = Some(declared::end(&who));
+        }
+    }
+    Ok(())
+}
+
+/// Answers what is recorded of the newest attempts of items that nothing runs, by item.
+async fn recorded(app: &App, job: u64, rows: &[ItemRow]) -> Answer<BTreeMap<u32, AttemptRow>> {
     let wanted: BTreeSet<(u32, u32)> = rows
         .iter()
         .filter(|row| row.host.is_none() && row.attempt > 0)
         .map(|row| (row.index, row.attempt))
         .collect();
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
-        return Ok(());
+        return Ok(BTreeMap::new());
     };
     let (first, span) = (first.0, last.0 - first.0 + 1);
     let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
@@ -175,16 +210,7 @@ pub(crate) async fn add_attempts(app: &App, job: u64, rows: &mut [ItemRow]) -> A
             Ok(found)
         })
         .await?;
-    let found: BTreeMap<u32, AttemptRow> = found.into_iter().map(|row| (row.item, row)).collect();
-    for row in rows.iter_mut().filter(|row| row.host.is_none()) {
-        if let Some(attempt) = found
-            .get(&row.index)
-            .filter(|attempt| attempt.attempt == row.attempt)
-        {
-            views::add_attempt(row, attempt);
-        }
-    }
-    Ok(())
+    Ok(found.into_iter().map(|row| (row.item, row)).collect())
 }
 
 /// `GET /jobs/{id}/items/{item}/attempts`

@@ -7,6 +7,7 @@ mod access;
 mod actions;
 pub(crate) mod auth;
 mod credentials;
+mod declared;
 mod deps;
 mod door;
 mod error;

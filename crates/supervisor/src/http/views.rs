@@ -24,6 +24,10 @@ pub(crate) fn summary(engine: &Engine, job: &Job) -> JobSummary {
     ItemStatus::ALL
         .into_iter()
         .for_each(|status| counts.add_status(status, items.count_shown(status)));
+    // What was given ahead does not run yet.
+    let ahead = engine.given_ahead(job.id).min(counts.running);
+    counts.running -= ahead;
+    counts.pending += ahead;
     let status = job.status();
     let is_open = !status.is_ended();
     let on_hosts = job.instances_in(WorkStatus::Running) + job.instances_in(WorkStatus::Suspended);
@@ -93,6 +97,7 @@ fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> In
         return InstanceRow::default();
     };
     let reason = match &instance.status {
+        InstanceStatus::Failed => instance.failure.clone(),
         InstanceStatus::Waiting { reason, .. } => Some(reason.clone()),
         InstanceStatus::Badlogin(refusal) => Some(refusal.to_string()),
         InstanceStatus::Pending
@@ -100,7 +105,6 @@ fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> In
         | InstanceStatus::Running { .. }
         | InstanceStatus::Suspended { .. }
         | InstanceStatus::Complete
-        | InstanceStatus::Failed
         | InstanceStatus::Killed => None,
     };
     let launch = instance.status.launch().and_then(|launch| {
@@ -114,7 +118,12 @@ fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> In
         instance: no.0,
         status: instance.status.kind().word().to_owned(),
         reason,
-        host: launch.map(|launch| host_name(engine, launch.host)),
+        host: launch
+            .map(|launch| launch.host)
+            .or(instance
+                .last_host
+                .filter(|_| instance.status.kind().is_ended()))
+            .map(|host| host_name(engine, host)),
         launch: launch.map(|launch| launch.key.launch.0),
         account: launch.map(|launch| launch.account.clone()),
         item: launch
@@ -195,7 +204,12 @@ pub(crate) fn end_view(row: &AttemptRow) -> EndView {
                 .unwrap_or(End::Lost),
         },
     };
-    EndView::from(&end)
+    let mut view = EndView::from(&end);
+    if end == End::Lost && !reason.is_empty() {
+        // What is known of why it is over.
+        reason.clone_into(&mut view.text);
+    }
+    view
 }
 
 /// Shows a recorded attempt.

@@ -3,7 +3,7 @@
 use super::error::Answer;
 use super::extract::Segments;
 use super::items::{add_attempts, pick};
-use super::{App, views};
+use super::{App, declared, views};
 use axum::extract::State;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_api::types::{ItemRow, Reason, Why};
@@ -102,10 +102,11 @@ fn commonest(job: u64, has_frames: bool, rows: &[ItemRow], in_all: u32) -> Optio
         (looked_at, all) if looked_at < all as usize => format!("the first {looked_at} failed"),
         (_, all) => format!("{all} failed"),
     };
-    let how = if end.is_empty() {
-        "ended without a record".to_owned()
-    } else {
-        format!("ended with: {end}")
+    let who = first.end.as_ref().and_then(declared::who);
+    let how = match who {
+        Some(who) => format!("were declared failed by {who}"),
+        None if end.is_empty() => "ended without a record".to_owned(),
+        None => format!("ended with: {end}"),
     };
     let tried = match first.attempt {
         0 | 1 => String::new(),
@@ -120,7 +121,10 @@ fn commonest(job: u64, has_frames: bool, rows: &[ItemRow], in_all: u32) -> Optio
             "{} of {among} {noun}s {how}; for instance {example}{tried}",
             of.len()
         ),
-        hint: Some(format!("see tessera log {example}")),
+        hint: Some(match who {
+            Some(_) => format!("tessera retry {job}"),
+            None => format!("see tessera log {example}"),
+        }),
     })
 }
 
@@ -159,6 +163,20 @@ mod tests {
             told.text,
             "2 of the first 4 failed items ended with: exit 1; for instance 7#2"
         );
+    }
+
+    #[test]
+    fn who_declared_frames_failed_is_named() {
+        let mut rows = [row(0, Some("exit 1")), row(1, None), row(2, None)];
+        for row in &mut rows[1..] {
+            row.end = Some(declared::end("tom"));
+        }
+        let told = commonest(7, true, &rows, 3).expect("there are some");
+        assert_eq!(
+            told.text,
+            "2 of 3 failed frames were declared failed by tom; for instance 7:11"
+        );
+        assert_eq!(told.hint.as_deref(), Some("tessera retry 7"));
     }
 
     #[test]

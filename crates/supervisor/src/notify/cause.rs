@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::kind;
 use tessera_model::state::ItemStatus;
-use tessera_model::{HostId, ItemIndex, JobId, JobMail, MailWhen};
+use tessera_model::{Action, HostId, ItemIndex, JobId, JobMail, MailWhen, WorkStatus};
 use tessera_store::JournalRow;
 
 /// Characters of a name that are told; the rest is left out.
@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Killed,
     /// A job is held until somebody unblocks it.
     Blocked,
+    /// Something of a job waits for what can't come any more.
+    Stranded,
     /// A job waits for its user's identity to be put right.
     #[serde(rename = "badlogin")]
     BadLogin,
@@ -47,11 +49,12 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Those that a channel can be told of.
-    pub(crate) const CHOICES: [Self; 10] = [
+    pub(crate) const CHOICES: [Self; 11] = [
         Self::Done,
         Self::Failed,
         Self::Killed,
         Self::Blocked,
+        Self::Stranded,
         Self::BadLogin,
         Self::FrameFailed,
         Self::HostLost,
@@ -67,6 +70,7 @@ impl Kind {
             Self::Failed => "failed",
             Self::Killed => "killed",
             Self::Blocked => "blocked",
+            Self::Stranded => "stranded",
             Self::BadLogin => "badlogin",
             Self::FrameFailed => "frame_failed",
             Self::HostLost => "host_lost",
@@ -85,6 +89,7 @@ impl Kind {
             | Self::Failed
             | Self::Killed
             | Self::Blocked
+            | Self::Stranded
             | Self::BadLogin
             | Self::FrameFailed => true,
             Self::HostLost
@@ -116,11 +121,19 @@ impl Kind {
                 let core = row.cell.and_then(ItemCore::unpack)?;
                 (core.status == ItemStatus::Failed).then_some(Self::FrameFailed)
             }
+            kind::JOB_STRANDED => Some(Self::Stranded),
             kind::HOST_DOWN => Some(Self::HostLost),
             kind::HOST_PANIC => Some(Self::HostPanic),
             _ => None,
         }
     }
+}
+
+/// Answers who declared a job, or something of it, failed, when a line of the journal says that.
+pub(crate) fn declared_failed(row: &JournalRow) -> Option<(u64, &str)> {
+    let is_fail = row.text.strip_prefix(Action::Fail.word());
+    let is_fail = row.kind == kind::JOB_ACTION && is_fail.is_some_and(|it| it.starts_with(' '));
+    row.job.zip(row.actor.as_deref()).filter(|_| is_fail)
 }
 
 /// One thing that happened. Its texts are bounded and hold no control characters.
@@ -172,7 +185,10 @@ impl Fact {
         let known = row.job.and_then(|id| jobs.get(&id));
         // The text of a change of state is the state's word: nothing that the kind doesn't say.
         let text = match kind {
-            Kind::FrameFailed | Kind::HostLost | Kind::HostPanic => clean(&row.text, TEXT_CHARS),
+            Kind::FrameFailed | Kind::Stranded | Kind::HostLost | Kind::HostPanic => {
+                clean(&row.text, TEXT_CHARS)
+            }
+            Kind::Failed => known.map(|job| job.failure.clone()).unwrap_or_default(),
             _ => String::new(),
         };
         Self {
@@ -198,8 +214,25 @@ pub(crate) struct KnownJob {
     owner: String,
     name: String,
     frames: BTreeMap<u32, String>,
+    /// Why it failed, where that is no matter of its frames.
+    failure: String,
+    /// Whether something of it is held until somebody unblocks it.
+    is_held: bool,
     /// The mail that it asks for.
     pub(crate) mail: Option<JobMail>,
+}
+
+impl KnownJob {
+    /// Says whether people are told of something about it. Of one that only waits for others, and is shown blocked for that, there is
+    /// nothing to do for anybody.
+    pub(crate) fn is_worth(&self, kind: Kind) -> bool {
+        kind != Kind::Blocked || self.is_held
+    }
+
+    /// Names who declared it failed.
+    pub(crate) fn declared_by(&mut self, who: &str) {
+        self.failure = clean(&format!("{who} declared it failed"), TEXT_CHARS);
+    }
 }
 
 /// Looks up the jobs and items that lines of the journal are about; jobs that are gone are left out.
@@ -213,6 +246,9 @@ pub(crate) fn known_jobs(view: &View<'_>, items: &[(u64, Option<u32>)]) -> BTree
             owner: job.owner.to_string(),
             name: clean(&job.spec.name, NAME_CHARS),
             frames: BTreeMap::new(),
+            failure: view.engine.why_failed(job).map(|why| clean(&why, TEXT_CHARS)).unwrap_or_default(),
+            is_held: job.items().count(ItemStatus::Blocked) > 0
+                || job.instances_in(WorkStatus::Blocked) > 0,
             mail: job.spec.mail.clone(),
         });
         if let Some(item) = item {
@@ -276,6 +312,35 @@ mod tests {
         }
         assert_eq!(Kind::of(&row(kind::HOST_DOWN, "x")), Some(Kind::HostLost));
         assert_eq!(Kind::of(&row(kind::HOST_AWAY, "x")), None);
+        let stranded = row(kind::JOB_STRANDED, "it waits for what can't come any more: job 3 (failed)");
+        assert_eq!(Kind::of(&stranded), Some(Kind::Stranded));
+        let fact = Fact::of(Kind::Stranded, &stranded, &BTreeMap::new(), |_| String::new());
+        assert_eq!(fact.text, stranded.text, "what it waits for is told");
+    }
+
+    #[test]
+    fn what_only_waits_is_nobodys_to_act_on() {
+        let waits = KnownJob::default();
+        let held = KnownJob {
+            is_held: true,
+            ..KnownJob::default()
+        };
+        assert!(!waits.is_worth(Kind::Blocked) && held.is_worth(Kind::Blocked));
+        assert!(waits.is_worth(Kind::Stranded) && waits.is_worth(Kind::Failed));
+    }
+
+    #[test]
+    fn who_declared_something_failed_is_read_off_the_journal() {
+        let by = |text: &str| JournalRow {
+            actor: Some("tom".into()),
+            ..row(kind::JOB_ACTION, text)
+        };
+        let declared = by("fail 3 items of job 7: 3 items, 0 instances");
+        assert_eq!(declared_failed(&declared), Some((7, "tom")));
+        assert_eq!(declared_failed(&by("kill job 7: 3 items, 1 instances")), None);
+        assert_eq!(declared_failed(&by("failed")), None);
+        let nobody = row(kind::JOB_ACTION, "fail job 7: 1 items, 1 instances");
+        assert_eq!(declared_failed(&nobody), None);
     }
 
     #[test]

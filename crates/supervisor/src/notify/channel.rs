@@ -4,7 +4,7 @@
 //! **Invariant:** a message is in the store before it is sent, and leaves it after it was taken: it is told at least once,
 //! with the same id each time.
 
-use super::cause::{Fact, Kind, KnownJob, known_jobs};
+use super::cause::{Fact, Kind, KnownJob, declared_failed, known_jobs};
 use super::config::{ChannelConfig, Target};
 use super::digest::Digest;
 use super::keep::State;
@@ -367,23 +367,41 @@ impl Channel {
     /// Gathers what people are told of.
     async fn take(&mut self, rows: Vec<HistoryRow>) -> Result<(), ()> {
         let config = &self.config;
-        let told = rows.into_iter().filter_map(|row| {
-            let kind = Kind::of(&row.row)?;
-            config.on.contains(&kind).then_some((kind, row.row))
-        });
-        let told: Vec<_> = told.collect();
+        // A job is declared failed before it is: at the same time, in one portion but by chance.
+        let mut declared: BTreeMap<u64, (i64, String)> = BTreeMap::new();
+        let mut told = Vec::new();
+        for HistoryRow { row, .. } in rows {
+            if let Some((job, who)) = declared_failed(&row) {
+                declared.insert(job, (row.at_ms, who.to_owned()));
+            }
+            let Some(kind) = Kind::of(&row).filter(|kind| config.on.contains(kind)) else {
+                continue;
+            };
+            let of_job = row.job.and_then(|job| declared.get(&job));
+            let by = of_job.filter(|(at, _)| *at == row.at_ms);
+            let by = by.filter(|_| kind == Kind::Failed).map(|(_, who)| who.clone());
+            told.push((kind, row, by));
+        }
         if told.is_empty() {
             return Ok(());
         }
         let asked = told
             .iter()
-            .filter_map(|(_, row)| Some((row.job?, row.item)));
+            .filter_map(|(_, row, _)| Some((row.job?, row.item)));
         let asked: Vec<_> = asked.collect();
         let known = self.ways.core.read(move |view| known_jobs(view, &asked));
-        let known = known.await.map_err(drop)?;
+        let mut known = known.await.map_err(drop)?;
         let hub = Arc::clone(&self.ways.hub);
         let now = self.ways.clock.now();
-        for (kind, row) in told {
+        for (kind, row, by) in told {
+            let job = row.job.and_then(|id| known.get_mut(&id));
+            if let (Some(job), Some(who)) = (job, by) {
+                job.declared_by(&who);
+            }
+            let job = row.job.and_then(|id| known.get(&id));
+            if !job.map_or(kind != Kind::Blocked, |job| job.is_worth(kind)) {
+                continue;
+            }
             let fact = Fact::of(kind, &row, &known, |host| hub.host_name(host));
             if self.is_for_us(&fact) && !self.is_stale(fact.at_ms, now.wall.0) {
                 for fact in self.addressed(fact, &known) {

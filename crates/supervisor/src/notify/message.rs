@@ -119,6 +119,10 @@ impl Message {
             Kind::Failed => say("a job@ failed", "jobs@ failed"),
             Kind::Killed => say("a job@ was killed", "jobs@ were killed"),
             Kind::Blocked => say("a job@ is blocked", "jobs@ are blocked"),
+            Kind::Stranded => say(
+                "a job@ waits in vain (tessera why says for what)",
+                "jobs@ wait in vain (tessera why says for what)",
+            ),
             Kind::BadLogin => say(
                 "a job@ waits in badlogin (tessera why says for what)",
                 "jobs@ wait in badlogin (tessera why says for what)",

@@ -306,6 +306,8 @@ pub(crate) fn attempt_row(record: &AttemptRecord) -> store::AttemptRow {
         [row.out_printed, row.err_printed] = end.printed;
         [row.out_kept, row.err_kept] = end.kept;
         row.leftovers = end.leftovers;
+    } else if !record.why.is_empty() {
+        row.reason = Some(record.why.clone());
     }
     row
 }

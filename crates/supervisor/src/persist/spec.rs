@@ -38,8 +38,10 @@ const FORMAT_MAIL: i64 = 9;
 const FORMAT_PREEMPT: i64 = 10;
 /// The format of one that limits how much runs at once, or reserves what is for a host or scoped: a program that would start more must not read it. (11 is taken.)
 const FORMAT_LIMITS: i64 = 12;
+/// The format of one that asks for mail when it is stranded: older programs know no such word. (10 and 11 are taken.)
+const FORMAT_STRANDED: i64 = 13;
 /// The newest format that this program reads.
-const FORMAT_NEWEST: i64 = FORMAT_LIMITS;
+const FORMAT_NEWEST: i64 = FORMAT_STRANDED;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -319,11 +321,14 @@ pub(crate) fn format(spec: &JobSpec) -> i64 {
     let mut farms = spec.reservation.global.keys();
     let has_kinds = farms.any(|name| name.is_per_host() || name.is_scoped());
     let is_of_preempt = |flag: &JobFlag| matches!(flag, JobFlag::Uninterruptible | JobFlag::Elite);
-    if has_kinds || spec.limits != JobLimits::default() {
+    let mail = spec.mail.as_ref();
+    if mail.is_some_and(|mail| mail.on.contains(&MailWhen::Stranded)) {
+        FORMAT_STRANDED
+    } else if has_kinds || spec.limits != JobLimits::default() {
         FORMAT_LIMITS
     } else if spec.flags.iter().any(is_of_preempt) {
         FORMAT_PREEMPT
-    } else if spec.mail.is_some() {
+    } else if mail.is_some() {
         FORMAT_MAIL
     } else if !spec.reservation.global.is_empty() {
         FORMAT_GLOBAL
@@ -677,6 +682,16 @@ mod tests {
                 "older programs would start it and know nothing of it"
             );
         }
+    }
+
+    #[test]
+    fn mail_about_what_waits_in_vain_moves_the_format() {
+        let asks = r#""mail":{"on":["stranded"]},"umask""#;
+        let text = FORMAT_1_WAITS.replace("\"umask\"", asks);
+        let read = read(&text, FORMAT_STRANDED).expect("readable for ever");
+        let on = read.spec.mail.as_ref().map(|mail| mail.on.clone());
+        assert_eq!(on, Some([MailWhen::Stranded].into()));
+        assert_eq!(format(&read.spec), FORMAT_STRANDED);
     }
 
     #[test]

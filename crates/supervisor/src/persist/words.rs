@@ -26,12 +26,20 @@ struct InstanceDetail {
     launch: Option<u32>,
     #[serde(default)]
     losses: u32,
+    /// Where it ran last. Added later, as is what follows: who doesn't know them shows less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_host: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
 }
 
 /// Makes the row of an instance.
 pub(crate) fn instance_row(job: u64, instance: &InstanceImage) -> InstanceRow {
     let mut detail = InstanceDetail {
         losses: instance.losses,
+        last_host: instance.last_host.map(|host| host.to_string()),
+        failure: instance.failure.clone(),
         ..InstanceDetail::default()
     };
     match &instance.status {
@@ -109,6 +117,8 @@ pub(crate) fn instance_image(row: &InstanceRow) -> Result<InstanceImage, String>
         launch_last: LaunchNo(row.launch_last),
         retries_used: row.retries_used,
         losses: detail.losses,
+        last_host: detail.last_host.and_then(|host| host.parse().ok()),
+        failure: detail.failure,
     })
 }
 

@@ -3,12 +3,12 @@
 use crate::notify::{Manner, SOON, Server, configure, kill};
 use crate::world::{Farm, Worker, eventually, frames};
 use serde_json::Value;
-use tessera_api::types::ActionRequest;
+use tessera_api::types::{ActionRequest, SubmitRequest};
 use tessera_model::host::Refusal;
 use tessera_model::msg::Report;
 
-const ALL: &str = "on = [\"done\", \"failed\", \"killed\", \"blocked\", \"badlogin\", \"frame_failed\", \"host_lost\", \"host_panic\", \
-                   \"farm_full\", \"farm_idle\"]";
+const ALL: &str = "on = [\"done\", \"failed\", \"killed\", \"blocked\", \"stranded\", \"badlogin\", \"frame_failed\", \"host_lost\", \
+                   \"host_panic\", \"farm_full\", \"farm_idle\"]";
 
 /// A farm that tells everything at once, and gives up hosts soon.
 async fn farm(server: &Server) -> Farm {
@@ -66,6 +66,33 @@ async fn each_end_of_a_job_is_told() {
         (&frame["about"][0]["job"], &frame["about"][0]["frame"]),
         (&failed.into(), &"1".into())
     );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn what_only_waits_is_not_told_and_what_waits_in_vain_is() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm(&server).await;
+    let parent = farm.submit(frames("1")).await;
+    let waits = SubmitRequest {
+        after: Some(parent.to_string()),
+        ..frames("1")
+    };
+    let child = farm.submit(waits).await;
+    act(&farm, "fail", parent).await;
+    let it = told(&server, "stranded").await;
+    assert_eq!(it["about"][0]["job"], child);
+    let text = it["text"].as_str().expect("a text");
+    assert!(text.contains(&format!("job {parent} (failed)")), "{it}");
+    // Who did it, and not a cause that nobody saw.
+    let it = told(&server, "failed").await;
+    assert_eq!(it["about"][0]["job"], parent);
+    let text = it["about"][0]["text"].as_str().expect("who");
+    assert!(text.ends_with(" declared it failed"), "{it}");
+    // What came after it was told, so what was before was passed over.
+    let all = server.all();
+    let blocked = all.iter().find(|got| got.json()["kind"] == "blocked");
+    assert!(blocked.is_none(), "there is nothing to do for anybody");
     farm.running.stop().await.expect("stops");
 }
 

@@ -18,6 +18,7 @@ mod logs;
 mod mail;
 mod metrics;
 mod notify;
+mod reasons;
 mod refused;
 mod reserve;
 mod resources;

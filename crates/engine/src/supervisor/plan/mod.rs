@@ -648,25 +648,28 @@ impl Planner {
         Box::new(serving.into_iter().map(|(_, _, host)| host))
     }
 
-    /// Answers the ready jobs that come before one of a class on a host, the first of them, each with how much nearer it is.
+    /// Answers the ready jobs that come before one of a class on a host, the first of them, each with how much nearer it is. Only
+    /// those of classes that the host suits and `can` serve, and that `fits` lets there.
     #[must_use]
     pub fn before(
         &self,
-        class: usize,
-        place: Place,
+        (class, place): (usize, Place),
         host: &Host,
         limit: usize,
+        can: impl Fn(&Demands) -> bool,
+        fits: impl Fn(JobId) -> bool,
     ) -> Vec<(usize, JobId)> {
         let own = self.distance(&self.classes[class], host.traits());
         let mut ahead: Vec<(usize, Place)> = Vec::new();
         for class in self.active() {
             let class = &self.classes[class];
             let distance = self.distance(class, host.traits());
-            if distance > own || !host.suits(&class.demands) {
+            if distance > own || !host.suits(&class.demands) || !can(&class.demands) {
                 continue;
             }
             let is_before = |it: &&Place| distance < own || **it < place;
-            let first = class.ready.iter().take_while(is_before).take(limit);
+            let ready = class.ready.iter().take_while(is_before);
+            let first = ready.filter(|(_, _, job)| fits(*job)).take(limit);
             ahead.extend(first.map(|place| (distance, *place)));
         }
         ahead.sort_unstable();

@@ -157,7 +157,7 @@ fn an_idle_host_is_awaited() {
 }
 
 #[test]
-fn why_tells_the_smallest_part_and_what_it_says_lets_the_job_run() {
+pub(super) fn why_tells_the_smallest_part_and_what_it_says_lets_the_job_run() {
     let cases = [
         (
             "host.os == linux and host.memory >= 64G",

@@ -144,7 +144,7 @@ fn modify(w: &mut World, job: JobId, patch: JobPatch) {
 }
 
 #[test]
-fn why_names_restrictions_and_what_it_says_lets_the_job_run() {
+pub(super) fn why_names_restrictions_and_what_it_says_lets_the_job_run() {
     let mut w = World::new();
     connect_to(&mut w, 1, "/a", "/a || /b");
     let job = w.submit(JobSpec {

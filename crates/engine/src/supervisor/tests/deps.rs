@@ -140,7 +140,7 @@ fn what_is_done_again_is_waited_for_again_and_what_runs_goes_on() {
 }
 
 #[test]
-fn what_cant_come_any_more_is_said_and_retrying_it_helps() {
+pub(super) fn what_cant_come_any_more_is_said_and_retrying_it_helps() {
     let mut w = World::new();
     let parent = w.submit(spec(1));
     let child = w.submit(after(on(parent), spec(1)));

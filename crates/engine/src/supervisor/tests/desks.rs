@@ -40,7 +40,7 @@ impl World {
 }
 
 #[test]
-fn a_desktop_gets_jobs_of_those_whom_its_person_lets_in() {
+pub(super) fn a_desktop_gets_jobs_of_those_whom_its_person_lets_in() {
     let mut w = World::new();
     w.connect_desk(1, desktop(&[], None));
     let job = w.submit(spec(2));

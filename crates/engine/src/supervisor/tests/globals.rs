@@ -87,7 +87,7 @@ impl World {
 }
 
 #[test]
-fn no_more_is_given_than_there_is_and_what_comes_back_goes_to_who_waits() {
+pub(super) fn no_more_is_given_than_there_is_and_what_comes_back_goes_to_who_waits() {
     let mut w = World::with(&[("license.nuke", 10)]);
     w.connect(1, 16);
     let first = w.submit(wanting(2, &[("license.nuke", 4)]));
@@ -457,7 +457,7 @@ fn the_same_said_again_is_no_news() {
 }
 
 #[test]
-fn what_the_farm_does_not_have_waits_and_why_says_what_was_meant() {
+pub(super) fn what_the_farm_does_not_have_waits_and_why_says_what_was_meant() {
     let mut w = World::with(&[("license.nuke", 1)]);
     w.connect(1, 4);
     let asks = wanting(1, &[("license.Nukee", 1)]);

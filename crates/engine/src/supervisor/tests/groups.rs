@@ -50,7 +50,7 @@ fn groups_and_omitgroups_are_kept() {
 }
 
 #[test]
-fn why_names_the_groups_and_what_it_says_lets_the_job_run() {
+pub(super) fn why_names_the_groups_and_what_it_says_lets_the_job_run() {
     let set = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
     let cases = [
         // What the host is in, what the job asks and omits, what is said and what is hinted.

@@ -53,7 +53,7 @@ fn nobody_has_more_instances_than_they_may_and_others_go_on() {
 }
 
 #[test]
-fn why_says_the_limit_and_what_it_says_lets_the_job_run() {
+pub(super) fn why_says_the_limit_and_what_it_says_lets_the_job_run() {
     let mut w = world(Some(1), &[]);
     w.connect(1, 4);
     w.submit(spec(1));

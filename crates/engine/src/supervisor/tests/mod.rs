@@ -15,6 +15,7 @@ mod per_host;
 mod pgrp;
 mod planning;
 mod preempt;
+mod reasons;
 mod reserve;
 mod settings;
 mod shared;

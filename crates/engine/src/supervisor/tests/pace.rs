@@ -92,7 +92,7 @@ fn a_job_starts_no_quicker_than_it_says_and_others_go_on() {
 }
 
 #[test]
-fn the_farm_starts_no_quicker_than_it_may_the_best_first() {
+pub(super) fn the_farm_starts_no_quicker_than_it_may_the_best_first() {
     let mut w = world(Some("3/s"), None);
     w.connect(1, 40);
     w.submit(wide(None));

@@ -52,7 +52,7 @@ fn a_host_has_no_more_instances_of_a_job_than_it_may_and_takes_others() {
 }
 
 #[test]
-fn why_says_how_many_are_there_and_what_it_says_lets_the_job_run() {
+pub(super) fn why_says_how_many_are_there_and_what_it_says_lets_the_job_run() {
     let mut w = World::new();
     w.connect(1, 8);
     let job = w.submit(spread(2, 1));

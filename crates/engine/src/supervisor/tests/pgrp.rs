@@ -103,7 +103,7 @@ fn the_least_that_is_said_counts_and_one_that_is_lowered_ends_nothing() {
 }
 
 #[test]
-fn why_says_who_has_the_instances_and_what_it_says_lets_the_job_run() {
+pub(super) fn why_says_who_has_the_instances_and_what_it_says_lets_the_job_run() {
     let mut w = world(None, &[]);
     w.connect(1, 20);
     let leader = w.submit(member(2, None, None));

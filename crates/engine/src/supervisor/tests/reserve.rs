@@ -56,7 +56,7 @@ fn a_host_is_given_what_it_has_and_no_more() {
     assert!(w.said.is_empty(), "{:?}", w.said);
     assert_eq!(used(&w, 1), (4, 48));
     let why = words(&w, job);
-    let text = "reserved: 16 MiB of 64 MiB of host.memory free on rnd1; 24 MiB asked";
+    let text = "reserved: 16 MiB of 64 MiB of host.memory free on rnd1; 24 MiB asked; held by job 1 of mia (48 MiB)";
     assert!(why.contains(&text.to_owned()), "{why:?}");
     // Slots without memory are for those who need none.
     w.submit(reserving(1, 1, 0));
@@ -260,7 +260,7 @@ fn tries_with_more_memory_have_a_budget_of_their_own() {
 }
 
 #[test]
-fn a_grown_item_waits_for_a_host_that_is_large_enough_and_says_so() {
+pub(super) fn a_grown_item_waits_for_a_host_that_is_large_enough_and_says_so() {
     let mut w = World::new();
     host_with(&mut w, 1, 2, 64);
     host_with(&mut w, 2, 2, 16);
@@ -281,7 +281,7 @@ fn a_grown_item_waits_for_a_host_that_is_large_enough_and_says_so() {
         why,
         [
             "out_of_memory: 1 items ran out of memory and ask for 24 MiB now",
-            "full: all 2 slots are in use",
+            "full: all 2 slots are in use: job 1 of mia (2)",
             "too_small: host.memory of rnd2 is 16 MiB in all; 24 MiB asked",
         ]
     );

@@ -3,103 +3,152 @@
 use super::limits::why_full_of;
 use super::{HostReason, Kind};
 use crate::supervisor::plan::Demands;
-use crate::supervisor::{Host, Job};
+use crate::supervisor::plan::asks::reserved;
+use crate::supervisor::{Engine, Host, Job};
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::host::Takes;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
 use tessera_model::{HostState, Identity, JobId, JobSpec};
 
-/// Answers the first reason that keeps a job off a host.
-pub(super) fn why_host(
-    job: &Job,
-    host: &Host,
-    demands: &Demands,
-    jobs: &BTreeMap<JobId, Job>,
-) -> HostReason {
+/// Answers the first reason that keeps a job off a host: what stays before what moves, so that nobody waits for what would not help.
+pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands, engine: &Engine) -> HostReason {
+    let unmet = why_requirements(job, host, demands, &engine.jobs);
+    let (stays, moves) = match unmet {
+        Some((reason, true)) => (Some(reason), None),
+        Some((reason, false)) => (None, Some(reason)),
+        None => (None, None),
+    };
+    why_named(job, host)
+        .or_else(|| why_groups(job, host))
+        .or_else(|| why_clusters(job, host))
+        .or(stays)
+        .or_else(|| why_too_small(job, host, demands))
+        .or_else(|| why_desktop(job, host))
+        .or_else(|| why_unavailable(host))
+        .or_else(|| why_refused(job, host))
+        .or_else(|| why_kept_off(job, host, engine))
+        .or_else(|| why_full_of(job, host))
+        .or_else(|| why_full(host))
+        .or_else(|| why_short(job, host, demands))
+        .or(moves)
+        .unwrap_or((Kind::BehindJobs, "would take it in its turn".into(), None))
+}
+
+/// Answers what the job's lists of hosts say.
+fn why_named(job: &Job, host: &Host) -> Option<HostReason> {
+    let (id, spec, name) = (job.id, &job.spec, &host.facts.name);
+    if !spec.hosts.is_empty() && !spec.hosts.contains(name) {
+        let text = "not among the job's hosts".to_owned();
+        let omits = match spec.omithosts.contains(name) {
+            true => format!(" --omithosts {}", without(&spec.omithosts, name)),
+            false => String::new(),
+        };
+        let hint = format!(
+            "tessera modify {id} --hosts {}{omits}",
+            more(&spec.hosts, name)
+        );
+        return Some((Kind::NotAmongHosts, text, Some(hint)));
+    }
+    spec.omithosts.contains(name).then(|| {
+        let text = "omitted by the job (omithosts)".to_owned();
+        let hint = format!(
+            "tessera modify {id} --omithosts {}",
+            without(&spec.omithosts, name)
+        );
+        (Kind::Omitted, text, Some(hint))
+    })
+}
+
+/// Answers what a host has less of than the job asks for, in all.
+fn why_too_small(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason> {
+    let total = |host: &Host, resource: &str| host.total_of_any(resource);
+    let short = lacks(host, demands, total)?;
     let name = &host.facts.name;
-    if !job.spec.hosts.is_empty() && !job.spec.hosts.contains(name) {
-        let hint = Some(format!("tessera modify {} --hosts …", job.id));
-        return (
-            Kind::NotAmongHosts,
-            "not among the job's hosts".into(),
-            hint,
-        );
+    let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
+    let text = format!("{resource} of {name} is {has} in all; {asked} asked");
+    // What ran out of memory with less does not get by with less.
+    let less = reserve_less(job, host, total).filter(|_| !demands.is_grown);
+    let hint = less.map_or_else(
+        || "a larger host would take it".to_owned(),
+        |less| format!("{less} is what {name} has; or a larger host"),
+    );
+    Some((Kind::TooSmall, text, Some(hint)))
+}
+
+/// Answers what a host has less of than the job asks for, of what is free.
+fn why_short(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason> {
+    let free = |host: &Host, resource: &str| host.free_of_any(resource);
+    let short = lacks(host, demands, free)?;
+    let name = &host.facts.name;
+    let total = quantity(&short.resource, host.total_of_any(&short.resource));
+    let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
+    let text = format!("{has} of {total} of {resource} free on {name}; {asked} asked");
+    let has_some = |(resource, _): (&String, &u64)| free(host, resource) > 0;
+    let is_some = !demands.is_grown && demands.amounts.iter().all(has_some);
+    let less = reserve_less(job, host, free).filter(|_| is_some);
+    let less = less.map_or_else(String::new, |less| format!("; {less} fits there now"));
+    let hint = format!("it starts when enough is given back there{less}");
+    Some((Kind::Reserved, text, Some(hint)))
+}
+
+/// Answers the command by which a job reserves no more than a host has, if it has something of the slots.
+fn reserve_less(job: &Job, host: &Host, has: impl Fn(&Host, &str) -> u64) -> Option<String> {
+    let mut spec = JobSpec::clone(&job.spec);
+    let reservation = &mut spec.reservation;
+    let slots = u32::try_from(has(host, PROCESSORS)).unwrap_or(u32::MAX);
+    reservation.slots = reservation.slots.min(slots);
+    for (resource, amount) in &mut reservation.amounts {
+        *amount = has(host, resource).min(*amount);
     }
-    if job.spec.omithosts.contains(name) {
-        return (
-            Kind::Omitted,
-            "omitted by the job (omithosts)".into(),
-            Some(format!("tessera modify {} --omithosts …", job.id)),
-        );
+    reservation.amounts.retain(|_, amount| *amount > 0);
+    let list = reserved(&spec);
+    (slots > 0).then(|| format!("tessera modify {} --reservations {list}", job.id))
+}
+
+/// Answers that a host is a person's who lets nobody of the owner's name in.
+fn why_desktop(job: &Job, host: &Host) -> Option<HostReason> {
+    let owner = &job.owner;
+    let Identity::Desktop(person) = &host.facts.identity else {
+        return None;
+    };
+    if host.facts.admits(owner.as_str()) {
+        return None;
     }
-    if let Some(reason) = why_groups(job, host).or_else(|| why_clusters(job, host)) {
-        return reason;
-    }
-    let unmet = why_requirements(job, host, demands, jobs);
-    if let Some((reason, true)) = unmet {
-        return reason;
-    }
-    if let Some(short) = lacks(host, demands, |host, resource| host.total_of_any(resource)) {
-        let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
-        let text = format!("{resource} of {name} is {has} in all; {asked} asked");
-        let hint = format!(
-            "tessera modify {} --reservations …, or a larger host",
-            job.id
-        );
-        return (Kind::TooSmall, text, Some(hint));
-    }
-    if let Some(closed) = why_closed(host) {
-        return closed;
-    }
-    if let Some(short) = lacks(host, demands, |host, resource| host.free_of_any(resource)) {
-        let total = quantity(&short.resource, host.total_of_any(&short.resource));
-        let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
-        let text = format!("{has} of {total} of {resource} free on {name}; {asked} asked");
-        let hint = "it starts when enough is given back there".to_owned();
-        return (Kind::Reserved, text, Some(hint));
-    }
-    if let Some((reason, _)) = unmet {
-        return reason;
-    }
-    if let Some(reason) = why_full_of(job, host) {
-        return reason;
-    }
-    if let Identity::Desktop(person) = &host.facts.identity
-        && !host.facts.admits(job.owner.as_str())
-    {
-        let text = format!(
-            "a desktop of {person}, who allows {} there",
-            host.facts.allows
-        );
-        let hint = format!(
-            "{person} can let {} in: tessera desktop allow {}",
-            job.owner, job.owner
-        );
-        return (Kind::OtherDesktop, text, Some(hint));
-    }
+    let text = format!(
+        "a desktop of {person}, who allows {} there",
+        host.facts.allows
+    );
+    let hint = format!("{person} can let {owner} in: tessera desktop allow {owner}");
+    Some((Kind::OtherDesktop, text, Some(hint)))
+}
+
+/// Answers why a host would not become the owner's account.
+fn why_refused(job: &Job, host: &Host) -> Option<HostReason> {
     let account = host.facts.identity.account_for(job.owner.as_str());
-    if let Some((_, refusal)) = host.refusals().find(|(refused, _)| *refused == account) {
-        return (
-            Kind::AccountRefused,
-            refusal.text.clone(),
-            Some("it is tried again by itself".into()),
-        );
-    }
+    let refused = host.refused.get(account).filter(|it| !it.is_probing)?;
+    let hint = "it is tried again by itself".to_owned();
+    Some((
+        Kind::AccountRefused,
+        refused.refusal.text.clone(),
+        Some(hint),
+    ))
+}
+
+/// Answers what happened to the job on a host that keeps it off for a while.
+fn why_kept_off(job: &Job, host: &Host, engine: &Engine) -> Option<HostReason> {
     if host.has_stray_of(job.id) {
-        return (
-            Kind::Ending,
-            "an older run of this job is still being ended there".into(),
-            None,
-        );
+        let text = "an older run of this job is still being ended there".to_owned();
+        return Some((Kind::Ending, text, None));
     }
-    if job.bars.iter().any(|(bar, _)| *bar == host.id) {
-        return (
-            Kind::Migrated,
-            "the job was migrated away from it".into(),
-            Some("it may go back there when supervisor_migrate_timeout (20 min) is over".into()),
-        );
-    }
-    (Kind::BehindJobs, "would take it in its turn".into(), None)
+    let until = job.bars.iter().filter(|(bar, _)| *bar == host.id);
+    let until = until.map(|(_, until)| *until).max()?;
+    let minutes = until
+        .saturating_sub(engine.now.elapsed)
+        .as_secs()
+        .div_ceil(60);
+    let text = "the job was migrated away from it".to_owned();
+    let hint = format!("it may go back there in {minutes} min (supervisor_migrate_timeout)");
+    Some((Kind::Migrated, text, Some(hint)))
 }
 
 /// Answers what a job asks in an expression that a host does not meet, and whether that stays so there.
@@ -193,8 +242,17 @@ fn omits_less(spec: &JobSpec, groups: &BTreeSet<String>) -> String {
     format!(" --omitgroups \"{}\"", listed(&left))
 }
 
-fn more(groups: &BTreeSet<String>, group: &str) -> String {
-    format!("{},{group}", listed(groups))
+fn more(names: &BTreeSet<String>, name: &str) -> String {
+    format!("{},{name}", listed(names))
+}
+
+/// Prints names but one as a shell reads them; no name is an empty text.
+fn without(names: &BTreeSet<String>, name: &str) -> String {
+    let left: BTreeSet<String> = names.iter().filter(|it| *it != name).cloned().collect();
+    match left.is_empty() {
+        true => "\"\"".to_owned(),
+        false => listed(&left),
+    }
 }
 
 fn listed(names: &BTreeSet<String>) -> String {
@@ -254,7 +312,8 @@ pub fn quantity(resource: &str, amount: u64) -> String {
     }
 }
 
-pub(super) fn why_closed(host: &Host) -> Option<HostReason> {
+/// Answers why a host can be given nothing at all.
+pub(super) fn why_unavailable(host: &Host) -> Option<HostReason> {
     let reason = match &host.state {
         HostState::Down => (
             Kind::HostDown,
@@ -280,12 +339,19 @@ pub(super) fn why_closed(host: &Host) -> Option<HostReason> {
             (Kind::HostLocked, host.why_kept().unwrap_or_default(), None)
         }
         HostState::Up if !host.is_synced => (Kind::HostAway, "it has just connected".into(), None),
-        HostState::Up if host.used() >= host.facts.slots => (
-            Kind::Full,
-            format!("all {} slots are in use", host.facts.slots),
-            None,
-        ),
         HostState::Up => return None,
     };
     Some(reason)
+}
+
+/// Answers that all slots of a host are in use.
+fn why_full(host: &Host) -> Option<HostReason> {
+    let slots = host.facts.slots;
+    let text = || format!("all {slots} slots are in use");
+    (host.used() >= slots).then(|| (Kind::Full, text(), None))
+}
+
+/// Answers why a host is given nothing now.
+pub(super) fn why_closed(host: &Host) -> Option<HostReason> {
+    why_unavailable(host).or_else(|| why_full(host))
 }

@@ -1,31 +1,30 @@
 //! Why work waits: for a job the first reason of each kind with the hosts it is about, and what would change it.
 
+mod ahead;
+mod holders;
 mod host;
+mod hosts;
+mod instances;
 mod limits;
 
 use super::credential::Gate;
-use super::dispatch::place_of;
 use super::items::Size;
 use super::plan::Demands;
-use super::{Algorithm, Engine, Host, Job};
-use host::{lacks, why_closed, why_host};
-use std::collections::BTreeMap;
+use super::{Engine, Host, Job};
+use host::{lacks, why_closed, why_unavailable};
 use tessera_model::reservation::MEMORY;
-use tessera_model::{HostId, InstanceStatus, ItemStatus, JobId, JobSpec, UserName, WorkStatus};
+use tessera_model::{HostId, ItemStatus, JobId, JobSpec, UserName, WorkStatus};
 
 pub use host::quantity;
-
-/// Jobs named as being ahead, at most.
-const AHEAD_MAX: usize = 3;
-/// Hosts named in a reason, at most.
-const HOSTS_MAX: usize = 8;
 
 /// What kind of reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum Kind {
     Ended,
+    InstanceFailed,
     Running,
+    Unreachable,
     Blocked,
     Suspended,
     WaitsInVain,
@@ -67,12 +66,58 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
+    pub const ALL: [Self; 40] = [
+        Self::Ended,
+        Self::InstanceFailed,
+        Self::Running,
+        Self::Unreachable,
+        Self::Blocked,
+        Self::Suspended,
+        Self::WaitsInVain,
+        Self::WaitsForJobs,
+        Self::RetryDelay,
+        Self::OutOfMemory,
+        Self::Pause,
+        Self::AllItemsTaken,
+        Self::UserLimit,
+        Self::GroupLimit,
+        Self::HostLimit,
+        Self::StartRate,
+        Self::Ending,
+        Self::NoHosts,
+        Self::NotAmongHosts,
+        Self::Omitted,
+        Self::NotInGroups,
+        Self::OmittedGroup,
+        Self::NotInCluster,
+        Self::Requirements,
+        Self::HostRestricted,
+        Self::HostDown,
+        Self::HostPanic,
+        Self::HostLocked,
+        Self::HostAway,
+        Self::OtherDesktop,
+        Self::AccountRefused,
+        Self::CredentialCheck,
+        Self::Migrated,
+        Self::Full,
+        Self::Reserved,
+        Self::TooSmall,
+        Self::BehindJobs,
+        Self::ResourceUnknown,
+        Self::ResourceTooSmall,
+        Self::ResourceInUse,
+    ];
+
     /// Answers the stable word of it.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Ended => "ended",
+            Self::InstanceFailed => "instance_failed",
             Self::Running => "running",
+            Self::Unreachable => "unreachable",
             Self::Blocked => "blocked",
             Self::Suspended => "suspended",
             Self::WaitsInVain => "waits_in_vain",
@@ -150,6 +195,7 @@ impl Engine {
         let mut reasons = Vec::new();
         if job.status.is_ended() {
             let hint = (job.status != WorkStatus::Complete).then(|| format!("tessera retry {id}"));
+            reasons.extend(self.why_instances_failed(job));
             reasons.push(Reason::plain(
                 Kind::Ended,
                 1,
@@ -159,6 +205,7 @@ impl Engine {
             return Some(reasons);
         }
         self.why_items(job, &mut reasons);
+        reasons.extend(self.why_instances_failed(job));
         if job.next_instance().is_some() {
             let held = self.why_limits(job);
             let is_held = !held.is_empty();
@@ -209,15 +256,7 @@ impl Engine {
             let hint = Some(hint.replace("ID", &id.to_string()));
             reasons.push(Reason::plain(Kind::OutOfMemory, n, text, hint));
         }
-        let running = job.items.count(ItemStatus::Running);
-        if running > 0 {
-            reasons.push(Reason::plain(
-                Kind::Running,
-                running,
-                format!("{running} items are running"),
-                None,
-            ));
-        }
+        self.why_running(job, reasons);
         let suspended = job.items.count(ItemStatus::Suspended);
         if suspended > 0 {
             let hint = Some(format!("tessera resume {id}"));
@@ -228,6 +267,7 @@ impl Engine {
             .items
             .indices()
             .filter(|i| job.items.is_held(*i))
+            .filter(|i| job.items.get(*i).status == ItemStatus::Pending)
             .count();
         if held > 0 {
             let text = format!(
@@ -240,133 +280,6 @@ impl Engine {
                 None,
             ));
         }
-    }
-
-    /// There is nothing to place: say what the instances do instead.
-    fn why_instances(&self, job: &Job, reasons: &mut Vec<Reason>) {
-        let id = job.id;
-        for instance in job.instances() {
-            match &instance.status {
-                InstanceStatus::Badlogin(refusal) => {
-                    let n = job.instances_in(WorkStatus::Badlogin);
-                    let text = format!("no host would run it as {}: {}", job.owner, refusal.text);
-                    let hint = if refusal.code.starts_with("credential_") {
-                        "a good registered password lets it go by itself"
-                    } else if job.owner.as_str() == "root" {
-                        "no host runs jobs as root: submit it as another user"
-                    } else {
-                        "fix the account or the host's policy; it is tried again by itself"
-                    };
-                    let hint = hint.to_owned();
-                    let count = u32::try_from(n).unwrap_or(u32::MAX);
-                    reasons.push(Reason::plain(Kind::AccountRefused, count, text, Some(hint)));
-                    break;
-                }
-                InstanceStatus::Waiting { reason, .. } => {
-                    let text = format!(
-                        "instance {id}.{} is started again shortly: {reason}",
-                        instance.no
-                    );
-                    reasons.push(Reason::plain(Kind::Pause, 1, text, None));
-                    break;
-                }
-                InstanceStatus::Pending
-                | InstanceStatus::Blocked
-                | InstanceStatus::Running { .. }
-                | InstanceStatus::Suspended { .. }
-                | InstanceStatus::Complete
-                | InstanceStatus::Failed
-                | InstanceStatus::Killed => {}
-            }
-        }
-        let left = job.items.ready();
-        let is_explained = reasons
-            .iter()
-            .any(|r| matches!(r.kind, Kind::AccountRefused | Kind::Pause | Kind::Suspended));
-        if left > 0 && !is_explained && job.instances_in(WorkStatus::Pending) == 0 {
-            let n = job.spec.cpus;
-            let text = format!(
-                "{left} items wait for its {n} instances, which are all busy, blocked or ended"
-            );
-            let hint = Some(format!("tessera modify {id} --cpus N gives it more"));
-            reasons.push(Reason::plain(Kind::AllItemsTaken, n, text, hint));
-        }
-    }
-
-    /// There is something to place: say why no host takes it.
-    fn why_hosts(&self, job: &Job, class: usize, reasons: &mut Vec<Reason>) {
-        let demands = self.planner.demands(class);
-        let waits = self.why_globals(job, demands, reasons);
-        let mut by_kind: BTreeMap<Kind, (Vec<String>, String, Option<String>)> = BTreeMap::new();
-        let mut full = None;
-        for host in self.nearest_first(demands) {
-            let (kind, text, hint) = self
-                .why_password(job, host)
-                .unwrap_or_else(|| why_host(job, host, demands, &self.jobs));
-            if kind == Kind::Full {
-                full.get_or_insert(host);
-            }
-            by_kind
-                .entry(kind)
-                .or_insert((Vec::new(), text, hint))
-                .0
-                .push(host.facts.name.clone());
-        }
-        if by_kind.is_empty() {
-            let text = "the farm has no host yet".to_owned();
-            let hint = Some("tessera join-string, then tessera join on the host".to_owned());
-            reasons.push(Reason::plain(Kind::NoHosts, 0, text, hint));
-            return;
-        }
-        if waits {
-            // Those hosts would take it if that were free.
-            by_kind.remove(&Kind::BehindJobs);
-        }
-        reasons.extend(self.why_preempts(job, class));
-        reasons.extend(full.and_then(|host| self.why_behind(job, class, host)));
-        for (kind, (mut hosts, text, hint)) in by_kind {
-            let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-            hosts.truncate(HOSTS_MAX);
-            reasons.push(Reason {
-                kind,
-                count,
-                hosts,
-                text,
-                hint,
-            });
-        }
-    }
-
-    /// Answers which jobs come before this one on a host that is full.
-    fn why_behind(&self, job: &Job, class: usize, host: &Host) -> Option<Reason> {
-        let place = place_of(self.config.queue_algorithm, job);
-        let ahead = self.planner.before(class, place, host, AHEAD_MAX);
-        let (nearer, _) = *ahead.first()?;
-        let names: Vec<String> = ahead.iter().map(|(_, id)| format!("job {id}")).collect();
-        let (id, names) = (job.id, names.join(", "));
-        let cluster = &host.traits().cluster;
-        let (text, hint) = if nearer > 0 {
-            let name = &host.facts.name;
-            (
-                format!("before it on {name}, which is in cluster {cluster}: {names}"),
-                format!(
-                    "tessera modify {id} --cluster {},{cluster}",
-                    job.spec.cluster
-                ),
-            )
-        } else {
-            (
-                format!("before it in the queue: {names}"),
-                match self.config.queue_algorithm {
-                    Algorithm::Queue => format!("tessera top {id}"),
-                    Algorithm::Priority | Algorithm::Cluster => {
-                        format!("tessera top {id} or modify --priority")
-                    }
-                },
-            )
-        };
-        let count = u32::try_from(ahead.len()).unwrap_or(u32::MAX);
-        Some(Reason::plain(Kind::BehindJobs, count, text, Some(hint)))
     }
 
     /// Answers the hosts, those first that have the most free of what is asked for and lacking: the first of each kind of
@@ -425,7 +338,7 @@ impl Engine {
 
     /// Answers what of a registered password keeps a job off a host that would take it otherwise.
     fn why_password(&self, job: &Job, host: &Host) -> Option<HostReason> {
-        if !self.may_use(job, host) || why_closed(host).is_some() {
+        if !self.may_use(job, host) || why_unavailable(host).is_some() {
             return None;
         }
         match self.credentials.gate(host, &job.owner, self.now) {
@@ -442,7 +355,12 @@ impl Engine {
     #[must_use]
     pub fn why_host_idle(&self, id: HostId) -> Option<(Kind, String)> {
         let host = self.hosts.get(&id)?;
-        why_closed(host).map(|(kind, text, _)| (kind, text))
+        let (kind, text, _) = why_closed(host)?;
+        let text = match kind {
+            Kind::Full => self.slots_in_use(&[host]),
+            _ => text,
+        };
+        Some((kind, text))
     }
 }
 

@@ -313,3 +313,22 @@ fn trouble_of_the_domain_is_no_wrong_password() {
     }
     w.check();
 }
+
+#[test]
+pub(in super::super) fn why_says_that_a_password_is_checked_and_then_it_runs() {
+    let mut w = good(1);
+    // Older than what a start may rely on.
+    w.wait(301);
+    let job = w.submit(spec(1));
+    let told = w.engine.why(job).expect("there").remove(0);
+    assert_eq!(told.kind, why::Kind::CredentialCheck);
+    assert!(
+        told.text.ends_with("is being checked first"),
+        "{}",
+        told.text
+    );
+    assert_eq!(told.hosts, ["win1"]);
+    w.check();
+    w.found(1, 1, Verdict::Valid);
+    assert_eq!(w.starts(), 1);
+}

@@ -1,6 +1,6 @@
 //! Registered passwords: what waits for one, and what people may ask for.
 
-mod checks;
+pub(super) mod checks;
 mod keys;
 
 use super::*;

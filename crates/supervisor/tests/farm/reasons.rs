@@ -1,0 +1,91 @@
+//! What is said of work that failed without a command that did: whose word it was, and which limit.
+
+use crate::world::{Farm, frames};
+use tessera_api::Client;
+use tessera_api::query::{ErrorsQuery, ItemsQuery};
+use tessera_api::types::{ActionRequest, ItemRow, Quantity, SubmitRequest};
+use tessera_model::msg::{GoneCause, Report};
+use tessera_model::state::Limit;
+
+async fn items(client: &Client, job: u64) -> Vec<ItemRow> {
+    let all = ItemsQuery::default();
+    client.items(job, &all).await.expect("items").items
+}
+
+/// Answers how each item ended, in words.
+async fn ends(client: &Client, job: u64) -> Vec<String> {
+    let rows = items(client, job).await.into_iter();
+    let text = |row: ItemRow| row.end.map_or_else(String::new, |end| end.text);
+    rows.map(text).collect()
+}
+
+#[tokio::test]
+async fn who_declared_a_frame_failed_is_named_instead_of_a_cause_that_nobody_saw() {
+    let farm = Farm::start().await;
+    let mia = farm.user("mia").await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    let job = mia.submit(&frames("1-3"), false).await.expect("submitted");
+    let job = job.job.expect("a number");
+    let start = worker.started().await;
+    worker.is_up(start.key).await;
+    let seq = worker.ended(start.key, start.run, 0).await;
+    worker.acknowledged(seq).await;
+    // One that was done, one that runs, one that never began.
+    let fail = ActionRequest {
+        action: "fail".into(),
+        targets: vec![format!("{job}:1-3")],
+    };
+    let done = mia.act(&fail).await.expect("an answer").results;
+    assert_eq!(done[0].ok.map(|changed| changed.items), Some(3));
+    let said = "mia declared it failed";
+    assert_eq!(ends(&mia, job).await, [said; 3]);
+    let why = mia.why(job).await.expect("a reason");
+    let text = format!("3 of 3 failed frames were declared failed by mia; for instance {job}:1");
+    assert_eq!(why.summary, text);
+    let of_job = ErrorsQuery { job: Some(job) };
+    let groups = mia.errors(&of_job).await.expect("an answer").groups;
+    let told: Vec<(&str, u32)> = groups
+        .iter()
+        .map(|it| (it.text.as_str(), it.count))
+        .collect();
+    assert_eq!(told, [(said, 3)]);
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn an_instance_that_failed_says_of_what_and_where_it_was() {
+    let farm = Farm::start().await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    let request = SubmitRequest {
+        timelimit: Some(Quantity("1m".into())),
+        ..frames("1-2")
+    };
+    let job = farm.submit(request).await;
+    let start = worker.started().await;
+    worker.is_up(start.key).await;
+    let (key, cause) = (start.key, GoneCause::Limit(Limit::InstanceTime));
+    let seq = worker.report(Report::Gone { key, cause }).await;
+    worker.acknowledged(seq).await;
+    let detail = farm.client.job(job).await.expect("there");
+    assert_eq!(detail.job.status, "failed");
+    let instance = &detail.instances[0];
+    assert_eq!(
+        (instance.host.as_deref(), instance.reason.as_deref()),
+        (Some("rnd001"), Some("it was over its timelimit"))
+    );
+    let why = farm.client.why(job).await.expect("a reason");
+    assert_eq!(
+        why.summary,
+        "its instance failed: it was over its timelimit"
+    );
+    assert_eq!(why.reasons[0].hosts, ["rnd001"]);
+    assert_eq!(
+        ends(&farm.client, job).await,
+        ["over the job's timelimit", ""]
+    );
+    // All of it outlives the supervisor.
+    let farm = farm.restart().await;
+    let again = farm.client.job(job).await.expect("there");
+    assert_eq!(again.instances, detail.instances);
+    farm.running.stop().await.expect("stops");
+}
