@@ -242,6 +242,48 @@ fn jobs_go_through_the_whole_farm() {
 }
 
 #[test]
+fn many_jobs_are_acted_on_at_once() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    for _ in 0..4 {
+        let submit = ["submit", "--status", "blocked", "--", "true"];
+        assert_eq!(place.ask(&submit).0, 0);
+    }
+    let states = || {
+        let (_, text) = place.ask(&["jobs", "--json"]);
+        let all: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let mut states: Vec<(u64, String)> = Vec::new();
+        for job in all["jobs"].as_array().expect("jobs") {
+            let word = job["status"].as_str().expect("a word");
+            states.push((job["id"].as_u64().expect("a number"), word.to_owned()));
+        }
+        states.sort_unstable();
+        states
+            .into_iter()
+            .map(|(_, state)| state)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(place.ask(&["kill", "2"]).0, 0);
+    // Of a run those that are there and have not ended.
+    let (code, text) = place.ask(&["kill", "2-3", "3-99"]);
+    assert_eq!((code, text.lines().count()), (0, 2), "{text}");
+    assert_eq!(states(), ["blocked", "killed", "killed", "killed"]);
+    assert_eq!(place.ask(&["kill", "2-99"]).0, 5, "none is left");
+    // Who says many says of whom, and where it would do harm in which state.
+    assert_eq!(place.ask(&["unblock", "--mine"]).0, 2);
+    assert_eq!(place.ask(&["kill", "1", "--mine"]).0, 2);
+    assert_eq!(place.ask(&["kill", "1", "--state", "blocked"]).0, 2);
+    assert_eq!(place.ask(&["kill", "--user", "root"]).0, 5);
+    assert_eq!(states()[0], "blocked");
+    assert_eq!(place.ask(&["kill", "--mine", "--state", "blocked"]).0, 0);
+    assert_eq!(states(), ["killed"; 4]);
+    assert_eq!(place.ask(&["remove", "--mine"]).0, 0);
+    assert_eq!(states(), [""; 0]);
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+}
+
+#[test]
 fn bytes_are_raw_when_piped_and_keys_make_one_job() {
     let Some(place) = Place::new() else { return };
     let mut up = farm(&place);

@@ -3,12 +3,61 @@
 use clap::Args;
 use tessera_spec::Selector;
 
+/// Jobs that one run of numbers names, at most.
+const RUN_MAX: u64 = 100_000;
+
 /// What a verb is done to.
 #[derive(Debug, Args)]
 pub struct ActionArgs {
-    /// Jobs 12, instances 12.0, frames 12:7 or 12:1-10,15, items by place 12#3
-    #[arg(required = true, value_name = "TARGET", value_parser = super::target)]
-    pub targets: Vec<Selector>,
+    /// Jobs 12 or 12-15, instances 12.0, frames 12:7 or 12:1-10,15, items by place 12#3
+    #[arg(required_unless_present_any = ["user", "mine"], value_name = "TARGET", value_parser = meant)]
+    pub targets: Vec<Meant>,
+    /// All jobs of this owner that it can be done to
+    #[arg(long, value_name = "ACCOUNT", conflicts_with_all = ["targets", "mine"])]
+    pub user: Option<String>,
+    /// All of mine
+    #[arg(long, conflicts_with = "targets")]
+    pub mine: bool,
+    /// Of those jobs the ones in this state, or in one of several with commas
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<String>,
+}
+
+/// What one target names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meant {
+    /// Just that.
+    One(Selector),
+    /// Those of the jobs with these numbers that are there, the first and the last among them.
+    Run(u64, u64),
+}
+
+/// Reads a target of a verb.
+fn meant(text: &str) -> Result<Meant, String> {
+    let run = text.split_once('-').and_then(|(first, last)| {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+        (is_number(first) && is_number(last)).then_some((first, last))
+    });
+    let Some((first, last)) = run else {
+        return super::target(text).map(Meant::One);
+    };
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| format!("{text} is no job's number"))
+    };
+    let (first, last) = (number(first)?, number(last)?);
+    if first == 0 {
+        return Err("jobs are numbered from 1".to_owned());
+    }
+    if last < first {
+        return Err(format!(
+            "the first of a run is not behind its last; write {last}-{first}"
+        ));
+    }
+    if last - first >= RUN_MAX {
+        return Err(format!("a run names at most {RUN_MAX} jobs"));
+    }
+    Ok(Meant::Run(first, last))
 }
 
 pub(super) const KILL: &str = "\
@@ -16,7 +65,9 @@ Examples:
   tessera kill 12             the whole job
   tessera kill 12:1-10,15     eleven of its frames
   tessera kill 12.0           one instance; its frame goes back to pending
-  tessera kill 12 13 14       several jobs
+  tessera kill 12 13 14-20    several jobs; of a run what has not ended
+  tessera kill --user mia     all that mia has in the farm
+  tessera kill --mine --state pending
 
 Processes get the polite signal, then the job's grace time, then the kill.";
 pub(super) const BLOCK: &str = "\
@@ -167,4 +218,31 @@ pub struct ModifyArgs {
     /// Free text
     #[arg(long)]
     pub notes: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_jobs_are_told_from_frames_and_bounded() {
+        assert_eq!(meant("1-5"), Ok(Meant::Run(1, 5)));
+        assert_eq!(meant("7-7"), Ok(Meant::Run(7, 7)));
+        for one in ["12", "12:1-10,15", "12:-5", "12.0", "12#1-3"] {
+            let selector: Selector = one.parse().expect(one);
+            assert_eq!(meant(one), Ok(Meant::One(selector)), "{one}");
+        }
+        for (bad, why) in [
+            ("0-3", "numbered from 1"),
+            ("5-1", "write 1-5"),
+            ("1-100001", "at most 100000"),
+            ("1-99999999999999999999", "no job's number"),
+            ("1-x", "does not begin with the number of a job"),
+            ("-3", "does not begin with the number of a job"),
+        ] {
+            let said = meant(bad).expect_err(bad);
+            assert!(said.contains(why), "{bad}: {said}");
+        }
+        assert_eq!(meant("1-100000"), Ok(Meant::Run(1, 100_000)));
+    }
 }

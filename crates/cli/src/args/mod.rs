@@ -11,7 +11,7 @@ mod local;
 mod resource;
 mod submit;
 
-pub use actions::{ActionArgs, ModifyArgs};
+pub use actions::{ActionArgs, Meant, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
     CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames,

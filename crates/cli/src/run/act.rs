@@ -1,6 +1,6 @@
 //! Verbs on jobs, instances and frames.
 
-use super::Context;
+use super::{Context, chosen};
 use crate::Exit;
 use crate::args::{ActionArgs, Command, ModifyArgs};
 use crate::error::CliError;
@@ -19,9 +19,10 @@ pub(super) async fn act(command: Command, context: &Context) -> Result<Exit, Cli
         ));
     };
     let client = context.client()?;
+    let targets = chosen::targets(&client, action, args).await?;
     let mut all = ActionReply::default();
-    for targets in args.targets.chunks(TARGETS_MAX) {
-        let targets = targets.iter().map(ToString::to_string).collect();
+    for targets in targets.chunks(TARGETS_MAX) {
+        let targets = targets.to_vec();
         let request = ActionRequest {
             action: action.word().to_owned(),
             targets,

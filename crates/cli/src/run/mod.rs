@@ -1,6 +1,7 @@
 //! Carrying commands out.
 
 mod act;
+mod chosen;
 mod context;
 mod credential;
 mod explain;
