@@ -60,6 +60,8 @@ impl From<SubmitRequest> for SubmissionDraft {
             pgrp: request.pgrp,
             mail: request.mail,
             mail_to: request.mail_to,
+            webhooks: request.webhooks,
+            max_failures: request.max_failures,
             notes: request.notes,
             status: request.status,
             user: request.user,
@@ -95,6 +97,10 @@ impl From<ModifyRequest> for ChangeDraft {
             agendatimelimit: text(request.agendatimelimit),
             silence_limit: text(request.silence_limit),
             after: request.after,
+            mail: request.mail,
+            mail_to: request.mail_to,
+            webhooks: request.webhooks,
+            max_failures: request.max_failures,
             notes: request.notes,
         }
     }
@@ -154,6 +160,8 @@ impl TryFrom<SubmissionDraft> for SubmitRequest {
             pgrp: draft.pgrp,
             mail: draft.mail,
             mail_to: draft.mail_to,
+            webhooks: draft.webhooks,
+            max_failures: draft.max_failures,
             notes: draft.notes,
             status: draft.status,
             user: draft.user,
@@ -237,6 +245,8 @@ impl From<&JobSpec> for SpecView {
                 .as_ref()
                 .and_then(|it| it.to.as_ref())
                 .map(ToString::to_string),
+            webhooks: SubmissionDraft::like(spec).webhooks.unwrap_or_default(),
+            max_failures: spec.max_failures,
             notes: spec.notes.clone(),
             ..Self::default()
         };

@@ -75,6 +75,8 @@ fn submission(frames: u32, priority: u32, reserves: bool) -> Input {
         label: None,
         pgrp: None,
         mail: None,
+        webhooks: Default::default(),
+        max_failures: 0,
         notes: String::new(),
     };
     let name = "mia".parse().expect("a good name");

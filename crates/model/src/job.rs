@@ -3,7 +3,7 @@
 use crate::after::{After, Label};
 use crate::agenda::Agenda;
 use crate::ids::JobId;
-use crate::mail::JobMail;
+use crate::mail::{JobMail, JobWebhooks};
 use crate::name::UserName;
 use crate::rate::StartRate;
 use crate::reservation::Reservation;
@@ -142,6 +142,10 @@ pub struct JobSpec {
     pub pgrp: Option<JobId>,
     /// The mail that it asks for.
     pub mail: Option<JobMail>,
+    /// The webhooks that it asks for.
+    pub webhooks: JobWebhooks,
+    /// How many of its items may fail before nothing more of it is begun; 0: as many as there are.
+    pub max_failures: u32,
     /// Free text.
     pub notes: String,
     /// What it asks for beyond that.

@@ -34,7 +34,7 @@ pub use frames::FrameIndex;
 pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobFlag, JobKind, JobLimits, JobSpec, Principal, Proof};
-pub use mail::{JobMail, MailAddress, MailWhen};
+pub use mail::{ChannelName, JobMail, JobWebhooks, MailAddress, MailWhen};
 pub use name::{GroupName, HostName, UserName};
 pub use rate::StartRate;
 pub use reservation::{KernelLimits, Reservation, Taken};

@@ -80,3 +80,7 @@ pub const RETRY_OOM_DEFAULT: u32 = 3;
 pub const RETRY_OOM_MAX: u32 = 15;
 /// Longest mail address, in bytes.
 pub const MAIL_ADDRESS_BYTES_MAX: usize = 254;
+/// Webhooks that one job may ask for.
+pub const WEBHOOKS_MAX: usize = 8;
+/// Longest name of a channel over which people are told.
+pub const CHANNEL_NAME_BYTES_MAX: usize = 32;

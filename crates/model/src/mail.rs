@@ -1,7 +1,7 @@
-//! Mail that a job asks for: when, and to whom.
+//! Mail that a job asks for: when, and to whom; and webhooks.
 
-use crate::limits::MAIL_ADDRESS_BYTES_MAX;
-use std::collections::BTreeSet;
+use crate::limits::{CHANNEL_NAME_BYTES_MAX, MAIL_ADDRESS_BYTES_MAX};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -64,6 +64,46 @@ pub struct JobMail {
     pub on: BTreeSet<MailWhen>,
     /// To whom; to its owner when nobody is named.
     pub to: Option<MailAddress>,
+}
+
+/// The webhooks that a job asks for: channels of its farm, each with what is told over it; never nothing.
+pub type JobWebhooks = BTreeMap<ChannelName, BTreeSet<MailWhen>>;
+
+/// The name of a channel over which a farm tells people: small letters, digits and hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelName(String);
+
+/// That a text is no name of a channel.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("1 to {CHANNEL_NAME_BYTES_MAX} small letters, digits and hyphens")]
+pub struct BadChannelName;
+
+impl ChannelName {
+    /// Answers it as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ChannelName {
+    type Err = BadChannelName;
+
+    fn from_str(text: &str) -> Result<Self, BadChannelName> {
+        let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_short = (1..=CHANNEL_NAME_BYTES_MAX).contains(&text.len());
+        if is_short && text.chars().all(is_good) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadChannelName)
+        }
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Signs of a local part beside letters, digits and dots. None by which mail servers send on to somewhere else: `victim%x.org@…`,

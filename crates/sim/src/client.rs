@@ -242,6 +242,9 @@ fn submission(rng: &mut Rng, number: u32) -> Submission {
         label: None,
         pgrp: None,
         mail: None,
+        webhooks: Default::default(),
+        // No throw of the dice: seeds mean what they meant.
+        max_failures: if number % 4 == 3 { 1 + number % 3 } else { 0 },
         notes: if rng.chance(30) {
             COMPLETED_BY_HAND.into()
         } else {

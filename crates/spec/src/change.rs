@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::{
-    After, ClusterChoice, HostOrder, Requirement, Reservation, Restriction, StartRate,
+    After, ClusterChoice, HostOrder, JobMail, JobWebhooks, Requirement, Reservation, Restriction,
+    StartRate,
 };
 
 /// What somebody wants to change, in the words they used; `None` leaves a field as it is. The fields are those of
@@ -37,6 +38,10 @@ pub struct ChangeDraft {
     pub agendatimelimit: Option<String>,
     pub silence_limit: Option<String>,
     pub after: Option<String>,
+    pub mail: Option<Vec<String>>,
+    pub mail_to: Option<String>,
+    pub webhooks: Option<Vec<String>>,
+    pub max_failures: Option<i64>,
     pub notes: Option<String>,
 }
 
@@ -67,6 +72,9 @@ pub struct Change {
     pub agendatimelimit: Option<Option<Duration>>,
     pub silence_limit: Option<Option<Duration>>,
     pub after: Option<Option<After>>,
+    pub mail: Option<Option<JobMail>>,
+    pub webhooks: Option<JobWebhooks>,
+    pub max_failures: Option<u32>,
     pub notes: Option<String>,
 }
 
@@ -109,6 +117,9 @@ impl ChangeDraft {
             agendatimelimit: said(self.agendatimelimit.is_some()).map(|()| spec.agendatimelimit),
             silence_limit: said(self.silence_limit.is_some()).map(|()| spec.silence_limit),
             after: said(self.after.is_some()).map(|()| spec.after),
+            mail: said(self.mail.is_some()).map(|()| spec.mail),
+            webhooks: said(self.webhooks.is_some()).map(|()| spec.webhooks),
+            max_failures: said(self.max_failures.is_some()).map(|()| spec.max_failures),
             notes: said(self.notes.is_some()).map(|()| spec.notes),
         })
     }
@@ -140,6 +151,10 @@ impl ChangeDraft {
             agendatimelimit: self.agendatimelimit.clone(),
             silence_limit: self.silence_limit.clone(),
             after: self.after.clone(),
+            mail: self.mail.clone(),
+            mail_to: self.mail_to.clone(),
+            webhooks: self.webhooks.clone(),
+            max_failures: self.max_failures,
             notes: self.notes.clone(),
             ..SubmissionDraft::default()
         }
@@ -167,6 +182,36 @@ mod tests {
             ..Change::default()
         };
         assert_eq!(draft.validate(), Ok(expected));
+    }
+
+    #[test]
+    fn mail_is_asked_for_anew_or_no_more() {
+        let draft = |mail: Option<&str>, to: Option<&str>| ChangeDraft {
+            mail: mail.map(|words| vec![words.to_owned()]),
+            mail_to: to.map(ToOwned::to_owned),
+            ..ChangeDraft::default()
+        };
+        let change = draft(Some("done,failed"), Some("td@x.org"))
+            .validate()
+            .expect("good");
+        let mail = change.mail.flatten().expect("asked for");
+        assert_eq!(
+            (mail.on.len(), mail.to.map(|it| it.to_string()).as_deref()),
+            (2, Some("td@x.org"))
+        );
+        let none = draft(Some("none"), None).validate().expect("good");
+        assert_eq!(none.mail, Some(None));
+        let other = ChangeDraft {
+            priority: Some(5),
+            ..ChangeDraft::default()
+        };
+        assert_eq!(other.validate().expect("good").mail, None, "left as it is");
+        let errors = draft(None, Some("td@x.org")).validate().expect_err("when?");
+        assert_eq!(errors[0].field, "mail_to");
+        let errors = draft(Some("host_lost"), None)
+            .validate()
+            .expect_err("no job's");
+        assert_eq!(errors[0].field, "mail");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{range, reservation};
 use check::{amount, limit, number};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tessera_model::limits::{GRACE_SECONDS_DEFAULT, INSTANCES_MAX, PRIORITY_RANGE};
+use tessera_model::limits::{FRAMES_MAX, GRACE_SECONDS_DEFAULT, INSTANCES_MAX, PRIORITY_RANGE};
 use tessera_model::{Agenda, JobKind, JobSpec, Order, Split, UserName};
 
 pub use command::{TOKENS, basename};
@@ -119,6 +119,10 @@ pub struct SubmissionDraft {
     pub mail: Option<Vec<String>>,
     /// To whom, when not to its owner.
     pub mail_to: Option<String>,
+    /// Webhooks, each `CHANNEL=WHEN[,WHEN…]`; `none` for none.
+    pub webhooks: Option<Vec<String>>,
+    /// How many items may fail before nothing more is begun; 0 for any number.
+    pub max_failures: Option<i64>,
     /// Free text.
     pub notes: Option<String>,
     /// `blocked` or `pending`.
@@ -159,6 +163,8 @@ impl SubmissionDraft {
             *PRIORITY_RANGE.end(),
         ));
         let cpus = take(number("cpus", self.cpus, 1..=INSTANCES_MAX, 1));
+        let most = u32::try_from(FRAMES_MAX).unwrap_or(u32::MAX);
+        let max_failures = take(number("max_failures", self.max_failures, 0..=most, 0));
         let retrywork = take(check::retries("retrywork", self.retrywork));
         let retrysubjob = take(check::retries("retrysubjob", self.retrysubjob));
         let retry_oom = take(reservation::retry_oom(self.retry_oom));
@@ -213,6 +219,8 @@ impl SubmissionDraft {
             label: errors.take(waits::label(self.label.as_deref())).flatten(),
             pgrp: errors.take(waits::pgrp(self.pgrp)).flatten(),
             mail: mail::check(self.mail.as_deref(), self.mail_to.as_deref(), &mut errors),
+            webhooks: mail::webhooks(self.webhooks.as_deref(), &mut errors),
+            max_failures,
             notes: errors
                 .take(check::notes(self.notes.as_deref()))
                 .unwrap_or_default(),
@@ -376,6 +384,8 @@ impl SubmissionDraft {
                 .as_ref()
                 .and_then(|mail| mail.to.as_ref())
                 .map(ToString::to_string),
+            webhooks: Some(mail::webhook_words(&spec.webhooks)),
+            max_failures: Some(spec.max_failures.into()),
             notes: Some(spec.notes.clone()),
             ..Self::default()
         };
@@ -431,7 +441,7 @@ impl SubmissionDraft {
              requirements host_order groups omitgroups env cwd umask flags retrywork
              retryworkdelay retrysubjob retry_oom pgrp_limit per_host start_rate timelimit agendatimelimit silence_limit grace
              output_limit progress
-             waitfor after label pgrp mail mail_to notes status
+             waitfor after label pgrp mail mail_to webhooks max_failures notes status
              user key);
         self
     }

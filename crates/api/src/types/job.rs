@@ -236,7 +236,18 @@ pub struct SpecView {
     /// To whom, when not to its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail_to: Option<String>,
+    /// Webhooks, each `CHANNEL=WHEN[,WHEN…]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<String>,
+    /// How many of its items may fail before nothing more of it is begun; 0 for any number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_failures: u32,
     /// Free text.
     #[serde(default)]
     pub notes: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }

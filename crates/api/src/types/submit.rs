@@ -158,6 +158,13 @@ pub struct SubmitRequest {
     #[schema(example = "mia@studio.example")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail_to: Option<String>,
+    /// Webhooks of the farm's (docs/notify.md), each `CHANNEL=WHEN[,WHEN…]`; `none` for none.
+    #[schema(example = json!(["chat=done,failed"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<Vec<String>>,
+    /// How many of its items may fail before nothing more of it is begun and it is failed; 0 for any number (0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<i64>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -273,6 +280,20 @@ pub struct ModifyRequest {
     #[schema(example = "12345:frames")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// When mail is written from now on, instead of when it was; `none` for never.
+    #[schema(example = json!(["done", "failed"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Vec<String>>,
+    /// Where that mail goes instead of to the owner; only with `mail`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_to: Option<String>,
+    /// Webhooks from now on, instead of those that it had; `none` for none.
+    #[schema(example = json!(["chat=done,failed"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhooks: Option<Vec<String>>,
+    /// How many of its items may fail before nothing more of it is begun; 0 for any number. Counts at the next failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<i64>,
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,

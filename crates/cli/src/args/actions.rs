@@ -136,7 +136,8 @@ Examples:
 Examples:
   tessera modify 12 --priority 50
   tessera modify 12 --hosts rnd001,rnd002 --cpus 8
-  tessera modify 12 --agendatimelimit none      take the limit away")]
+  tessera modify 12 --agendatimelimit none      take the limit away
+  tessera modify 12 --mail done,failed          write mail then; none: never")]
 pub struct ModifyArgs {
     /// Whole jobs
     #[arg(required = true, value_name = "JOB", value_parser = super::job)]
@@ -215,6 +216,18 @@ pub struct ModifyArgs {
     /// What its frames start after, instead of what they waited for: 12, 12:frames, 12:done; none: nothing
     #[arg(long, value_name = "WHAT")]
     pub after: Option<String>,
+    /// Write mail from now on when it is done, failed, killed, blocked, stranded, badlogin, or at frame_failed; none: never
+    #[arg(long, value_name = "WHEN")]
+    pub mail: Option<String>,
+    /// Begin nothing more once so many frames failed; 0: go on whatever fails
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub max_failures: Option<i64>,
+    /// To this address instead of its owner's
+    #[arg(long, value_name = "ADDRESS", requires = "mail")]
+    pub mail_to: Option<String>,
+    /// Tell these webhooks of the farm's from now on: chat=done,failed; none: no one
+    #[arg(long, value_name = "CHANNEL=WHEN")]
+    pub webhook: Vec<String>,
     /// Free text
     #[arg(long)]
     pub notes: Option<String>,

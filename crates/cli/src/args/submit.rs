@@ -126,6 +126,9 @@ pub struct JobFields {
     /// Write it to this address instead of yours
     #[arg(long, value_name = "ADDRESS", help_heading = "Job")]
     pub mail_to: Option<String>,
+    /// Tell a webhook of the farm's: CHANNEL=WHEN, for instance chat=done,failed
+    #[arg(long, value_name = "CHANNEL=WHEN", help_heading = "Job")]
+    pub webhook: Vec<String>,
     /// Free text
     #[arg(long, value_name = "TEXT", help_heading = "Job")]
     pub notes: Option<String>,
@@ -247,6 +250,14 @@ pub struct JobFields {
         help_heading = "Retries and limits"
     )]
     pub retrysubjob: Option<i64>,
+    /// Begin nothing more once so many frames failed, and be failed; 0: go on whatever fails (default: 0)
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Retries and limits"
+    )]
+    pub max_failures: Option<i64>,
     /// Run a frame that ran out of its memory again so many times, each with half as much again (default: 3)
     #[arg(
         long,

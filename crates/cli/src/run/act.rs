@@ -144,6 +144,10 @@ fn change(args: ModifyArgs) -> ModifyRequest {
         agendatimelimit: args.agendatimelimit.map(Quantity),
         silence_limit: args.silence_limit.map(Quantity),
         after: args.after,
+        mail: args.mail.map(|list| split(&list)),
+        mail_to: args.mail_to,
+        webhooks: Some(args.webhook).filter(|all| !all.is_empty()),
+        max_failures: args.max_failures,
         notes: args.notes,
     }
 }

@@ -280,6 +280,8 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         pgrp: job.pgrp,
         mail: list(&job.mail),
         mail_to: job.mail_to,
+        webhooks: Some(job.webhook).filter(|all| !all.is_empty()),
+        max_failures: job.max_failures,
         notes: job.notes,
         status: job.status,
         ..SubmitRequest::default()

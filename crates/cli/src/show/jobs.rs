@@ -229,6 +229,9 @@ fn place_facts(facts: &mut Facts, spec: &SpecView) {
 }
 
 fn limit_facts(facts: &mut Facts, spec: &SpecView) {
+    if !spec.webhooks.is_empty() {
+        facts.add("webhooks", spec.webhooks.join(" "));
+    }
     if spec.retrywork > 0 {
         let pause = match spec.retryworkdelay_ms {
             0 => String::new(),
@@ -238,6 +241,9 @@ fn limit_facts(facts: &mut Facts, spec: &SpecView) {
     }
     if spec.retrysubjob > 0 {
         facts.add("retrysubjob", spec.retrysubjob.to_string());
+    }
+    if spec.max_failures > 0 {
+        facts.add("max-failures", spec.max_failures.to_string());
     }
     if spec.reservations.contains("host.memory") {
         facts.add("retry-oom", spec.retry_oom.to_string());

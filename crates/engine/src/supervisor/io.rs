@@ -208,6 +208,9 @@ pub struct JobPatch {
     pub agendatimelimit: Option<Option<Duration>>,
     pub silence_limit: Option<Option<Duration>>,
     pub after: Option<Option<tessera_model::After>>,
+    pub mail: Option<Option<tessera_model::JobMail>>,
+    pub webhooks: Option<tessera_model::JobWebhooks>,
+    pub max_failures: Option<u32>,
     pub notes: Option<String>,
 }
 

@@ -15,6 +15,8 @@ const QUICK: Duration = Duration::from_millis(250);
 const VERY_QUICK: Duration = Duration::from_millis(10);
 /// The most items that a launch is given ahead.
 const AHEAD_MAX: usize = 4;
+/// How far a launch is whose job has stopped (`failing`).
+pub(super) const STOPS: Phase = Phase::Finishing(WorkStatus::Failed);
 /// Why an instance failed whose one command did.
 pub(super) const COMMAND_FAILED: &str = "its command failed";
 /// Why an instance failed that ran for too long.
@@ -283,6 +285,9 @@ impl Engine {
         } else if is_cmdline && core.status == ItemStatus::Complete {
             self.close(t, key, WorkStatus::Complete, Duration::ZERO);
         }
+        if is_failed {
+            self.stop_failing(t, key.job);
+        }
     }
 
     /// An instance failed: it is retried as often as `retrysubjob` says, its own item of a `cmdline` job with it.
@@ -371,7 +376,8 @@ impl Engine {
     /// Ends a launch that was lost through no fault of its job: no retry is used; a pause that grows with the losses in a
     /// row keeps a broken host from being asked without end.
     pub(super) fn lose_launch(&mut self, t: &mut Turn<'_>, key: LaunchKey, why: &str) {
-        if self.owns_instance(key) {
+        let stops = self.launches.get(&key).is_some_and(|it| it.phase == STOPS);
+        if self.owns_instance(key) && !stops {
             let pause = loss_pause(self.count_loss(key));
             self.pause_instance(t, key, pause, why);
         }
@@ -440,7 +446,12 @@ impl Engine {
         self.count_group_out(key.job);
         t.change(Change::Launch(key));
         self.instance_moved(key.job, key.instance);
-        self.leave_launch(t, key, InstanceStatus::Pending);
+        // Of a job that stopped nothing more is begun.
+        let next = match launch.phase {
+            STOPS => InstanceStatus::Failed,
+            _ => InstanceStatus::Pending,
+        };
+        self.leave_launch(t, key, next);
         if let Some(host) = self.hosts.get_mut(&launch.host) {
             host.launches.remove(&key);
         }

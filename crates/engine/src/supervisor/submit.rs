@@ -315,6 +315,7 @@ fn patched_fields(patch: &JobPatch, spec: &JobSpec) -> Vec<String> {
         (patch.cpus, "cpus", spec.cpus),
         (patch.retrywork, "retrywork", spec.retrywork),
         (patch.retrysubjob, "retrysubjob", spec.retrysubjob),
+        (patch.max_failures, "max-failures", spec.max_failures),
         (patch.retry_oom, "retry-oom", spec.retry_oom),
     ];
     let in_words = |name: &str| {
@@ -348,6 +349,9 @@ fn patched_fields(patch: &JobPatch, spec: &JobSpec) -> Vec<String> {
         (patch.agendatimelimit.is_some(), "agendatimelimit"),
         (patch.silence_limit.is_some(), "silence-limit"),
         (patch.after.is_some(), "after"),
+        (patch.mail.is_some(), "mail"),
+        (patch.webhooks.is_some(), "webhooks"),
+        (patch.max_failures.is_some(), "max-failures"),
         (patch.notes.is_some(), "notes"),
     ];
     fields
@@ -382,6 +386,9 @@ fn apply_patch(spec: &mut JobSpec, patch: &JobPatch) {
     set(&mut spec.limits.pgrp, patch.pgrp_limit.as_ref());
     set(&mut spec.limits.per_host, patch.per_host.as_ref());
     set(&mut spec.limits.start_rate, patch.start_rate.as_ref());
+    set(&mut spec.mail, patch.mail.as_ref());
+    set(&mut spec.webhooks, patch.webhooks.as_ref());
+    set(&mut spec.max_failures, patch.max_failures.as_ref());
     set(&mut spec.timelimit, patch.timelimit.as_ref());
     set(&mut spec.agendatimelimit, patch.agendatimelimit.as_ref());
     set(&mut spec.silence_limit, patch.silence_limit.as_ref());

@@ -101,6 +101,8 @@ fn all_that_is_said_arrives() {
         pgrp: Some(12),
         mail: Some(vec!["done".into()]),
         mail_to: text("td@studio.example"),
+        webhooks: Some(vec!["chat=done,failed".into()]),
+        max_failures: Some(5),
         notes: text("two\nlines"),
         status: text("blocked"),
         user: text("mia"),
@@ -133,6 +135,7 @@ fn all_that_is_said_arrives() {
     assert_eq!((job.limits.pgrp, job.limits.per_host), (Some(5), None));
     let rate = job.limits.start_rate.map(|rate| rate.to_string());
     assert_eq!(rate, text("10/min"));
+    assert_eq!(job.max_failures, 5);
     assert_eq!(job.env.get("A").map(String::as_str), Some("2"));
     assert_eq!(
         (job.umask, job.retrysubjob, job.grace),
@@ -197,6 +200,8 @@ fn all_errors_come_at_once_each_with_its_field() {
         pgrp: Some(0),
         mail: Some(vec!["host_lost".into()]),
         mail_to: text("td"),
+        webhooks: Some(vec!["Chat=done".into()]),
+        max_failures: Some(-1),
         notes: text("\0"),
         status: text("running"),
         user: text("Root"),
@@ -223,6 +228,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "label",
         "mail",
         "mail_to",
+        "max_failures",
         "name",
         "notes",
         "omitgroups",
@@ -251,6 +257,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "umask",
         "user",
         "waitfor",
+        "webhooks",
     ];
     assert_eq!(wrong(&bad), expected);
 }
@@ -604,4 +611,52 @@ fn retries_below_none_are_refused() {
             "retry_oom: \"-1\" is out of range (write a number from 0 to 15)"
         ]
     );
+}
+
+#[test]
+fn webhooks_are_asked_for_by_channel_and_words() {
+    let draft = |list: &[&str]| SubmissionDraft {
+        command: vec!["true".into()],
+        webhooks: Some(list.iter().map(|it| (*it).to_owned()).collect()),
+        ..SubmissionDraft::default()
+    };
+    let spec = draft(&["chat=done,failed", "wall=stranded", "chat=killed"]);
+    let spec = spec.validate().expect("good").spec;
+    let asked: Vec<(&str, usize)> = spec
+        .webhooks
+        .iter()
+        .map(|(name, on)| (name.as_str(), on.len()))
+        .collect();
+    assert_eq!(asked, [("chat", 3), ("wall", 1)]);
+    let like = SubmissionDraft::like(&spec);
+    assert_eq!(
+        like.webhooks.as_deref(),
+        Some(
+            &[
+                "chat=done,failed,killed".to_owned(),
+                "wall=stranded".to_owned()
+            ][..]
+        )
+    );
+    let none = like
+        .overlaid(draft(&["none"]))
+        .validate()
+        .expect("good")
+        .spec;
+    assert!(none.webhooks.is_empty());
+    let many: Vec<String> = (0..9).map(|n| format!("c{n}=done")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (list, said) in [
+        (&["chat"][..], "says not when"),
+        (&["chat=none"], "says not when"),
+        (&["chat=host_lost"], "on \"host_lost\""),
+        (&["https://x.example/=done"], "no channel's name"),
+        (&["=done"], "no channel's name"),
+        (&many, "at most 8"),
+    ] {
+        let errors = draft(list).validate().expect_err(list[0]);
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert!(errors.iter().all(|it| it.field == "webhooks"), "{all:?}");
+        assert!(all.iter().any(|it| it.contains(said)), "{said}: {all:?}");
+    }
 }

@@ -14,7 +14,7 @@ use tessera_api::{ErrorCode, PAGE_MAX};
 use tessera_engine::supervisor::{
     Answer as Engine, Denied, Engine as Farm, Input, Job, JobPatch, Submission,
 };
-use tessera_model::{JobId, JobKind, Principal, WorkStatus};
+use tessera_model::{JobId, JobKind, JobMail, JobWebhooks, Principal, WorkStatus};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
 
 /// Jobs that one page looks through when a filter passes few of them.
@@ -48,6 +48,18 @@ pub(crate) async fn resubmit(
     submit_draft(&app, caller, draft, false).await
 }
 
+/// Refuses mail that the farm would not write.
+fn check_mail(app: &App, mail: Option<&JobMail>) -> Result<(), Failure> {
+    let refused = mail.and_then(|mail| app.notify.refusal(mail));
+    refused.map_or(Ok(()), |refused| Err(Failure::fields(vec![refused])))
+}
+
+/// Refuses webhooks that the farm has not, or does not let jobs ask for.
+fn check_webhooks(app: &App, webhooks: Option<&JobWebhooks>) -> Result<(), Failure> {
+    let refused = webhooks.and_then(|it| app.notify.refused_webhook(it));
+    refused.map_or(Ok(()), |refused| Err(Failure::fields(vec![refused])))
+}
+
 async fn submit_draft(
     app: &App,
     by: Principal,
@@ -58,10 +70,8 @@ async fn submit_draft(
     let template = crate::tickets::template_of(&validated.spec).check();
     template
         .map_err(|error| Failure::fields(vec![FieldError::new("command", error.to_string())]))?;
-    let refused = validated.spec.mail.as_ref();
-    if let Some(refused) = refused.and_then(|mail| app.notify.refusal(mail)) {
-        return Err(Failure::fields(vec![refused]));
-    }
+    check_mail(app, validated.spec.mail.as_ref())?;
+    check_webhooks(app, Some(&validated.spec.webhooks))?;
     let (items, instances) = (validated.spec.items(), validated.spec.instances());
     let owner = validated.owner.clone().unwrap_or_else(|| by.name.clone());
     let mut warnings = outlook::warnings(app, owner, &validated.spec).await;
@@ -329,6 +339,8 @@ pub(crate) async fn modify(
     let change = ChangeDraft::from(request)
         .validate()
         .map_err(Failure::fields)?;
+    check_mail(&app, change.mail.as_ref().and_then(Option::as_ref))?;
+    check_webhooks(&app, change.webhooks.as_ref())?;
     let patch = Box::new(patch(change));
     app.core
         .ask(Input::Modify {
@@ -365,6 +377,9 @@ fn patch(change: Change) -> JobPatch {
         agendatimelimit: change.agendatimelimit,
         silence_limit: change.silence_limit,
         after: change.after,
+        mail: change.mail,
+        webhooks: change.webhooks,
+        max_failures: change.max_failures,
         notes: change.notes,
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::kind;
 use tessera_model::state::ItemStatus;
-use tessera_model::{Action, HostId, ItemIndex, JobId, JobMail, MailWhen, WorkStatus};
+use tessera_model::{Action, HostId, ItemIndex, JobId, JobMail, JobWebhooks, MailWhen, WorkStatus};
 use tessera_store::JournalRow;
 
 /// Characters of a name that are told; the rest is left out.
@@ -220,6 +220,8 @@ pub(crate) struct KnownJob {
     is_held: bool,
     /// The mail that it asks for.
     pub(crate) mail: Option<JobMail>,
+    /// The webhooks that it asks for.
+    webhooks: JobWebhooks,
 }
 
 impl KnownJob {
@@ -227,6 +229,16 @@ impl KnownJob {
     /// nothing to do for anybody.
     pub(crate) fn is_worth(&self, kind: Kind) -> bool {
         kind != Kind::Blocked || self.is_held
+    }
+
+    /// Says whether it asks to be told of over a channel.
+    pub(crate) fn asks_for(&self, channel: &str, kind: Kind) -> bool {
+        let on = self
+            .webhooks
+            .iter()
+            .find(|(name, _)| name.as_str() == channel);
+        on.zip(kind.mail_when())
+            .is_some_and(|((_, on), when)| on.contains(&when))
     }
 
     /// Names who declared it failed.
@@ -246,10 +258,15 @@ pub(crate) fn known_jobs(view: &View<'_>, items: &[(u64, Option<u32>)]) -> BTree
             owner: job.owner.to_string(),
             name: clean(&job.spec.name, NAME_CHARS),
             frames: BTreeMap::new(),
-            failure: view.engine.why_failed(job).map(|why| clean(&why, TEXT_CHARS)).unwrap_or_default(),
+            failure: view
+                .engine
+                .why_failed(job)
+                .map(|why| clean(&why, TEXT_CHARS))
+                .unwrap_or_default(),
             is_held: job.items().count(ItemStatus::Blocked) > 0
                 || job.instances_in(WorkStatus::Blocked) > 0,
             mail: job.spec.mail.clone(),
+            webhooks: job.spec.webhooks.clone(),
         });
         if let Some(item) = item {
             let name = clean(&job.spec.item_name(ItemIndex(*item)), NAME_CHARS);
@@ -312,9 +329,14 @@ mod tests {
         }
         assert_eq!(Kind::of(&row(kind::HOST_DOWN, "x")), Some(Kind::HostLost));
         assert_eq!(Kind::of(&row(kind::HOST_AWAY, "x")), None);
-        let stranded = row(kind::JOB_STRANDED, "it waits for what can't come any more: job 3 (failed)");
+        let stranded = row(
+            kind::JOB_STRANDED,
+            "it waits for what can't come any more: job 3 (failed)",
+        );
         assert_eq!(Kind::of(&stranded), Some(Kind::Stranded));
-        let fact = Fact::of(Kind::Stranded, &stranded, &BTreeMap::new(), |_| String::new());
+        let fact = Fact::of(Kind::Stranded, &stranded, &BTreeMap::new(), |_| {
+            String::new()
+        });
         assert_eq!(fact.text, stranded.text, "what it waits for is told");
     }
 
@@ -330,6 +352,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_is_told_of_over_the_channels_that_it_names_and_of_what_it_says() {
+        let on = [MailWhen::Failed].into();
+        let job = KnownJob {
+            webhooks: [("chat".parse().expect("a name"), on)].into(),
+            ..KnownJob::default()
+        };
+        assert!(job.asks_for("chat", Kind::Failed));
+        assert!(!job.asks_for("chat", Kind::Done) && !job.asks_for("wall", Kind::Failed));
+        assert!(!job.asks_for("chat", Kind::HostLost));
+    }
+
+    #[test]
     fn who_declared_something_failed_is_read_off_the_journal() {
         let by = |text: &str| JournalRow {
             actor: Some("tom".into()),
@@ -337,7 +371,10 @@ mod tests {
         };
         let declared = by("fail 3 items of job 7: 3 items, 0 instances");
         assert_eq!(declared_failed(&declared), Some((7, "tom")));
-        assert_eq!(declared_failed(&by("kill job 7: 3 items, 1 instances")), None);
+        assert_eq!(
+            declared_failed(&by("kill job 7: 3 items, 1 instances")),
+            None
+        );
         assert_eq!(declared_failed(&by("failed")), None);
         let nobody = row(kind::JOB_ACTION, "fail job 7: 1 items, 1 instances");
         assert_eq!(declared_failed(&nobody), None);

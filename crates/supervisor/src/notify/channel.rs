@@ -366,7 +366,7 @@ impl Channel {
 
     /// Gathers what people are told of.
     async fn take(&mut self, rows: Vec<HistoryRow>) -> Result<(), ()> {
-        let config = &self.config;
+        let config = Arc::clone(&self.config);
         // A job is declared failed before it is: at the same time, in one portion but by chance.
         let mut declared: BTreeMap<u64, (i64, String)> = BTreeMap::new();
         let mut told = Vec::new();
@@ -374,12 +374,14 @@ impl Channel {
             if let Some((job, who)) = declared_failed(&row) {
                 declared.insert(job, (row.at_ms, who.to_owned()));
             }
-            let Some(kind) = Kind::of(&row).filter(|kind| config.on.contains(kind)) else {
+            let Some(kind) = Kind::of(&row).filter(|kind| config.listens_to(*kind)) else {
                 continue;
             };
             let of_job = row.job.and_then(|job| declared.get(&job));
             let by = of_job.filter(|(at, _)| *at == row.at_ms);
-            let by = by.filter(|_| kind == Kind::Failed).map(|(_, who)| who.clone());
+            let by = by
+                .filter(|_| kind == Kind::Failed)
+                .map(|(_, who)| who.clone());
             told.push((kind, row, by));
         }
         if told.is_empty() {
@@ -402,8 +404,11 @@ impl Channel {
             if !job.map_or(kind != Kind::Blocked, |job| job.is_worth(kind)) {
                 continue;
             }
+            let is_asked =
+                config.is_for_jobs && job.is_some_and(|job| job.asks_for(&config.name, kind));
             let fact = Fact::of(kind, &row, &known, |host| hub.host_name(host));
-            if self.is_for_us(&fact) && !self.is_stale(fact.at_ms, now.wall.0) {
+            let is_ours = config.on.contains(&kind) && self.is_for_us(&fact);
+            if (is_ours || is_asked) && !self.is_stale(fact.at_ms, now.wall.0) {
                 for fact in self.addressed(fact, &known) {
                     self.digest.take(fact, now.elapsed);
                 }

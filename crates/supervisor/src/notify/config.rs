@@ -18,6 +18,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_model::ChannelName;
 use tessera_spec::quantity;
 
 /// Largest file, and largest file that it names, in bytes.
@@ -26,8 +27,6 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const CHANNELS_MAX: usize = 16;
 /// Names of users that a channel is limited to.
 const USERS_MAX: usize = 1_000;
-/// Longest name of a channel.
-const NAME_BYTES_MAX: usize = 32;
 /// Shortest and longest time in which one cause is told once.
 const INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
 /// Longest time that is gathered before the first summary.
@@ -77,9 +76,13 @@ struct WebhookEntry {
     secret_file: PathBuf,
     #[serde(default)]
     ca_file: Option<PathBuf>,
+    #[serde(default)]
     on: Vec<String>,
     #[serde(default)]
     users: Vec<String>,
+    /// Whether jobs may ask to be told of over it, whosever they are.
+    #[serde(default)]
+    jobs: bool,
     #[serde(default)]
     interval: Option<Length>,
     #[serde(default = "ten_seconds")]
@@ -187,6 +190,8 @@ pub(crate) struct ChannelConfig {
     pub(crate) on: BTreeSet<Kind>,
     /// Whose jobs; everybody's when empty.
     pub(crate) users: BTreeSet<String>,
+    /// Whether jobs may ask to be told of over it, beside what it tells anyway.
+    pub(crate) is_for_jobs: bool,
     /// How often.
     pub(crate) pace: Pace,
     /// After how long a message is given up; what happened longer ago is not told.
@@ -232,6 +237,13 @@ impl WebhookTarget {
 impl fmt::Debug for WebhookTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown())
+    }
+}
+
+impl ChannelConfig {
+    /// Says whether something of this kind can be told over it.
+    pub(crate) fn listens_to(&self, kind: Kind) -> bool {
+        self.on.contains(&kind) || (self.is_for_jobs && kind.is_of_a_job())
     }
 }
 
@@ -301,8 +313,12 @@ fn webhook(entry: &WebhookEntry, file: &File, base: &Path) -> Result<ChannelConf
     let interval = entry.interval.unwrap_or(file.interval);
     Ok(ChannelConfig {
         name: name(&entry.name)?,
-        on: on(&entry.on)?,
+        on: match entry.on.is_empty() && entry.jobs {
+            true => BTreeSet::new(),
+            false => on(&entry.on)?,
+        },
         users: users(&entry.users)?,
+        is_for_jobs: entry.jobs,
         pace: pace(file, interval, CAUSES_MAX)?,
         give_up_after: within("give_up_after", file.give_up_after, GIVE_UP)?,
         time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
@@ -328,6 +344,7 @@ fn mail(entry: &MailEntry, file: &File, smtp: Option<&Arc<Smtp>>) -> Result<Chan
     Ok(ChannelConfig {
         name: name(&entry.name)?,
         users: users(&entry.users)?,
+        is_for_jobs: false,
         pace: pace(file, interval, causes_max)?,
         give_up_after: within("give_up_after", file.give_up_after, GIVE_UP)?,
         time_limit: within("time_limit", entry.time_limit, TIME_LIMIT)?,
@@ -349,6 +366,7 @@ fn people(
         name: PEOPLE.to_owned(),
         on: of_jobs.collect(),
         users: BTreeSet::new(),
+        is_for_jobs: false,
         pace: pace(
             file,
             entry.interval.unwrap_or(file.interval),
@@ -381,14 +399,9 @@ fn within(
 }
 
 fn name(name: &str) -> Result<String, String> {
-    let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.chars().all(is_good) {
-        return Ok(name.to_owned());
-    }
-    let most = NAME_BYTES_MAX;
-    Err(format!(
-        "name must be 1 to {most} small letters, digits and hyphens"
-    ))
+    let read = name.parse::<ChannelName>();
+    read.map(|name| name.to_string())
+        .map_err(|bad| format!("name must be {bad}"))
 }
 
 fn on(on: &[String]) -> Result<BTreeSet<Kind>, String> {
@@ -533,6 +546,20 @@ mod tests {
             !shown.contains("s3cret") && !shown.contains("MfKQ"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_webhook_can_be_for_jobs_that_ask_for_it_only() {
+        let config = load(&with("jobs = true\n")).expect("valid");
+        let channel = &config.channels[0];
+        assert!(channel.is_for_jobs && channel.on.is_empty());
+        assert!(channel.listens_to(Kind::Failed) && !channel.listens_to(Kind::HostLost));
+        let config = load(&with("jobs = true\non = [\"host_lost\"]\n")).expect("valid");
+        assert!(config.channels[0].listens_to(Kind::HostLost));
+        let config = load(&with("on = [\"host_lost\"]\n")).expect("valid");
+        assert!(!config.channels[0].listens_to(Kind::Failed));
+        let error = load(&with("jobs = false\n")).expect_err("of nothing");
+        assert!(error.contains("on must be one or more of"), "{error}");
     }
 
     #[test]

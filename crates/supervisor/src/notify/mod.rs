@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tasks::Tasks;
 use tessera_api::types::{ChannelRow, ChannelTried, Channels, NotifyReloaded, NotifyTested};
-use tessera_model::JobMail;
+use tessera_model::{JobMail, JobWebhooks};
 use tessera_spec::FieldError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -176,6 +176,26 @@ impl Notify {
     /// Says why a job may not ask for this mail, if it may not.
     pub(crate) fn refusal(&self, mail: &JobMail) -> Option<FieldError> {
         people::refusal(&self.lines(), mail)
+    }
+
+    /// Says why a job may not ask for these webhooks, if it may not.
+    pub(crate) fn refused_webhook(&self, webhooks: &JobWebhooks) -> Option<FieldError> {
+        let lines = self.lines();
+        let open: Vec<&str> = lines
+            .iter()
+            .filter(|line| line.config().is_for_jobs)
+            .map(|line| line.name.as_str())
+            .collect();
+        let refused = webhooks
+            .keys()
+            .find(|name| !open.contains(&name.as_str()))?;
+        let text = format!("this farm has no webhook {refused} that jobs may ask for");
+        let hint = match open.is_empty() {
+            true => "an administrator opens one by jobs = true of a [[webhook]] in notify.toml"
+                .to_owned(),
+            false => format!("those are {}", open.join(", ")),
+        };
+        Some(FieldError::new("webhooks", text).hint(hint))
     }
 
     /// Answers where somebody has their mail, if the farm writes mail to people.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::{JobImage, Waits};
 use tessera_model::after::{BadLabel, Term, Tree};
-use tessera_model::mail::BadAddress;
+use tessera_model::mail::{BadAddress, BadChannelName};
 use tessera_model::rate::BadRate;
 use tessera_model::{
     After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobLimits,
-    JobMail, JobSpec, MailAddress, MailWhen, Order, OrderError, Requirement, Reservation,
-    RestrictionError, Split,
+    JobMail, JobSpec, JobWebhooks, MailAddress, MailWhen, Order, OrderError, Requirement,
+    Reservation, RestrictionError, Split,
 };
 use tessera_spec::range;
 
@@ -40,8 +40,12 @@ const FORMAT_PREEMPT: i64 = 10;
 const FORMAT_LIMITS: i64 = 12;
 /// The format of one that asks for mail when it is stranded: older programs know no such word. (10 and 11 are taken.)
 const FORMAT_STRANDED: i64 = 13;
+/// The format of one that stops when so many of its items failed: older programs would go on.
+const FORMAT_STOPS: i64 = 14;
+/// The format of one that asks for webhooks: older programs would forget that.
+const FORMAT_WEBHOOKS: i64 = 15;
 /// The newest format that this program reads.
-const FORMAT_NEWEST: i64 = FORMAT_STRANDED;
+const FORMAT_NEWEST: i64 = FORMAT_WEBHOOKS;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +182,12 @@ struct Spec {
     pgrp: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mail: Option<MailDoc>,
+    /// Since [`FORMAT_WEBHOOKS`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    webhooks: BTreeMap<String, Vec<String>>,
+    /// Since [`FORMAT_STOPS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_failures: Option<u32>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     notes: String,
 }
@@ -192,16 +202,15 @@ struct MailDoc {
 impl MailDoc {
     fn of(mail: &JobMail) -> Self {
         Self {
-            on: mail.on.iter().map(|it| it.word().to_owned()).collect(),
+            on: words(&mail.on),
             to: mail.to.as_ref().map(ToString::to_string),
         }
     }
 
     fn into_model(self) -> Result<JobMail, String> {
-        let when = |word: &String| MailWhen::of_word(word).ok_or(format!("unknown {word:?}"));
         let to = self.to.as_deref().map(MailAddress::kept).transpose();
         Ok(JobMail {
-            on: self.on.iter().map(when).collect::<Result<_, _>>()?,
+            on: whens(&self.on)?,
             to: to.map_err(|bad: BadAddress| bad.to_string())?,
         })
     }
@@ -240,6 +249,25 @@ impl LimitsDoc {
             start_rate: rate.map_err(|bad: BadRate| bad.to_string())?,
         })
     }
+}
+
+fn words(on: &BTreeSet<MailWhen>) -> Vec<String> {
+    on.iter().map(|it| it.word().to_owned()).collect()
+}
+
+fn whens(words: &[String]) -> Result<BTreeSet<MailWhen>, String> {
+    let when = |word: &String| MailWhen::of_word(word).ok_or(format!("unknown {word:?}"));
+    words.iter().map(when).collect()
+}
+
+fn webhooks(kept: &BTreeMap<String, Vec<String>>) -> Result<JobWebhooks, String> {
+    let read = |(name, on): (&String, &Vec<String>)| {
+        let name = name
+            .parse()
+            .map_err(|bad: BadChannelName| bad.to_string())?;
+        Ok((name, whens(on)?))
+    };
+    kept.iter().map(read).collect()
 }
 
 /// What each instance takes of its host.
@@ -322,7 +350,11 @@ pub(crate) fn format(spec: &JobSpec) -> i64 {
     let has_kinds = farms.any(|name| name.is_per_host() || name.is_scoped());
     let is_of_preempt = |flag: &JobFlag| matches!(flag, JobFlag::Uninterruptible | JobFlag::Elite);
     let mail = spec.mail.as_ref();
-    if mail.is_some_and(|mail| mail.on.contains(&MailWhen::Stranded)) {
+    if !spec.webhooks.is_empty() {
+        FORMAT_WEBHOOKS
+    } else if spec.max_failures > 0 {
+        FORMAT_STOPS
+    } else if mail.is_some_and(|mail| mail.on.contains(&MailWhen::Stranded)) {
         FORMAT_STRANDED
     } else if has_kinds || spec.limits != JobLimits::default() {
         FORMAT_LIMITS
@@ -429,6 +461,10 @@ impl Spec {
             label: spec.label.as_ref().map(ToString::to_string),
             pgrp: spec.pgrp.map(|id| id.0),
             mail: spec.mail.as_ref().map(MailDoc::of),
+            webhooks: (spec.webhooks.iter())
+                .map(|(name, on)| (name.to_string(), words(on)))
+                .collect(),
+            max_failures: Some(spec.max_failures).filter(|most| *most > 0),
             notes: spec.notes.clone(),
         }
     }
@@ -493,6 +529,8 @@ impl Spec {
             },
             pgrp: self.pgrp.map(JobId),
             mail: self.mail.map(MailDoc::into_model).transpose()?,
+            webhooks: webhooks(&self.webhooks)?,
+            max_failures: self.max_failures.unwrap_or(0),
             notes: self.notes,
         })
     }
@@ -692,6 +730,36 @@ mod tests {
         let on = read.spec.mail.as_ref().map(|mail| mail.on.clone());
         assert_eq!(on, Some([MailWhen::Stranded].into()));
         assert_eq!(format(&read.spec), FORMAT_STRANDED);
+    }
+
+    #[test]
+    fn webhooks_move_the_format_and_read_back() {
+        let asks = "\"webhooks\":{\"chat\":[\"done\",\"stranded\"]},\"umask\"";
+        let text = FORMAT_1_WAITS.replace("\"umask\"", asks);
+        let read = read(&text, FORMAT_WEBHOOKS).expect("readable for ever");
+        let chat = &read.spec.webhooks[&"chat".parse().expect("a name")];
+        assert_eq!(*chat, [MailWhen::Done, MailWhen::Stranded].into());
+        assert_eq!(format(&read.spec), FORMAT_WEBHOOKS);
+        let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
+        let again: Spec = serde_json::from_str(&again).expect("is a description");
+        assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
+        for (is, bad) in [("chat", "Chat"), ("stranded", "host_lost")] {
+            assert!(
+                super::read(&text.replace(is, bad), FORMAT_WEBHOOKS).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_stops_after_so_many_failures_moves_the_format() {
+        let text = FORMAT_1_WAITS.replace("\"umask\"", "\"max_failures\":3,\"umask\"");
+        let read = read(&text, FORMAT_STOPS).expect("readable for ever");
+        assert_eq!(read.spec.max_failures, 3);
+        assert_eq!(format(&read.spec), FORMAT_STOPS);
+        let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
+        let again: Spec = serde_json::from_str(&again).expect("is a description");
+        assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
     }
 
     #[test]

@@ -197,6 +197,8 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
         label: (retries == 1).then(|| "render".parse().expect("a label")),
         pgrp: None,
         mail: None,
+        webhooks: Default::default(),
+        max_failures: retries * 3,
         notes: "a note".into(),
     }
 }

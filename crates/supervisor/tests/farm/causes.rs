@@ -3,7 +3,7 @@
 use crate::notify::{Manner, SOON, Server, configure, kill};
 use crate::world::{Farm, Worker, eventually, frames};
 use serde_json::Value;
-use tessera_api::types::{ActionRequest, SubmitRequest};
+use tessera_api::types::{ActionRequest, ModifyRequest, SubmitRequest};
 use tessera_model::host::Refusal;
 use tessera_model::msg::Report;
 
@@ -93,6 +93,58 @@ async fn what_only_waits_is_not_told_and_what_waits_in_vain_is() {
     let all = server.all();
     let blocked = all.iter().find(|got| got.json()["kind"] == "blocked");
     assert!(blocked.is_none(), "there is nothing to do for anybody");
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_job_is_told_of_over_the_webhook_that_it_names() {
+    let server = Server::start(Manner::Takes).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let channels = [
+        ("chat", &*server.url(), "jobs = true"),
+        ("closed", &*server.url(), "on = [\"farm_full\"]"),
+    ];
+    configure(dir.path(), SOON, &channels);
+    let farm = Farm::start_in(dir).await;
+    let asking = |list: &str| SubmitRequest {
+        webhooks: Some(vec![list.to_owned()]),
+        ..frames("1")
+    };
+    for name in ["closed", "elsewhere"] {
+        let request = asking(&format!("{name}=killed"));
+        let refused = farm.client.submit(&request, false).await.expect_err(name);
+        let said = format!("{refused:?}");
+        assert!(
+            said.contains(&format!("no webhook {name} that jobs")),
+            "{said}"
+        );
+        assert!(said.contains("those are chat"), "{said}");
+    }
+    let quiet = farm.submit(frames("1")).await;
+    let other = farm.submit(asking("chat=done")).await;
+    let asks = farm.submit(asking("chat=done,killed")).await;
+    let change = ModifyRequest {
+        webhooks: Some(vec!["chat=killed".into()]),
+        ..ModifyRequest::default()
+    };
+    let later = farm.submit(frames("1")).await;
+    farm.client.modify(later, &change).await.expect("allowed");
+    let farm = farm.restart().await;
+    for job in [quiet, other, asks, later] {
+        kill(&farm, job).await;
+    }
+    let look = || async {
+        let all = server.all();
+        let about = all.iter().flat_map(|got| {
+            let json = got.json();
+            json["about"].as_array().cloned().unwrap_or_default()
+        });
+        let told: std::collections::BTreeSet<u64> =
+            about.filter_map(|it| it["job"].as_u64()).collect();
+        told.contains(&later).then_some(told)
+    };
+    let told = eventually("all of it", look).await;
+    assert_eq!(told, [asks, later].into());
     farm.running.stop().await.expect("stops");
 }
 

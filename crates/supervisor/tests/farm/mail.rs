@@ -4,7 +4,7 @@ use crate::notify::{SOON, kill, secret_file};
 use crate::world::{Farm, eventually, frames};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use tessera_api::types::{ChannelRow, NotifyTest, SetMailWishes, SubmitRequest};
+use tessera_api::types::{ChannelRow, ModifyRequest, NotifyTest, SetMailWishes, SubmitRequest};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -597,6 +597,46 @@ async fn a_job_asks_for_mail_within_what_is_allowed() {
         2,
         "told the server of nobody else: {heard}"
     );
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn what_mail_a_job_asks_for_is_changed_while_it_is_there() {
+    let server = Server::start(Manner::Plain).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    server.configure(dir.path(), OWNERS, FARM_FULL);
+    allow(dir.path(), "\"studio.example\", \"lab.example\"");
+    let farm = Farm::start_in(dir).await;
+    let asks = |on: &str, to: Option<&str>| ModifyRequest {
+        mail: Some(vec![on.to_owned()]),
+        mail_to: to.map(ToOwned::to_owned),
+        ..ModifyRequest::default()
+    };
+    let quiet = asking(&farm, "quiet", &["killed"], None)
+        .await
+        .expect("allowed");
+    let none = farm.client.modify(quiet, &asks("none", None)).await;
+    none.expect("allowed");
+    let told = asking(&farm, "told", &["done"], None)
+        .await
+        .expect("allowed");
+    let killed = asks("killed", Some("td@lab.example"));
+    farm.client.modify(told, &killed).await.expect("allowed");
+    let evil = asks("killed", Some("boss@evil.example"));
+    let refused = farm.client.modify(told, &evil).await.expect_err("refused");
+    let said = format!("{refused:?}");
+    assert!(said.contains("writes no mail to evil.example"), "{said}");
+    let spec = farm.client.job(told).await.expect("there").spec;
+    assert_eq!(spec.mail, ["killed"]);
+    assert_eq!(spec.mail_to.as_deref(), Some("td@lab.example"), "as it was");
+    // It is kept.
+    let farm = farm.restart().await;
+    kill(&farm, quiet).await;
+    kill(&farm, told).await;
+    let got = server.has(1).await.remove(0);
+    assert_eq!(got.to, ["td@lab.example"]);
+    assert!(got.text.contains(&format!("{told} told")), "{}", got.text);
+    assert!(!got.text.contains("quiet"), "{}", got.text);
     farm.running.stop().await.expect("stops");
 }
 

@@ -5,6 +5,7 @@ mod clusters;
 mod credentials;
 mod deps;
 mod desks;
+mod failing;
 mod globals;
 mod groups;
 mod limits;
@@ -96,6 +97,8 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         label: None,
         pgrp: None,
         mail: None,
+        webhooks: Default::default(),
+        max_failures: 0,
         notes: String::new(),
     }
 }

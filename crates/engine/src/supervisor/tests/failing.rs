@@ -1,0 +1,147 @@
+//! Jobs that stop when so many of their items failed.
+
+use super::*;
+use why::Kind;
+
+fn stopping(frames: u32, cpus: u32, max_failures: u32) -> JobSpec {
+    JobSpec {
+        cpus,
+        max_failures,
+        ..spec(frames)
+    }
+}
+
+/// Ends an item and answers what comes next to any worker.
+fn next(w: &mut World, order: (u8, LaunchKey, Run), status: i32) -> Option<(u8, LaunchKey, Run)> {
+    w.end(order, End::Exit(status));
+    begun(w)
+}
+
+fn begun(w: &mut World) -> Option<(u8, LaunchKey, Run)> {
+    let runs = |what: &ToWorker| matches!(what, ToWorker::Start { .. } | ToWorker::Run { .. });
+    w.said.retain(|(_, what)| runs(what));
+    (!w.said.is_empty()).then(|| w.order())
+}
+
+#[test]
+fn a_job_stops_when_as_many_frames_failed_as_may() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(stopping(10, 1, 3));
+    let mut order = w.order();
+    for status in [1, 0, 1] {
+        order = next(&mut w, order, status).expect("it goes on");
+    }
+    assert_eq!(next(&mut w, order, 1), None, "the third");
+    w.gone(1, order.1);
+    assert_eq!(w.status(job), WorkStatus::Failed);
+    assert!(w.said.is_empty());
+    let told = w.engine.why(job).expect("there").remove(0);
+    assert_eq!(told.kind, Kind::InstanceFailed);
+    let text = "its instance failed: 3 of the job's frames failed (max-failures 3)";
+    assert_eq!(told.text, text);
+    // Whoever retries it lets it go on, with as many failures as may be.
+    w.act(Action::Retry, Target::Job(job)).expect("allowed");
+    let mut order = w.order();
+    for status in [1, 1, 0] {
+        order = next(&mut w, order, status).expect("it goes on");
+    }
+    assert_eq!(next(&mut w, order, 1), None);
+    assert_eq!(w.status(job), WorkStatus::Failed);
+}
+
+#[test]
+fn what_runs_is_finished_and_nothing_else_begins() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    let job = w.submit(stopping(10, 4, 1));
+    let (first, second) = (w.order(), w.order());
+    assert_eq!(
+        next(&mut w, first, 1),
+        None,
+        "the place is free and stays so"
+    );
+    w.gone(1, first.1);
+    assert!(w.said.is_empty());
+    assert_eq!(w.status(job), WorkStatus::Running);
+    assert_eq!(w.item(job, second.2.item.0), ItemStatus::Running);
+    assert_eq!(next(&mut w, second, 0), None);
+    w.gone(1, second.1);
+    assert_eq!(w.item(job, second.2.item.0), ItemStatus::Complete);
+    assert_eq!(w.status(job), WorkStatus::Failed);
+    // Others have the host.
+    let other = w.submit(spec(1));
+    assert_eq!(w.order().1.job, other);
+}
+
+#[test]
+fn a_host_that_is_lost_meanwhile_lets_nothing_begin_again() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.connect(2, 1);
+    let job = w.submit(stopping(10, 2, 1));
+    let (first, second) = (w.order(), w.order());
+    assert_eq!(next(&mut w, first, 1), None);
+    w.gone(first.0, first.1);
+    w.disconnect(second.0);
+    w.wait(301);
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    assert_eq!(w.status(job), WorkStatus::Failed);
+    assert_eq!(w.item(job, second.2.item.0), ItemStatus::Pending);
+}
+
+#[test]
+fn a_restart_forgets_neither_that_it_stops_nor_why() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    let job = w.submit(stopping(10, 2, 1));
+    let (first, second) = (w.order(), w.order());
+    w.end(first, End::Exit(1));
+    let now = Now {
+        wall: Timestamp(0),
+        elapsed: Duration::from_millis(w.ms),
+    };
+    let image = w.engine.image();
+    w.engine = Engine::restore(Config::default(), now, image.clone()).expect("whole");
+    assert_eq!(w.engine.image(), image);
+    let phase = w.engine.launch(second.1).expect("there").phase;
+    assert_eq!(phase, Phase::Finishing(WorkStatus::Failed));
+    let reason = w.engine.job(job).expect("there").instances()[0]
+        .failure
+        .clone();
+    assert!(reason.is_some_and(|it| it.contains("max-failures 1")));
+}
+
+#[test]
+fn commands_of_their_own_stop_too_and_retries_come_first() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(JobSpec {
+        kind: JobKind::CmdLine,
+        retrywork: 1,
+        ..stopping(5, 5, 2)
+    });
+    let mut order = Some(w.order());
+    let mut runs = 0;
+    while let Some(it) = order {
+        runs += 1;
+        order = next(&mut w, it, 1);
+        if order.is_none() {
+            w.gone(1, it.1);
+            order = begun(&mut w);
+        }
+    }
+    assert_eq!(runs, 4, "two commands, each twice");
+    assert_eq!(w.status(job), WorkStatus::Failed);
+}
+
+#[test]
+fn none_is_as_many_as_there_are() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    w.submit(stopping(3, 1, 0));
+    let order = w.order();
+    let order = next(&mut w, order, 1).expect("it goes on");
+    let order = next(&mut w, order, 1).expect("it goes on");
+    assert_eq!(next(&mut w, order, 1), None);
+}
