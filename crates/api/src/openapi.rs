@@ -15,7 +15,7 @@ use utoipa::OpenApi;
     servers((url = "/api/v1")),
     paths(
         paths::health, paths::openapi, paths::info,
-        paths::submit, paths::jobs, paths::job, paths::modify, paths::resubmit, paths::items, paths::item_states, paths::attempts, paths::log,
+        paths::submit, paths::jobs, paths::job, paths::modify, paths::resubmit, paths::items, paths::item_states, paths::attempts, paths::item_why, paths::log,
         paths::history, paths::why, paths::deps, paths::act, paths::errors,
         paths::hosts, paths::host, paths::remove_host, paths::lock_host, paths::lock_host_while_active, paths::unlock_host, paths::host_why,
         paths::host_settings, paths::reconfigure, paths::timeline,
@@ -158,7 +158,7 @@ mod tests {
     fn every_endpoint_is_described_once() {
         let document: serde_json::Value = serde_json::from_str(&generate()).expect("JSON");
         let found = endpoints(&document);
-        assert_eq!(found.len(), 52, "{found:#?}");
+        assert_eq!(found.len(), 53, "{found:#?}");
         for endpoint in &found {
             let (method, path) = endpoint.split_once(' ').expect("two words");
             let operation = &document["paths"][path][method];

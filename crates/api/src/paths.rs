@@ -8,12 +8,12 @@ use crate::query::{
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event,
-    FarmSettings, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, Items, JobDetail,
-    Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken,
-    NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest,
-    ResourceRequest, ResourceRow, Resources, SealOffer, Session, SessionLink, SessionRequest,
-    SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage,
-    WhileActive, Why,
+    FarmSettings, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, ItemWhy, Items,
+    JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, MailWishes,
+    ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply,
+    ReconfigureRequest, ResourceRequest, ResourceRow, Resources, SealOffer, Session, SessionLink,
+    SessionRequest, SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens,
+    Trends, Usage, WhileActive, Why,
 };
 
 /// What every endpoint may answer instead.
@@ -104,6 +104,11 @@ endpoint!(
     /// Why a job does not run, or not more of it.
     why: get, path = "/jobs/{id}/why", tag = "jobs", params(("id" = u64, Path, description = "The job")),
     responses((status = 200, body = Why), Errors));
+endpoint!(
+    /// Why an item does not run, or how it stands with it.
+    item_why: get, path = "/jobs/{id}/items/{item}/why", tag = "jobs",
+    params(("id" = u64, Path, description = "The job"), ("item" = u32, Path, description = "The item's place, from 0")),
+    responses((status = 200, body = ItemWhy), Errors));
 endpoint!(
     /// What a job waits for and who waits for it, with all that hang together with them.
     deps: get, path = "/jobs/{id}/deps", tag = "jobs", params(("id" = u64, Path, description = "The job")),

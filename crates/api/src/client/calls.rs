@@ -11,7 +11,7 @@ use crate::query::{
 use crate::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, Credentials, Deps, Errors, FarmSettings, Health, History, HostDetail, HostWhy,
-    Hosts, Info, ItemStates, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
+    Hosts, Info, ItemStates, ItemWhy, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
     JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
     NotifyTested, ReconfigureReply, ReconfigureRequest, ResourceRequest, ResourceRow, Resources,
     SessionLink, SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends,
@@ -96,6 +96,11 @@ impl Client {
     #[doc = concat!("Answers why a job does not run, or not more of it.", errors!())]
     pub async fn why(&self, job: u64) -> Answer<Why> {
         self.get(&format!("/jobs/{job}/why")).await
+    }
+
+    #[doc = concat!("Answers why an item (its place from 0) does not run.", errors!())]
+    pub async fn item_why(&self, job: u64, item: u32) -> Answer<ItemWhy> {
+        self.get(&format!("/jobs/{job}/items/{item}/why")).await
     }
 
     #[doc = concat!("Answers what a job waits for and who waits for it.", errors!())]

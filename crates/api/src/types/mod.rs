@@ -47,7 +47,7 @@ pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
 pub use timeline::{Timeline, TimelineHost, TimelineJob, TimelineSpan};
 pub use trends::{TrendJob, TrendPoint, TrendUser, Trends};
 pub use upkeep::{CleanedJob, CleanupReply, CleanupRequest, Usage};
-pub use why::{HostWhy, Reason, Why};
+pub use why::{HostWhy, ItemWhy, Reason, Why};
 
 #[cfg(test)]
 mod tests;

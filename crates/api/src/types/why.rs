@@ -33,6 +33,23 @@ pub struct Why {
     pub reasons: Vec<Reason>,
 }
 
+/// Why an item does not run, or how it stands with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct ItemWhy {
+    /// The job.
+    pub job: u64,
+    /// Its place in the agenda, from 0.
+    pub item: u32,
+    /// Its frames, `7` or `1-5`; the instance's number in a `cmdline` job.
+    pub name: String,
+    /// Its state.
+    pub status: String,
+    /// A sentence that answers the question.
+    pub summary: String,
+    /// The reasons, the most telling first.
+    pub reasons: Vec<Reason>,
+}
+
 /// Why a host does not run, or not more.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct HostWhy {

@@ -11,10 +11,10 @@ use tessera_api::query::{
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
     CredentialRef, CredentialRequest, Credentials, Deps, Errors, Health, History, HostDetail,
-    HostWhy, Hosts, Info, ItemStates, Items, JobDetail, JobSummary, Jobs, JoinReply, JoinRequest,
-    JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
-    NotifyTested, ResourceRequest, ResourceRow, Resources, SealOffer, SessionLink, SetMailWishes,
-    SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, Why,
+    HostWhy, Hosts, Info, ItemStates, ItemWhy, Items, JobDetail, JobSummary, Jobs, JoinReply,
+    JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded,
+    NotifyTest, NotifyTested, ResourceRequest, ResourceRow, Resources, SealOffer, SessionLink,
+    SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, Why,
 };
 use tessera_api::types::{FarmSettings, ReconfigureReply, ReconfigureRequest, WhileActive};
 
@@ -45,6 +45,7 @@ fn empty(request: &Seen) -> (u16, String) {
         ("POST", ["session", "links"]) => json(SessionLink::default()),
         ("GET", ["jobs", _, "items"]) => json(Items::default()),
         ("GET", ["jobs", _, "items", _, "attempts"]) => json(Attempts::default()),
+        ("GET", ["jobs", _, "items", _, "why"]) => json(ItemWhy::default()),
         ("GET", ["jobs", _, "history"]) => json(History::default()),
         ("GET", ["jobs", _, "why"]) => json(Why::default()),
         ("GET", ["jobs", _, "deps"]) => json(Deps::default()),
@@ -177,6 +178,7 @@ async fn call_about_jobs(client: &Client) {
     client.item_states(1).await.expect(ok);
     client.create_session_link().await.expect(ok);
     client.attempts(1, 2).await.expect(ok);
+    client.item_why(1, 2).await.expect(ok);
     client
         .history(
             1,

@@ -315,10 +315,11 @@ pub struct DepsArgs {
 #[command(after_help = "\
 Examples:
   tessera why 12                      why job 12 does not run
+  tessera why 12:7                    why frame 7 does not, or why it failed
   tessera why rnd001                  why host rnd001 gets no work")]
 pub struct WhyArgs {
-    /// A job, or the name of a host
-    #[arg(value_name = "JOB|HOST")]
+    /// A job 12, a frame 12:7, or the name of a host
+    #[arg(value_name = "JOB|FRAME|HOST")]
     pub what: String,
 }
 

@@ -259,7 +259,14 @@ pub(super) async fn errors(args: &ErrorsArgs, context: &Context) -> Result<Exit,
 pub(super) async fn why(args: WhyArgs, context: &Context) -> Result<Exit, CliError> {
     let client = context.client()?;
     match args.what.parse::<Selector>() {
-        Ok(target) => context.show(&client.why(target.job.0).await?, show::why)?,
+        Ok(Selector {
+            job,
+            what: What::Job,
+        }) => context.show(&client.why(job.0).await?, show::why)?,
+        Ok(target) => {
+            let item = one_item(&client, &target).await?;
+            context.show(&client.item_why(target.job.0, item).await?, show::item_why)?;
+        }
         Err(_) => context.show(&client.host_why(&args.what).await?, show::host_why)?,
     }
     Ok(Exit::Done)

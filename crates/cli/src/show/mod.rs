@@ -24,7 +24,7 @@ pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
 pub use notify::{channels, mail_wishes, notify_reloaded, notify_tested};
 pub use resource::resources;
-pub use why::{host_why, why};
+pub use why::{host_why, item_why, why};
 
 use crate::out::{Look, text};
 

@@ -1,7 +1,7 @@
 //! Answers to *why*.
 
 use crate::out::{Look, Tone, text};
-use tessera_api::types::{HostWhy, Reason, Why};
+use tessera_api::types::{HostWhy, ItemWhy, Reason, Why};
 
 /// The kind of the reason that is about frames which failed.
 const FAILED_KIND: &str = "failed";
@@ -14,6 +14,19 @@ pub fn why(look: &Look, why: &Why) -> String {
     let tone = Tone::of_state(&why.status);
     let head = format!(
         "job {} is {}",
+        why.job,
+        look.paint(tone, &text::safe(&why.status))
+    );
+    answer(look, &head, &why.summary, &why.reasons)
+}
+
+/// Prints why a frame does not run, or how it stands with it.
+#[must_use]
+pub fn item_why(look: &Look, why: &ItemWhy) -> String {
+    let tone = Tone::of_state(&why.status);
+    let head = format!(
+        "frame {} of job {} is {}",
+        text::safe(&why.name),
         why.job,
         look.paint(tone, &text::safe(&why.status))
     );

@@ -160,6 +160,7 @@ fn without_query() -> Router<App> {
         .route("/jobs/{id}/deps", get(deps::job))
         .route("/jobs/{id}/states", get(items::states_of))
         .route("/jobs/{id}/items/{item}/attempts", get(items::attempts))
+        .route("/jobs/{id}/items/{item}/why", get(why::item))
         .route("/actions", post(actions::act))
         .route("/hosts", get(hosts::list))
         .route("/hosts/{host}", get(hosts::detail))

@@ -6,9 +6,9 @@ use super::items::{add_attempts, pick};
 use super::{App, declared, views};
 use axum::extract::State;
 use std::collections::{BTreeMap, BTreeSet};
-use tessera_api::types::{ItemRow, Reason, Why};
+use tessera_api::types::{ItemRow, ItemWhy, Reason, Why};
 use tessera_engine::supervisor::{Denied, Job};
-use tessera_model::{ItemStatus, JobId, JobKind};
+use tessera_model::{ItemIndex, ItemStatus, JobId, JobKind};
 
 /// Failed items that are looked at.
 const FAILED_MAX: usize = 1_000;
@@ -79,6 +79,77 @@ pub(crate) async fn job(
     }))
 }
 
+/// `GET /jobs/{id}/items/{item}/why`
+pub(crate) async fn item(
+    State(app): State<App>,
+    Segments((id, item)): Segments<(u64, u32)>,
+) -> Answer<axum::Json<ItemWhy>> {
+    let found = app.core.read(move |view| {
+        let job = view.engine.job(JobId(id)).ok_or(Denied::NoJob(JobId(id)))?;
+        let place = ItemIndex(item);
+        let reasons = view.engine.why_item(JobId(id), place);
+        let reasons = reasons.ok_or(Denied::NoItem(JobId(id), place))?;
+        let reasons: Vec<Reason> = reasons.into_iter().map(views::reason).collect();
+        let has_frames = matches!(job.spec.kind, JobKind::CmdRange(_));
+        Ok::<_, Denied>((views::item_row(job, place), reasons, has_frames))
+    });
+    let (row, mut reasons, has_frames) = found.await??;
+    let mut rows = [row];
+    if rows[0].status == FAILED {
+        add_attempts(&app, id, &mut rows).await?;
+        reasons.insert(0, failure_of(id, has_frames, &rows[0]));
+    }
+    let [row] = rows;
+    let summary = reasons.first().map_or_else(
+        || format!("it is {}", row.status),
+        |first| first.text.clone(),
+    );
+    Ok(axum::Json(ItemWhy {
+        job: id,
+        item,
+        name: row.name,
+        status: row.status,
+        summary,
+        reasons,
+    }))
+}
+
+/// Answers what one item failed of.
+fn failure_of(job: u64, has_frames: bool, row: &ItemRow) -> Reason {
+    let name = target(job, has_frames, row);
+    let end = row.end.as_ref();
+    let who = end.and_then(declared::who);
+    let (text, hint) = match (who, end) {
+        (Some(who), _) => (
+            format!("{who} declared it failed"),
+            format!("tessera retry {name}"),
+        ),
+        (None, Some(end)) => (
+            format!("it ended with: {}", end.text),
+            format!("see tessera log {name}"),
+        ),
+        (None, None) => (
+            "it ended without a record".to_owned(),
+            format!("tessera hist {job} says what happened"),
+        ),
+    };
+    Reason {
+        kind: FAILED.to_owned(),
+        count: 1,
+        hosts: row.host.clone().into_iter().collect(),
+        text,
+        hint: Some(hint),
+    }
+}
+
+/// Prints an item as a target of a command.
+fn target(job: u64, has_frames: bool, row: &ItemRow) -> String {
+    match has_frames {
+        true => format!("{job}:{}", row.name),
+        false => format!("{job}#{}", u64::from(row.index) + 1),
+    }
+}
+
 /// Answers how most of the failed items ended, with one of them to look at.
 fn commonest(job: u64, has_frames: bool, rows: &[ItemRow], in_all: u32) -> Option<Reason> {
     let mut by_end: BTreeMap<&str, Vec<&ItemRow>> = BTreeMap::new();
@@ -93,11 +164,7 @@ fn commonest(job: u64, has_frames: bool, rows: &[ItemRow], in_all: u32) -> Optio
         .max_by_key(|(_, rows)| rows.len())?;
     let first = of.first()?;
     let noun = if has_frames { "frame" } else { "item" };
-    let example = if has_frames {
-        format!("{job}:{}", first.name)
-    } else {
-        format!("{job}#{}", u64::from(first.index) + 1)
-    };
+    let example = target(job, has_frames, first);
     let among = match (rows.len(), in_all) {
         (looked_at, all) if looked_at < all as usize => format!("the first {looked_at} failed"),
         (_, all) => format!("{all} failed"),

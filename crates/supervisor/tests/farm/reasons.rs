@@ -42,6 +42,12 @@ async fn who_declared_a_frame_failed_is_named_instead_of_a_cause_that_nobody_saw
     let why = mia.why(job).await.expect("a reason");
     let text = format!("3 of 3 failed frames were declared failed by mia; for instance {job}:1");
     assert_eq!(why.summary, text);
+    let frame = mia.item_why(job, 2).await.expect("a reason");
+    assert_eq!(
+        (frame.name.as_str(), frame.status.as_str()),
+        ("3", "failed")
+    );
+    assert_eq!(frame.summary, said);
     let of_job = ErrorsQuery { job: Some(job) };
     let groups = mia.errors(&of_job).await.expect("an answer").groups;
     let told: Vec<(&str, u32)> = groups
@@ -83,6 +89,13 @@ async fn an_instance_that_failed_says_of_what_and_where_it_was() {
         ends(&farm.client, job).await,
         ["over the job's timelimit", ""]
     );
+    let frame = farm.client.item_why(job, 1).await.expect("a reason");
+    assert_eq!(frame.status, "pending");
+    assert_eq!(frame.reasons[0].kind, "instance_failed");
+    farm.client
+        .item_why(job, 2)
+        .await
+        .expect_err("has only two");
     // All of it outlives the supervisor.
     let farm = farm.restart().await;
     let again = farm.client.job(job).await.expect("there");

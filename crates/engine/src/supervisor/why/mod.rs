@@ -5,6 +5,7 @@ mod holders;
 mod host;
 mod hosts;
 mod instances;
+mod item;
 mod limits;
 
 use super::credential::Gate;

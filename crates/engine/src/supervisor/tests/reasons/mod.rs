@@ -1,6 +1,7 @@
 //! Each kind of reason: that the answer is right, and that following it lets the job run.
 
 mod follow;
+mod frames;
 mod scenes;
 mod told;
 
