@@ -66,7 +66,7 @@ fn reason(w: &World, job: JobId, kind: why::Kind) -> Option<why::Reason> {
 }
 
 #[test]
-fn a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame() {
+pub(super) fn a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame() {
     let mut w = world(PreemptPolicy::Passive);
     w.connect(1, 1);
     let low = w.submit(with(9, 5, 1));
@@ -147,7 +147,7 @@ fn nobody_leaves_where_it_is_disabled_for_an_equal_or_by_age() {
 }
 
 #[test]
-fn where_it_is_disabled_why_says_whom_a_person_could_preempt() {
+pub(super) fn where_it_is_disabled_why_says_whom_a_person_could_preempt() {
     let mut w = world(PreemptPolicy::Disabled);
     w.connect(1, 1);
     let low = w.submit(with(9, 5, 1));

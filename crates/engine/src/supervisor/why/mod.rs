@@ -68,7 +68,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -106,6 +106,8 @@ impl Kind {
         Self::Reserved,
         Self::TooSmall,
         Self::BehindJobs,
+        Self::Preempting,
+        Self::CouldPreempt,
         Self::ResourceUnknown,
         Self::ResourceTooSmall,
         Self::ResourceInUse,

@@ -106,6 +106,8 @@ fn proof_of(kind: Kind) -> fn() {
         Kind::Reserved => scenes::reserved,
         Kind::TooSmall => scenes::too_small,
         Kind::BehindJobs => scenes::behind_jobs,
+        Kind::Preempting => preempt::a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame,
+        Kind::CouldPreempt => preempt::where_it_is_disabled_why_says_whom_a_person_could_preempt,
         Kind::ResourceUnknown | Kind::ResourceTooSmall => {
             globals::what_the_farm_does_not_have_waits_and_why_says_what_was_meant
         }
