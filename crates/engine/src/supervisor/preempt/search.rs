@@ -67,10 +67,12 @@ impl Engine {
         let pending = job.instances.pending().len();
         let limit = self.config.user_limits.of(&job.owner);
         let has = u64::from(self.running_of(&job.owner)) + u64::from(claims.of_owner(&job.owner));
+        let (of_group, group_limit) = self.group_of_job(job.id).unwrap_or_default();
         let mut global = job.spec.reservation.global.iter();
         job.waiting_of(size) > made
             && pending > all
             && limit.is_none_or(|limit| has < u64::from(limit))
+            && group_limit.is_none_or(|limit| u64::from(of_group) + all < u64::from(limit))
             && global.all(|(name, amount)| {
                 let free = self.globals.free(name);
                 free >= claims.of_global(name).saturating_add(*amount)
