@@ -45,6 +45,10 @@ impl Engine {
                 break;
             }
         }
+        if self.preempts_anybody() {
+            // Where the farm's rate ended the turn, nobody has.
+            self.note_changed();
+        }
         for id in wanted.into_inner() {
             self.start_check(t, &id);
         }

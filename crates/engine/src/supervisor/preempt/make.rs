@@ -318,6 +318,11 @@ impl Engine {
         let mut is_moved = false;
         let mut before = Vec::new();
         for claim_id in self.claims_on(id) {
+            if self.is_farm_paced() {
+                // What is made stays made until the farm may start something again.
+                self.preempts.claimed.insert(id);
+                break;
+            }
             let Some(claim) = self.preempts.claims.get(claim_id) else {
                 continue;
             };

@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// Says whether somebody may have to leave for others at all.
-    fn preempts_anybody(&self) -> bool {
+    pub(super) fn preempts_anybody(&self) -> bool {
         self.config.preempt_policy != PreemptPolicy::Disabled
     }
 
@@ -261,7 +261,7 @@ impl Engine {
     }
 
     /// Notes what may leave hosts where something changed; they are asked.
-    fn note_changed(&mut self) {
+    pub(in crate::supervisor) fn note_changed(&mut self) {
         for id in std::mem::take(&mut self.preempts.changed) {
             let (usual, at_once) = self.places_on(id);
             self.preempts.usual.set(id, usual);

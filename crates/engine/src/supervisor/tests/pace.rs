@@ -117,6 +117,43 @@ pub(super) fn the_farm_starts_no_quicker_than_it_may_the_best_first() {
 }
 
 #[test]
+fn room_that_was_made_is_given_out_no_quicker_than_the_farm_may_start() {
+    let mut w = world(None, None);
+    w.engine = Engine::new(Config {
+        start_rates: FarmRates {
+            farm: Some("2/10s".parse().expect("a good rate")),
+            ..FarmRates::default()
+        },
+        preempt_policy: PreemptPolicy::Aggressive,
+        ..Config::default()
+    });
+    w.connect(1, 2);
+    w.submit(wide(None));
+    assert_eq!(w.take_starts(), [1; 2]);
+    w.at(5_000);
+    w.connect(2, 1);
+    w.at(10_000);
+    assert_eq!(w.take_starts(), [1]);
+    w.submit(JobSpec {
+        priority: 1,
+        ..wide(None)
+    });
+    let left: Vec<_> = w
+        .engine
+        .launches()
+        .map(|it| (it.host.0[0], it.key))
+        .collect();
+    w.said.clear();
+    // All leave at once; one start is left of these ten seconds.
+    left.into_iter().for_each(|(host, key)| w.gone(host, key));
+    assert_eq!(w.take_starts(), [2]);
+    w.at(19_999);
+    assert!(w.take_starts().is_empty());
+    w.at(20_000);
+    assert_eq!(w.take_starts(), [2; 2]);
+}
+
+#[test]
 fn what_reserves_a_resource_starts_no_quicker_than_its_server_likes() {
     let mut w = world(None, Some("1/30s"));
     w.connect(1, 40);
