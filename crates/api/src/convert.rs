@@ -273,6 +273,7 @@ impl From<&End> for EndView {
             End::Limit(_) => ("limit", None, None),
             End::Asked => ("asked", None, None),
             End::Lost => ("lost", None, None),
+            End::ShepherdEnded { .. } => ("shepherd_ended", None, None),
         };
         let outcome = match end.outcome() {
             Outcome::Done => "done",

@@ -233,6 +233,12 @@ pub enum End {
     Asked,
     /// Its host, launcher or shepherd was lost; how it ended is not known.
     Lost,
+    /// Its shepherd was ended while it ran, and before that those of the tries before: the command may do that itself. Decided by
+    /// the farm; no worker says it.
+    ShepherdEnded {
+        /// How many tries in a row ended so.
+        times: u32,
+    },
 }
 
 /// A limit of the job's that ended an attempt.
@@ -270,6 +276,10 @@ impl fmt::Display for End {
             Self::Limit(Limit::Silence) => f.write_str("printed nothing for its silence-limit"),
             Self::Asked => f.write_str("ended on request"),
             Self::Lost => f.write_str("lost with its host or worker"),
+            Self::ShepherdEnded { times } => write!(
+                f,
+                "its shepherd was ended {times} times in a row while it ran; the command may end its own parent (kill $PPID)"
+            ),
         }
     }
 }
@@ -328,14 +338,27 @@ pub enum Outcome {
 }
 
 impl End {
+    /// Reads [`Self::ShepherdEnded`] from the words that it prints.
+    #[must_use]
+    pub fn shepherd_ended_of(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("its shepherd was ended ")?;
+        let (times, _) = rest.split_once(' ')?;
+        let end = Self::ShepherdEnded {
+            times: times.parse().ok()?,
+        };
+        (end.to_string() == text).then_some(end)
+    }
+
     /// Answers what this end means: only exit 0 is success, and what the farm did never counts against the job.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Exit(0) => Outcome::Done,
-            Self::Exit(_) | Self::Signal(_) | Self::NotStarted(_) | Self::Limit(_) => {
-                Outcome::Failed
-            }
+            Self::Exit(_)
+            | Self::Signal(_)
+            | Self::NotStarted(_)
+            | Self::Limit(_)
+            | Self::ShepherdEnded { .. } => Outcome::Failed,
             Self::OutOfMemory { .. } => Outcome::OutOfMemory,
             Self::Asked | Self::Lost => Outcome::Interrupted,
         }
@@ -369,6 +392,7 @@ mod tests {
             ),
             (End::Asked, Outcome::Interrupted),
             (End::Lost, Outcome::Interrupted),
+            (End::ShepherdEnded { times: 5 }, Outcome::Failed),
         ];
         for (end, outcome) in ends {
             assert_eq!(end.outcome(), outcome, "{end}");
@@ -387,5 +411,12 @@ mod tests {
         assert_eq!(end(1 << 30).to_string(), text);
         assert_eq!(end(0).to_string(), "its host ran out of memory");
         assert_eq!(End::Signal(63).to_string(), "signal 63");
+        let lost = End::ShepherdEnded { times: 5 };
+        let said = lost.to_string();
+        assert!(said.contains("5 times in a row") && said.contains("kill $PPID"));
+        assert_eq!(End::shepherd_ended_of(&said), Some(lost));
+        for other in ["its shepherd was ended x times", &format!("{said}.")] {
+            assert_eq!(End::shepherd_ended_of(other), None, "{other}");
+        }
     }
 }

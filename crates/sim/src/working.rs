@@ -14,6 +14,9 @@ use tessera_model::reservation::MEMORY;
 use tessera_model::state::End;
 use tessera_model::{HostFacts, Identity, Refusal, Timestamp};
 
+/// Of so many jobs on desktops one ends its own shepherd, each time that it runs.
+const ENDS_ITS_SHEPHERD: u64 = 5;
+
 impl World {
     pub(crate) fn worker_up(&mut self, index: usize) -> Result<(), String> {
         let now = self.clock();
@@ -84,7 +87,7 @@ impl World {
         };
         supervisor.sessions += 1;
         let session = supervisor.sessions;
-        let facts = facts(host);
+        let facts = facts(host, self.plan.desktops);
         self.hosts[index].session = Some(session);
         let id = self.hosts[index].id;
         self.request(Request {
@@ -105,7 +108,7 @@ impl World {
             return Ok(());
         }
         self.tally.add("fault: said again on the same connection");
-        let hello = FromWorker::Hello(facts(host));
+        let hello = FromWorker::Hello(facts(host, self.plan.desktops));
         self.work_one(index, worker::Effect::Send(hello))?;
         self.feed(index, worker::Input::Connected)
     }
@@ -557,6 +560,12 @@ impl World {
         let Some(process) = shepherd.process.take_if(|p| p.generation == generation) else {
             return Ok(());
         };
+        if self.plan.desktops && key.job.0.is_multiple_of(ENDS_ITS_SHEPHERD) {
+            self.tally.add("seen: a job ended its own shepherd");
+            host.shepherds.remove(&key);
+            self.tell(index, 1, worker::Input::ShepherdLost(key));
+            return Ok(());
+        }
         let next = shepherd.held.take();
         let end = host::record(&process, process.end.clone(), wall, now);
         let is_lost = now < host.spool_full_until;
@@ -605,7 +614,7 @@ impl World {
 }
 
 /// Answers what the worker of a host says of it.
-fn facts(host: &host::Host) -> HostFacts {
+fn facts(host: &host::Host, is_desktop: bool) -> HostFacts {
     HostFacts {
         name: host.name.clone(),
         slots: host.offers(),
@@ -623,7 +632,10 @@ fn facts(host: &host::Host) -> HostFacts {
             ),
         ]
         .into(),
-        identity: Identity::Proxy("tessera-job".into()),
+        identity: match is_desktop {
+            true => Identity::Desktop("mia".into()),
+            false => Identity::Proxy("tessera-job".into()),
+        },
         ..HostFacts::default()
     }
 }

@@ -48,6 +48,8 @@ pub struct Plan {
     pub limits: bool,
     /// What happens when work waits for what stands lower.
     pub preempt: PreemptPolicy,
+    /// Whether hosts are desktops, where some jobs end their own shepherd each time.
+    pub desktops: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -65,6 +67,7 @@ impl Default for Plan {
             shares: false,
             limits: false,
             preempt: PreemptPolicy::Disabled,
+            desktops: false,
             bug: None,
             trace: false,
         }

@@ -176,3 +176,17 @@ fn planted_bugs_are_found() {
         assert!(found, "{bug:?} passed 100 seeds");
     }
 }
+
+#[test]
+fn a_job_that_ends_its_own_shepherd_each_time_ends() {
+    for seed in 40_000..40_008 {
+        let plan = Plan {
+            desktops: true,
+            ..Plan::default()
+        };
+        match run(seed, &plan) {
+            Ok(tally) => assert!(tally.0.contains_key("seen: a job ended its own shepherd")),
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+}

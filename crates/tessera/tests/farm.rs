@@ -759,3 +759,52 @@ fn silence_and_failures_are_explained() {
     up.interrupt();
     assert_eq!(up.wait(), 0);
 }
+
+#[test]
+fn a_job_that_ends_its_own_shepherd_fails_and_says_so() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    // Its parent is the shepherd, which on a desktop is the same user's.
+    let script = "echo $PPID; kill -9 $PPID; sleep 600";
+    let submit = [
+        "submit",
+        "--wait",
+        "--timeout",
+        "5m",
+        "--range",
+        "1-2",
+        "--retrywork",
+        "2",
+    ];
+    let words = [&submit[..], &["--", "sh", "-c", script]].concat();
+    assert_eq!(place.ask(&words).0, 10, "the job failed");
+    let (_, text) = place.ask(&["frames", "1:1", "--attempts", "--json"]);
+    let attempts: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let attempts = attempts["attempts"].as_array().expect("attempts");
+    assert_eq!(attempts.len(), 5, "{text}");
+    let last = attempts.last().expect("one");
+    let reason = "its shepherd was ended 5 times in a row while it ran; the command may end its own parent (kill $PPID)";
+    assert_eq!(last["end"]["text"], reason);
+    assert_eq!(last["end"]["kind"], "shepherd_ended");
+    assert!(
+        attempts
+            .iter()
+            .rev()
+            .skip(1)
+            .all(|it| it["end"]["kind"] == "lost"),
+        "{text}"
+    );
+    for (words, part) in [
+        (&["why", "1"][..], "kill $PPID"),
+        (&["errors"], "its shepherd was ended"),
+        (&["hist", "1"], "tried again in 1 s"),
+    ] {
+        let (_, said) = place.ask(words);
+        assert!(said.contains(part), "{words:?}: {said}");
+    }
+    // What kills its shepherd leaves nothing behind, and the farm goes on.
+    assert_eq!(place.ask(&["submit", "--wait", "--", "true"]).0, 0);
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+    until("nothing of the farm runs", || place.processes().is_empty());
+}

@@ -10,7 +10,7 @@ pub struct EndView {
     pub text: String,
     /// `done`, `failed`, `out_of_memory` or `interrupted`.
     pub outcome: String,
-    /// `exit`, `signal`, `not_started`, `out_of_memory`, `limit`, `asked`, `lost`, or `declared` when somebody declared it failed.
+    /// `exit`, `signal`, `not_started`, `out_of_memory`, `limit`, `asked`, `lost`, `shepherd_ended`, or `declared` when somebody declared it failed.
     pub kind: String,
     /// The exit status, when it exited by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

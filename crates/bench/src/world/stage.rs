@@ -176,7 +176,11 @@ impl Stage {
                 self.unheard += u64::from(is_lost);
             }
             End::Asked | End::Limit(_) | End::Lost => self.ended_by_farm += 1,
-            End::Exit(_) | End::Signal(_) | End::NotStarted(_) | End::OutOfMemory { .. } => {
+            End::Exit(_)
+            | End::Signal(_)
+            | End::NotStarted(_)
+            | End::OutOfMemory { .. }
+            | End::ShepherdEnded { .. } => {
                 self.ended_badly += 1;
                 let failures = self.failures.entry((job, item)).or_default();
                 *failures += 1;

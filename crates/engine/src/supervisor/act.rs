@@ -579,6 +579,7 @@ impl Engine {
                     if matches!(action, Action::Retry | Action::Requeue) {
                         new.retries_used = 0;
                         (new.ooms, new.growth) = (0, 0);
+                        self.forget_losses(id, *item);
                     }
                     if in_bulk {
                         if let Some(job) = self.jobs.get_mut(&id) {

@@ -73,6 +73,8 @@ pub struct Host {
     pub(super) refused: BTreeMap<String, RefusedAccount>,
     /// What of it is kept for whom room was made there ([`super::preempt`]).
     pub(super) kept: Kept,
+    /// What lost its shepherd there last, if that was counted.
+    pub(super) last_loss: Option<super::losses::LastLoss>,
     pub(super) last_heard: Duration,
     pub(super) away_since: Duration,
 }
@@ -115,6 +117,7 @@ impl Host {
             given_up: BTreeMap::new(),
             refused: BTreeMap::new(),
             kept: Kept::default(),
+            last_loss: None,
             last_heard: Duration::ZERO,
             away_since: Duration::ZERO,
         }

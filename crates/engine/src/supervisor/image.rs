@@ -344,6 +344,7 @@ impl Engine {
             spec,
             status: row.status,
             bars: Vec::new(),
+            losses: Default::default(),
             grown: None,
         };
         match self.jobs.insert(id, job) {

@@ -4,8 +4,9 @@ use super::deps::Waits;
 use super::instances::Instances;
 use super::io::SessionId;
 use super::items::{Items, Size};
+use super::losses::Losses;
 use super::plan::Demands;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_model::msg::{LaunchKey, Run};
@@ -44,6 +45,8 @@ pub struct Job {
     pub(super) status: WorkStatus,
     /// Hosts that it was migrated away from, until then (monotonic time).
     pub(super) bars: Vec<(HostId, Duration)>,
+    /// Items whose shepherd was lost in a row, how often.
+    pub(super) losses: BTreeMap<ItemIndex, Losses>,
     pub(super) class: usize,
     /// What its items ask for that ran out of memory, while it has such.
     pub(super) grown: Option<Grown>,
@@ -197,6 +200,15 @@ impl Job {
     #[must_use]
     pub fn status(&self) -> WorkStatus {
         self.status
+    }
+
+    /// Answers the items that wait because their shepherd was lost again and again.
+    pub(super) fn losing_items(&self) -> Vec<ItemIndex> {
+        let items = self.losses.keys().copied();
+        let waits = |item: &ItemIndex| {
+            item.0 < self.items.len() && self.items.get(*item).status == ItemStatus::Waiting
+        };
+        items.filter(waits).collect()
     }
 
     /// Answers what it demands of a host.

@@ -174,7 +174,7 @@ impl Engine {
     }
 
     /// Puts an attempt on record with its end, or with why it is over when its end is not known.
-    fn keep_attempt(
+    pub(super) fn keep_attempt(
         &mut self,
         t: &mut Turn<'_>,
         key: LaunchKey,
@@ -233,6 +233,9 @@ impl Engine {
             end.end,
             end.elapsed.as_secs_f64()
         );
+        if end.end.outcome() != Outcome::Interrupted {
+            self.forget_losses(key.job, run.item);
+        }
         match end.end.outcome() {
             Outcome::Done => core.status = ItemStatus::Complete,
             Outcome::Interrupted => core.status = ItemStatus::Pending,
@@ -291,7 +294,7 @@ impl Engine {
     }
 
     /// An instance failed: it is retried as often as `retrysubjob` says, its own item of a `cmdline` job with it.
-    fn fail_instance(&mut self, t: &mut Turn<'_>, key: LaunchKey, why: &str) {
+    pub(super) fn fail_instance(&mut self, t: &mut Turn<'_>, key: LaunchKey, why: &str) {
         let Some(job) = self.jobs.get_mut(&key.job) else {
             return;
         };
@@ -360,7 +363,7 @@ impl Engine {
                 }
                 self.end_launch(t, key, STARTER_ENDED);
             }
-            GoneCause::ShepherdLost => self.lose_launch(t, key, "its shepherd was lost"),
+            GoneCause::ShepherdLost => self.shepherd_lost(t, key),
             GoneCause::Unknown => self.end_launch(t, key, "its worker does not have it"),
         }
     }

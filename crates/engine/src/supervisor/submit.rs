@@ -169,6 +169,7 @@ impl Engine {
             spec: Arc::new(spec),
             status: WorkStatus::Pending,
             bars: Vec::new(),
+            losses: Default::default(),
             class,
             grown: None,
         };

@@ -15,7 +15,7 @@ use tessera_model::{
 /// Something that is due at some time; each checks whether it still is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// A retry delay of an item is over.
+    /// A pause of an item is over.
     Item(JobId, ItemIndex),
     /// A pause of an instance is over.
     Instance(JobId, InstanceNo),
@@ -112,7 +112,7 @@ impl Engine {
                 core,
                 About::job(id),
                 kind::ITEM_CHANGED,
-                "its retry delay is over".into(),
+                "its pause is over".into(),
             );
             self.settle(t, id);
         }

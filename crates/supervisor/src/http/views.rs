@@ -200,6 +200,7 @@ pub(crate) fn end_view(row: &AttemptRow) -> EndView {
                 .into_iter()
                 .map(End::Limit)
                 .chain([End::Asked])
+                .chain(End::shepherd_ended_of(reason))
                 .find(|end| end.to_string() == reason)
                 .unwrap_or(End::Lost),
         },

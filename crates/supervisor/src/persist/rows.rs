@@ -294,7 +294,7 @@ pub(crate) fn attempt_row(record: &AttemptRecord) -> store::AttemptRow {
             row.memory_limit = Some(*limit);
             row.reason = Some(how.to_string());
         }
-        End::NotStarted(_) | End::Limit(_) | End::Asked | End::Lost => {
+        End::NotStarted(_) | End::Limit(_) | End::Asked | End::Lost | End::ShepherdEnded { .. } => {
             row.reason = Some(how.to_string());
         }
     }

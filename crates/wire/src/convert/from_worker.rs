@@ -272,7 +272,8 @@ fn write_end(end: AttemptEnd) -> proto::AttemptEnd {
         End::NotStarted(why) => attempt_end::Kind::NotStarted(text(why)),
         End::Limit(reached) => attempt_end::Kind::Limit(limit(reached)),
         End::Asked => attempt_end::Kind::Asked(proto::Empty {}),
-        End::Lost => attempt_end::Kind::Lost(proto::Empty {}),
+        // What a worker knows of it.
+        End::Lost | End::ShepherdEnded { .. } => attempt_end::Kind::Lost(proto::Empty {}),
     };
     proto::AttemptEnd {
         kind: Some(kind),

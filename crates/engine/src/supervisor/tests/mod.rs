@@ -9,6 +9,7 @@ mod failing;
 mod globals;
 mod groups;
 mod limits;
+mod losses;
 mod orders;
 mod pace;
 mod people;

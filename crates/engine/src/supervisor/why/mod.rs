@@ -241,7 +241,8 @@ impl Engine {
             ));
         }
         let waiting = job.items.count(ItemStatus::Waiting);
-        if waiting > 0 {
+        let losing = self.why_losing(job, reasons);
+        if let Some(waiting) = waiting.checked_sub(losing).filter(|n| *n > 0) {
             let delay = job.spec.retrywork_delay.as_secs();
             let text = format!(
                 "{waiting} items failed and wait {delay}s before their next try (retryworkdelay)"
@@ -283,6 +284,21 @@ impl Engine {
                 None,
             ));
         }
+    }
+
+    /// Tells of items that pause because their shepherd was lost; answers how many.
+    fn why_losing(&self, job: &Job, reasons: &mut Vec<Reason>) -> u32 {
+        let losing = job.losing_items();
+        let n = u32::try_from(losing.len()).unwrap_or(u32::MAX);
+        if let Some(first) = losing.first() {
+            let name = job.spec.item_name(*first);
+            let text = format!(
+                "{n} items lost their shepherd while they ran, {name} for one; each pauses longer each time, and fails in the end"
+            );
+            let hint = "does its command end its own parent (kill $PPID)?".to_owned();
+            reasons.push(Reason::plain(Kind::Pause, n, text, Some(hint)));
+        }
+        n
     }
 
     /// Answers the hosts, those first that have the most free of what is asked for and lacking: the first of each kind of
