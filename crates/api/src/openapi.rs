@@ -17,8 +17,9 @@ use utoipa::OpenApi;
         paths::health, paths::openapi, paths::info,
         paths::submit, paths::jobs, paths::job, paths::modify, paths::resubmit, paths::items, paths::item_states, paths::attempts, paths::item_why, paths::log,
         paths::history, paths::why, paths::deps, paths::act, paths::errors,
-        paths::hosts, paths::host, paths::remove_host, paths::lock_host, paths::lock_host_while_active, paths::unlock_host, paths::host_why,
+        paths::hosts, paths::host, paths::remove_host, paths::lock_host, paths::lock_host_calendar, paths::lock_host_while_active, paths::unlock_host, paths::host_why,
         paths::host_settings, paths::reconfigure, paths::timeline,
+        paths::modes, paths::set_mode, paths::unset_mode,
         paths::events,
         paths::tokens, paths::create_token, paths::revoke_token, paths::create_join_token, paths::join,
         paths::begin_session, paths::end_session, paths::create_session_link,
@@ -158,7 +159,7 @@ mod tests {
     fn every_endpoint_is_described_once() {
         let document: serde_json::Value = serde_json::from_str(&generate()).expect("JSON");
         let found = endpoints(&document);
-        assert_eq!(found.len(), 53, "{found:#?}");
+        assert_eq!(found.len(), 57, "{found:#?}");
         for endpoint in &found {
             let (method, path) = endpoint.split_once(' ').expect("two words");
             let operation = &document["paths"][path][method];

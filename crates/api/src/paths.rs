@@ -15,6 +15,7 @@ use crate::types::{
     SessionRequest, SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens,
     Trends, Usage, WhileActive, Why,
 };
+use crate::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
 
 /// What every endpoint may answer instead.
 #[derive(utoipa::IntoResponses)]
@@ -141,8 +142,30 @@ endpoint!(
     remove_host: delete, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id"), RemoveHostQuery),
     responses((status = 204), Errors));
 endpoint!(
-    /// Locks a host: it finishes what it has and is given nothing.
+    /// The modes of maintenance that the farm is in: it takes no submissions, or starts nothing.
+    modes: get, path = "/modes", tag = "farm", responses((status = 200, body = FarmModes)));
+endpoint!(
+    /// Sets a mode of maintenance, for administrators.
+    ///
+    /// `reject_submit`: submissions are refused. `stop_activity`: nothing is started; what runs goes on to the end of its frame.
+    set_mode: put, path = "/modes/{mode}", tag = "farm", params(("mode" = String, Path, description = "reject_submit or stop_activity")),
+    request_body = Option<ModeRequest>,
+    responses((status = 204), Errors));
+endpoint!(
+    /// Unsets a mode of maintenance, for administrators.
+    unset_mode: delete, path = "/modes/{mode}", tag = "farm", params(("mode" = String, Path, description = "reject_submit or stop_activity")),
+    responses((status = 204), Errors));
+endpoint!(
+    /// Locks a host, or some of its slots: it finishes what it has and is given nothing.
+    ///
+    /// Without a body all of it, until somebody unlocks it.
     lock_host: post, path = "/hosts/{host}/lock", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    request_body = Option<LockRequest>,
+    responses((status = 204), Errors));
+endpoint!(
+    /// Locks a host at certain hours of each week, by its own clock. Unlocking takes it back.
+    lock_host_calendar: post, path = "/hosts/{host}/lock-calendar", tag = "hosts",
+        params(("host" = String, Path, description = "Its name or id")), request_body = CalendarRequest,
     responses((status = 204), Errors));
 endpoint!(
     /// Locks a host for as long as somebody is active there.
@@ -153,8 +176,9 @@ endpoint!(
         params(("host" = String, Path, description = "Its name or id")), request_body = WhileActive,
     responses((status = 204), Errors));
 endpoint!(
-    /// Unlocks a host.
+    /// Unlocks a host, or some of its slots. Without a body all of it.
     unlock_host: post, path = "/hosts/{host}/unlock", tag = "hosts", params(("host" = String, Path, description = "Its name or id")),
+    request_body = Option<UnlockRequest>,
     responses((status = 204), Errors));
 endpoint!(
     /// What hosts ran within a time, and what they run.

@@ -15,6 +15,7 @@ pub mod host;
 pub mod ids;
 pub mod job;
 pub mod limits;
+pub mod lock;
 pub mod mail;
 pub mod msg;
 pub mod name;
@@ -25,6 +26,7 @@ pub mod resource;
 pub mod settings;
 pub mod state;
 pub mod time;
+pub mod week;
 
 pub use action::{Action, Refused, Rule};
 pub use after::{After, Label};
@@ -34,6 +36,7 @@ pub use frames::FrameIndex;
 pub use host::{HostFacts, HostState, Identity, Refusal};
 pub use ids::{Attempt, HostId, InstanceNo, ItemIndex, JobId, LaunchNo};
 pub use job::{JobFlag, JobKind, JobLimits, JobSpec, Principal, Proof};
+pub use lock::{Lock, SlotSet};
 pub use mail::{ChannelName, JobMail, JobWebhooks, MailAddress, MailWhen};
 pub use name::{GroupName, HostName, UserName};
 pub use rate::StartRate;
@@ -47,3 +50,4 @@ pub use tessera_requirements::{
     Restriction, RestrictionError,
 };
 pub use time::Timestamp;
+pub use week::{LockCalendar, WeekTime};

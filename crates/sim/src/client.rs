@@ -9,13 +9,15 @@ use crate::world::{Plan, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tessera_engine::supervisor::{Engine, Input, Job, JobPatch, PreemptPolicy, Submission, Target};
+use tessera_engine::supervisor::{
+    Engine, Host, Input, Job, JobPatch, LockOrder, LockWish, PreemptPolicy, Submission, Target,
+};
 use tessera_model::after::Term;
 use tessera_model::reservation::MEMORY;
 use tessera_model::state::WorkStatus;
 use tessera_model::{
-    Action, Agenda, ClusterChoice, FrameRun, InstanceNo, ItemIndex, ItemStatus, JobKind, JobSpec,
-    Order, Principal, Proof, Reservation, Restriction, Split, UserName,
+    Action, Agenda, ClusterChoice, FrameRun, HostId, InstanceNo, ItemIndex, ItemStatus, JobKind,
+    JobSpec, Order, Principal, Proof, Reservation, Restriction, SlotSet, Split, UserName,
 };
 use tessera_model::{HostOrder, Requirement};
 
@@ -340,11 +342,7 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
     if rng.chance(8) {
         let host = *rng.pick(&hosts)?;
         let input = if rng.chance(80) {
-            Input::Lock {
-                by: principal(true),
-                host,
-                is_locked: rng.chance(50),
-            }
+            lock(rng, host)
         } else {
             Input::RemoveHost {
                 by: principal(true),
@@ -418,6 +416,40 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
     Some(act(action, target))
 }
 
+/// Locks a host, or some slots of it, for a while or until somebody unlocks it, or unlocks it.
+fn lock(rng: &mut Rng, host: HostId) -> Input {
+    let by = principal(true);
+    let some = |rng: &mut Rng| {
+        let slots = format!("{}-{}", rng.between(1, 2), rng.between(2, 4));
+        slots.parse().unwrap_or_default()
+    };
+    let wish = match rng.below(6) {
+        0 | 1 => {
+            let is_locked = rng.chance(50);
+            return Input::Lock {
+                by,
+                host,
+                is_locked,
+            };
+        }
+        2 => LockWish::Unlock(some(rng)),
+        3 => LockWish::Calendar("daily 00:00-12:00 slots 1 purge".parse().ok()),
+        _ => LockWish::Lock(LockOrder {
+            slots: if rng.chance(50) {
+                some(rng)
+            } else {
+                SlotSet::all()
+            },
+            until: None,
+            note: String::new(),
+            purges: rng.chance(50),
+            drains: rng.chance(50),
+        }),
+    };
+    let wish = Box::new(wish);
+    Input::LockWish { by, host, wish }
+}
+
 /// Makes a job wait for something else.
 fn wait_anew(rng: &mut Rng, engine: &Engine) -> Option<Request> {
     let jobs: Vec<&Job> = engine.jobs().collect();
@@ -441,7 +473,8 @@ fn wait_anew(rng: &mut Rng, engine: &Engine) -> Option<Request> {
 /// any more.
 fn let_go(engine: &Engine, are_all_submitted: bool) -> Vec<Request> {
     let mut requests = Vec::new();
-    for host in engine.hosts().filter(|host| host.is_locked) {
+    let is_locked = |host: &&Host| host.lock.is_some() || host.calendar.is_some();
+    for host in engine.hosts().filter(is_locked) {
         let input = Input::Lock {
             by: principal(true),
             host: host.id,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::{
     AttemptRecord, Change, CredentialImage, Engine, GlobalRecord, HostImage, Image, JobImage,
-    LaunchImage,
+    LaunchImage, Modes,
 };
 use tessera_model::credential::{CredentialId, PoolKeys};
 use tessera_model::msg::LaunchKey;
@@ -20,6 +20,7 @@ pub struct Durable {
     credentials: BTreeMap<CredentialId, CredentialImage>,
     pool_keys: BTreeMap<HostId, PoolKeys>,
     globals: Vec<GlobalRecord>,
+    modes: Modes,
     /// Every attempt that was recorded.
     pub attempts: Vec<AttemptRecord>,
 }
@@ -92,6 +93,7 @@ impl Durable {
                 None => _ = self.pool_keys.remove(host),
             },
             Change::Globals => self.globals = engine.globals().records().cloned().collect(),
+            Change::Modes => self.modes = engine.modes().clone(),
             Change::Attempt(record) => self.attempts.push((**record).clone()),
             Change::Event(event) => {
                 let (Some(id), Some(item), Some(cell)) = (event.job, event.item, event.core) else {
@@ -117,6 +119,7 @@ impl Durable {
             credentials: self.credentials.values().cloned().collect(),
             pool_keys: self.pool_keys.clone().into_iter().collect(),
             globals: self.globals.clone(),
+            modes: self.modes.clone(),
         }
     }
 
@@ -165,6 +168,9 @@ impl Durable {
         };
         if seen(&memory.hosts) != seen(&disk.hosts) {
             return Some("hosts differ".to_owned());
+        }
+        if memory.modes != disk.modes {
+            return Some("the farm's modes differ".to_owned());
         }
         if memory.globals != disk.globals {
             return Some("what was said of resources differs".to_owned());

@@ -808,3 +808,75 @@ fn a_job_that_ends_its_own_shepherd_fails_and_says_so() {
     assert_eq!(up.wait(), 0);
     until("nothing of the farm runs", || place.processes().is_empty());
 }
+
+#[test]
+fn a_host_is_locked_in_part_drained_and_the_farm_is_stopped() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let (_, text) = place.ask(&["hosts", "--json"]);
+    let hosts: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let name = hosts["hosts"][0]["name"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
+    let properties = &hosts["hosts"][0]["properties"];
+    let offset = properties["host.utc_offset"].as_str().unwrap_or_default();
+    assert!(offset.parse::<i32>().is_ok(), "{text}");
+
+    let lock = [
+        "lock", &name, "--slots", "2", "--for", "1h", "--note", "a disk",
+    ];
+    assert_eq!(place.ask(&lock).0, 0);
+    let mark = place.home().join("go").display().to_string();
+    let script = format!("while [ ! -e {mark} ]; do sleep 0.05; done");
+    let submit = [
+        "submit", "--range", "1-2", "--cpus", "2", "--", "sh", "-c", &script,
+    ];
+    assert_eq!(place.ask(&submit).0, 0);
+    until("it runs", || place.ask(&["job", "1"]).1.contains("running"));
+    let (_, why) = place.ask(&["why", "1"]);
+    assert!(
+        why.contains("all 1 open slots are in use; slots 2 are locked by"),
+        "{why}"
+    );
+    assert!(why.contains(": a disk"), "{why}");
+
+    let drain = ["drain", &name, "--wait", "--timeout", "1s"];
+    assert_eq!(place.ask(&drain).0, 12, "it still runs");
+    fs::write(&mark, b"").expect("written");
+    assert_eq!(
+        place.ask(&["drain", &name, "--wait"]),
+        (0, format!("to be emptied: {name}\n{name} is empty\n"))
+    );
+    assert!(place.ask(&["hosts"]).1.contains("locked by"));
+
+    assert_eq!(
+        place
+            .ask(&["farm", "set", "stop_activity", "--note", "moving"])
+            .0,
+        0
+    );
+    assert_eq!(place.ask(&["unlock", &name]).0, 0);
+    assert_eq!(place.ask(&["farm", "set", "reject_submit"]).0, 0);
+    assert_eq!(place.ask(&["submit", "--", "true"]).0, 6);
+    assert_eq!(place.ask(&["farm", "unset", "reject_submit"]).0, 0);
+    let (_, why) = place.ask(&["why", "1"]);
+    assert!(
+        why.contains("the farm starts nothing (stop_activity, set by"),
+        "{why}"
+    );
+    assert!(why.contains(": moving"), "{why}");
+    assert_eq!(place.ask(&["farm", "unset", "stop_activity"]).0, 0);
+    assert_eq!(place.ask(&["wait", "1", "--timeout", "60s"]).0, 0);
+    assert!(place.ask(&["farm", "show"]).1.contains("no mode is set"));
+    for wrong in [
+        &["lock", &name, "--slots", "0"][..],
+        &["lock", &name, "--weekly", "monday"],
+        &["lock", &name, "--until", "soon"],
+        &["farm", "set", "party"],
+    ] {
+        assert_eq!(place.ask(wrong).0, 2, "{wrong:?}");
+    }
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tessera_model::credential::{CREDENTIAL_ALWAYS, CREDENTIAL_OPTIONAL};
+use tessera_model::week::LOCK_SCHEDULE_PROPERTY;
 use tessera_model::{HostFacts, Identity};
 
 use crate::chain::Capabilities;
@@ -12,6 +13,7 @@ use crate::desk::Desk;
 use crate::diagnose::Findings;
 use crate::options::{Settings, cores};
 use crate::os;
+use crate::zone;
 
 /// What of a host does not change while the worker runs.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +88,8 @@ pub(crate) fn facts(
     let restrictions = settings.config.worker_restrictions.as_ref();
     let restrictions = restrictions.map_or_else(String::new, ToString::to_string);
     all.property("restrictions", &restrictions);
+    let schedule = settings.config.worker_lock_schedule.as_ref();
+    let schedule = schedule.map_or_else(String::new, ToString::to_string);
     if let Some(capabilities) = &findings.capabilities {
         identity_properties(&mut all, capabilities);
         if let Some(has) = has_network(capabilities, &findings.identity) {
@@ -94,6 +98,10 @@ pub(crate) fn facts(
     }
     all.properties
         .extend(settings.config.worker_properties.clone());
+    // What locks the host is the calendar's own key.
+    all.properties.remove(LOCK_SCHEDULE_PROPERTY);
+    all.property("lock_schedule", &schedule);
+    all.property("utc_offset", &zone::utc_offset());
     all.resources
         .extend(settings.config.worker_resources.clone());
     HostFacts {

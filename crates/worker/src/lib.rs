@@ -31,6 +31,7 @@ mod served;
 mod state;
 #[cfg(test)]
 mod tests;
+mod zone;
 
 /// The worker's configuration, whose keys are known to the supervisor, too.
 pub use tessera_hostconfig::worker as config;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tessera_model::credential::NEEDS_CREDENTIAL;
+use tessera_model::week::UTC_OFFSET_PROPERTY;
 use tessera_model::{HostFacts, ServedSettings};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -18,6 +19,7 @@ use crate::options::Settings;
 use crate::processes::Processes;
 use crate::served;
 use crate::state::{Spool, StateDir};
+use crate::zone;
 
 /// Between two looks at least: every start that fails asks for one.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -175,7 +177,10 @@ impl<P: Processes> Looker<P> {
                 continue;
             }
             let findings = self.look_after(&known).await;
-            if known.is_told_anew(&findings) {
+            let told = facts.borrow().properties.get(UTC_OFFSET_PROPERTY).cloned();
+            // Its clock goes by another time from today on, or somebody set its zone.
+            let is_other_zone = told.unwrap_or_default() != zone::utc_offset();
+            if known.is_told_anew(&findings) || is_other_zone {
                 facts.send_replace(self.facts(&findings));
             }
             say_warnings(&known.warnings, &findings.warnings);

@@ -17,6 +17,8 @@ export const farm = $state({
   session: 'unknown' as 'unknown' | 'in' | 'out',
   /** Why the farm could not be read, when it could not. */
   problem: '',
+  /** What everybody should know now: that the farm takes no submissions, or starts nothing. */
+  notices: [] as string[],
   hosts: [] as Host[],
   hasHosts: false,
   hasJobs: false,
@@ -59,6 +61,7 @@ async function readJobs(): Promise<void> {
       seen.add(job.id);
     }
     cursor = page.next ?? undefined;
+    farm.notices = page.notices ?? [];
     farm.version++;
     farm.hasJobs = true;
   } while (cursor && seen.size < JOBS_MAX);
@@ -68,6 +71,12 @@ async function readJobs(): Promise<void> {
   happened.forEach((id) => dirty.add(id));
   if (dirty.size) later();
   farm.version++;
+}
+
+/** Reads what everybody should know now; every page of jobs says it. */
+async function readNotices(): Promise<void> {
+  const page: Jobs = await get(`/jobs${query({ limit: 1 })}`);
+  farm.notices = page.notices ?? [];
 }
 
 async function readHosts(): Promise<void> {
@@ -111,6 +120,8 @@ function later(after = READ_EVERY_MS): void {
 function hears(events: FarmEvent[]): void {
   for (const event of events) {
     if (event.kind === 'item.progress') continue;
+    // When that fails the line is down, and all is read when it is back.
+    if (event.kind === 'farm.mode') void readNotices().catch(() => undefined);
     if (event.job !== undefined && event.job !== null) {
       dirty.add(event.job);
       meanwhile?.add(event.job);
@@ -163,7 +174,7 @@ function forget(): void {
   hostsDirty = false;
   clearTimeout(timer);
   timer = 0;
-  Object.assign(farm, { info: undefined, session: 'out', hosts: [], hasHosts: false, hasJobs: false, version: farm.version + 1 });
+  Object.assign(farm, { info: undefined, session: 'out', notices: [], hosts: [], hasHosts: false, hasJobs: false, version: farm.version + 1 });
 }
 
 /** Ends the session; nothing of the farm is left in the page. */

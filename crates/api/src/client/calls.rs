@@ -17,6 +17,7 @@ use crate::types::{
     SessionLink, SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends,
     Usage, WhileActive, Why,
 };
+use crate::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -163,6 +164,42 @@ impl Client {
             .await
     }
 
+    #[doc = concat!("Answers the modes of maintenance that the farm is in.", errors!())]
+    pub async fn modes(&self) -> Answer<FarmModes> {
+        self.get("/modes").await
+    }
+
+    #[doc = concat!("Sets a mode of maintenance.", errors!())]
+    pub async fn set_mode(&self, mode: &str, why: &ModeRequest) -> Answer<()> {
+        self.transport
+            .send_json(Method::PUT, &path(&mode_path(mode)), why)
+            .await
+    }
+
+    #[doc = concat!("Unsets a mode of maintenance.", errors!())]
+    pub async fn unset_mode(&self, mode: &str) -> Answer<()> {
+        let mode = mode_path(mode);
+        self.transport.send(Method::DELETE, &path(&mode)).await
+    }
+
+    #[doc = concat!("Locks a host, or some of its slots, in a certain way.", errors!())]
+    pub async fn lock_host_so(&self, host: &str, how: &LockRequest) -> Answer<()> {
+        self.transport
+            .send_json(Method::POST, &path(&host_path(host, "/lock")), how)
+            .await
+    }
+
+    #[doc = concat!("Locks a host at certain hours of each week.", errors!())]
+    pub async fn lock_host_calendar(&self, host: &str, when: &CalendarRequest) -> Answer<()> {
+        self.transport
+            .send_json(
+                Method::POST,
+                &path(&host_path(host, "/lock-calendar")),
+                when,
+            )
+            .await
+    }
+
     #[doc = concat!("Locks a host for as long as somebody is active there.", errors!())]
     pub async fn lock_host_while_active(&self, host: &str, rule: &WhileActive) -> Answer<()> {
         self.transport
@@ -178,6 +215,13 @@ impl Client {
     pub async fn unlock_host(&self, host: &str) -> Answer<()> {
         self.transport
             .send(Method::POST, &path(&host_path(host, "/unlock")))
+            .await
+    }
+
+    #[doc = concat!("Unlocks some slots of a host.", errors!())]
+    pub async fn unlock_host_slots(&self, host: &str, which: &UnlockRequest) -> Answer<()> {
+        self.transport
+            .send_json(Method::POST, &path(&host_path(host, "/unlock")), which)
             .await
     }
 
@@ -320,6 +364,12 @@ impl Client {
 /// Answers the whole path.
 pub(super) fn path(below: &str) -> String {
     format!("{PREFIX}{below}")
+}
+
+fn mode_path(mode: &str) -> String {
+    let mut path = "/modes/".to_owned();
+    query::push_encoded(&mut path, mode);
+    path
 }
 
 fn resource_path(name: &str) -> String {

@@ -33,6 +33,38 @@ pub struct Info {
     pub address: Option<String>,
 }
 
+/// A mode of maintenance that the farm is in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct FarmMode {
+    /// `reject_submit` (it takes no submissions) or `stop_activity` (it starts nothing).
+    pub mode: String,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub at_ms: i64,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// All of it in a sentence.
+    pub text: String,
+}
+
+/// The modes of maintenance that the farm is in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct FarmModes {
+    /// Those that are set; usually none.
+    pub modes: Vec<FarmMode>,
+}
+
+/// A mode to set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModeRequest {
+    /// Why; at most 200 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
 /// Somebody whose name was proven.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Caller {

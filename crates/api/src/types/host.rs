@@ -19,6 +19,21 @@ pub struct HostRow {
     /// Whether it is given nothing new.
     #[serde(default)]
     pub is_locked: bool,
+    /// Why it, or some of its slots, are given nothing new, when somebody or a calendar locked them: `locked by anna until …`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<String>,
+    /// The lock that somebody put on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<HostLock>,
+    /// Slots that are given work, when others are locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_slots: Option<u32>,
+    /// When it is locked each week, as an administrator said: `mon-fri 09:00-18:00`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_calendar: Option<String>,
+    /// When it is locked each week, as its configuration says (`worker_lock_schedule`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_schedule: Option<String>,
     /// Why it is given nothing new while somebody is active there, when that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
@@ -55,6 +70,65 @@ pub struct HostRow {
     /// When it was last heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_ms: Option<i64>,
+}
+
+/// A lock that somebody put on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct HostLock {
+    /// Which slots: `all`, or numbers and ranges such as `1-4,7`.
+    pub slots: String,
+    /// Who locked them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    pub at_ms: i64,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<i64>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// It is to become empty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
+}
+
+/// How a host is to be locked; all may be left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LockRequest {
+    /// Which slots, in addition to those that are locked: `all` (default), or numbers and ranges from 1 such as `1-4,7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<String>,
+    /// When that ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<i64>,
+    /// Why; at most 200 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// What runs there is ended and put back at once; no retry is used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
+    /// The host is to become empty; an event `host.drained` tells when it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
+}
+
+/// Which slots to unlock.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnlockRequest {
+    /// Which: `all` (default; what locks it by calendar or while somebody is active is taken back, too), or such as `1-4,7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<String>,
+}
+
+/// When a host is to be locked each week.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CalendarRequest {
+    /// Such as `mon-fri 09:00-18:00; sat,sun 10:00-14:00 slots 1-4 purge`, by the host's own clock; empty takes it back.
+    pub calendar: String,
 }
 
 /// What a host took of what the farm sets for it.

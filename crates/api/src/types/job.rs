@@ -69,6 +69,9 @@ pub struct Jobs {
     /// The `cursor` of the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What everybody should know now: that the farm takes no submissions, or starts nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// Everything about a job but its items.

@@ -30,6 +30,8 @@ pub use farm::{
     Caller, Health, Info, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, NewToken, Token,
     TokenRequest, Tokens,
 };
+pub use farm::{FarmMode, FarmModes, ModeRequest};
+pub use host::{CalendarRequest, HostLock, LockRequest, UnlockRequest};
 pub use host::{
     FarmSetting, FarmSettings, HostDetail, HostRow, HostSettings, Hosts, ReconfigureReply,
     ReconfigureRequest, ReconfiguredHost, RunningRow, WhileActive,

@@ -59,10 +59,14 @@ fn answers_survive_and_tolerate_later_fields() {
     survives(&Jobs {
         jobs: vec![JobSummary::default()],
         next: Some("c".into()),
+        notices: vec!["n".into()],
     });
     survives(&HostDetail {
         running: vec![RunningRow::default()],
         ..HostDetail::default()
+    });
+    survives(&FarmModes {
+        modes: vec![FarmMode::default()],
     });
     survives(&Why {
         reasons: vec![Reason::default()],

@@ -16,6 +16,7 @@ use tessera_api::types::{
     NotifyTest, NotifyTested, ResourceRequest, ResourceRow, Resources, SealOffer, SessionLink,
     SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, Why,
 };
+use tessera_api::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
 use tessera_api::types::{FarmSettings, ReconfigureReply, ReconfigureRequest, WhileActive};
 
 fn json<T: serde::Serialize>(value: T) -> String {
@@ -74,6 +75,8 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["errors"]) => json(Errors::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
         ("GET", ["events"] | ["jobs", _, "items", _, "log"]) => String::new(),
+        ("GET", ["modes"]) => json(FarmModes::default()),
+        ("PUT", ["modes", _]) => return (204, String::new()),
         ("PATCH" | "DELETE" | "POST", _) => return (204, String::new()),
         _ => return (404, String::new()),
     };
@@ -215,6 +218,22 @@ async fn call_about_hosts(client: &Client) {
         .await
         .expect(ok);
     client.unlock_host("a").await.expect(ok);
+    let slots = Some("1-4".to_owned());
+    let how = LockRequest {
+        slots: slots.clone(),
+        ..LockRequest::default()
+    };
+    client.lock_host_so("a", &how).await.expect(ok);
+    client
+        .lock_host_calendar("a", &CalendarRequest::default())
+        .await
+        .expect(ok);
+    let which = UnlockRequest { slots };
+    client.unlock_host_slots("a", &which).await.expect(ok);
+    client.modes().await.expect(ok);
+    let why = ModeRequest::default();
+    client.set_mode("stop_activity", &why).await.expect(ok);
+    client.unset_mode("stop_activity").await.expect(ok);
     client.host_settings("a").await.expect(ok);
     client
         .reconfigure(&ReconfigureRequest::default())
@@ -312,7 +331,7 @@ async fn a_server_that_closes_after_each_answer_is_called_anew() {
             id: 5,
             ..JobSummary::default()
         }],
-        next: None,
+        ..Jobs::default()
     });
     let server = Server::scripted(vec![crate::server::Script::fixed("200 OK", &reply); 5]);
     let client = server.client();

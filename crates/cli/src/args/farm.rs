@@ -1,6 +1,7 @@
 //! Arguments of the commands about hosts, tokens and the farm.
 
-use clap::{Args, Subcommand, ValueEnum};
+use super::lock::{LockArgs, UnlockArgs};
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// Which hosts to list.
@@ -15,35 +16,11 @@ pub struct HostsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  tessera unlock rnd001
   tessera host remove rnd009      forget a host that is gone")]
 pub struct HostNames {
     /// Names or ids
     #[arg(required = true, value_name = "HOST")]
     pub hosts: Vec<String>,
-}
-
-/// What becomes of what runs when somebody comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RunningThen {
-    /// It goes on to its end
-    Keep,
-    /// It is stopped, and goes on when nobody is active
-    Suspend,
-    /// It is ended and put back; no retry is used
-    Requeue,
-}
-
-impl RunningThen {
-    /// Answers the API's word for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Suspend => "suspend",
-            Self::Requeue => "requeue",
-        }
-    }
 }
 
 /// Which hosts to reconfigure.
@@ -59,31 +36,6 @@ pub struct ReconfigureArgs {
     /// Names or ids (default: all that are connected)
     #[arg(value_name = "HOST")]
     pub hosts: Vec<String>,
-}
-
-/// Which hosts to lock, and when.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  tessera lock rnd001             what runs ends by itself, nothing new comes
-  tessera lock ws17 --while-active
-      only while somebody works at it; it takes work when idle for 10 minutes
-  tessera lock ws17 --while-active --idle-minutes 30 --running suspend
-
-tessera unlock takes either back. A host's own worker.toml comes first.")]
-pub struct LockArgs {
-    /// Names or ids
-    #[arg(required = true, value_name = "HOST")]
-    pub hosts: Vec<String>,
-    /// Only while somebody is active at the host
-    #[arg(long)]
-    pub while_active: bool,
-    /// Unlock when nobody has touched it for so long (default: 10)
-    #[arg(long, value_name = "N", requires = "while_active", value_parser = clap::value_parser!(u32).range(1..=1_440))]
-    pub idle_minutes: Option<u32>,
-    /// What becomes of what runs when somebody comes (default: keep)
-    #[arg(long, value_name = "WHAT", requires = "while_active")]
-    pub running: Option<RunningThen>,
 }
 
 /// Whom a desktop lets in.
@@ -144,10 +96,10 @@ pub enum HostCommand {
         /// Name or id
         host: String,
     },
-    /// Give hosts no new work, always or while somebody is active
+    /// Give hosts no new work: some slots, for a while, weekly, while somebody is active
     Lock(LockArgs),
     /// Give hosts work again
-    Unlock(HostNames),
+    Unlock(UnlockArgs),
     /// Forget hosts that are gone
     Remove(RemoveHosts),
 }

@@ -8,6 +8,8 @@ mod here;
 mod install;
 mod jobs;
 mod local;
+mod lock;
+mod mode;
 mod resource;
 mod submit;
 
@@ -15,8 +17,8 @@ pub use actions::{ActionArgs, Meant, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
     CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames,
-    HostsArgs, JoinStringArgs, LockArgs, LoginArgs, LogoutArgs, NotifyCommand, ReconfigureArgs,
-    RunningThen, TokenCommand, WhyArgs,
+    HostsArgs, JoinStringArgs, LoginArgs, LogoutArgs, NotifyCommand, ReconfigureArgs, TokenCommand,
+    WhyArgs,
 };
 #[cfg(target_os = "linux")]
 pub use here::{
@@ -35,6 +37,8 @@ pub use jobs::{ErrorsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, LogArgs, Str
 pub use local::{
     ConfigCommand, DoctorArgs, JoinArgs, RenderArgs, SheetArgs, Shell, System, WorkerArgs,
 };
+pub use lock::{DrainArgs, LockArgs, LockHow, RunningThen, UnlockArgs};
+pub use mode::{FarmCommand, FarmMode, ModeSetArgs};
 pub use resource::{ResourceCommand, ResourceSetArgs};
 pub use submit::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 
@@ -215,10 +219,15 @@ pub enum Command {
     Hosts(HostsArgs),
     /// Show one host, or lock, unlock, remove it
     Host(HostArgs),
-    /// Give hosts no new work, always or while somebody is active
+    /// Give hosts no new work: some slots, for a while, weekly, while somebody is active
     Lock(LockArgs),
     /// Give hosts work again
-    Unlock(HostNames),
+    Unlock(UnlockArgs),
+    /// Lock hosts so that they become empty, and wait for it
+    Drain(DrainArgs),
+    /// Maintenance of the whole farm: take no submissions, or start nothing
+    #[command(subcommand)]
+    Farm(FarmCommand),
     /// Have workers.toml read anew, and told to the hosts
     Reconfigure(ReconfigureArgs),
     /// Whose jobs run on this desktop: allow, deny, list
@@ -336,7 +345,16 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Hosts",
-        &["hosts", "host", "lock", "unlock", "reconfigure", "desktop"],
+        &[
+            "hosts",
+            "host",
+            "lock",
+            "unlock",
+            "drain",
+            "farm",
+            "reconfigure",
+            "desktop",
+        ],
     ),
     (
         "The farm and you",

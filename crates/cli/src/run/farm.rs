@@ -1,10 +1,10 @@
 //! Commands about hosts, tokens and the farm.
 
-use super::Context;
+use super::{Context, lock};
 use crate::Exit;
 use crate::args::{
-    CleanupArgs, HostArgs, HostCommand, HostsArgs, JoinStringArgs, LockArgs, NotifyCommand,
-    ReconfigureArgs, TokenCommand,
+    CleanupArgs, HostArgs, HostCommand, HostsArgs, JoinStringArgs, NotifyCommand, ReconfigureArgs,
+    TokenCommand,
 };
 use crate::error::CliError;
 use crate::out::{Tone, text};
@@ -13,8 +13,8 @@ use serde::Serialize;
 use tessera_api::Client;
 use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::{
-    CleanupRequest, JoinTokenRequest, NotifyTest, ReconfigureRequest, SetMailWishes, TokenRequest,
-    WhileActive,
+    CalendarRequest, CleanupRequest, JoinTokenRequest, LockRequest, NotifyTest, ReconfigureRequest,
+    SetMailWishes, TokenRequest, UnlockRequest, WhileActive,
 };
 use tessera_spec::quantity;
 
@@ -40,10 +40,8 @@ pub(super) async fn hosts(args: HostsArgs, context: &Context) -> Result<Exit, Cl
 /// Shows a host, or changes hosts.
 pub(super) async fn host(args: HostArgs, context: &Context) -> Result<Exit, CliError> {
     let name = match (args.command, args.host) {
-        (Some(HostCommand::Lock(args)), _) => return lock(args, context).await,
-        (Some(HostCommand::Unlock(names)), _) => {
-            return change_hosts(HostChange::Unlock, names.hosts, context).await;
-        }
+        (Some(HostCommand::Lock(args)), _) => return lock::lock(args, context).await,
+        (Some(HostCommand::Unlock(args)), _) => return lock::unlock(args, context).await,
         (Some(HostCommand::Remove(args)), _) => {
             let how = HostChange::Remove(RemoveHostQuery { force: args.force });
             return change_hosts(how, args.names.hosts, context).await;
@@ -61,9 +59,10 @@ pub(super) async fn host(args: HostArgs, context: &Context) -> Result<Exit, CliE
 /// What can be done to a host.
 #[derive(Debug, Clone)]
 pub(super) enum HostChange {
-    Lock,
+    Lock(LockRequest),
+    Calendar(CalendarRequest),
     LockWhileActive(WhileActive),
-    Unlock,
+    Unlock(UnlockRequest),
     Remove(RemoveHostQuery),
 }
 
@@ -77,34 +76,27 @@ struct Changed<'a> {
 impl HostChange {
     fn past(&self) -> &'static str {
         match self {
-            Self::Lock => "locked",
+            Self::Lock(how) if how.drain => "to be emptied:",
+            Self::Lock(how) if how.slots.is_some() => "slots locked:",
+            Self::Lock(_) => "locked",
+            Self::Calendar(when) if when.calendar.trim().is_empty() => "without a calendar:",
+            Self::Calendar(_) => "locked each week:",
             Self::LockWhileActive(_) => "locked while somebody is active:",
-            Self::Unlock => "unlocked",
+            Self::Unlock(which) if which.slots.is_some() => "slots unlocked:",
+            Self::Unlock(_) => "unlocked",
             Self::Remove(_) => "removed",
         }
     }
 
     async fn apply(&self, client: &Client, host: &str) -> Result<(), tessera_api::ClientError> {
         match self {
-            Self::Lock => client.lock_host(host).await,
+            Self::Lock(how) => client.lock_host_so(host, how).await,
+            Self::Calendar(when) => client.lock_host_calendar(host, when).await,
             Self::LockWhileActive(rule) => client.lock_host_while_active(host, rule).await,
-            Self::Unlock => client.unlock_host(host).await,
+            Self::Unlock(which) => client.unlock_host_slots(host, which).await,
             Self::Remove(how) => client.remove_host(host, how).await,
         }
     }
-}
-
-/// Locks hosts, always or while somebody is active there.
-pub(super) async fn lock(args: LockArgs, context: &Context) -> Result<Exit, CliError> {
-    let change = if args.while_active {
-        HostChange::LockWhileActive(WhileActive {
-            idle_seconds: args.idle_minutes.map(|minutes| u64::from(minutes) * 60),
-            running: args.running.map(|it| it.word().to_owned()),
-        })
-    } else {
-        HostChange::Lock
-    };
-    change_hosts(change, args.hosts, context).await
 }
 
 /// Does something to hosts, one after another; the first refusal gives the exit code.

@@ -36,12 +36,16 @@ pub(super) async fn jobs(args: JobsArgs, context: &Context) -> Result<Exit, CliE
         let page = client.jobs(&query).await?;
         found.jobs.extend(page.jobs);
         found.next = page.next;
+        found.notices = page.notices;
         if found.next.is_none() || found.jobs.len() >= wanted {
             break;
         }
         query.cursor.clone_from(&found.next);
     }
     context.show(&found, show::jobs)?;
+    for notice in found.notices.iter().filter(|_| !context.json) {
+        context.note("farm", notice);
+    }
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,9 @@ mod credential;
 mod explain;
 mod farm;
 mod list;
+mod lock;
 mod log;
+mod mode;
 mod resource;
 mod submit;
 mod watch;
@@ -124,10 +126,10 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Modify(args) => act::modify(*args, context).await,
         Command::Hosts(args) => farm::hosts(args, context).await,
         Command::Host(args) => farm::host(args, context).await,
-        Command::Lock(args) => farm::lock(args, context).await,
-        Command::Unlock(args) => {
-            farm::change_hosts(farm::HostChange::Unlock, args.hosts, context).await
-        }
+        Command::Lock(args) => lock::lock(args, context).await,
+        Command::Unlock(args) => lock::unlock(args, context).await,
+        Command::Drain(args) => lock::drain(args, context).await,
+        Command::Farm(command) => mode::farm(command, context).await,
         Command::Reconfigure(args) => farm::reconfigure(args, context).await,
         Command::JoinString(args) => farm::join_string(args, context).await,
         Command::Token(args) => farm::token(args, context).await,

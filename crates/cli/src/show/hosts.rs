@@ -28,7 +28,7 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
         table.row([
             Cell::from(&row.name),
             Cell::state(state(row)),
-            Cell::from(format!("{}/{}", row.used_slots, row.slots)),
+            Cell::from(slots(row)),
             Cell::from(runs_as(row)),
             Cell::from(memory(row).unwrap_or_default()),
             Cell::from(system(row)),
@@ -37,6 +37,10 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
     }
     let mut out = table.print(look);
     for row in rows {
+        if let Some(locked) = row.locked.as_ref().filter(|_| row.status == "up") {
+            let said = look.line(&format!("{}: {locked}", row.name), look.columns());
+            out += &format!("{said}\n");
+        }
         if let Some(active) = row.active.as_ref().filter(|_| row.status == "up") {
             let said = look.line(&format!("{}: {active}", row.name), look.columns());
             out += &format!("{said}\n");
@@ -65,6 +69,15 @@ pub fn state(row: &HostRow) -> &str {
         "locked"
     } else {
         &row.status
+    }
+}
+
+/// Says how many of its slots are in use, and how many there are; of those that are given work when others are locked.
+fn slots(row: &HostRow) -> String {
+    let (used, all) = (row.used_slots, row.slots);
+    match row.open_slots.filter(|_| !row.is_locked) {
+        Some(open) => format!("{used}/{open} of {all}"),
+        None => format!("{used}/{all}"),
     }
 }
 
@@ -210,12 +223,16 @@ pub fn host(look: &Look, detail: &HostDetail) -> String {
     );
     let mut facts = Facts::default();
     facts.add_some("reason", row.reason.clone());
-    if row.is_locked {
-        facts.add(
+    match (&row.locked, row.is_locked) {
+        (Some(locked), _) => facts.add("locked", locked.clone()),
+        (None, true) => facts.add(
             "locked",
             "given nothing new; unlock it to give it work again",
-        );
+        ),
+        (None, false) => {}
     }
+    facts.add_some("locked weekly", row.lock_calendar.clone());
+    facts.add_some("lock schedule", row.lock_schedule.clone());
     facts.add_some("active", row.active.clone());
     if let Some(rule) = &row.while_active {
         let seconds = rule.idle_seconds.unwrap_or_default();

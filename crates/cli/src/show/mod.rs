@@ -8,6 +8,7 @@ mod farm;
 mod hosts;
 mod items;
 mod jobs;
+mod mode;
 mod notify;
 mod resource;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, sessi
 pub use hosts::{host, hosts, reconfigured, state as host_state};
 pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
+pub use mode::modes;
 pub use notify::{channels, mail_wishes, notify_reloaded, notify_tested};
 pub use resource::resources;
 pub use why::{host_why, item_why, why};

@@ -91,6 +91,7 @@ fn page() -> Jobs {
     Jobs {
         jobs: vec![failing, summary(12, "漢字 shot", "running"), hostile],
         next: Some("x".into()),
+        notices: Vec::new(),
     }
 }
 
@@ -101,6 +102,7 @@ fn jobs_are_listed() {
     let well = Jobs {
         jobs: vec![summary(12, "shot_010", "running")],
         next: None,
+        notices: Vec::new(),
     };
     assert!(!jobs(&look(None), &well).contains("FAILED"));
 }

@@ -20,7 +20,7 @@ const ITEM_EVENTS_MAX: usize = 256;
 
 /// What runs in an instance that is acted on: goes with it, or goes back to pending for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Current<'a> {
+pub(super) enum Current<'a> {
     Follows(Action, &'a UserName),
     PutBack,
 }
@@ -462,7 +462,12 @@ impl Engine {
     }
 
     /// The instance is ended: its current item follows the action or goes back to pending, held until it is proven gone.
-    fn end_current_item(&mut self, t: &mut Turn<'_>, key: LaunchKey, current: Current<'_>) {
+    pub(super) fn end_current_item(
+        &mut self,
+        t: &mut Turn<'_>,
+        key: LaunchKey,
+        current: Current<'_>,
+    ) {
         let Some(run) = self.launches.get(&key).and_then(|launch| launch.current) else {
             return;
         };

@@ -51,6 +51,7 @@ impl Engine {
             Timer::Silent(id),
         );
         let (while_active, can_see) = (host.while_active, host.facts.presence.is_some());
+        self.follow_calendar(t, id);
         self.refresh_host(id);
         self.note_resources(id, &before);
         // Also that there is none: it may have been taken back while the worker was away.
@@ -142,44 +143,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn lock(
-        &mut self,
-        t: &mut Turn<'_>,
-        by: &Principal,
-        id: HostId,
-        is_locked: bool,
-    ) -> Result<Answer, Denied> {
-        admin_only(by, "lock or unlock hosts")?;
-        let host = self.hosts.get_mut(&id).ok_or(Denied::NoHost(id))?;
-        if !is_locked && host.while_active.take().is_some() {
-            let text = format!(
-                "{} is unlocked, also while somebody is active",
-                host.facts.name
-            );
-            t.change(Change::Host(id));
-            t.event(kind::HOST_UNLOCKED, About::host(id).by(&by.name), text);
-            self.send(t, id, ToWorker::LockWhileActive(None));
-            self.refresh_host(id);
-        }
-        let host = self.hosts.get_mut(&id).ok_or(Denied::NoHost(id))?;
-        if host.is_locked != is_locked {
-            host.is_locked = is_locked;
-            let (kind, word) = if is_locked {
-                (kind::HOST_LOCKED, "locked")
-            } else {
-                (kind::HOST_UNLOCKED, "unlocked")
-            };
-            let text = format!("{} is {word}", host.facts.name);
-            t.change(Change::Host(id));
-            t.event(kind, About::host(id).by(&by.name), text);
-            self.refresh_host(id);
-            if is_locked {
-                self.recall_all(t, id);
-            }
-        }
-        Ok(Answer::Done)
-    }
-
     /// Takes back what the launches of a host were given ahead.
     pub(super) fn recall_all(&mut self, t: &mut Turn<'_>, id: HostId) {
         let launches = self
@@ -203,9 +166,9 @@ impl Engine {
     ) -> Result<Answer, Denied> {
         admin_only(by, "lock or unlock hosts")?;
         let host = self.hosts.get_mut(&id).ok_or(Denied::NoHost(id))?;
-        if host.while_active != Some(rule) || host.is_locked {
+        if host.while_active != Some(rule) || host.lock.is_some() {
             host.while_active = Some(rule);
-            host.is_locked = false;
+            host.lock = None;
             let text = format!(
                 "{} is locked while somebody is active there, until idle for {} s (what runs then: {})",
                 host.facts.name,
@@ -261,7 +224,7 @@ impl Engine {
     }
 }
 
-fn admin_only(by: &Principal, what: &str) -> Result<(), Denied> {
+pub(super) fn admin_only(by: &Principal, what: &str) -> Result<(), Denied> {
     if by.is_admin {
         return Ok(());
     }

@@ -29,6 +29,10 @@ const AHEAD_PATIENCE: Duration = Duration::from_millis(500);
 impl Engine {
     /// Places what can be placed.
     pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
+        if self.is_stopped() {
+            // What the planner would look at is still to be looked at when that is over.
+            return;
+        }
         let wanted = RefCell::new(BTreeSet::new());
         let mut left = MADE_PER_TURN_MAX;
         while !self.is_farm_paced() {
@@ -224,14 +228,14 @@ impl Engine {
             let total = host.total_of(name);
             host.used_of(name) > total && amount(name) > total
         };
-        let offered = host.facts.slots;
+        let offered = host.open_slots();
         (host.used() > offered && slots() > offered) || taken.amounts.keys().any(is_short_of)
     }
 
     /// Says whether a launch may take another item where it is: its host may have its job's, and offers what it has, and the farm has
-    /// as much of its own resources.
+    /// as much of its own resources and starts something at all.
     pub(super) fn may_stay(&self, key: LaunchKey) -> bool {
-        let Some(launch) = self.launches.get(&key) else {
+        let Some(launch) = self.launches.get(&key).filter(|_| !self.is_stopped()) else {
             return false;
         };
         let pair = self.hosts.get(&launch.host).zip(self.jobs.get(&key.job));

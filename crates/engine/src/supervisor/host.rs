@@ -1,6 +1,7 @@
 //! Hosts as the engine holds them.
 
 use super::io::SessionId;
+use super::locks::ByWeek;
 use super::plan::asks::{Said, said_by_host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use tessera_model::msg::LaunchKey;
 use tessera_model::requirements::Operand;
 use tessera_model::reservation::PROCESSORS;
 use tessera_model::{
-    ClusterPath, HostFacts, HostId, HostState, JobId, Refusal, Taken, Timestamp, WhileActive,
+    ClusterPath, HostFacts, HostId, HostState, JobId, Lock, LockCalendar, Refusal, Taken,
+    Timestamp, WhileActive,
 };
 
 /// What a job's match with a host depends on besides its name and its amounts; many hosts have the same.
@@ -52,8 +54,13 @@ pub struct Host {
     pub facts: HostFacts,
     /// Whether it can be given work.
     pub state: HostState,
-    /// Locked by an administrator: finishes what it has.
-    pub is_locked: bool,
+    /// Locked by an administrator, all of it or some slots: finishes what it has there.
+    pub lock: Option<Lock>,
+    /// The calendar that an administrator gave it.
+    pub calendar: Option<LockCalendar>,
+    pub(super) by_week: ByWeek,
+    /// That it is empty was told.
+    pub(super) is_drained_told: bool,
     /// Locked by an administrator for as long as somebody is active there.
     pub while_active: Option<WhileActive>,
     /// For how long nobody had touched it, as its worker said last.
@@ -106,7 +113,10 @@ impl Host {
             traits: Arc::default(),
             facts,
             state,
-            is_locked: false,
+            lock: None,
+            calendar: None,
+            by_week: ByWeek::default(),
+            is_drained_told: false,
             while_active: None,
             idle: None,
             seen,
@@ -206,7 +216,7 @@ impl Host {
     #[must_use]
     pub fn is_open(&self) -> bool {
         let is_up = self.state == HostState::Up && self.is_synced;
-        is_up && !self.is_locked && self.why_kept().is_none()
+        is_up && !self.is_locked() && self.why_kept().is_none()
     }
 
     /// Answers how much it has of a resource beside its slots.
@@ -237,14 +247,22 @@ impl Host {
     }
 
     fn free_slots(&self) -> u32 {
-        let unused = self.facts.slots.saturating_sub(self.used());
+        let unused = self.open_slots().saturating_sub(self.used());
         unused.saturating_sub(self.kept.slots)
+    }
+
+    /// Answers how much it has of a resource, slots among them as far as they are not locked.
+    pub(super) fn open_of_any(&self, resource: &str) -> u64 {
+        match resource {
+            PROCESSORS => u64::from(self.open_slots()),
+            other => self.total_of(other),
+        }
     }
 
     /// Answers how much of a resource nobody has, slots among them, whether it is kept or not.
     pub(super) fn unused_of(&self, resource: &str) -> u64 {
         match resource {
-            PROCESSORS => u64::from(self.facts.slots.saturating_sub(self.used())),
+            PROCESSORS => u64::from(self.open_slots().saturating_sub(self.used())),
             other => self.total_of(other).saturating_sub(self.used_of(other)),
         }
     }
@@ -283,7 +301,7 @@ impl Host {
 
     /// Says whether an instance of this owner may stay there for another item.
     pub(super) fn may_keep(&self, owner: &str) -> bool {
-        !self.is_locked
+        !self.is_locked()
             && self.why_kept().is_none()
             && self.facts.admits(owner)
             && !matches!(self.state, HostState::Panic(_) | HostState::Down)

@@ -7,19 +7,20 @@ use super::host::Host;
 use super::instances::Instances;
 use super::items::Items;
 use super::job::{Instance, Job, Launch, Orders, Phase};
+use super::modes::Modes;
 use super::plan::Demands;
 use super::{Config, Engine};
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tessera_model::WhileActive;
 use tessera_model::credential::{CredentialId, KeyId, PoolKeys};
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
     HostFacts, HostId, HostState, InstanceNo, InstanceStatus, JobId, JobSpec, Taken, Timestamp,
     UserName, WorkStatus,
 };
+use tessera_model::{Lock, LockCalendar, WhileActive};
 
 /// All that outlives the supervisor's process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +39,8 @@ pub struct Image {
     pub pool_keys: Vec<(HostId, PoolKeys)>,
     /// What was said of the farm's own resources.
     pub globals: Vec<GlobalRecord>,
+    /// The modes of maintenance that are set.
+    pub modes: Modes,
 }
 
 /// A registered password.
@@ -128,8 +131,10 @@ pub struct HostImage {
     pub id: HostId,
     /// What its worker said of it.
     pub facts: HostFacts,
-    /// Whether an administrator locked it.
-    pub is_locked: bool,
+    /// The lock that an administrator put on it.
+    pub lock: Option<Lock>,
+    /// The calendar that an administrator gave it.
+    pub calendar: Option<LockCalendar>,
     /// Whether it is locked while somebody is active there.
     pub while_active: Option<WhileActive>,
     /// Whether it was given up for lost (else it is away until its worker connects).
@@ -186,7 +191,8 @@ impl Engine {
         self.hosts.get(&id).map(|host| HostImage {
             id,
             facts: host.facts.clone(),
-            is_locked: host.is_locked,
+            lock: host.lock.clone(),
+            calendar: host.calendar.clone(),
             while_active: host.while_active,
             is_down: host.state == HostState::Down,
             seen: host.seen,
@@ -235,6 +241,7 @@ impl Engine {
                 .map(|(host, keys)| (*host, keys.clone()))
                 .collect(),
             globals: self.globals.records().cloned().collect(),
+            modes: self.modes.clone(),
         }
     }
 
@@ -258,6 +265,7 @@ impl Engine {
         }
         engine.restore_items();
         engine.restore_globals(now, image.globals);
+        engine.modes = image.modes;
         for CredentialImage { record, sealed } in image.credentials {
             let id = record.id.clone();
             let credential = Credential::new(record, sealed);
@@ -282,7 +290,19 @@ impl Engine {
             HostState::Away
         };
         let mut host = Host::new(image.id, image.facts, state, image.seen);
-        host.is_locked = image.is_locked;
+        host.lock = image.lock;
+        host.calendar = image.calendar;
+        let until = host.lock.as_ref().and_then(|lock| lock.until);
+        if let Some(until) = until {
+            let left = Duration::from_millis(until.since_ms(now.wall));
+            let timer = super::time::Timer::LockOver(image.id);
+            self.timers.set(now.elapsed + left, timer);
+        }
+        // What its calendar says is looked up with the first input, before anything is placed.
+        if host.own_calendar().is_some() || host.calendar.is_some() {
+            let timer = super::time::Timer::Calendar(image.id);
+            self.timers.set(now.elapsed, timer);
+        }
         host.while_active = image.while_active;
         host.away_since = now.elapsed;
         self.timers.set(

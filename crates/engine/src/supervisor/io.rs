@@ -38,7 +38,7 @@ pub enum Input {
         /// Into what.
         patch: Box<JobPatch>,
     },
-    /// A client locks or unlocks a host: a locked one finishes what it has and is given nothing.
+    /// A client locks or unlocks a host altogether: a locked one finishes what it has and is given nothing.
     Lock {
         /// Who (an administrator).
         by: Principal,
@@ -46,6 +46,15 @@ pub enum Input {
         host: HostId,
         /// Locked from now on, or not.
         is_locked: bool,
+    },
+    /// A client locks or unlocks some slots of a host, until some time, or gives it a calendar.
+    LockWish {
+        /// Who (an administrator).
+        by: Principal,
+        /// Which.
+        host: HostId,
+        /// What.
+        wish: Box<super::locks::LockWish>,
     },
     /// A client locks a host for as long as somebody is active there; unlocking takes that back.
     LockWhileActive {
@@ -64,6 +73,15 @@ pub enum Input {
         host: HostId,
         /// Also one that is connected: it is sent away, and what it had is put back.
         is_forced: bool,
+    },
+    /// A client sets a mode of maintenance of the whole farm, or unsets it.
+    Mode {
+        /// Who (an administrator).
+        by: Principal,
+        /// Which.
+        mode: super::modes::Mode,
+        /// Why it is set; nothing unsets it.
+        note: Option<String>,
     },
     /// A client says something of one of the farm's own resources.
     Global {
@@ -328,6 +346,12 @@ pub enum Denied {
         /// What is wrong.
         why: String,
     },
+    /// The farm takes no submissions (`reject_submit`).
+    #[error("{why}")]
+    Rejected {
+        /// Who said so, and why.
+        why: String,
+    },
     /// The same key with another job.
     #[error("key {key:?} was used by {owner} for another submission (job {job})")]
     KeyReused {
@@ -364,6 +388,8 @@ pub enum Change {
     Credential(CredentialId),
     /// What is sealed to a key is new, or is gone when the engine has it no more.
     CredentialSeal(CredentialId, KeyId),
+    /// A mode of maintenance was set or unset: write all of them ([`super::Engine::modes`]).
+    Modes,
     /// Something was said of the farm's own resources: write all of it ([`super::Globals::records`]).
     Globals,
     /// The keys of a host changed, or are gone when the engine has them no more.
@@ -425,10 +451,12 @@ pub mod kind {
     pub const HOST_PANIC: &str = "host.panic";
     pub const HOST_LOCKED: &str = "host.locked";
     pub const HOST_UNLOCKED: &str = "host.unlocked";
+    pub const HOST_DRAINED: &str = "host.drained";
     pub const HOST_REMOVED: &str = "host.removed";
     pub const CREDENTIAL_REGISTERED: &str = "credential.registered";
     pub const CREDENTIAL_CHECKED: &str = "credential.checked";
     pub const CREDENTIAL_REVOKED: &str = "credential.revoked";
+    pub const FARM_MODE: &str = "farm.mode";
     pub const RESOURCE_SET: &str = "resource.set";
     pub const RESOURCE_REMOVED: &str = "resource.removed";
     pub const RESOURCE_EXPIRED: &str = "resource.expired";

@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -26,7 +26,9 @@ pub mod items;
 mod job;
 mod judging;
 mod limits;
+mod locks;
 mod losses;
+mod modes;
 mod pace;
 mod pgrp;
 pub mod plan;
@@ -55,6 +57,8 @@ pub use io::{
 };
 pub use job::{Grown, Instance, Job, Launch, Phase};
 pub use limits::UserLimits;
+pub use locks::{LockOrder, LockWish};
+pub use modes::{Mode, ModeRecord, Modes};
 pub use pace::FarmRates;
 pub use preempt::{MADE_PER_TURN_MAX, PreemptPolicy, REST};
 
@@ -186,6 +190,7 @@ pub struct Engine {
     planner: plan::Planner,
     preempts: preempt::Preempts,
     globals: Globals,
+    modes: Modes,
     timers: time::Timers,
     /// When the last input came.
     now: Now,
@@ -297,6 +302,7 @@ impl Engine {
             memories: BTreeSet::new(),
             grown_jobs: BTreeSet::new(),
             running: BTreeMap::new(),
+            modes: Modes::new(),
             groups: pgrp::Groups::default(),
             starts: pace::Starts::default(),
             preempts: preempt::Preempts::default(),
@@ -329,6 +335,8 @@ impl Engine {
                 host,
                 is_locked,
             } => Some(self.lock(t, &by, host, is_locked)),
+            Input::Mode { by, mode, note } => Some(self.set_mode(t, &by, mode, note.as_deref())),
+            Input::LockWish { by, host, wish } => Some(self.lock_wish(t, &by, host, *wish)),
             Input::LockWhileActive { by, host, rule } => {
                 Some(self.lock_while_active(t, &by, host, rule))
             }

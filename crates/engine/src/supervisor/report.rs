@@ -96,6 +96,7 @@ impl Engine {
         } else {
             return;
         }
+        self.note_drained(t, id);
         self.refresh_host(id);
     }
 
@@ -458,6 +459,7 @@ impl Engine {
         if let Some(host) = self.hosts.get_mut(&launch.host) {
             host.launches.remove(&key);
         }
+        self.note_drained(t, launch.host);
         self.refresh_host(launch.host);
         self.settle(t, key.job);
     }

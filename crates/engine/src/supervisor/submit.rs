@@ -76,6 +76,7 @@ impl Engine {
         owner: &UserName,
         submission: &mut Submission,
     ) -> Result<(), Denied> {
+        self.check_mode()?;
         self.check_password(now, owner)?;
         check_flags(submission)?;
         self.check_waits(JobId(self.next_job), submission)?;

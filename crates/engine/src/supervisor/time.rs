@@ -31,6 +31,10 @@ pub(super) enum Timer {
     Ahead(LaunchKey),
     /// A registered password may be over, may be checked again, or its check takes too long.
     Credential(CredentialId),
+    /// The lock of a host may be over.
+    LockOver(HostId),
+    /// The calendar of a host may say something else.
+    Calendar(HostId),
     /// What was said of the use of a resource by others may be over.
     Others(GlobalName),
     /// The next instance of these may start.
@@ -85,6 +89,8 @@ impl Engine {
                 Timer::Bar(job) => self.bar_over(t, job),
                 Timer::Ahead(key) => self.ahead_over(t, key),
                 Timer::Credential(id) => self.credential_due(t, &id),
+                Timer::LockOver(host) => self.lock_over(t, host),
+                Timer::Calendar(host) => self.follow_calendar(t, host),
                 Timer::Others(name) => self.others_over(t, &name),
                 Timer::Paced(whose) => self.pace_over(&whose),
                 // Every turn does that.

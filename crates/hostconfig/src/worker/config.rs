@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tessera_model::credential::{KeyId, PoolName};
 use tessera_model::desk::IDLE_AFTER_DEFAULT;
-use tessera_model::{ClusterPath, Consent, Lookup, Restriction, Running, WhileActive};
+use tessera_model::{
+    ClusterPath, Consent, LockCalendar, Lookup, Restriction, Running, WhileActive,
+};
 use tessera_requirements::distance;
 use tessera_ticket::PathMap;
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub worker_cluster: ClusterPath,
     /// Of which clusters it takes jobs, when not of all; told as `host.restrictions`.
     pub worker_restrictions: Option<Restriction>,
+    /// When it takes no new work, by its own clock; told as `host.lock_schedule`.
+    pub worker_lock_schedule: Option<LockCalendar>,
     /// More `host.*` properties.
     pub worker_properties: BTreeMap<String, String>,
     /// More `host.*` amounts.
@@ -150,6 +154,7 @@ impl Default for Config {
             worker_groups: Vec::new(),
             worker_cluster: ClusterPath::default(),
             worker_restrictions: None,
+            worker_lock_schedule: None,
             worker_properties: BTreeMap::new(),
             worker_resources: BTreeMap::new(),
             proxy_execution_mode: None,

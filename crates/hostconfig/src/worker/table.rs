@@ -246,6 +246,15 @@ pub const KEYS: &[Key] = &[
         show: |it| Some(list(&it.worker_groups)),
     },
     Key {
+        name: "worker_lock_schedule",
+        wanted: "times of the week such as \"mon-fri 09:00-18:00; sat 10-14 slots 1-4 purge\", or a list of them, at most 64 and 4096 bytes",
+        setter: Farm,
+        when: Now,
+        about: "when the host, or some of its slots, take no new work, by its own clock",
+        take: |it, value| read::schedule(value).map(|new| it.worker_lock_schedule = new),
+        show: |it| Some(quoted(&it.worker_lock_schedule.as_ref()?.to_string())),
+    },
+    Key {
         name: "worker_lookup",
         wanted: "\"local\", \"supervisor\", \"local,supervisor\" (the last one wins) or \"supervisor,local\"",
         setter: Host,

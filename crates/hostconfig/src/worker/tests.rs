@@ -222,6 +222,7 @@ fn the_table_knows_every_key_once_in_order_and_shows_what_it_reads() {
         worker_groups: _,
         worker_cluster: _,
         worker_restrictions: _,
+        worker_lock_schedule: _,
         worker_properties: _,
         worker_resources: _,
         proxy_execution_mode: _,
@@ -259,6 +260,7 @@ fn the_table_knows_every_key_once_in_order_and_shows_what_it_reads() {
         ("worker_credential_pool", r#""night""#),
         ("worker_description", r#""by \"the\" door""#),
         ("worker_groups", r#"["gpu", "linux"]"#),
+        ("worker_lock_schedule", r#""sat,sun 10:00-14:00 purge""#),
         ("worker_lookup", r#""supervisor,local""#),
         ("worker_name", r#""rnd1""#),
         ("worker_path_map", r#"[["P:\\", "/mnt/p"]]"#),
@@ -281,6 +283,22 @@ fn the_table_knows_every_key_once_in_order_and_shows_what_it_reads() {
         // What no key takes at all is refused with what it takes.
         let wrong = parse(&format!("{name} = {{ a = 1.5 }}\n")).expect_err(name);
         assert_eq!(wrong, format!("w.toml:1: `{name}` must be {}", key.wanted));
+    }
+}
+
+#[test]
+fn a_calendar_is_one_text_or_a_list_of_its_parts() {
+    let read = |text: &str| {
+        let config = parse(&format!("worker_lock_schedule = {text}\n")).expect(text);
+        config.worker_lock_schedule.map(|it| it.to_string())
+    };
+    let both = Some("mon 09:00-18:00; sun slots 1-2".to_owned());
+    assert_eq!(read("\"mon 9-18; sun slots 1-2\""), both);
+    assert_eq!(read("[\"mon 9-18\", \"sun slots 1,2\"]"), both);
+    assert_eq!(read("\"\""), None);
+    for wrong in ["\"monday\"", "[\"mon\", 3]", "true"] {
+        let error = parse(&format!("worker_lock_schedule = {wrong}\n")).expect_err(wrong);
+        assert!(error.contains("must be times of the week"), "{error}");
     }
 }
 
@@ -313,6 +331,7 @@ fn what_decides_whom_jobs_become_is_the_hosts_own() {
             "worker_cpus",
             "worker_description",
             "worker_groups",
+            "worker_lock_schedule",
             "worker_path_map",
             "worker_properties",
             "worker_resources",

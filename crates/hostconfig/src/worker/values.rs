@@ -8,7 +8,7 @@ use tessera_model::credential::{KEYS_OF_POOL_MAX, KeyId};
 use tessera_model::desk::ALLOWED_MAX;
 use tessera_model::limits::{GROUPS_MAX, PROPERTY_BYTES_MAX, SLOTS_MAX};
 use tessera_model::resource::SCOPED;
-use tessera_model::{Consent, GroupName, Restriction, Running, WhileActive};
+use tessera_model::{Consent, GroupName, LockCalendar, Restriction, Running, WhileActive};
 use tessera_ticket::PathMap;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -149,6 +149,22 @@ pub(super) fn restrictions(value: &DeValue<'_>) -> Option<Option<Restriction>> {
             is_told(&restriction.to_string()).then_some(Some(restriction))
         }
     }
+}
+
+/// Reads a calendar, or a list of its parts; an empty one is none.
+pub(super) fn schedule(value: &DeValue<'_>) -> Option<Option<LockCalendar>> {
+    let text = match (value.as_array(), value.as_str()) {
+        (Some(array), _) => {
+            let parts = array.iter().map(|it| it.get_ref().as_str());
+            parts.collect::<Option<Vec<&str>>>()?.join(";")
+        }
+        (None, text) => text?.to_owned(),
+    };
+    if text.trim().is_empty() {
+        return Some(None);
+    }
+    let calendar: LockCalendar = text.parse().ok()?;
+    is_told(&calendar.to_string()).then_some(Some(calendar))
 }
 
 /// Reads names of groups, as jobs write them.

@@ -96,6 +96,9 @@ pub(crate) fn api_error(denied: &Denied) -> ApiError {
         Denied::NoPassword { .. } => ApiError::new(ErrorCode::WrongState, message).hint(
             "tessera credential register; this farm takes no jobs without (enforce_password)",
         ),
+        Denied::Rejected { .. } => ApiError::new(ErrorCode::WrongState, message).hint(
+            "submit again when it is over; `tessera farm show` tells, an administrator ends it with `tessera farm unset reject_submit`",
+        ),
         Denied::KeyReused { .. } => {
             ApiError::new(ErrorCode::KeyReused, message).hint("choose another key")
         }

@@ -25,15 +25,36 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|rejection| unread(&rejection))?;
-        let mut reader = serde_json::Deserializer::from_slice(&bytes);
-        let read = serde_path_to_error::deserialize(&mut reader);
-        let read = read.map_err(|error| match error.path().to_string().as_str() {
-            "." => not_expected(error.inner()),
-            field => not_expected(&format!("{field}: {}", error.inner())),
-        })?;
-        reader.end().map_err(|error| not_expected(&error))?;
-        Ok(Self(read))
+        read(&bytes).map(Self)
     }
+}
+
+/// A JSON body that may be left out.
+pub(crate) struct Perhaps<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for Perhaps<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| unread(&rejection))?;
+        match bytes.is_empty() {
+            true => Ok(Self(T::default())),
+            false => read(&bytes).map(Self),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut reader);
+    let read = read.map_err(|error| match error.path().to_string().as_str() {
+        "." => not_expected(error.inner()),
+        field => not_expected(&format!("{field}: {}", error.inner())),
+    })?;
+    reader.end().map_err(|error| not_expected(&error))?;
+    Ok(read)
 }
 
 /// Names the field where there is one.

@@ -2,7 +2,7 @@
 
 use super::auth::Caller;
 use super::error::Answer;
-use super::extract::{Json, Params, Segments};
+use super::extract::{Json, Params, Perhaps, Segments};
 use super::{App, Failure, views};
 use crate::core::View;
 use axum::extract::{Extension, State};
@@ -10,9 +10,12 @@ use http::StatusCode;
 use std::time::Duration;
 use tessera_api::ErrorCode;
 use tessera_api::query::RemoveHostQuery;
-use tessera_api::types::{self, HostDetail, HostRow, HostWhy, Hosts, Reason};
-use tessera_engine::supervisor::Input;
-use tessera_model::{HostId, Principal, Running, WhileActive};
+use tessera_api::types::{
+    self, CalendarRequest, HostDetail, HostRow, HostWhy, Hosts, LockRequest, Reason, UnlockRequest,
+};
+use tessera_engine::supervisor::{Input, LockOrder, LockWish};
+use tessera_model::lock::NOTE_CHARS_MAX;
+use tessera_model::{HostId, LockCalendar, Principal, Running, SlotSet, Timestamp, WhileActive};
 
 /// Finds a host by its name or id; of several with one name, the one that is connected or was heard of last.
 pub(super) fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
@@ -179,13 +182,64 @@ pub(crate) async fn lock(
     State(app): State<App>,
     Extension(by): Caller,
     Segments(wanted): Segments<String>,
+    Perhaps(request): Perhaps<LockRequest>,
 ) -> Answer<StatusCode> {
-    change(&app, by, wanted, "lock hosts", |by, host| Input::Lock {
+    let wish = LockWish::Lock(LockOrder {
+        slots: read_slots(request.slots.as_deref())?,
+        until: request.until_ms.map(Timestamp),
+        note: read_note(request.note)?,
+        purges: request.purge,
+        drains: request.drain,
+    });
+    wish_lock(&app, by, wanted, "lock hosts", wish).await
+}
+
+/// `POST /hosts/{host}/lock-calendar`
+pub(crate) async fn lock_calendar(
+    State(app): State<App>,
+    Extension(by): Caller,
+    Segments(wanted): Segments<String>,
+    Json(request): Json<CalendarRequest>,
+) -> Answer<StatusCode> {
+    let calendar = match request.calendar.trim() {
+        "" => None,
+        text => Some(
+            text.parse::<LockCalendar>()
+                .map_err(|bad| Failure::new(ErrorCode::BadRequest, format!("calendar: {bad}")))?,
+        ),
+    };
+    let wish = LockWish::Calendar(calendar);
+    wish_lock(&app, by, wanted, "lock hosts", wish).await
+}
+
+async fn wish_lock(
+    app: &App,
+    by: Principal,
+    wanted: String,
+    what: &str,
+    wish: LockWish,
+) -> Answer<StatusCode> {
+    let wish = Box::new(wish);
+    change(app, by, wanted, what, |by, host| Input::LockWish {
         by,
         host,
-        is_locked: true,
+        wish,
     })
     .await
+}
+
+fn read_slots(said: Option<&str>) -> Result<SlotSet, Failure> {
+    let slots = said.map_or(Ok(SlotSet::all()), str::parse);
+    slots.map_err(|bad| Failure::new(ErrorCode::BadRequest, format!("slots: {bad}")))
+}
+
+/// Reads what somebody says of why.
+pub(super) fn read_note(note: String) -> Result<String, Failure> {
+    if note.chars().count() <= NOTE_CHARS_MAX {
+        return Ok(note);
+    }
+    let text = format!("note: it is longer than {NOTE_CHARS_MAX} characters");
+    Err(Failure::new(ErrorCode::BadRequest, text))
 }
 
 /// `POST /hosts/{host}/lock-while-active`
@@ -227,13 +281,10 @@ pub(crate) async fn unlock(
     State(app): State<App>,
     Extension(by): Caller,
     Segments(wanted): Segments<String>,
+    Perhaps(request): Perhaps<UnlockRequest>,
 ) -> Answer<StatusCode> {
-    change(&app, by, wanted, "unlock hosts", |by, host| Input::Lock {
-        by,
-        host,
-        is_locked: false,
-    })
-    .await
+    let wish = LockWish::Unlock(read_slots(request.slots.as_deref())?);
+    wish_lock(&app, by, wanted, "unlock hosts", wish).await
 }
 
 /// `DELETE /hosts/{host}`

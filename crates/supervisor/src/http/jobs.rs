@@ -180,7 +180,10 @@ fn page_of<'a>(
     before: u64,
     limit: usize,
 ) -> Jobs {
-    let mut page = Jobs::default();
+    let mut page = Jobs {
+        notices: engine.notices(),
+        ..Jobs::default()
+    };
     let (mut looked_at, mut last) = (0, None);
     for job in jobs.skip_while(|job| job.id.0 >= before) {
         if page.jobs.len() == limit || looked_at == LOOKED_AT_MAX {

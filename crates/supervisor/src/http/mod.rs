@@ -20,6 +20,7 @@ mod items;
 mod jobs;
 mod logs;
 mod metrics;
+mod modes;
 mod notify;
 mod outlook;
 mod pages;
@@ -149,6 +150,8 @@ fn without_query() -> Router<App> {
         .route("/notify/wishes", get(notify::wishes).post(notify::wish))
         .route("/notify/reload", post(notify::reload))
         .route("/notify/test", post(notify::test))
+        .route("/modes", get(modes::list))
+        .route("/modes/{mode}", put(modes::set).delete(modes::unset))
         .route("/resources", get(resources::list))
         .route(
             "/resources/{name}",
@@ -165,6 +168,7 @@ fn without_query() -> Router<App> {
         .route("/hosts", get(hosts::list))
         .route("/hosts/{host}", get(hosts::detail))
         .route("/hosts/{host}/lock", post(hosts::lock))
+        .route("/hosts/{host}/lock-calendar", post(hosts::lock_calendar))
         .route(
             "/hosts/{host}/lock-while-active",
             post(hosts::lock_while_active),

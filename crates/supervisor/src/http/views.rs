@@ -3,14 +3,14 @@
 use crate::core::View;
 use crate::persist::rows::OUT_OF_MEMORY;
 use tessera_api::types::{
-    EndView, HostRow, HostSettings, InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary,
-    Reason, RunningRow, SpecView, WhileActive,
+    EndView, HostLock, HostRow, HostSettings, InstanceRow, ItemCounts, ItemRow, JobDetail,
+    JobSummary, Reason, RunningRow, SpecView, WhileActive,
 };
 use tessera_engine::supervisor::{Engine, Host, Job, Launch, why};
 use tessera_model::msg::LaunchKey;
 use tessera_model::state::{End, Limit, WorkStatus};
 use tessera_model::{
-    HostId, HostState, Identity, InstanceStatus, ItemIndex, ItemStatus, SettingsInUse,
+    HostId, HostState, Identity, InstanceStatus, ItemIndex, ItemStatus, Lock, SettingsInUse,
 };
 use tessera_store::AttemptRow;
 
@@ -265,7 +265,12 @@ pub(crate) fn host_row(host: &Host) -> HostRow {
             HostState::Panic(why) => Some(why.clone()),
             HostState::Up | HostState::Away | HostState::Down => None,
         },
-        is_locked: host.is_locked,
+        is_locked: host.is_locked(),
+        locked: host.why_locked(),
+        lock: host.lock.as_ref().map(host_lock),
+        open_slots: (host.open_slots() < host.facts.slots).then(|| host.open_slots()),
+        lock_calendar: host.calendar.as_ref().map(ToString::to_string),
+        lock_schedule: host.own_calendar().map(|it| it.to_string()),
         active: host.why_kept(),
         while_active: host
             .facts
@@ -304,6 +309,17 @@ pub(crate) fn host_row(host: &Host) -> HostRow {
             .clone()
             .map(|it| host_settings(it, None)),
         last_seen_ms: Some(host.seen.0),
+    }
+}
+
+fn host_lock(lock: &Lock) -> HostLock {
+    HostLock {
+        slots: lock.slots.to_string(),
+        by: lock.by.as_ref().map(ToString::to_string),
+        at_ms: lock.at.0,
+        until_ms: lock.until.map(|until| until.0),
+        note: lock.note.clone(),
+        drain: lock.drains,
     }
 }
 

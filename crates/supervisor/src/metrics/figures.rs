@@ -49,7 +49,7 @@ impl Figures {
                 HostState::Panic(_) => 3,
             };
             found.hosts[place] += 1;
-            found.hosts_locked += u64::from(host.is_locked);
+            found.hosts_locked += u64::from(host.is_locked());
             found.slots_used += u64::from(host.used());
             found.memory_used = found.memory_used.saturating_add(host.used_of(MEMORY));
             if place == 0 {

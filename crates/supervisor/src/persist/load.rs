@@ -1,14 +1,14 @@
 //! Rows as the engine's picture.
 
 use super::rows::{self, Enrolment, HOST_ENROLLED, LaunchDetail};
-use super::{credential, global, spec, words};
+use super::{credential, global, mode, spec, words};
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::{HostImage, Image, InstanceImage, JobImage, JobRow, LaunchImage};
 use tessera_model::msg::{LaunchKey, Run};
 use tessera_model::{
-    Attempt, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, LaunchNo, Taken,
-    Timestamp, UserName,
+    Attempt, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, LaunchNo, Lock,
+    SlotSet, Taken, Timestamp, UserName,
 };
 use tessera_store::{self as store, JoinTokenRow, Loaded, TokenRow};
 
@@ -97,6 +97,7 @@ pub(crate) fn picture(loaded: Loaded) -> Result<Picture, String> {
         credentials: credential::images(loaded.credentials, loaded.credential_seals)?,
         pool_keys: credential::keys_of(loaded.pool_keys)?,
         globals: global::read(loaded.meta.get(global::META).map(String::as_str))?,
+        modes: mode::read(loaded.meta.get(mode::META).map(String::as_str))?,
     };
     Ok(Picture {
         image,
@@ -202,16 +203,31 @@ fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {
 
 fn host(row: &store::HostRow) -> Result<HostImage, String> {
     let id = HostId(row.id);
-    let (facts, while_active) =
+    let (facts, ordered) =
         words::read_facts(&row.facts).map_err(|why| format!("host {id}: {why}"))?;
     Ok(HostImage {
         id,
         facts,
-        is_locked: row.is_locked,
-        while_active,
+        lock: ordered
+            .lock
+            .or_else(|| row.is_locked.then(|| old_lock(row))),
+        calendar: ordered.calendar,
+        while_active: ordered.while_active,
         is_down: row.state == tessera_model::HostState::Down.word(),
         seen: Timestamp(row.seen_ms),
     })
+}
+
+/// Makes the lock that a release before this one kept: nothing but that it is there.
+fn old_lock(row: &store::HostRow) -> Lock {
+    Lock {
+        slots: SlotSet::all(),
+        by: None,
+        at: Timestamp(row.seen_ms),
+        until: None,
+        note: String::new(),
+        drains: false,
+    }
 }
 
 fn enrolment(row: &store::HostRow) -> Enrolment {

@@ -7,6 +7,7 @@
 mod credential;
 mod global;
 pub(crate) mod load;
+mod mode;
 pub(crate) mod rows;
 mod spec;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub(crate) struct Changed {
     seals: BTreeSet<(CredentialId, KeyId)>,
     pool_keys: BTreeSet<HostId>,
     globals: bool,
+    modes: bool,
     /// Attempts that ended.
     pub(crate) attempts: Vec<AttemptRecord>,
     /// Lines of history, in the order in which they get their numbers.
@@ -62,6 +64,7 @@ impl Changed {
                 Change::CredentialSeal(id, key) => _ = self.seals.insert((id, key)),
                 Change::PoolKeys(host) => _ = self.pool_keys.insert(host),
                 Change::Globals => self.globals = true,
+                Change::Modes => self.modes = true,
                 Change::Attempt(record) => self.attempts.push(*record),
                 Change::Event(event) => self.events.push(*event),
             }
@@ -120,6 +123,7 @@ impl Ledger {
         self.small_rows(engine, changed, &mut out);
         passwords(engine, changed, &mut out);
         out.extend(changed.globals.then(|| global::write(engine)));
+        out.extend(changed.modes.then(|| mode::write(engine)));
         let is_there = |id: JobId| engine.job(id).is_some();
         let kept = changed
             .attempts

@@ -184,12 +184,17 @@ pub(crate) fn host_row(
     state: &HostState,
     enrolment: Option<&Enrolment>,
 ) -> store::HostRow {
+    let ordered = words::Ordered {
+        while_active: host.while_active,
+        lock: host.lock.clone(),
+        calendar: host.calendar.clone(),
+    };
     store::HostRow {
         id: host.id.0,
         name: host.facts.name.clone(),
         state: state.word().to_owned(),
-        is_locked: host.is_locked,
-        facts: words::print_facts(&host.facts, host.while_active),
+        is_locked: host.lock.as_ref().is_some_and(|lock| lock.slots.is_all()),
+        facts: words::print_facts(&host.facts, &ordered),
         enrolled_ms: enrolment.map_or(host.seen.0, |enrolment| enrolment.at_ms),
         seen_ms: host.seen.0,
         fingerprint: enrolment.and_then(|enrolment| enrolment.fingerprint),

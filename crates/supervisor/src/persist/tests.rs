@@ -6,13 +6,16 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::Now;
-use tessera_engine::supervisor::{Config, Image, Input, Submission, Target};
+use tessera_engine::supervisor::{
+    Config, Image, Input, LockOrder, LockWish, Mode, Submission, Target,
+};
 use tessera_model::after::{After, Part, Term, Tree, When, Whom};
 use tessera_model::msg::{AttemptEnd, FromWorker, GoneCause, Report, ToWorker};
 use tessera_model::state::{End, Limit};
 use tessera_model::{
     Action, Agenda, Consent, FrameRun, HostFacts, Identity, ItemIndex, JobKind, JobSpec, Order,
-    Presence, Principal, Proof, Refusal, Reservation, Running, Split, Timestamp, WhileActive,
+    Presence, Principal, Proof, Refusal, Reservation, Running, SlotSet, Split, Timestamp,
+    WhileActive,
 };
 use tessera_store::memory::MemoryStore;
 use tessera_store::{Batch, Epoch, Store};
@@ -78,6 +81,26 @@ enum Step {
         host: u8,
         minutes: u64,
     },
+}
+
+fn lock_wish(number: u8, is_locked: bool) -> LockWish {
+    let slots = || "1-2,4".parse().expect("slots");
+    match (is_locked, number) {
+        (true, 0) => LockWish::Calendar("mon 9-18 slots 1; daily 12-13".parse().ok()),
+        (true, 1) => LockWish::Lock(LockOrder {
+            slots: slots(),
+            until: Some(Timestamp(i64::MAX)),
+            note: "a note".into(),
+            purges: true,
+            drains: false,
+        }),
+        (true, _) => LockWish::Lock(LockOrder {
+            drains: true,
+            ..LockOrder::default()
+        }),
+        (false, 1) => LockWish::Unlock(slots()),
+        (false, _) => LockWish::Unlock(SlotSet::all()),
+    }
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -438,11 +461,13 @@ impl World {
                 self.feed(Input::Tick);
             }
             Step::Commit => self.commit(),
-            Step::Lock { host: n, is_locked } => self.feed(Input::Lock {
-                by: admin(),
-                host: host(n),
-                is_locked,
-            }),
+            Step::Lock { host: n, is_locked } => {
+                let note = (is_locked && n == 2).then(|| "at noon".into());
+                let (by, mode) = (admin(), Mode::StopActivity);
+                self.feed(Input::Mode { by, mode, note });
+                let (by, host, wish) = (admin(), host(n), Box::new(lock_wish(n, is_locked)));
+                self.feed(Input::LockWish { by, host, wish });
+            }
             Step::LockWhileActive { host: n, minutes } => self.feed(Input::LockWhileActive {
                 by: admin(),
                 host: host(n),

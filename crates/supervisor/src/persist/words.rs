@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_engine::supervisor::{InstanceImage, Phase};
+use tessera_model::lock::BadSlots;
+use tessera_model::name::BadUserName;
 use tessera_model::settings::{BadLookup, BadSettingsHash};
+use tessera_model::week::BadCalendar;
 use tessera_model::{
-    Consent, HostFacts, HostId, Identity, InstanceNo, InstanceStatus, LaunchNo, Presence, Refusal,
-    Running, SettingsInUse, Timestamp, WhileActive, WorkStatus,
+    Consent, HostFacts, HostId, Identity, InstanceNo, InstanceStatus, LaunchNo, Lock, LockCalendar,
+    Presence, Refusal, Running, SettingsInUse, Timestamp, WhileActive, WorkStatus,
 };
 use tessera_store::InstanceRow;
 
@@ -178,6 +181,60 @@ pub(crate) struct FactsDoc {
     /// The rule that an administrator gave the host; not said by its worker, and kept beside what is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     while_active: Option<RuleDoc>,
+    /// The lock that somebody put on it; of one that an older release kept there is only the column `is_locked`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lock: Option<LockDoc>,
+    /// The calendar that an administrator gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calendar: Option<String>,
+}
+
+/// What administrators have ordered for a host, kept beside what its worker says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Ordered {
+    pub(crate) while_active: Option<WhileActive>,
+    pub(crate) lock: Option<Lock>,
+    pub(crate) calendar: Option<LockCalendar>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockDoc {
+    slots: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    at_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    drains: bool,
+}
+
+impl LockDoc {
+    fn print(lock: &Lock) -> Self {
+        Self {
+            slots: lock.slots.to_string(),
+            by: lock.by.as_ref().map(ToString::to_string),
+            at_ms: lock.at.0,
+            until_ms: lock.until.map(|until| until.0),
+            note: lock.note.clone(),
+            drains: lock.drains,
+        }
+    }
+
+    fn read(self) -> Result<Lock, String> {
+        let by = self.by.map(|by| by.parse());
+        let slots = self.slots.parse();
+        Ok(Lock {
+            slots: slots.map_err(|bad: BadSlots| bad.to_string())?,
+            by: by.transpose().map_err(|bad: BadUserName| bad.to_string())?,
+            at: Timestamp(self.at_ms),
+            until: self.until_ms.map(Timestamp),
+            note: self.note,
+            drains: self.drains,
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,8 +308,8 @@ impl RuleDoc {
     }
 }
 
-/// Prints facts, and the rule that the host was given.
-pub(crate) fn print_facts(facts: &HostFacts, while_active: Option<WhileActive>) -> String {
+/// Prints facts, and what was ordered for the host.
+pub(crate) fn print_facts(facts: &HostFacts, ordered: &Ordered) -> String {
     let account = match &facts.identity {
         Identity::Proxy(account) | Identity::Desktop(account) => Some(account.clone()),
         Identity::User => None,
@@ -274,16 +331,18 @@ pub(crate) fn print_facts(facts: &HostFacts, while_active: Option<WhileActive>) 
             unknown: it.unknown,
         }),
         settings: facts.settings.as_ref().map(SettingsDoc::print),
-        while_active: while_active.map(RuleDoc::print),
+        while_active: ordered.while_active.map(RuleDoc::print),
+        lock: ordered.lock.as_ref().map(LockDoc::print),
+        calendar: ordered.calendar.as_ref().map(ToString::to_string),
     };
     serde_json::to_string(&document).unwrap_or_default()
 }
 
-/// Reads facts, and the rule that the host was given.
+/// Reads facts, and what was ordered for the host.
 ///
 /// # Errors
 /// What can't be understood, in words.
-pub(crate) fn read_facts(text: &str) -> Result<(HostFacts, Option<WhileActive>), String> {
+pub(crate) fn read_facts(text: &str) -> Result<(HostFacts, Ordered), String> {
     let document: FactsDoc = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let account = document.account.unwrap_or_default();
     let identity = match document.identity.as_str() {
@@ -312,6 +371,13 @@ pub(crate) fn read_facts(text: &str) -> Result<(HostFacts, Option<WhileActive>),
         version: document.version,
         settings: document.settings.map(SettingsDoc::read).transpose()?,
     };
-    let while_active = document.while_active.map(RuleDoc::read).transpose()?;
-    Ok((facts, while_active))
+    let calendar = document.calendar.map(|text| text.parse());
+    let ordered = Ordered {
+        while_active: document.while_active.map(RuleDoc::read).transpose()?,
+        lock: document.lock.map(LockDoc::read).transpose()?,
+        calendar: calendar
+            .transpose()
+            .map_err(|bad: BadCalendar| bad.to_string())?,
+    };
+    Ok((facts, ordered))
 }

@@ -138,7 +138,7 @@ impl Engine {
             let claimed = higher.iter().map(|claim| part(&claim.need, name));
             let taken = stays.chain(claimed).fold(0, u64::saturating_add);
             let asked = taken.saturating_add(part(&need, name));
-            asked.saturating_sub(host.total_of_any(name))
+            asked.saturating_sub(host.open_of_any(name))
         });
         let short: Vec<u64> = short.collect();
         let candidates = staying.into_iter().filter_map(|launch| {
@@ -239,7 +239,7 @@ impl Engine {
             let stays = staying.fold(0, u64::saturating_add);
             let claimed = self.preempts.claims.wanted_on(host.id, name);
             let all = stays.saturating_add(claimed);
-            all.saturating_add(part(taken, name)) <= host.total_of_any(name)
+            all.saturating_add(part(taken, name)) <= host.open_of_any(name)
         })
     }
 

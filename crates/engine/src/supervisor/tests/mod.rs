@@ -9,6 +9,7 @@ mod failing;
 mod globals;
 mod groups;
 mod limits;
+mod locks;
 mod losses;
 mod orders;
 mod pace;

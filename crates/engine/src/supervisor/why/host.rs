@@ -312,6 +312,18 @@ pub fn quantity(resource: &str, amount: u64) -> String {
     }
 }
 
+/// Answers what gives a locked host work again.
+fn hint_of_lock(host: &Host) -> Option<String> {
+    let name = &host.facts.name;
+    Some(match (&host.lock, host.own_calendar()) {
+        (Some(_), _) => format!("tessera unlock {name}"),
+        (None, Some(_)) => {
+            "worker_lock_schedule says when (workers.toml, or worker.toml there)".into()
+        }
+        (None, None) => format!("tessera unlock {name} takes its calendar back"),
+    })
+}
+
 /// Answers why a host can be given nothing at all.
 pub(super) fn why_unavailable(host: &Host) -> Option<HostReason> {
     let reason = match &host.state {
@@ -330,10 +342,10 @@ pub(super) fn why_unavailable(host: &Host) -> Option<HostReason> {
             "its worker is not connected".into(),
             Some("start its worker".into()),
         ),
-        HostState::Up if host.is_locked => (
+        HostState::Up if host.is_locked() => (
             Kind::HostLocked,
-            "locked".into(),
-            Some(format!("tessera unlock {}", host.facts.name)),
+            host.why_locked().unwrap_or_default(),
+            hint_of_lock(host),
         ),
         HostState::Up if host.why_kept().is_some() => {
             (Kind::HostLocked, host.why_kept().unwrap_or_default(), None)
@@ -346,7 +358,7 @@ pub(super) fn why_unavailable(host: &Host) -> Option<HostReason> {
 
 /// Answers that all slots of a host are in use.
 fn why_full(host: &Host) -> Option<HostReason> {
-    let slots = host.facts.slots;
+    let slots = host.open_slots();
     let text = || format!("all {slots} slots are in use");
     (host.used() >= slots).then(|| (Kind::Full, text(), None))
 }

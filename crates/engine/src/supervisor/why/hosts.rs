@@ -139,14 +139,18 @@ impl Engine {
 
     /// Tells how many slots full hosts have, and who has them.
     pub(super) fn slots_in_use(&self, hosts: &[&Host]) -> String {
-        let slots: u64 = hosts.iter().map(|host| u64::from(host.facts.slots)).sum();
+        let slots: u64 = hosts.iter().map(|host| u64::from(host.open_slots())).sum();
         let of = match hosts.len() {
             0 | 1 => String::new(),
             n => format!(" of these {n} hosts"),
         };
         let by = self.held_by(hosts, PROCESSORS);
         let by = by.map_or_else(String::new, |by| format!(": {by}"));
-        format!("all {slots} slots{of} are in use{by}")
+        let mut locked = hosts.iter().filter_map(|host| host.why_locked());
+        match locked.next() {
+            None => format!("all {slots} slots{of} are in use{by}"),
+            Some(locked) => format!("all {slots} open slots{of} are in use{by}; {locked}"),
+        }
     }
 
     /// Adds to what is said of the first of some hosts who has what lacks there.

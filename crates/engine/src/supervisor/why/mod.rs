@@ -10,6 +10,7 @@ mod limits;
 
 use super::credential::Gate;
 use super::items::Size;
+use super::modes::Mode;
 use super::plan::Demands;
 use super::{Engine, Host, Job};
 use host::{lacks, why_closed, why_unavailable};
@@ -34,6 +35,7 @@ pub enum Kind {
     OutOfMemory,
     Pause,
     AllItemsTaken,
+    Stopped,
     UserLimit,
     GroupLimit,
     HostLimit,
@@ -68,7 +70,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -81,6 +83,9 @@ impl Kind {
         Self::OutOfMemory,
         Self::Pause,
         Self::AllItemsTaken,
+        Self::Stopped,
+        Self::Preempting,
+        Self::CouldPreempt,
         Self::UserLimit,
         Self::GroupLimit,
         Self::HostLimit,
@@ -106,8 +111,6 @@ impl Kind {
         Self::Reserved,
         Self::TooSmall,
         Self::BehindJobs,
-        Self::Preempting,
-        Self::CouldPreempt,
         Self::ResourceUnknown,
         Self::ResourceTooSmall,
         Self::ResourceInUse,
@@ -129,6 +132,7 @@ impl Kind {
             Self::OutOfMemory => "out_of_memory",
             Self::Pause => "pause",
             Self::AllItemsTaken => "all_items_taken",
+            Self::Stopped => "stop_activity",
             Self::UserLimit => "user_limit",
             Self::GroupLimit => "pgrp_limit",
             Self::HostLimit => "per_host",
@@ -210,7 +214,11 @@ impl Engine {
         self.why_items(job, &mut reasons);
         reasons.extend(self.why_instances_failed(job));
         if job.next_instance().is_some() {
-            let held = self.why_limits(job);
+            let stopped = self.why_stopped();
+            let held = match stopped {
+                Some(stopped) => vec![stopped],
+                None => self.why_limits(job),
+            };
             let is_held = !held.is_empty();
             reasons.extend(held);
             for size in Size::ALL {
@@ -301,6 +309,14 @@ impl Engine {
         n
     }
 
+    /// Answers that the farm starts nothing at all.
+    fn why_stopped(&self) -> Option<Reason> {
+        let record = self.modes.get(&Mode::StopActivity)?;
+        let hint = format!("tessera farm unset {}", Mode::StopActivity.word());
+        let text = record.reason(Mode::StopActivity);
+        Some(Reason::plain(Kind::Stopped, 1, text, Some(hint)))
+    }
+
     /// Answers the hosts, those first that have the most free of what is asked for and lacking: the first of each kind of
     /// reason is named in it.
     fn nearest_first(&self, demands: &Demands) -> Vec<&Host> {
@@ -374,7 +390,10 @@ impl Engine {
     #[must_use]
     pub fn why_host_idle(&self, id: HostId) -> Option<(Kind, String)> {
         let host = self.hosts.get(&id)?;
-        let (kind, text, _) = why_closed(host)?;
+        let stopped = || Some((Kind::Stopped, self.why_stopped()?.text));
+        let Some((kind, text, _)) = why_closed(host) else {
+            return stopped();
+        };
         let text = match kind {
             Kind::Full => self.slots_in_use(&[host]),
             _ => text,

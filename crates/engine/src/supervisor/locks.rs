@@ -1,0 +1,436 @@
+//! Locks of hosts: of all slots or some, until when, by whom; the weekly calendar; what becomes of what runs.
+//!
+//! A locked slot is given nothing new. What runs goes on to the end of its item, unless the lock purges: then it is put back at once.
+//! Two things lock, and what either locks is locked: somebody's order ([`Lock`]), and the calendars, that of the host's own
+//! configuration and one that an administrator gave it.
+
+use super::act::Current;
+use super::connection::admin_only;
+use super::io::{Answer, Change, Denied, kind};
+use super::job::Phase;
+use super::time::Timer;
+use super::{About, Engine, Host, Turn};
+use std::time::Duration;
+use tessera_model::lock::fit_note;
+use tessera_model::msg::{LaunchKey, ToWorker};
+use tessera_model::week::{LOCK_SCHEDULE_PROPERTY, OFFSET_MAX, UTC_OFFSET_PROPERTY};
+use tessera_model::{
+    HostId, Lock, LockCalendar, Principal, SlotSet, Timestamp, WeekTime, WorkStatus,
+};
+
+/// What an administrator wants with the locks of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockWish {
+    /// Locks slots, in addition to those that are.
+    Lock(LockOrder),
+    /// Unlocks these; all: the calendar that it was given and the lock while somebody is active go, too.
+    Unlock(SlotSet),
+    /// Gives it a calendar, or takes it back.
+    Calendar(Option<LockCalendar>),
+}
+
+/// How slots are to be locked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockOrder {
+    /// Which.
+    pub slots: SlotSet,
+    /// When that ends by itself.
+    pub until: Option<Timestamp>,
+    /// Why, in words.
+    pub note: String,
+    /// What runs there is ended and put back at once.
+    pub purges: bool,
+    /// The host is to become empty, and that it is so is told.
+    pub drains: bool,
+}
+
+impl Default for LockOrder {
+    fn default() -> Self {
+        Self {
+            slots: SlotSet::all(),
+            until: None,
+            note: String::new(),
+            purges: false,
+            drains: false,
+        }
+    }
+}
+
+/// What the calendars of a host say now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct ByWeek {
+    slots: SlotSet,
+    /// Until when, by the host's clock.
+    until: Option<WeekTime>,
+}
+
+impl Host {
+    /// Answers how many minutes its clock is east of UTC, when its worker says so.
+    #[must_use]
+    pub fn utc_offset(&self) -> Option<i32> {
+        let said = self.facts.properties.get(UTC_OFFSET_PROPERTY)?;
+        let offset = said.parse().ok()?;
+        (-OFFSET_MAX..=OFFSET_MAX)
+            .contains(&offset)
+            .then_some(offset)
+    }
+
+    /// Answers the calendar of its own configuration.
+    #[must_use]
+    pub fn own_calendar(&self) -> Option<LockCalendar> {
+        let said = self.facts.properties.get(LOCK_SCHEDULE_PROPERTY)?;
+        said.parse().ok()
+    }
+
+    /// Answers the slots that are given nothing.
+    #[must_use]
+    pub fn locked_slots(&self) -> SlotSet {
+        match &self.lock {
+            Some(lock) => lock.slots.with(&self.by_week.slots),
+            None => self.by_week.slots.clone(),
+        }
+    }
+
+    /// Answers the slots that are given work.
+    #[must_use]
+    pub fn open_slots(&self) -> u32 {
+        let offered = self.facts.slots;
+        match (&self.lock, self.by_week.slots.is_empty()) {
+            (None, true) => offered,
+            _ => offered.saturating_sub(self.locked_slots().among(offered)),
+        }
+    }
+
+    /// Says whether all of it is locked: it finishes what it has and is given nothing.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let is_all = |slots: &SlotSet| slots.is_all();
+        let by_somebody = self.lock.as_ref().is_some_and(|it| is_all(&it.slots));
+        by_somebody
+            || is_all(&self.by_week.slots)
+            || (self.open_slots() == 0 && self.facts.slots > 0)
+    }
+
+    /// Says why slots of it are locked, if some are.
+    #[must_use]
+    pub fn why_locked(&self) -> Option<String> {
+        let offset = self.utc_offset();
+        let by_week = (!self.by_week.slots.is_empty()).then(|| {
+            let what = match self.by_week.slots.is_all() {
+                true => "locked".to_owned(),
+                false => format!("slots {} are locked", self.by_week.slots),
+            };
+            let until = self.by_week.until.map(|it| it.to_string());
+            let clock = match offset {
+                Some(_) => "by its own clock",
+                None => "UTC, since its worker does not say its time zone",
+            };
+            format!(
+                "{what} by its calendar until {} {clock}",
+                until.unwrap_or_default()
+            )
+        });
+        let by_somebody = self.lock.as_ref().map(|it| it.reason(offset));
+        match (by_somebody, by_week) {
+            (Some(one), Some(other)) => Some(format!("{one}; {other}")),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+impl Engine {
+    /// Locks or unlocks a host altogether.
+    pub(super) fn lock(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+        is_locked: bool,
+    ) -> Result<Answer, Denied> {
+        let wish = match is_locked {
+            true => LockWish::Lock(LockOrder::default()),
+            false => LockWish::Unlock(SlotSet::all()),
+        };
+        self.lock_wish(t, by, id, wish)
+    }
+
+    pub(super) fn lock_wish(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+        wish: LockWish,
+    ) -> Result<Answer, Denied> {
+        admin_only(by, "lock or unlock hosts")?;
+        if !self.hosts.contains_key(&id) {
+            return Err(Denied::NoHost(id));
+        }
+        match wish {
+            LockWish::Lock(order) => self.lock_slots(t, by, id, order)?,
+            LockWish::Unlock(slots) => self.unlock_slots(t, by, id, &slots),
+            LockWish::Calendar(calendar) => self.set_calendar(t, by, id, calendar),
+        }
+        Ok(Answer::Done)
+    }
+
+    fn lock_slots(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+        order: LockOrder,
+    ) -> Result<(), Denied> {
+        if order.until.is_some_and(|until| until <= t.now.wall) {
+            let why = "that time is over".to_owned();
+            return Err(Denied::Invalid {
+                field: "until",
+                why,
+            });
+        }
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return Ok(());
+        };
+        let slots = match &host.lock {
+            Some(lock) => lock.slots.with(&order.slots),
+            None => order.slots,
+        };
+        let mut lock = Lock {
+            slots,
+            by: Some(by.name.clone()),
+            at: t.now.wall,
+            until: order.until,
+            note: fit_note(&order.note),
+            drains: order.drains,
+        };
+        if let Some(before) = &host.lock
+            && (&before.slots, before.until, &before.note, before.drains)
+                == (&lock.slots, lock.until, &lock.note, lock.drains)
+        {
+            // Said twice it is the first one's.
+            (lock.by, lock.at) = (before.by.clone(), before.at);
+        }
+        if host.lock.as_ref() != Some(&lock) {
+            let text = format!("{} is {}", host.facts.name, lock.reason(host.utc_offset()));
+            host.lock = Some(lock);
+            t.change(Change::Host(id));
+            t.event(kind::HOST_LOCKED, About::host(id).by(&by.name), text);
+            self.watch_lock(t, id);
+            self.slots_closed(t, id);
+        }
+        if order.purges {
+            self.purge(t, id);
+        }
+        self.note_drained(t, id);
+        Ok(())
+    }
+
+    fn unlock_slots(&mut self, t: &mut Turn<'_>, by: &Principal, id: HostId, slots: &SlotSet) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        let about = || About::host(id).by(&by.name);
+        let name = host.facts.name.clone();
+        if slots.is_all() && host.while_active.take().is_some() {
+            let text = format!("{name} is unlocked, also while somebody is active");
+            t.change(Change::Host(id));
+            t.event(kind::HOST_UNLOCKED, about(), text);
+            self.send(t, id, ToWorker::LockWhileActive(None));
+        }
+        if slots.is_all() {
+            self.set_calendar(t, by, id, None);
+        }
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        if let Some(lock) = &mut host.lock {
+            let left = lock.slots.without(slots);
+            if left != lock.slots {
+                let text = match slots.is_all() {
+                    true => format!("{name} is unlocked"),
+                    false => format!("{name}: slots {slots} are unlocked"),
+                };
+                lock.slots = left;
+                host.lock.take_if(|lock| lock.slots.is_empty());
+                t.change(Change::Host(id));
+                t.event(kind::HOST_UNLOCKED, about(), text);
+            }
+        }
+        self.refresh_host(id);
+        self.note_drained(t, id);
+    }
+
+    fn set_calendar(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+        calendar: Option<LockCalendar>,
+    ) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        if host.calendar == calendar {
+            return;
+        }
+        let name = &host.facts.name;
+        let (kind, text) = match &calendar {
+            Some(it) => (
+                kind::HOST_LOCKED,
+                format!("{name} is locked each week: {it}"),
+            ),
+            None => (
+                kind::HOST_UNLOCKED,
+                format!("{name} has no calendar of an administrator's any more"),
+            ),
+        };
+        host.calendar = calendar;
+        t.change(Change::Host(id));
+        t.event(kind, About::host(id).by(&by.name), text);
+        self.follow_calendar(t, id);
+    }
+
+    /// Sets the timers of a host that the engine has just got from the store or heard of.
+    pub(super) fn watch_lock(&mut self, t: &Turn<'_>, id: HostId) {
+        let until = self
+            .hosts
+            .get(&id)
+            .and_then(|host| host.lock.as_ref()?.until);
+        if let Some(until) = until {
+            let left = Duration::from_millis(until.since_ms(t.now.wall));
+            self.timers.set(t.now.elapsed + left, Timer::LockOver(id));
+        }
+    }
+
+    /// A lock may be over.
+    pub(super) fn lock_over(&mut self, t: &mut Turn<'_>, id: HostId) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        let Some(until) = host.lock.as_ref().and_then(|lock| lock.until) else {
+            return;
+        };
+        if until > t.now.wall {
+            // It was given a later end, or the wall clock was set back.
+            return self.watch_lock(t, id);
+        }
+        host.lock = None;
+        let text = format!(
+            "{} is unlocked: the time of its lock is over",
+            host.facts.name
+        );
+        t.change(Change::Host(id));
+        t.event(kind::HOST_UNLOCKED, About::host(id), text);
+        self.refresh_host(id);
+    }
+
+    /// Does what the calendars of a host say now, and looks again when they may say something else.
+    pub(super) fn follow_calendar(&mut self, t: &mut Turn<'_>, id: HostId) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        let now = WeekTime::of(t.now.wall, host.utc_offset().unwrap_or(0));
+        let calendars = [host.own_calendar(), host.calendar.clone()];
+        let said: Vec<_> = calendars.iter().flatten().map(|it| it.at(now)).collect();
+        let mut by_week = ByWeek::default();
+        for it in said.iter().filter(|it| !it.slots.is_empty()) {
+            by_week.slots = by_week.slots.with(&it.slots);
+            // Of two calendars the own one's end is said.
+            by_week.until = by_week.until.or(Some(it.until));
+        }
+        if let Some(minutes) = said.iter().map(|it| it.changes_in).min() {
+            let into = u64::try_from(t.now.wall.0.rem_euclid(60_000)).unwrap_or(0);
+            let left = Duration::from_millis(u64::from(minutes) * 60_000 - into);
+            self.timers.set(t.now.elapsed + left, Timer::Calendar(id));
+        }
+        let before = std::mem::replace(&mut host.by_week, by_week);
+        if before.slots == host.by_week.slots {
+            return;
+        }
+        let (locks, name) = (&host.by_week.slots, &host.facts.name);
+        let is_more = !locks.without(&before.slots).is_empty();
+        let (kind, text) = match locks.is_empty() {
+            true => (
+                kind::HOST_UNLOCKED,
+                format!("{name} is unlocked by its calendar"),
+            ),
+            false => (
+                kind::HOST_LOCKED,
+                format!("{name}: by its calendar slots {locks} are locked"),
+            ),
+        };
+        t.event(kind, About::host(id), text);
+        let purges = said.iter().any(|it| it.purges);
+        if is_more {
+            self.slots_closed(t, id);
+        }
+        if is_more && purges {
+            self.purge(t, id);
+        }
+        self.refresh_host(id);
+    }
+
+    /// Slots were locked: what was given ahead goes back to where others can take it.
+    fn slots_closed(&mut self, t: &mut Turn<'_>, id: HostId) {
+        self.refresh_host(id);
+        self.recall_all(t, id);
+    }
+
+    /// Ends what runs in locked slots and puts it back; no retry is used. Where some slots stay open, what began last goes first.
+    fn purge(&mut self, t: &mut Turn<'_>, id: HostId) {
+        let Some(host) = self.hosts.get(&id) else {
+            return;
+        };
+        let open = if host.is_locked() {
+            0
+        } else {
+            host.open_slots()
+        };
+        let staying = |key: &&LaunchKey| {
+            let launch = self.launches.get(key);
+            launch.is_some_and(|it| it.phase != Phase::Closing)
+        };
+        let mut stay: Vec<(Timestamp, LaunchKey, u32)> = host
+            .launches
+            .iter()
+            .filter(|(key, _)| staying(key))
+            .filter_map(|(key, taken)| Some((self.launches.get(key)?.since, *key, taken.slots)))
+            .collect();
+        stay.sort_unstable();
+        let mut used: u64 = stay.iter().map(|(.., slots)| u64::from(*slots)).sum();
+        while used > u64::from(open)
+            && let Some((_, key, slots)) = stay.pop()
+        {
+            used -= u64::from(slots);
+            self.purge_launch(t, key);
+        }
+    }
+
+    fn purge_launch(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
+        let next = match self.launches.get(&key).map(|launch| launch.phase) {
+            Some(Phase::Finishing(next)) => next,
+            Some(Phase::Open | Phase::Closing) | None => WorkStatus::Pending,
+        };
+        self.end_current_item(t, key, Current::PutBack);
+        let grace = self.grace(key.job);
+        self.close(t, key, next, grace);
+        self.settle(t, key.job);
+    }
+
+    /// Tells once that nothing is left on a host that was to become empty.
+    pub(super) fn note_drained(&mut self, t: &mut Turn<'_>, id: HostId) {
+        let Some(host) = self.hosts.get_mut(&id) else {
+            return;
+        };
+        let drains = host.lock.as_ref().is_some_and(|lock| lock.drains);
+        let left = [&host.launches, &host.strays, &host.given_up];
+        let is_drained = drains && left.iter().all(|it| it.is_empty());
+        if std::mem::replace(&mut host.is_drained_told, is_drained) || !is_drained {
+            return;
+        }
+        let text = format!(
+            "{} is empty: nothing runs there, and nothing new comes",
+            host.facts.name
+        );
+        t.event(kind::HOST_DRAINED, About::host(id), text);
+    }
+}
