@@ -3,6 +3,7 @@
 use crate::{BenchError, Scenario};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use tessera_engine::supervisor::wide::HOSTS_PERCENT_MAX;
 
 /// Hosts of one farm.
 pub const HOSTS_MAX: u32 = 100_000;
@@ -61,6 +62,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Real minutes after which the run is cut short.
     pub minutes: u32,
+    /// Of a hundred hosts so many may be emptied at once for wide jobs; 0: none.
+    pub wide_hosts: u32,
 }
 
 impl Options {
@@ -78,6 +81,7 @@ impl Options {
         within("--frames", self.frames, 1..=FRAMES_MAX)?;
         within("--job-frames", self.job_frames, 1..=JOB_FRAMES_MAX)?;
         within("--ends", self.ends.unwrap_or(1), 1..=FRAMES_MAX)?;
+        within("--wide-hosts", self.wide_hosts, 0..=HOSTS_PERCENT_MAX)?;
         within("--minutes", self.minutes, 1..=MINUTES_MAX)
     }
 

@@ -343,6 +343,7 @@ impl Checker {
         if engine.claims() > 0 {
             return Err("room is kept for somebody and nobody waits".into());
         }
+        crate::wide::all_let_go(engine)?;
         for job in engine.jobs() {
             for item in job.items().indices() {
                 let core = job.items().get(item);

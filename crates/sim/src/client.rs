@@ -171,7 +171,7 @@ pub(crate) fn principal(is_admin: bool) -> Principal {
     }
 }
 
-fn submission(rng: &mut Rng, number: u32) -> Submission {
+pub(crate) fn submission(rng: &mut Rng, number: u32) -> Submission {
     let seconds = |rng: &mut Rng, percent, low, high| {
         rng.chance(percent)
             .then(|| Duration::from_secs(rng.between(low, high)))

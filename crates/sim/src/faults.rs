@@ -17,6 +17,7 @@ impl World {
         for request in requests {
             self.request(request);
         }
+        self.flood();
         let delay = self.rng.between(50, if calm { 2_000 } else { 20_000 });
         self.at(delay, Event::Client);
     }

@@ -20,6 +20,7 @@ pub mod shared;
 mod supervising;
 pub mod tally;
 pub mod waits;
+mod wide;
 mod working;
 pub mod world;
 

@@ -57,6 +57,7 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
             shares: seed % 4 >= 2 || plan.shares,
             limits: seed % 5 == 3 || plan.limits,
             preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+            wide: seed % 3 == 0 || plan.wide,
             ..plan.clone()
         };
         match run(seed, &plan) {

@@ -30,6 +30,7 @@ impl World {
                 false => FarmRates::default(),
             },
             preempt_policy: self.plan.preempt,
+            wide_jobs: crate::wide::configured(self.plan.wide),
             ..Config::default()
         };
         let engine =

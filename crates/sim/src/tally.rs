@@ -63,6 +63,8 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: preempted work goes on",
     "seen: room went to whom it was made for",
     "seen: somebody need not leave after all",
+    "seen: a host is emptied for a wide job",
+    "seen: a wide job started under a flood",
 ];
 
 impl Tally {

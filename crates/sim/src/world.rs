@@ -10,6 +10,7 @@ use crate::rng::Rng;
 use crate::shared;
 use crate::tally::Tally;
 use crate::waits::Judge;
+use crate::wide;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_engine::Now;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub preempt: PreemptPolicy,
     /// Whether hosts are desktops, where some jobs end their own shepherd each time.
     pub desktops: bool,
+    /// Whether hosts are emptied for wide jobs, and a flood is tried.
+    pub wide: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -68,6 +71,7 @@ impl Default for Plan {
             limits: false,
             preempt: PreemptPolicy::Disabled,
             desktops: false,
+            wide: false,
             bug: None,
             trace: false,
         }
@@ -169,6 +173,7 @@ pub struct World {
     pub(crate) shared: shared::Judge,
     pub(crate) limits: limits::Judge,
     pub(crate) preempts: preempt::Judge,
+    pub(crate) flood: wide::Flood,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -205,6 +210,7 @@ impl World {
             shared: shared::Judge::default(),
             limits: limits::Judge::default(),
             preempts: preempt::Judge::default(),
+            flood: wide::Flood::default(),
             tally: Tally::default(),
             plan,
         }
@@ -233,6 +239,7 @@ impl World {
             };
             self.now = self.now.max(at);
             self.happen(event)?;
+            self.judge_flood()?;
             if self.is_over() {
                 return self.checker.at_end(&self.disk, &self.hosts, self.engine());
             }
@@ -267,6 +274,7 @@ impl World {
         };
         self.is_calm()
             && self.client.is_done()
+            && self.is_flood_over()
             && self.hosts.iter().all(quiet)
             && self.supervisor.as_ref().is_some_and(|s| {
                 s.inbox.is_empty()

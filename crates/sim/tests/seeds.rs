@@ -66,6 +66,25 @@ fn jobs_that_wait_for_each_other_start_in_order_and_all_end() {
 }
 
 #[test]
+fn a_wide_job_starts_in_bounded_time_under_a_flood() {
+    for seed in 60_000..60_030 {
+        let plan = Plan {
+            waits: seed % 2 == 1,
+            wide: true,
+            ..Plan::default()
+        };
+        match run(seed, &plan) {
+            Ok(tally) => assert!(
+                tally
+                    .0
+                    .contains_key("seen: a wide job started under a flood")
+            ),
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+}
+
+#[test]
 fn nobody_has_more_instances_than_they_may_and_all_jobs_end() {
     for seed in 30_000..30_030 {
         let plan = Plan {

@@ -55,6 +55,7 @@ fn asked(args: &BenchFarmArgs) -> Options {
         },
         folder: args.folder.clone(),
         minutes: args.minutes,
+        wide_hosts: args.wide_hosts,
     }
 }
 

@@ -37,6 +37,9 @@ pub struct HostRow {
     /// Why it is given nothing new while somebody is active there, when that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<String>,
+    /// For which job it is being emptied, when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<HostReserved>,
     /// The rule of a host that is locked while somebody is active there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub while_active: Option<WhileActive>,
@@ -129,6 +132,18 @@ pub struct UnlockRequest {
 pub struct CalendarRequest {
     /// Such as `mon-fri 09:00-18:00; sat,sun 10:00-14:00 slots 1-4 purge`, by the host's own clock; empty takes it back.
     pub calendar: String,
+}
+
+/// For which job a host is being emptied: it takes only what stands before that one, or is over in time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct HostReserved {
+    /// The job.
+    pub job: u64,
+    /// When it is expected to be empty enough.
+    pub until_ms: i64,
+    /// Whether that is known of all that must end before, or guessed.
+    #[serde(default)]
+    pub is_known: bool,
 }
 
 /// What a host took of what the farm sets for it.

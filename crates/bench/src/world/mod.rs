@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tessera_engine::supervisor::{Answer, Input, Submission};
+use tessera_engine::supervisor::{Answer, Input, Submission, WideJobs};
 use tessera_model::msg::{FromWorker, ToWorker};
 use tessera_model::{HostId, Principal, Proof};
 use tessera_spec::SubmissionDraft;
@@ -185,6 +185,10 @@ impl World {
         let licences = licences.and_then(|n| Some((crate::plan::LICENCE.parse().ok()?, n)));
         let config = tessera_engine::supervisor::Config {
             global_resources: licences.into_iter().collect(),
+            wide_jobs: WideJobs {
+                hosts_percent: self.options.wide_hosts,
+                ..WideJobs::default()
+            },
             ..Default::default()
         };
         let keys = self.folder.path().join("keys");

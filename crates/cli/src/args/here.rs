@@ -232,6 +232,9 @@ pub struct BenchFarmArgs {
     /// Real minutes after which the run is cut short
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_440))]
     pub minutes: u32,
+    /// Of a hundred hosts so many may be emptied at once for wide jobs (supervisor_wide_hosts)
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=50))]
+    pub wide_hosts: u32,
     /// Write the report to NAME.json and NAME.html
     #[arg(long, value_name = "NAME")]
     pub out: Option<PathBuf>,

@@ -72,6 +72,17 @@ pub fn clock(look: &Look, at_ms: i64) -> String {
     }
 }
 
+/// Prints a time of today to the minute, another with its day: `14:20`, `11-22 14:20`.
+#[must_use]
+pub fn minute(look: &Look, at_ms: i64) -> String {
+    let day = |ms| formatted(look, ms, "%Y-%m-%d");
+    if day(at_ms) == day(look.now_ms) {
+        formatted(look, at_ms, "%H:%M")
+    } else {
+        formatted(look, at_ms, "%m-%d %H:%M")
+    }
+}
+
 fn formatted(look: &Look, at_ms: i64, format: &str) -> String {
     match Timestamp::from_millisecond(at_ms) {
         Ok(time) => time

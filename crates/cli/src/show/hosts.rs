@@ -3,7 +3,9 @@
 use super::Facts;
 use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, text, time};
-use tessera_api::types::{HostDetail, HostRow, HostSettings, ReconfigureReply, RunningRow};
+use tessera_api::types::{
+    HostDetail, HostReserved, HostRow, HostSettings, ReconfigureReply, RunningRow,
+};
 
 /// Mebibyte, the unit of `host.memory`.
 const MIB: u64 = 1024 * 1024;
@@ -45,6 +47,10 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
             let said = look.line(&format!("{}: {active}", row.name), look.columns());
             out += &format!("{said}\n");
         }
+        if let Some(reserved) = &row.reserved {
+            let said = format!("{}: {}", row.name, reserved_for(look, reserved));
+            out += &format!("{}\n", look.line(&said, look.columns()));
+        }
         if let Some(trouble) = row.settings.as_ref().and_then(settings_trouble) {
             let said = look.line(&format!("{}: {trouble}", row.name), look.columns());
             out += &format!("{}\n", look.paint(Tone::Dim, &said));
@@ -60,6 +66,14 @@ pub fn hosts(look: &Look, rows: &[HostRow]) -> String {
 fn last_seen(look: &Look, row: &HostRow) -> String {
     let seen = row.last_seen_ms.map(|at| time::ago(look, at));
     seen.unwrap_or_else(|| "never".to_owned())
+}
+
+/// Says for which job a host is being emptied, and until when.
+fn reserved_for(look: &Look, reserved: &HostReserved) -> String {
+    let at = time::minute(look, reserved.until_ms);
+    let guess = if reserved.is_known { "" } else { ", a guess" };
+    let job = reserved.job;
+    format!("reserved for job {job} until about {at}{guess}; takes what is over by then")
 }
 
 /// Answers the word to show for a host's state: one that is up and locked is `locked`.
@@ -234,6 +248,8 @@ pub fn host(look: &Look, detail: &HostDetail) -> String {
     facts.add_some("locked weekly", row.lock_calendar.clone());
     facts.add_some("lock schedule", row.lock_schedule.clone());
     facts.add_some("active", row.active.clone());
+    let reserved = row.reserved.as_ref();
+    facts.add_some("reserved", reserved.map(|it| reserved_for(look, it)));
     if let Some(rule) = &row.while_active {
         let seconds = rule.idle_seconds.unwrap_or_default();
         let running = rule.running.as_deref().unwrap_or("keep");

@@ -8,9 +8,10 @@ use crate::out::{Look, text};
 use std::collections::BTreeMap;
 use tessera_api::types::{
     ActionReply, AttemptRow, Caller, Changed, ChannelRow, ChannelTried, Channels, CleanedJob,
-    CleanupReply, EndView, Event, HostDetail, HostRow, HostSettings, Info, InstanceRow, ItemCounts,
-    ItemRow, JobDetail, JobSummary, Jobs, MailWishes, NotifyReloaded, Reason, ReconfigureReply,
-    ReconfiguredHost, ResourceHolder, ResourceRow, RunningRow, SpecView, TargetResult, Token, Why,
+    CleanupReply, EndView, Event, HostDetail, HostReserved, HostRow, HostSettings, Info,
+    InstanceRow, ItemCounts, ItemRow, JobDetail, JobSummary, Jobs, MailWishes, NotifyReloaded,
+    Reason, ReconfigureReply, ReconfiguredHost, ResourceHolder, ResourceRow, RunningRow, SpecView,
+    TargetResult, Token, Why,
 };
 use tessera_api::{ApiError, ErrorCode};
 
@@ -316,6 +317,14 @@ fn hosts_are_listed_and_described() {
         HostRow {
             reason: Some("its clock is 90 s ahead".into()),
             ..host_row("rnd003", "panic")
+        },
+        HostRow {
+            reserved: Some(HostReserved {
+                job: 431,
+                until_ms: NOW + 1_200_000,
+                is_known: true,
+            }),
+            ..host_row("rnd004", "up")
         },
         HostRow {
             mode: "desktop".into(),

@@ -10,6 +10,7 @@ use super::judging::Judging;
 use super::plan::{Place, Placement};
 use super::preempt::MADE_PER_TURN_MAX;
 use super::time::Timer;
+use super::wide::empties::Empties;
 use super::{About, Algorithm, Engine, Job, Turn};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -40,12 +41,18 @@ impl Engine {
                 jobs: &self.jobs,
                 hosts: &self.hosts,
                 credentials: &self.credentials,
+                empties: Empties {
+                    jobs: &self.jobs,
+                    launches: &self.launches,
+                    algorithm: self.config.queue_algorithm,
+                    now: t.now,
+                },
                 now: t.now,
                 wanted: &wanted,
             };
             if let Some(placement) = self.planner.next(&judge) {
                 self.place(t, placement);
-            } else if !self.preempt(t, &wanted, &mut left) {
+            } else if !self.let_wide_go(t) && !self.preempt(t, &wanted, &mut left) {
                 break;
             }
         }
@@ -53,6 +60,8 @@ impl Engine {
             // Where the farm's rate ended the turn, nobody has.
             self.note_changed();
         }
+        // That nothing may start now is no reason to keep a host for nobody.
+        self.let_wide_go(t);
         for id in wanted.into_inner() {
             self.start_check(t, &id);
         }
@@ -153,6 +162,7 @@ impl Engine {
         self.count_in(&order.owner);
         self.count_group_in(id);
         self.note_start(id, &order.taken);
+        self.wide_placed(class, host_id);
         self.refresh_host(host_id);
         self.set_instance(
             t,
@@ -244,6 +254,7 @@ impl Engine {
                 && host.suits(self.planner.demands(job.class))
                 && !self.is_overfull(host, &launch.taken)
                 && !self.is_over_its_share(&launch.taken)
+                && self.may_go_on(key, job, host)
         })
     }
 

@@ -366,6 +366,7 @@ impl Engine {
             bars: Vec::new(),
             losses: Default::default(),
             grown: None,
+            took: Default::default(),
         };
         match self.jobs.insert(id, job) {
             None => {

@@ -453,6 +453,8 @@ pub mod kind {
     pub const HOST_UNLOCKED: &str = "host.unlocked";
     pub const HOST_DRAINED: &str = "host.drained";
     pub const HOST_REMOVED: &str = "host.removed";
+    pub const HOST_RESERVED: &str = "host.reserved";
+    pub const HOST_RELEASED: &str = "host.released";
     pub const CREDENTIAL_REGISTERED: &str = "credential.registered";
     pub const CREDENTIAL_CHECKED: &str = "credential.checked";
     pub const CREDENTIAL_REVOKED: &str = "credential.revoked";

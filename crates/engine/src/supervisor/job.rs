@@ -6,6 +6,7 @@ use super::io::SessionId;
 use super::items::{Items, Size};
 use super::losses::Losses;
 use super::plan::Demands;
+use super::wide::took::Took;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Job {
     pub(super) class: usize,
     /// What its items ask for that ran out of memory, while it has such.
     pub(super) grown: Option<Grown>,
+    /// How long its items took.
+    pub(super) took: Took,
 }
 
 /// What the items of a job ask for that ran out of memory.

@@ -1,8 +1,10 @@
 //! What the engine says of jobs and hosts when the planner asks: accounts, passwords, bars, what moves on a host.
 
 use super::credential::{Credentials, Gate};
+use super::items::Size;
 use super::plan::asks::Asks;
-use super::plan::{Judge, Prefers};
+use super::plan::{Judge, Keeping, Prefers};
+use super::wide::empties::Empties;
 use super::{Host, Job};
 use crate::Now;
 use std::cell::RefCell;
@@ -17,6 +19,7 @@ pub(super) struct Judging<'a> {
     pub(super) jobs: &'a BTreeMap<JobId, Job>,
     pub(super) hosts: &'a BTreeMap<HostId, Host>,
     pub(super) credentials: &'a Credentials,
+    pub(super) empties: Empties<'a>,
     pub(super) now: Now,
     /// Registered passwords that must be checked before a host is given work with them.
     pub(super) wanted: &'a RefCell<BTreeSet<CredentialId>>,
@@ -29,6 +32,25 @@ impl Judge for Judging<'_> {
         };
         let bars = |(bar, until): &(HostId, Duration)| *bar == host && *until > self.now.elapsed;
         !job.bars.iter().any(bars) && !known.has_stray_of(job.id)
+    }
+
+    fn is_over_in_time(
+        &self,
+        job: JobId,
+        class: usize,
+        host: HostId,
+        keeping: &Keeping<'_>,
+    ) -> bool {
+        let (Some(job), Some(host)) = (self.jobs.get(&job), self.hosts.get(&host)) else {
+            return false;
+        };
+        let mut sizes = Size::ALL.into_iter();
+        let size = sizes.find(|size| job.class_of(*size) == Some(class));
+        size.is_some_and(|size| {
+            let takes = super::reserve::takes(job, size, host);
+            self.empties
+                .is_over_in_time(job, &takes, host, keeping, None)
+        })
     }
 
     fn admits(&self, owner: &UserName, host: HostId) -> bool {

@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `wide` (hosts that are emptied for wide jobs), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -43,6 +43,7 @@ mod tests;
 mod time;
 mod unblock;
 pub mod why;
+pub mod wide;
 
 pub use credential::{Credential, CredentialRecord, Credentials, Found, Gate};
 pub use deps::Waits;
@@ -61,6 +62,7 @@ pub use locks::{LockOrder, LockWish};
 pub use modes::{Mode, ModeRecord, Modes};
 pub use pace::FarmRates;
 pub use preempt::{MADE_PER_TURN_MAX, PreemptPolicy, REST};
+pub use wide::{EmptiedFor, WideJobs};
 
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +99,8 @@ pub struct Config {
     pub preempt_policy: PreemptPolicy,
     /// What the farm may have of its own resources at most (`supervisor_global_resources`).
     pub global_resources: BTreeMap<tessera_model::GlobalName, u64>,
+    /// For which jobs hosts are emptied, and how many.
+    pub wide_jobs: WideJobs,
 }
 
 impl Config {
@@ -122,6 +126,7 @@ impl Default for Config {
             start_rates: FarmRates::default(),
             preempt_policy: PreemptPolicy::default(),
             global_resources: BTreeMap::new(),
+            wide_jobs: WideJobs::default(),
         }
     }
 }
@@ -191,6 +196,7 @@ pub struct Engine {
     preempts: preempt::Preempts,
     globals: Globals,
     modes: Modes,
+    looks: wide::Looks,
     timers: time::Timers,
     /// When the last input came.
     now: Now,
@@ -306,6 +312,7 @@ impl Engine {
             groups: pgrp::Groups::default(),
             starts: pace::Starts::default(),
             preempts: preempt::Preempts::default(),
+            looks: wide::Looks::default(),
             timers: time::Timers::default(),
             now: Now {
                 wall: Timestamp(0),
@@ -376,6 +383,10 @@ impl Engine {
         self.pass_time(t);
         self.settle_waiters(t);
         self.dispatch(t);
+        if self.look_for_wide(t) {
+            self.dispatch(t);
+        }
+        self.watch_wide(now);
         debug_assert!(self.deps.is_settled(), "starting something ends nothing");
         out.answer = answer;
         out

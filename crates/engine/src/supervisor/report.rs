@@ -123,6 +123,7 @@ impl Engine {
             launch.current_started = None;
         }
         if counted {
+            self.note_took(key.job, end);
             self.end_current(t, key, host, run, end);
         }
         self.let_go(key.job, run);

@@ -31,6 +31,26 @@ pub fn grown(reserved: u64, growth: u8, largest: u64) -> u64 {
     asked.min(largest).max(reserved)
 }
 
+/// Answers what an instance of that size takes of a host when it is placed there.
+pub(super) fn takes(job: &Job, size: Size, host: &Host) -> Taken {
+    let reservation = &job.spec.reservation;
+    let mut amounts = reservation.amounts.clone();
+    let grown = job.grown.filter(|_| size == Size::Grown);
+    if let Some(memory) = grown.and_then(|grown| grown.memory) {
+        amounts.insert(MEMORY.to_owned(), memory);
+    }
+    let slots = if reservation.takes_free {
+        reservation.slots.max(host.free())
+    } else {
+        reservation.slots
+    };
+    Taken {
+        slots,
+        amounts,
+        global: reservation.global.clone(),
+    }
+}
+
 impl Engine {
     /// Gives a job the class of these demands; hosts are told of anew when they name a resource that none did before. What is
     /// taken must be given back ([`super::plan::Planner::drop_class`]).
@@ -219,22 +239,7 @@ impl Engine {
 
     /// Answers what an instance of that size takes of a host when it is placed there.
     pub(super) fn takes(&self, job: &Job, size: Size, host: &Host) -> Taken {
-        let reservation = &job.spec.reservation;
-        let mut amounts = reservation.amounts.clone();
-        let grown = job.grown.filter(|_| size == Size::Grown);
-        if let Some(memory) = grown.and_then(|grown| grown.memory) {
-            amounts.insert(MEMORY.to_owned(), memory);
-        }
-        let slots = if reservation.takes_free {
-            reservation.slots.max(host.free())
-        } else {
-            reservation.slots
-        };
-        Taken {
-            slots,
-            amounts,
-            global: reservation.global.clone(),
-        }
+        takes(job, size, host)
     }
 
     /// Answers what a launch has that its host's worker names and the farm has given up: what is remembered of it; else, as

@@ -173,6 +173,7 @@ impl Engine {
             losses: Default::default(),
             class,
             grown: None,
+            took: Default::default(),
         };
         job.status = job.derive_status();
         job

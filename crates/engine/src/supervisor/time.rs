@@ -43,6 +43,8 @@ pub(super) enum Timer {
     Preempt,
     /// An instance that was preempted may be again.
     Rested(JobId, InstanceNo),
+    /// A wide job may have waited for long.
+    Wide,
 }
 
 /// Timers, by when they are due.
@@ -96,6 +98,7 @@ impl Engine {
                 // Every turn does that.
                 Timer::Preempt => {}
                 Timer::Rested(job, instance) => self.rest_over(job, instance),
+                Timer::Wide => self.wide_due(),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod limits;
 mod rates;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -233,6 +234,21 @@ const KEYS: &[Key] = &[
         "supervisor_resource_start_rates",
         |c, v| put(&mut c.engine.start_rates.resources, rates::of_resources(v)),
         |c| rates::of_resources_shown(&c.engine.start_rates.resources),
+    ),
+    (
+        "supervisor_wide_after",
+        |c, v| put(&mut c.engine.wide_jobs.after, wide::after(v)),
+        |c| seconds(c.engine.wide_jobs.after),
+    ),
+    (
+        "supervisor_wide_hosts",
+        |c, v| put(&mut c.engine.wide_jobs.hosts_percent, wide::hosts(v)),
+        |c| c.engine.wide_jobs.hosts_percent.to_string(),
+    ),
+    (
+        "supervisor_wide_from",
+        |c, v| put(&mut c.engine.wide_jobs.from_percent, wide::from(v)),
+        |c| c.engine.wide_jobs.from_percent.to_string(),
     ),
     (
         "supervisor_global_resources",

@@ -48,7 +48,8 @@ pub(super) fn unknown(wanted: &str) -> Failure {
 /// `GET /hosts`
 pub(crate) async fn list(State(app): State<App>) -> Answer<axum::Json<Hosts>> {
     let hosts = app.core.read(|view| {
-        let met = view.engine.hosts().map(views::host_row);
+        let hosts = view.engine.hosts();
+        let met = hosts.map(|host| views::host_row(view.engine, host));
         let unmet = view
             .enrolled
             .iter()
@@ -86,7 +87,7 @@ pub(crate) async fn detail(
             .map(|launch| views::running_row(view.engine, launch))
             .collect();
         Some(HostDetail {
-            host: views::host_row(host),
+            host: views::host_row(view.engine, host),
             running,
         })
     });

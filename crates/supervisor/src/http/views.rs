@@ -3,8 +3,8 @@
 use crate::core::View;
 use crate::persist::rows::OUT_OF_MEMORY;
 use tessera_api::types::{
-    EndView, HostLock, HostRow, HostSettings, InstanceRow, ItemCounts, ItemRow, JobDetail,
-    JobSummary, Reason, RunningRow, SpecView, WhileActive,
+    EndView, HostLock, HostReserved, HostRow, HostSettings, InstanceRow, ItemCounts, ItemRow,
+    JobDetail, JobSummary, Reason, RunningRow, SpecView, WhileActive,
 };
 use tessera_engine::supervisor::{Engine, Host, Job, Launch, why};
 use tessera_model::msg::LaunchKey;
@@ -256,7 +256,7 @@ pub(crate) fn running_attempt(
 }
 
 /// Shows a host in a list.
-pub(crate) fn host_row(host: &Host) -> HostRow {
+pub(crate) fn host_row(engine: &Engine, host: &Host) -> HostRow {
     HostRow {
         id: host.id.to_string(),
         name: host.facts.name.clone(),
@@ -272,6 +272,11 @@ pub(crate) fn host_row(host: &Host) -> HostRow {
         lock_calendar: host.calendar.as_ref().map(ToString::to_string),
         lock_schedule: host.own_calendar().map(|it| it.to_string()),
         active: host.why_kept(),
+        reserved: engine.emptied_for(host.id).map(|it| HostReserved {
+            job: it.job.0,
+            until_ms: it.until.0,
+            is_known: it.is_known,
+        }),
         while_active: host
             .facts
             .presence

@@ -2,6 +2,7 @@
 
 use super::super::host::Traits;
 use super::Judge;
+use super::Waited;
 use super::asks::Asks;
 use super::demands::Demands;
 use super::operands::Operands;
@@ -40,6 +41,8 @@ pub(super) struct Class {
     pub(super) asks_each: bool,
     /// What it prefers is asked host by host.
     pub(super) prefers_each: bool,
+    /// What it has waited for a host that is empty enough.
+    pub(super) waited: Waited,
     /// What all hosts say because it reads it.
     reads: Vec<Operand>,
     /// Where what it asks is asked host by host: those that did not meet it and have not changed since, by shape.
@@ -61,6 +64,7 @@ impl Class {
             gate: super::gates::OPEN,
             asks_each: false,
             prefers_each: false,
+            waited: Waited::default(),
             reads: Vec::new(),
             unmet: BTreeMap::new(),
         };

@@ -1,6 +1,7 @@
 //! What the planner leaves to the engine to say.
 
 use super::asks::Asks;
+use super::kept::Keeping;
 use super::prefers::Prefers;
 use tessera_model::requirements::Rank;
 use tessera_model::{HostId, JobId, UserName};
@@ -9,6 +10,17 @@ use tessera_model::{HostId, JobId, UserName};
 pub trait Judge {
     /// Says whether a job can go to a host for reasons that its class does not know (a bar after a migration).
     fn fits(&self, job: JobId, host: HostId) -> bool;
+
+    /// Says whether what a job would start on a host that is emptied for others is over in time, or leaves room enough for them.
+    fn is_over_in_time(
+        &self,
+        _job: JobId,
+        _class: usize,
+        _host: HostId,
+        _keeping: &Keeping<'_>,
+    ) -> bool {
+        false
+    }
 
     /// Says whether a host takes jobs of an owner.
     fn admits(&self, _owner: &UserName, _host: HostId) -> bool {

@@ -13,6 +13,7 @@ mod dirty;
 mod gates;
 mod globals;
 mod judge;
+mod kept;
 mod lanes;
 mod operands;
 mod prefers;
@@ -22,6 +23,7 @@ mod standing;
 
 pub use demands::Demands;
 pub use judge::Judge;
+pub use kept::{Emptied, Keeping, Stand, Until, Waited};
 pub use prefers::Prefers;
 
 use super::host::Traits;
@@ -29,6 +31,7 @@ use super::{Algorithm, Host};
 use class::{Class, Free, Shape};
 use dirty::Dirty;
 use gates::Gates;
+use kept::{CLASSES_BEHIND_MAX, JOBS_BEHIND_MAX, Kept};
 use operands::Operands;
 use resources::Resources;
 use std::cmp::Reverse;
@@ -88,6 +91,7 @@ pub struct Planner {
     /// Classes in which they have ready jobs.
     by_group: BTreeMap<JobId, BTreeSet<usize>>,
     algorithm: Algorithm,
+    kept: Kept,
     /// By cluster, where that matters.
     open: BTreeMap<ClusterPath, BTreeMap<Shape, BTreeSet<HostId>>>,
     free: BTreeMap<HostId, Free>,
@@ -139,6 +143,9 @@ impl Planner {
         let after = self.head(class);
         if before == after {
             return;
+        }
+        if self.classes[class].may_be_wide() {
+            self.kept.set_head(class, before, after);
         }
         let choice = self.choice_of(class);
         let gate = self.classes[class].gate;
@@ -217,6 +224,7 @@ impl Planner {
         self.operands.unwant(class.reads());
         self.gates.drop(class.gate);
         self.asking_each.remove(&number);
+        self.let_go_of_class(number);
         self.vacant.push(number);
     }
 
@@ -298,6 +306,9 @@ impl Planner {
             self.touch_class(class);
         } else if is_last {
             self.dirty_classes.remove(class);
+        }
+        if is_last {
+            self.set_waited(class, Waited::default());
         }
         is_ready
     }
@@ -434,15 +445,15 @@ impl Planner {
         // All open hosts have been asked: what is left are jobs that became ready since, or that waited for one of the farm's own
         // resources.
         while let Some((place, class)) = self.next_class(asked) {
-            match self.host_for(class, judge, asked) {
-                // The host may have something better to do.
-                Some(host) => return self.job_for(host, judge, asked),
-                None => {
-                    self.in_vain.insert(class);
-                    self.dirty_classes.remove(class);
-                    self.gates.asked(self.classes[class].gate, place, class);
-                }
+            let host = self.host_for(class, judge, asked);
+            // The host may have something better to do.
+            let found = host.and_then(|host| self.job_for(host, judge, asked));
+            if found.is_some() {
+                return found;
             }
+            self.in_vain.insert(class);
+            self.dirty_classes.remove(class);
+            self.gates.asked(self.classes[class].gate, place, class);
         }
         None
     }
@@ -503,6 +514,12 @@ impl Planner {
         *asked += kinds.len().saturating_sub(1) as u64;
         kinds.sort_by_key(|(distance, _)| *distance);
         let mut best: Option<(usize, Place, usize)> = None;
+        let keeping = self.keeping(host, &free.shape.2);
+        // What stands behind those that the host is emptied for is asked within bounds: mostly nothing of it is over in time.
+        let (mut classes_behind, jobs_max) = match keeping {
+            Some(_) => (CLASSES_BEHIND_MAX, JOBS_BEHIND_MAX),
+            None => (usize::MAX, usize::MAX),
+        };
         for (distance, heads) in kinds {
             // None that comes after the best one so far.
             let is_before = |place: Place, best: Option<(usize, Place, usize)>| {
@@ -514,6 +531,12 @@ impl Planner {
                 }
                 *asked += 1;
                 let class = &self.classes[number];
+                if keeping.is_some_and(|it| !it.lets_in(number, (distance, head))) {
+                    if classes_behind == 0 {
+                        break;
+                    }
+                    classes_behind -= 1;
+                }
                 if !class.demands.admit(&free.name)
                     || !class.fits(&free.shape)
                     || !class.may_go_to(host, judge)
@@ -525,10 +548,10 @@ impl Planner {
                     unmet.push((number, host, free.shape.clone()));
                     continue;
                 }
-                let mut ready = class.ready.iter().take_while(|it| is_before(**it, best));
-                let first = ready.find(|place| {
+                let ready = class.ready.iter().take_while(|it| is_before(**it, best));
+                let first = ready.take(jobs_max).find(|place| {
                     *asked += 1;
-                    judge.fits(place.2, host)
+                    judge.fits(place.2, host) && self.lets_in(number, **place, host, judge)
                 });
                 best = first.map(|place| (distance, *place, number)).or(best);
             }
@@ -556,7 +579,10 @@ impl Planner {
         // Walked once, whatever the number of jobs: what was found for one is kept for the next.
         let open = self.open_for(class, &mut shapes).filter(|host| {
             each += 1;
-            if !class.may_go_to(*host, judge) {
+            let head = class.ready.first();
+            if !class.may_go_to(*host, judge)
+                || !head.is_some_and(|head| self.lets_in(number, *head, *host, judge))
+            {
                 return false;
             }
             let Some(free) = self.free.get(host).filter(|_| class.asks_each) else {
@@ -581,10 +607,10 @@ impl Planner {
         };
         let mut seen: Vec<HostId> = Vec::new();
         let mut found = None;
-        for &(_, _, job) in &class.ready {
+        for &place in &class.ready {
             let mut may = |host: &HostId| {
                 *asked += 1;
-                judge.fits(job, *host)
+                judge.fits(place.2, *host) && self.lets_in(number, place, *host, judge)
             };
             let known = seen.iter().copied().find(&mut may);
             found = known.or_else(|| open.by_ref().inspect(|host| seen.push(*host)).find(may));

@@ -34,6 +34,7 @@ impl Engine {
             jobs: &self.jobs,
             hosts: &self.hosts,
             credentials: &self.credentials,
+            empties: self.empties(),
             now: self.now,
             wanted,
         }

@@ -40,7 +40,8 @@ impl Engine {
     pub(super) fn why_hosts(&self, job: &Job, class: usize, reasons: &mut Vec<Reason>) {
         let demands = self.planner.demands(class);
         let waits = self.why_globals(job, demands, reasons);
-        let mut all = self.together(job, demands);
+        self.why_emptied(job, class, reasons);
+        let mut all = self.together(job, class, demands);
         if all.is_empty() {
             let text = "the farm has no host yet".to_owned();
             let hint = Some("tessera join-string, then tessera join on the host".to_owned());
@@ -62,12 +63,16 @@ impl Engine {
     }
 
     /// Puts hosts with the same reason together.
-    fn together<'a>(&'a self, job: &Job, demands: &Demands) -> Vec<Together<'a>> {
+    fn together<'a>(&'a self, job: &Job, class: usize, demands: &Demands) -> Vec<Together<'a>> {
         let mut all: Vec<Together<'a>> = Vec::new();
         for host in self.nearest_first(demands) {
             let (kind, text, hint) = self
                 .why_password(job, host)
                 .unwrap_or_else(|| why_host(job, host, demands, self));
+            let reserved = (kind == Kind::BehindJobs)
+                .then(|| self.why_reserved(job, class, host))
+                .flatten();
+            let (kind, text, hint) = reserved.unwrap_or((kind, text, hint));
             let of_kind = || all.iter().filter(|it| it.kind == kind).count();
             let is_apart = kind.is_apart() && of_kind() < APART_MAX;
             let mut known = all.iter_mut().rev();

@@ -66,11 +66,13 @@ pub enum Kind {
     ResourceUnknown,
     ResourceTooSmall,
     ResourceInUse,
+    Emptied,
+    ReservedForJob,
 }
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -84,8 +86,6 @@ impl Kind {
         Self::Pause,
         Self::AllItemsTaken,
         Self::Stopped,
-        Self::Preempting,
-        Self::CouldPreempt,
         Self::UserLimit,
         Self::GroupLimit,
         Self::HostLimit,
@@ -111,9 +111,13 @@ impl Kind {
         Self::Reserved,
         Self::TooSmall,
         Self::BehindJobs,
+        Self::Preempting,
+        Self::CouldPreempt,
         Self::ResourceUnknown,
         Self::ResourceTooSmall,
         Self::ResourceInUse,
+        Self::Emptied,
+        Self::ReservedForJob,
     ];
 
     /// Answers the stable word of it.
@@ -163,6 +167,8 @@ impl Kind {
             Self::ResourceUnknown => "resource_unknown",
             Self::ResourceTooSmall => "resource_too_small",
             Self::ResourceInUse => "resource_in_use",
+            Self::Emptied => "emptied",
+            Self::ReservedForJob => "reserved_for_job",
         }
     }
 }
@@ -392,7 +398,7 @@ impl Engine {
         let host = self.hosts.get(&id)?;
         let stopped = || Some((Kind::Stopped, self.why_stopped()?.text));
         let Some((kind, text, _)) = why_closed(host) else {
-            return stopped();
+            return stopped().or_else(|| self.why_host_reserved(id));
         };
         let text = match kind {
             Kind::Full => self.slots_in_use(&[host]),

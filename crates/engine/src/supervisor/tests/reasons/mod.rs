@@ -78,8 +78,6 @@ fn proof_of(kind: Kind) -> fn() {
         Kind::Pause => scenes::pause,
         Kind::AllItemsTaken => scenes::all_items_taken,
         Kind::Stopped => locks::a_farm_that_is_stopped_starts_nothing_and_goes_on_at_once,
-        Kind::Preempting => preempt::a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame,
-        Kind::CouldPreempt => preempt::where_it_is_disabled_why_says_whom_a_person_could_preempt,
         Kind::UserLimit => limits::why_says_the_limit_and_what_it_says_lets_the_job_run,
         Kind::GroupLimit => pgrp::why_says_who_has_the_instances_and_what_it_says_lets_the_job_run,
         Kind::HostLimit => per_host::why_says_how_many_are_there_and_what_it_says_lets_the_job_run,
@@ -111,6 +109,10 @@ fn proof_of(kind: Kind) -> fn() {
         Kind::BehindJobs => scenes::behind_jobs,
         Kind::Preempting => preempt::a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame,
         Kind::CouldPreempt => preempt::where_it_is_disabled_why_says_whom_a_person_could_preempt,
+        Kind::Emptied => wide::words::why_says_which_host_is_emptied_and_until_when,
+        Kind::ReservedForJob => {
+            wide::words::why_says_for_whom_a_host_is_reserved_and_what_it_says_lets_the_job_run
+        }
         Kind::ResourceUnknown | Kind::ResourceTooSmall => {
             globals::what_the_farm_does_not_have_waits_and_why_says_what_was_meant
         }
