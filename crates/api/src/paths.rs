@@ -2,18 +2,19 @@
 
 use crate::error::ApiError;
 use crate::query::{
-    ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    SubmitQuery, TimelineQuery, TrendsQuery,
+    AuditQuery, ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery,
+    RemoveHostQuery, SubmitQuery, TimelineQuery, TrendsQuery,
 };
 use crate::types::{
-    ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
-    CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event,
+    ActionReply, ActionRequest, Attempts, Audit, Channels, CleanupReply, CleanupRequest,
+    Credential, CredentialRef, CredentialRequest, Credentials, Deps, Errors as ErrorGroups, Event,
     FarmSettings, Health, History, HostDetail, HostWhy, Hosts, Info, ItemStates, ItemWhy, Items,
     JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, MailWishes,
     ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply,
     ReconfigureRequest, ResourceRequest, ResourceRow, Resources, SealOffer, Session, SessionLink,
-    SessionRequest, SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens,
-    Trends, Usage, WhileActive, Why,
+    SessionRequest, SetMailWishes, SetWorkerFile, SubmitReply, SubmitRequest, Timeline,
+    TokenRequest, Tokens, Trends, Usage, WhileActive, Why, WorkerFile, WorkerFileCheck,
+    WorkerFileChecked,
 };
 use crate::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
 
@@ -138,6 +139,22 @@ endpoint!(
     reconfigure: post, path = "/reconfigure", tag = "hosts", request_body = ReconfigureRequest,
     responses((status = 200, body = ReconfigureReply), Errors));
 endpoint!(
+    /// The configuration of workers, `workers.toml`, as it stands on the supervisor's host; needs an administrator.
+    worker_file: get, path = "/worker-file", tag = "hosts", responses((status = 200, body = WorkerFile), Errors));
+endpoint!(
+    /// Says what is wrong with a text for `workers.toml`, and what it would change for which connected host; needs an administrator.
+    ///
+    /// Nothing is kept of it.
+    check_worker_file: post, path = "/worker-file/check", tag = "hosts", request_body = WorkerFileCheck,
+    responses((status = 200, body = WorkerFileChecked), Errors));
+endpoint!(
+    /// Puts another text in the place of `workers.toml` and has it read anew, as `/reconfigure` does; needs an administrator.
+    ///
+    /// Refused with 403 when the file is not the supervisor's own, or when the text sets paths of desktops (`worker_path_map`)
+    /// otherwise; with 409 when the file was changed since the version that is named; with 422 when it has mistakes. Then nothing changes.
+    set_worker_file: put, path = "/worker-file", tag = "hosts", request_body = SetWorkerFile,
+    responses((status = 200, body = ReconfigureReply), Errors));
+endpoint!(
     /// Forgets a host; one that is connected only with `force`.
     remove_host: delete, path = "/hosts/{host}", tag = "hosts", params(("host" = String, Path, description = "Its name or id"), RemoveHostQuery),
     responses((status = 204), Errors));
@@ -260,6 +277,11 @@ endpoint!(
 endpoint!(
     /// How the farm fared: slots, memory, waits, failures, and who had how much of it.
     trends: get, path = "/trends", tag = "farm", params(TrendsQuery), responses((status = 200, body = Trends), Errors));
+endpoint!(
+    /// Who did what to the farm, and who was refused, the newest first; needs an administrator.
+    ///
+    /// Out of the farm's history, for as long as that is kept. What launchers record of who became whom stays on their hosts.
+    audit: get, path = "/audit", tag = "farm", params(AuditQuery), responses((status = 200, body = Audit), Errors));
 endpoint!(
     /// What the farm's state takes on disk.
     usage: get, path = "/usage", tag = "farm", responses((status = 200, body = Usage), Errors));

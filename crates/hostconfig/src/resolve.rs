@@ -77,6 +77,31 @@ impl Workers {
         settings
     }
 
+    /// Answers what the sections that are for hosts set of a key, by themselves or by what they inherit, in the order in which they
+    /// come to hold. Two files that answer alike set it alike for every host there could be.
+    #[must_use]
+    pub fn everywhere(&self, key: &str) -> Vec<(String, String)> {
+        let rank = |section: &Section| match section.kind {
+            Kind::Default => Some(0),
+            Kind::Platform(_) => Some(1),
+            Kind::Host(_) => Some(2),
+            Kind::Template(_) => None,
+        };
+        let mut found = Vec::new();
+        for section in &self.sections {
+            let Some(rank) = rank(section) else { continue };
+            let parts = chain(self, section).unwrap_or_default();
+            let set = parts.iter().rev().find_map(|part| part.values.get(key));
+            if let Some(set) = set {
+                found.push((rank, section.kind.to_string(), set.value.clone()));
+            }
+        }
+        // Stable: sections of hosts keep the order of the file.
+        found.sort_by_key(|(rank, ..)| *rank);
+        let named = found.into_iter();
+        named.map(|(_, section, value)| (section, value)).collect()
+    }
+
     /// Says whether a section of its own, or a range, names a host.
     #[must_use]
     pub fn names(&self, host: &str) -> bool {

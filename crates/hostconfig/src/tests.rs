@@ -447,6 +447,37 @@ fn the_same_host_in_other_letters_is_the_same_host() {
     );
 }
 
+#[test]
+fn what_sets_a_key_everywhere_is_told_in_the_order_in_which_it_holds() {
+    let set = |text: &str| {
+        let (workers, findings) = Workers::read(text);
+        assert!(findings.iter().all(|it| !it.is_error), "{findings:?}");
+        workers.everywhere("worker_cpus")
+    };
+    let file =
+        "[host.b]\ninherits = [\"t\"]\n[host.a]\nworker_cpus = 4\n[linux]\nworker_cpus = 2\n";
+    let template = "[template.t]\nworker_cpus = 3\n";
+    let said = set(&format!("{file}{template}"));
+    let said: Vec<(&str, &str)> = said.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    assert_eq!(
+        said,
+        [("[linux]", "2"), ("[host.b]", "3"), ("[host.a]", "4")]
+    );
+    // A template that nobody inherits sets nothing; where it stands is no matter.
+    assert_eq!(
+        set(&format!("{template}{file}")),
+        set(&format!("{file}{template}"))
+    );
+    assert_eq!(set(template), []);
+    // Which of two sections of hosts comes later is one.
+    let other =
+        "[host.a]\nworker_cpus = 4\n[host.b]\ninherits = [\"t\"]\n[linux]\nworker_cpus = 2\n";
+    assert_ne!(
+        set(&format!("{other}{template}")),
+        set(&format!("{file}{template}"))
+    );
+}
+
 fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\[(default|winnt|osx|linux|irix|global_config|[a-cA-C]{1,2}|r\\[0{0,2}[1-9]-[0-9]{1,2}\\])\\]( : ([a-c]{1,2} ?){1,3})?",

@@ -353,6 +353,15 @@ fn a_change_of_groups_lets_what_waits_run_without_a_restart() {
     assert!(place.ask(&["why", "2"]).1.contains("gpu"));
 
     let file = place.home().join(".local/state/tessera/workers.toml");
+    let draft = place.home().join("draft.toml");
+    let text = "[default]\nworker_description = \"by the door\"\n";
+    fs::write(&draft, text).expect("written");
+    let from = draft.display().to_string();
+    let (code, told) = place.ask(&["reconfigure", "--from", &from]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("worker_description"), "{told}");
+    assert_eq!(fs::read_to_string(&file).expect("there"), text);
+    assert!(place.ask(&["audit"]).1.contains("workers.set"));
     fs::write(&file, "[default]\nworker_group = [\"gpu\"]\n").expect("written");
     let wrong = place.run(&["reconfigure"]);
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();

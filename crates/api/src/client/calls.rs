@@ -5,17 +5,18 @@ use super::log::{LogFollower, LogPart};
 use super::{Client, ClientError};
 use crate::PREFIX;
 use crate::query::{
-    self, ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    SubmitQuery, TimelineQuery, TrendsQuery,
+    self, AuditQuery, ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery,
+    RemoveHostQuery, SubmitQuery, TimelineQuery, TrendsQuery,
 };
 use crate::types::{
-    ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
-    CredentialRef, Credentials, Deps, Errors, FarmSettings, Health, History, HostDetail, HostWhy,
-    Hosts, Info, ItemStates, ItemWhy, Items, JobDetail, Jobs, JoinReply, JoinRequest, JoinToken,
-    JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded, NotifyTest,
-    NotifyTested, ReconfigureReply, ReconfigureRequest, ResourceRequest, ResourceRow, Resources,
-    SessionLink, SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends,
-    Usage, WhileActive, Why,
+    ActionReply, ActionRequest, Attempts, Audit, Channels, CleanupReply, CleanupRequest,
+    Credential, CredentialRef, Credentials, Deps, Errors, FarmSettings, Health, History,
+    HostDetail, HostWhy, Hosts, Info, ItemStates, ItemWhy, Items, JobDetail, Jobs, JoinReply,
+    JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded,
+    NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest, ResourceRequest, ResourceRow,
+    Resources, SessionLink, SetMailWishes, SetWorkerFile, SubmitReply, SubmitRequest, Timeline,
+    TokenRequest, Tokens, Trends, Usage, WhileActive, Why, WorkerFile, WorkerFileCheck,
+    WorkerFileChecked,
 };
 use crate::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
 use http::Method;
@@ -294,6 +295,26 @@ impl Client {
     #[doc = concat!("Answers what the farm's state takes on disk.", errors!())]
     pub async fn usage(&self) -> Answer<Usage> {
         self.get("/usage").await
+    }
+
+    #[doc = concat!("Answers the configuration of workers as it stands.", errors!())]
+    pub async fn worker_file(&self) -> Answer<WorkerFile> {
+        self.get("/worker-file").await
+    }
+
+    #[doc = concat!("Answers what a text for it would come to.", errors!())]
+    pub async fn check_worker_file(&self, text: &WorkerFileCheck) -> Answer<WorkerFileChecked> {
+        self.post("/worker-file/check", text).await
+    }
+
+    #[doc = concat!("Puts another text in its place and has it read anew.", errors!())]
+    pub async fn set_worker_file(&self, text: &SetWorkerFile) -> Answer<ReconfigureReply> {
+        self.transport.put(&path("/worker-file"), text).await
+    }
+
+    #[doc = concat!("Answers who did what to the farm.", errors!())]
+    pub async fn audit(&self, which: &AuditQuery) -> Answer<Audit> {
+        self.get(&format!("/audit{}", query::print(which))).await
     }
 
     #[doc = concat!("Answers what hosts ran within a time.", errors!())]

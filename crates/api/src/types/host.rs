@@ -228,6 +228,18 @@ pub struct FarmSetting {
     pub value: String,
     /// Where it is from: `line 16, [host.render007]`.
     pub from: String,
+    /// What it overrides, the strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<OverriddenSetting>,
+}
+
+/// A value that another one overrides.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct OverriddenSetting {
+    /// The value, as TOML.
+    pub value: String,
+    /// Where it is from.
+    pub from: String,
 }
 
 /// To take no new work while somebody is active at the host.

@@ -1,6 +1,7 @@
 //! What requests and answers are made of.
 
 mod action;
+mod audit;
 mod credential;
 mod deps;
 mod errors;
@@ -13,6 +14,7 @@ mod notify;
 mod quantity;
 mod resource;
 mod session;
+mod settings;
 mod submit;
 mod timeline;
 mod trends;
@@ -20,6 +22,7 @@ mod upkeep;
 mod why;
 
 pub use action::{ActionReply, ActionRequest, Changed, TargetResult};
+pub use audit::Audit;
 pub use credential::{
     Credential, CredentialRef, CredentialRequest, Credentials, SealKey, SealOffer, SealedPassword,
 };
@@ -33,7 +36,7 @@ pub use farm::{
 pub use farm::{FarmMode, FarmModes, ModeRequest};
 pub use host::{CalendarRequest, HostLock, LockRequest, UnlockRequest};
 pub use host::{
-    FarmSetting, FarmSettings, HostDetail, HostReserved, HostRow, HostSettings, Hosts,
+    FarmSetting, FarmSettings, HostDetail, HostReserved, HostRow, HostSettings, Hosts, OverriddenSetting,
     ReconfigureReply, ReconfigureRequest, ReconfiguredHost, RunningRow, WhileActive,
 };
 pub use item::{AttemptRow, Attempts, EndView, ItemRow, ItemStates, Items};
@@ -45,6 +48,10 @@ pub use notify::{
 pub use quantity::Quantity;
 pub use resource::{ResourceHolder, ResourceRequest, ResourceRow, Resources};
 pub use session::{Session, SessionLink, SessionRequest};
+pub use settings::{
+    FileFinding, HostChange, SetWorkerFile, SettingChange, WorkerFile, WorkerFileCheck,
+    WorkerFileChecked,
+};
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
 pub use timeline::{Timeline, TimelineHost, TimelineJob, TimelineSpan};
 pub use trends::{TrendJob, TrendPoint, TrendUser, Trends};

@@ -29,6 +29,8 @@ pub struct HostNames {
 Examples:
   tessera reconfigure            after a change of workers.toml
   tessera reconfigure rnd001     tell this host; others get it when they connect
+  tessera reconfigure --from workers.toml
+      puts this file in its place first, where it is the supervisor's own
 
 The file is the supervisor's, on its host. Restarts nothing and ends no job.
 With mistakes in the file nothing changes.")]
@@ -36,6 +38,31 @@ pub struct ReconfigureArgs {
     /// Names or ids (default: all that are connected)
     #[arg(value_name = "HOST")]
     pub hosts: Vec<String>,
+    /// Put this file in the place of the farm's workers.toml first
+    #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
+    pub from: Option<PathBuf>,
+}
+
+/// What people did.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera audit                        the last 50 things that people did
+  tessera audit --user mia             what mia did
+  tessera audit --kind token,login.refused --limit 500
+
+For administrators. What happened to a job: tessera hist ID. Who became whom on
+a host is recorded there by its launcher: tessera-launch audit --state DIR.")]
+pub struct AuditArgs {
+    /// By this account only
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Of these kinds only: whole, or what stands before the dot, with commas
+    #[arg(long, value_name = "KINDS")]
+    pub kind: Option<String>,
+    /// How many, the last ones
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
 }
 
 /// Whom a desktop lets in.

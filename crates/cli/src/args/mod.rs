@@ -16,9 +16,9 @@ mod submit;
 pub use actions::{ActionArgs, Meant, ModifyArgs};
 pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
-    CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand, HostNames,
-    HostsArgs, JoinStringArgs, LoginArgs, LogoutArgs, NotifyCommand, ReconfigureArgs, TokenCommand,
-    WhyArgs,
+    AuditArgs, CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand,
+    HostNames, HostsArgs, JoinStringArgs, LoginArgs, LogoutArgs, NotifyCommand, ReconfigureArgs,
+    TokenCommand, WhyArgs,
 };
 #[cfg(target_os = "linux")]
 pub use here::{
@@ -246,6 +246,8 @@ pub enum Command {
     /// Whom the farm tells of what, and a test of it
     #[command(subcommand)]
     Notify(NotifyCommand),
+    /// Show who did what to the farm, and who was refused
+    Audit(AuditArgs),
     /// Remove old jobs, logs and history now, or say what would go
     Cleanup(CleanupArgs),
     /// Remember a farm elsewhere, and your token for it
@@ -367,6 +369,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "credential",
             "resource",
             "notify",
+            "audit",
             "cleanup",
             "doctor",
             "config",

@@ -107,7 +107,19 @@ fn add_farms(known: &mut Vec<Known>, farm: FarmSettings, is_met: bool) {
         ..
     } = farm;
     let settings = settings.unwrap_or_default();
-    for FarmSetting { key, value, from } in values {
+    for FarmSetting {
+        key,
+        value,
+        from,
+        over,
+    } in values
+    {
+        let over = over.iter().map(|it| format!("{} ({})", it.value, it.from));
+        let over: Vec<String> = over.collect();
+        let over = match over.join(", over ") {
+            said if said.is_empty() => said,
+            said => format!(", over {said}"),
+        };
         let then = match settings.refused.get(&key) {
             _ if !is_met => "; sent when it connects".to_owned(),
             _ if settings.lookup.is_empty() || settings.lookup == "local" => {
@@ -121,7 +133,7 @@ fn add_farms(known: &mut Vec<Known>, farm: FarmSettings, is_met: bool) {
             }
             None => String::new(),
         };
-        let source = format!("set to {value} by {file}, {from}{then}");
+        let source = format!("set to {value} by {file}, {from}{over}{then}");
         match known.iter_mut().find(|one| one.key == key) {
             Some(one) => one.source = format!("{}; {source}", one.source),
             None => known.push(Known { key, value, source }),
@@ -190,6 +202,7 @@ mod tests {
             key: key.into(),
             value: "2".into(),
             from: "line 3, [linux]".into(),
+            over: vec![],
         };
         let farm = FarmSettings {
             file: "w.toml".into(),
@@ -223,6 +236,7 @@ mod tests {
                 key: "worker_cpus".into(),
                 value: "2".into(),
                 from: "line 3, [linux]".into(),
+                over: vec![],
             }],
             settings: lookup.map(|lookup| tessera_api::types::HostSettings {
                 lookup: lookup.into(),

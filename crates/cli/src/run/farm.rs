@@ -10,12 +10,15 @@ use crate::error::CliError;
 use crate::out::{Tone, text};
 use crate::show;
 use serde::Serialize;
-use tessera_api::Client;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::{
     CalendarRequest, CleanupRequest, JoinTokenRequest, LockRequest, NotifyTest, ReconfigureRequest,
-    SetMailWishes, TokenRequest, UnlockRequest, WhileActive,
+    SetMailWishes, SetWorkerFile, TokenRequest, UnlockRequest, WhileActive,
 };
+use tessera_api::{Client, REQUEST_BYTES_MAX};
 use tessera_spec::quantity;
 
 /// Lists hosts.
@@ -140,8 +143,21 @@ pub(super) async fn reconfigure(
     args: ReconfigureArgs,
     context: &Context,
 ) -> Result<Exit, CliError> {
-    let request = ReconfigureRequest { hosts: args.hosts };
-    let reply = context.client()?.reconfigure(&request).await?;
+    let client = context.client()?;
+    let reply = match &args.from {
+        Some(path) => {
+            let text = read_file(path)?;
+            // What stands there when it is asked; whoever changes it meanwhile is not overwritten.
+            let version = client.worker_file().await?.version.unwrap_or_default();
+            client
+                .set_worker_file(&SetWorkerFile { text, version })
+                .await?
+        }
+        None => {
+            let request = ReconfigureRequest { hosts: args.hosts };
+            client.reconfigure(&request).await?
+        }
+    };
     context.show(&reply, show::reconfigured)?;
     let is_late = |it: &tessera_api::types::ReconfiguredHost| {
         let settings = it.settings.as_ref();
@@ -149,6 +165,20 @@ pub(super) async fn reconfigure(
     };
     let is_done = !reply.hosts.iter().any(is_late);
     Ok(if is_done { Exit::Done } else { Exit::Failed })
+}
+
+/// Reads a configuration that is to be sent.
+fn read_file(path: &Path) -> Result<String, CliError> {
+    let cant = |why: String| CliError::failed(format!("can't read {}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| cant(error.to_string()))?;
+    let mut text = String::new();
+    let most = REQUEST_BYTES_MAX as u64;
+    let read = file.take(most + 1).read_to_string(&mut text);
+    read.map_err(|error| cant(error.to_string()))?;
+    if text.len() as u64 > most {
+        return Err(cant(format!("it is longer than {most} bytes")));
+    }
+    Ok(text)
 }
 
 /// Makes a join string.

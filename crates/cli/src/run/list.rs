@@ -2,12 +2,14 @@
 
 use super::Context;
 use crate::Exit;
-use crate::args::{DepsArgs, ErrorsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, WhyArgs};
+use crate::args::{
+    AuditArgs, DepsArgs, ErrorsArgs, FramesArgs, HistArgs, JobArgs, JobsArgs, WhyArgs,
+};
 use crate::error::CliError;
 use crate::show;
 use std::collections::VecDeque;
-use tessera_api::query::{ErrorsQuery, HistoryQuery, ItemsQuery, JobsQuery};
-use tessera_api::types::{Event, History, ItemRow, Items, Jobs};
+use tessera_api::query::{AuditQuery, ErrorsQuery, HistoryQuery, ItemsQuery, JobsQuery};
+use tessera_api::types::{Audit, Event, History, ItemRow, Items, Jobs};
 use tessera_api::{Client, PAGE_MAX};
 use tessera_spec::{Selector, What, range};
 
@@ -237,6 +239,32 @@ pub(super) async fn hist(args: HistArgs, context: &Context) -> Result<Exit, CliE
     context.show(&history, |look, history| {
         show::history(look, args.id, &history.events)
     })?;
+    Ok(Exit::Done)
+}
+
+/// Shows what people did, the newest last.
+pub(super) async fn audit(args: AuditArgs, context: &Context) -> Result<Exit, CliError> {
+    let client = context.client()?;
+    let limit = args.limit as usize;
+    let mut query = AuditQuery {
+        before: None,
+        actor: args.user,
+        kinds: args.kind,
+        limit: Some(PAGE_MAX.min(args.limit)),
+    };
+    let mut events = Vec::new();
+    loop {
+        let page = client.audit(&query).await?;
+        events.extend(page.events);
+        if page.next.is_none() || events.len() >= limit {
+            break;
+        }
+        query.before = page.next;
+    }
+    events.truncate(limit);
+    events.reverse();
+    let audit = Audit { events, next: None };
+    context.show(&audit, |look, audit| show::audit(look, &audit.events))?;
     Ok(Exit::Done)
 }
 

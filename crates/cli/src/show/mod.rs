@@ -1,5 +1,6 @@
 //! What people see: data of the API in, text out. Everything here is a pure function of the data and the [`Look`].
 
+mod audit;
 mod credential;
 mod deps;
 mod errors;
@@ -15,6 +16,7 @@ mod resource;
 mod tests;
 mod why;
 
+pub use audit::audit;
 pub use credential::{credential, credentials, new_keys, seal_keys, sealed_for};
 pub use deps::{deps, deps_dot};
 pub use errors::errors;

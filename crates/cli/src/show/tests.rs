@@ -767,3 +767,30 @@ fn resources_and_who_has_them() {
         "{none}"
     );
 }
+
+#[test]
+fn what_people_did_is_told_a_line_each() {
+    let one = |kind: &str, actor: Option<&str>, text: &str| Event {
+        at_ms: NOW,
+        kind: kind.into(),
+        actor: actor.map(Into::into),
+        text: text.into(),
+        ..Event::default()
+    };
+    let events = [
+        one("token.created", Some("mia"), "made token 12 for mia"),
+        Event {
+            job: Some(12),
+            ..one("job.action", Some("tom"), "kill \u{1b}[31m")
+        },
+        one("login.refused", None, "from 10.0.0.9"),
+    ];
+    let said = both(|look| super::audit(look, &events));
+    let found = |who: &str, what: &str| {
+        let is_it = |line: &&str| line.contains(who) && line.contains(what);
+        said.lines().filter(is_it).count()
+    };
+    assert_eq!(found("mia", "made token 12 for mia"), 2, "{said}");
+    assert_eq!(found("tom", "job.action"), 2, "{said}");
+    assert_eq!(found("", "login.refused"), 2, "{said}");
+}

@@ -5,6 +5,7 @@
 
 mod access;
 mod actions;
+mod audit;
 pub(crate) mod auth;
 mod credentials;
 mod declared;
@@ -33,6 +34,7 @@ mod timeline;
 mod together;
 mod views;
 mod why;
+mod worker_file;
 
 pub(crate) use error::Failure;
 pub(crate) use events::wake_followers;
@@ -107,6 +109,7 @@ pub(crate) struct AppParts {
 /// Makes the router.
 pub(crate) fn router(app: App) -> Router {
     let asked = Router::new()
+        .route("/audit", get(audit::list))
         .route("/errors", get(errors::list))
         .route("/events", get(events::events))
         .route("/hosts/{host}", delete(hosts::remove))
@@ -177,6 +180,8 @@ fn without_query() -> Router<App> {
         .route("/hosts/{host}/settings", get(settings::of_host))
         .route("/hosts/{host}/why", get(hosts::why))
         .route("/reconfigure", post(settings::reconfigure))
+        .route("/worker-file", get(worker_file::show).put(worker_file::set))
+        .route("/worker-file/check", post(worker_file::check))
         .route("/tokens", get(access::tokens).post(access::create_token))
         .route("/tokens/{id}", delete(access::revoke_token))
         .route(

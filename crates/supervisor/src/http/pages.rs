@@ -30,7 +30,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_EACH_TIME: &str = "no-cache";
 
 /// Addresses of the application; the page itself knows what each shows.
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 16] = [
     "/",
     "/login",
     "/jobs",
@@ -43,6 +43,10 @@ const VIEWS: [&str; 12] = [
     "/trends",
     "/submit",
     "/access",
+    "/admin",
+    "/admin/resources",
+    "/admin/workers",
+    "/admin/audit",
 ];
 
 /// Makes the routes of the page; no state, no caller.

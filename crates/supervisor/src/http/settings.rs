@@ -5,16 +5,20 @@ use super::error::Answer;
 use super::extract::{Json, Segments};
 use super::hosts::{find, unknown};
 use super::{App, Failure, views};
+use crate::clock::wall;
+use crate::persist::rows::{access_row, kind};
 use crate::settings::{Mistakes, Outcome};
 use axum::extract::{Extension, State};
 use std::collections::BTreeSet;
 use tessera_api::ErrorCode;
 use tessera_api::types::{
-    FarmSetting, FarmSettings, ReconfigureReply, ReconfigureRequest, ReconfiguredHost,
+    FarmSetting, FarmSettings, OverriddenSetting, ReconfigureReply, ReconfigureRequest,
+    ReconfiguredHost,
 };
 use tessera_hostconfig::Platform;
-use tessera_model::HostId;
+use tessera_model::{HostId, Principal};
 use tessera_spec::FieldError;
+use tessera_store::Write;
 
 /// Hosts that one request may name.
 const HOSTS_MAX: usize = 1_000;
@@ -47,6 +51,7 @@ pub(crate) async fn of_host(
         key,
         from: it.from.to_string(),
         value: it.value,
+        over: it.over.into_iter().map(overridden).collect(),
     };
     Ok(axum::Json(FarmSettings {
         settings: said.map(|it| views::host_settings(it, app.settings.is_current(id))),
@@ -71,14 +76,40 @@ pub(crate) async fn reconfigure(
     let done = app.settings.reconfigure(named.as_ref()).await;
     let (warnings, outcomes) = done.map_err(|mistakes| faulty(&file, mistakes))?;
     tracing::info!(by = %by.name, file, hosts = outcomes.len(), "the configuration of workers was read anew");
+    let text = match outcomes.len() {
+        1 => format!("had {file} read anew, for 1 connected host"),
+        n => format!("had {file} read anew, for {n} connected hosts"),
+    };
+    let record = told(&by, kind::WORKERS_READ, text);
+    app.core.keep(vec![record]).await?;
+    Ok(axum::Json(reply(file, warnings, outcomes, away)))
+}
+
+fn overridden((value, from): (String, tessera_hostconfig::From)) -> OverriddenSetting {
+    let from = from.to_string();
+    OverriddenSetting { value, from }
+}
+
+/// Makes the line of history about what was done to the configuration of workers.
+pub(super) fn told(by: &Principal, kind: &str, text: String) -> Write {
+    access_row(wall().0, kind, Some(&by.name), text)
+}
+
+/// Answers what a reconfiguration came to.
+pub(super) fn reply(
+    file: String,
+    warnings: Vec<String>,
+    outcomes: Vec<Outcome>,
+    away: Vec<String>,
+) -> ReconfigureReply {
     let mut hosts: Vec<ReconfiguredHost> = outcomes.into_iter().map(row).collect();
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(axum::Json(ReconfigureReply {
+    ReconfigureReply {
         file,
         warnings,
         hosts,
         away,
-    }))
+    }
 }
 
 /// Finds the hosts that are named; those that are not connected by name. Nothing when none is named, which means all.
@@ -107,7 +138,7 @@ async fn named(app: &App, names: &[String]) -> Answer<(Option<BTreeSet<HostId>>,
     Ok((Some(ids), away))
 }
 
-fn faulty(file: &str, mistakes: Mistakes) -> Failure {
+pub(super) fn faulty(file: &str, mistakes: Mistakes) -> Failure {
     let fields = mistakes
         .into_iter()
         .map(|it| FieldError::new("workers.toml", it));

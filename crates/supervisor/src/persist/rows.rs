@@ -227,6 +227,10 @@ pub(crate) mod kind {
     pub(crate) const HOST_INVITED: &str = "host.invited";
     /// A host has joined.
     pub(crate) const HOST_JOINED: &str = "host.joined";
+    /// The configuration of workers was read anew.
+    pub(crate) const WORKERS_READ: &str = "workers.read";
+    /// The configuration of workers was changed over the API.
+    pub(crate) const WORKERS_SET: &str = "workers.set";
 }
 
 /// Makes a line of history about who may come in.

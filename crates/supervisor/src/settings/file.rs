@@ -1,8 +1,12 @@
 //! `workers.toml` on disk: read whole or not at all, and the last good one kept beside the store.
 
 use crate::statedir::write_whole;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use crate::tokens::hex;
+use nix::unistd::Uid;
+use sha2::{Digest as _, Sha256};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tessera_hostconfig::limits::FILE_BYTES_MAX;
 use tessera_hostconfig::{Finding, Workers};
@@ -11,6 +15,10 @@ use tessera_hostconfig::{Finding, Workers};
 const KEPT: &str = "workers.toml";
 /// Mistakes of a file that are told; the first ones.
 const TOLD_MAX: usize = 100;
+/// Who may read a file that is made new.
+const MODE_DEFAULT: u32 = 0o644;
+/// The version of a file that is not there.
+const NO_FILE: &str = "none";
 
 /// Where the file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +76,116 @@ impl Place {
         let text = text_of(&path).ok()?;
         understood(&path, text).ok()
     }
+}
+
+/// A file as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    /// What stands in it; empty where there is none.
+    pub(crate) text: String,
+    /// Tells it from every other text.
+    pub(crate) version: String,
+}
+
+/// Where a file can be replaced, and who may read what takes its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spot {
+    target: PathBuf,
+    mode: u32,
+}
+
+impl Place {
+    /// Reads the file as it is, right or wrong.
+    ///
+    /// # Errors
+    /// Why it can't be read.
+    pub(crate) fn draft(&self) -> Result<Draft, String> {
+        match text_of(&self.path) {
+            Ok(text) => Ok(Draft {
+                version: version_of(&text),
+                text,
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Draft {
+                text: String::new(),
+                version: NO_FILE.to_owned(),
+            }),
+            Err(error) => Err(format!("can't read {}: {error}", self.path.display())),
+        }
+    }
+
+    /// Finds out whether the file is the supervisor's own to replace: whoever made it so has said that the farm's administrators
+    /// may change it. A link is followed.
+    ///
+    /// # Errors
+    /// Whose it is.
+    pub(crate) fn spot(&self) -> Result<Spot, String> {
+        let unknown =
+            |error: std::io::Error| format!("can't look at {}: {error}", self.path.display());
+        let (target, mode) = match self.path.canonicalize() {
+            Ok(target) => {
+                let meta = target.metadata().map_err(unknown)?;
+                if !meta.is_file() {
+                    return Err(format!("{} is no file", target.display()));
+                }
+                check_ours(&target, meta.uid())?;
+                (target, meta.mode() & 0o777)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => (self.path.clone(), MODE_DEFAULT),
+            Err(error) => return Err(unknown(error)),
+        };
+        let folder = target.parent().unwrap_or(Path::new("/"));
+        let meta = folder.metadata().map_err(unknown)?;
+        check_ours(folder, meta.uid())?;
+        if meta.mode() & 0o200 == 0 {
+            return Err(format!("{} can't be written", folder.display()));
+        }
+        Ok(Spot { target, mode })
+    }
+}
+
+/// Checks that something is the supervisor's own.
+fn check_ours(what: &Path, owner: u32) -> Result<(), String> {
+    let us = Uid::effective().as_raw();
+    if owner == us {
+        return Ok(());
+    }
+    let whose = if owner == 0 {
+        "root's".to_owned()
+    } else {
+        format!("that of uid {owner}")
+    };
+    let what = what.display();
+    Err(format!(
+        "{what} is {whose}, and the supervisor runs as uid {us}"
+    ))
+}
+
+impl Spot {
+    /// Puts another text in the file's place, whole or not at all, and has it on the disk.
+    ///
+    /// # Errors
+    /// Why it can't be written; the old one stays.
+    pub(crate) fn write(&self, text: &str) -> Result<(), String> {
+        let name = self.target.file_name().unwrap_or_default();
+        let name = name.to_string_lossy();
+        let temporary = self.target.with_file_name(format!(".{name}.tessera-new"));
+        let write = || {
+            let _left_over = std::fs::remove_file(&temporary);
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create_new(true).open(&temporary)?;
+            file.set_permissions(Permissions::from_mode(self.mode))?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, &self.target)?;
+            File::open(self.target.parent().unwrap_or(Path::new("/")))?.sync_all()
+        };
+        write().map_err(|error| format!("can't write {}: {error}", self.target.display()))
+    }
+}
+
+/// Answers what tells a text from every other.
+fn version_of(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 fn text_of(path: &Path) -> std::io::Result<String> {
@@ -144,6 +262,42 @@ mod tests {
             kept.workers.of_host("r1", None).values["worker_cpus"].value,
             "2"
         );
+    }
+
+    #[test]
+    fn a_file_is_replaced_where_it_is_the_supervisors_own_and_nowhere_else() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = place(dir.path());
+        let none = place.draft().expect("there needn't be one");
+        assert_eq!((none.text.as_str(), none.version.as_str()), ("", NO_FILE));
+        place.spot().expect("ours").write("a").expect("writes");
+        let first = place.draft().expect("there");
+        assert_eq!(first.text, "a");
+        assert_ne!(first.version, none.version);
+        // Through a link, with the mode that it has.
+        let other = dir.path().join("other.toml");
+        std::fs::rename(&place.path, &other).expect("moves");
+        std::fs::set_permissions(&other, Permissions::from_mode(0o600)).expect("chmod");
+        std::os::unix::fs::symlink(&other, &place.path).expect("links");
+        place.spot().expect("ours").write("b").expect("writes");
+        assert!(place.path.is_symlink(), "the link stays");
+        assert_eq!(std::fs::read_to_string(&other).expect("there"), "b");
+        let mode = other.metadata().expect("there").mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let names = std::fs::read_dir(dir.path()).expect("reads");
+        assert_eq!(names.count(), 2, "nothing is left beside it");
+        // A folder that we may not write, though the file is ours.
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o500)).expect("chmod");
+        let refused = place.spot();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).expect("chmod");
+        assert!(refused.is_err(), "{refused:?}");
+        std::fs::remove_file(&place.path).expect("removes");
+        std::fs::create_dir(&place.path).expect("makes");
+        assert!(place.spot().expect_err("a folder").ends_with("is no file"));
+        let us = Uid::effective().as_raw();
+        assert_eq!(check_ours(dir.path(), us), Ok(()));
+        let strange = check_ours(dir.path(), us.wrapping_add(1)).expect_err("another's");
+        assert!(strange.contains(&format!("runs as uid {us}")), "{strange}");
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! Owns the file as it was read last, who is connected and what each was sent and said that it took. A worker believes little of
 //! it (`tessera_hostconfig::worker`). A host gets what is for the name that it joined with, not for one that it claims.
 
+mod edit;
 mod file;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use edit::{Change, NotSet, Shown};
 pub(crate) use file::{Mistakes, Place};
 
 use sha2::{Digest as _, Sha256};
@@ -32,6 +34,8 @@ pub(crate) struct WorkerSettings {
     state: Mutex<State>,
     /// Held while the file is read and taken, so that an older reading never comes after a newer one.
     reading: tokio::sync::Mutex<()>,
+    /// Held while the file is looked at and replaced over the API.
+    editing: tokio::sync::Mutex<()>,
     /// Somebody said what it took, came or went.
     heard: Notify,
 }
@@ -136,6 +140,7 @@ impl WorkerSettings {
             place,
             state: Mutex::new(state),
             reading: tokio::sync::Mutex::new(()),
+            editing: tokio::sync::Mutex::new(()),
             heard: Notify::new(),
         }
     }

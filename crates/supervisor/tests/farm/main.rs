@@ -27,5 +27,6 @@ mod strangers;
 mod timeline;
 mod told;
 mod trouble;
+mod worker_file;
 mod workers;
 mod world;
