@@ -2,7 +2,7 @@
 // usage: node test/walk.mjs FOLDER-OF-THE-PROGRAMS [--pictures FOLDER]
 import axe from 'axe-core';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
@@ -237,6 +237,106 @@ async function access() {
   await page.locator('code', { hasText: "tessera join 'tessera-join:" }).waitFor();
 }
 
+async function resources() {
+  const enough = path.join(farm.dir, 'home', 'enough');
+  const job = await submit('--name', 'shot_120 comp', '--range', '1-4', '--cpus', '2', '--reservations', 'license.nuke=1', '--', 'sh', '-c', `while [ ! -e ${enough} ]; do sleep 0.1; done`);
+  await page.keyboard.press('g');
+  await page.keyboard.press('a');
+  await page.waitForURL(/\/admin\/resources$/);
+  await page.getByLabel('Name', { exact: true }).fill('license.<img src=x onerror=document.hacked=1>');
+  await page.getByLabel('How many there are', { exact: true }).fill('3');
+  await page.getByRole('button', { name: 'say it' }).click();
+  await page.locator('form .bad').first().waitFor();
+  await page.getByLabel('Name', { exact: true }).fill('license.nuke');
+  await page.getByRole('button', { name: 'say it' }).click();
+  await seen('tessera resource set license.nuke --total 3');
+  // What waited for it starts, and holds it.
+  const row = page.getByRole('row').filter({ hasText: 'license.nuke' });
+  await row.getByRole('link', { name: String(job), exact: true }).waitFor();
+  await until(async () => /license\.nuke\s*2\s*1\s*3/.test((await row.textContent()).replaceAll(/\s+/g, ' ')), 'two are held, one is free');
+  await farm.tessera('resource', 'set', 'license.maya', '--total', '120', '--used', '97', '--ttl', '10m');
+  await page.getByRole('row').filter({ hasText: 'license.maya' }).getByText('97').waitFor();
+  await settled();
+  await accessible('resources');
+  await picture('resources');
+  writeFileSync(enough, '');
+  await until(async () => (await jobOf(job)).status === 'complete', 'it runs with its licences');
+  await row.getByText('nobody').waitFor();
+  await row.getByRole('button', { name: 'forget license.nuke' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'forget' }).click();
+  await row.waitFor({ state: 'detached' });
+}
+
+async function configuring() {
+  const file = path.join(farm.state, 'workers.toml');
+  const text = (groups) => `# what every host of the studio has\n[default]\nworker_description = "<img src=x onerror=document.hacked=1>"\n\n[template.gpu]\nworker_groups = [${groups}]\nworker_resources = ["host.gpu=2"]\n\n[host."rnd[001-100]"]\ninherits = ["gpu"]\n`;
+  await visit('/admin/workers');
+  await page.getByRole('button', { name: 'edit', exact: true }).click();
+  const draft = page.getByLabel('workers.toml', { exact: true });
+  await draft.fill('[default]\nworker_cpu = 3\n');
+  await page.getByRole('button', { name: 'check', exact: true }).click();
+  await seen('did you mean `worker_cpus`?');
+  check(await page.getByRole('button', { name: 'apply' }).isDisabled(), 'a text with mistakes can be applied');
+  await draft.fill(text('"linux", "gpu"'));
+  await page.getByRole('button', { name: 'check', exact: true }).click();
+  await page.getByRole('row').filter({ hasText: 'worker_groups' }).getByText('["linux", "gpu"]').waitFor();
+  await accessible('worker configuration, written');
+  await page.getByRole('button', { name: 'apply' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'apply' }).click();
+  await page.getByRole('row').filter({ hasText: 'rnd001' }).getByText('taken', { exact: true }).waitFor();
+  const host = JSON.parse(await farm.tessera('--json', 'host', 'rnd001')).host;
+  check(host.properties['host.groups'] === 'linux,gpu', `the host is in ${host.properties['host.groups']}`);
+  await page.getByLabel('Host', { exact: true }).selectOption('rnd001');
+  await page.waitForURL(/host=rnd001/);
+  const explained = page.getByRole('region', { name: /^What holds for a host/ });
+  await seen('line 6, [template.gpu], inherited by', explained);
+  await settled();
+  await accessible('worker configuration');
+  await picture('workers');
+  check((await page.locator('main img, main script').count()) === 0, 'the file became markup');
+  // Somebody else was quicker: nothing of theirs is overwritten.
+  await page.getByRole('button', { name: 'edit', exact: true }).click();
+  await draft.fill(text('"linux"'));
+  await page.getByRole('button', { name: 'check', exact: true }).click();
+  await seen('without mistakes');
+  appendFileSync(file, '# by hand\n');
+  await page.getByRole('button', { name: 'apply' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'apply' }).click();
+  await seen('was changed since it was read');
+  // Mistakes that came by hand are shown at their lines, and the last good file holds.
+  writeFileSync(file, '[default]\nworker_grups = ["a"]\n');
+  await page.reload();
+  await seen('has mistakes: hosts are told what held before');
+  await page.locator('.source .wrong').getByText('worker_grups').waitFor();
+  if (process.getuid() === 0) {
+    chownSync(file, 0, 0);
+    await page.reload();
+    await seen('It can’t be changed from here');
+    await seen('sudoedit');
+    check((await page.getByRole('button', { name: 'edit', exact: true }).count()) === 0, 'a file of root’s can be edited');
+  }
+  rmSync(file);
+  await farm.tessera('reconfigure');
+}
+
+async function auditing() {
+  await visit('/admin/audit');
+  await page.getByRole('row').filter({ hasText: 'workers.set' }).filter({ hasText: 'worker_description, worker_groups, worker_resources of 1 connected host' }).waitFor();
+  await settled();
+  await accessible('audit');
+  await picture('audit');
+  await page.getByLabel('What', { exact: true }).selectOption('resources and settings');
+  await page.waitForURL(/what=resource/);
+  await page.getByRole('row').filter({ hasText: 'job.submitted' }).first().waitFor({ state: 'detached' });
+  await page.getByRole('row').filter({ hasText: 'resource.removed' }).first().waitFor();
+  // What happens meanwhile comes by itself.
+  await farm.tessera('resource', 'remove', 'license.maya');
+  await page.getByRole('row').filter({ hasText: 'resource.removed' }).filter({ hasText: 'license.maya' }).waitFor();
+  await page.getByLabel('By', { exact: true }).fill('nobody-of-that-name');
+  await page.keyboard.press('Enter');
+  await seen('Nothing of that is in the farm’s history.');
+}
+
 async function errors() {
   const gate = path.join(farm.dir, 'home', 'gate');
   const lost = `[ -e ${gate} ] || { printf '\\033]0;title\\007Error: <img src=x onerror=document.hacked=1> lost frame QB_FRAME_NUMBER of /show/QB_FRAME_NUMBER.exr\\n' >&2; exit 1; }`;
@@ -397,11 +497,14 @@ async function trends() {
 }
 
 async function hostility() {
-  for (const view of ['/', '/jobs', `/jobs/${evil}`, `/jobs/${evil}/items/0`]) {
+  // Among what was done last, too.
+  const last = await submit('--name', hostile, '--status', 'blocked', '--', 'true');
+  for (const view of ['/', '/jobs', '/admin/audit?what=job', `/jobs/${evil}`, `/jobs/${evil}/items/0`]) {
     await visit(view);
     await seen(view.endsWith('items/0') ? 'a link that is none' : '<img src=x');
     await settled();
   }
+  await farm.tessera('kill', String(last));
   check((await page.evaluate(() => document.hacked)) === undefined, 'a name or a log ran a script');
   check((await page.locator('.log a[href^="javascript"], .log img, .log script').count()) === 0, 'a log became markup');
   // The log by its own address, as a page of our origin.
@@ -558,6 +661,9 @@ try {
   await step('what a job asks of hosts, and which of them it gets first, is seen with why it waits', requiring);
   await step('a job is checked, mended and submitted', submitting);
   await step('a session is seen and revoked, and its browser is out at once', access);
+  await step('an administrator says how many licences there are, and sees who holds them', resources);
+  await step('the configuration of workers is seen, checked, changed and explained', configuring);
+  await step('who did what is seen, the newest first', auditing);
   await step('what failed alike is seen together and retried at once', errors);
   await step('more failures than one request takes are all retried', manyErrors);
   await step('what ran where is seen over time, by keyboard too, and opens the frame', timeLine);

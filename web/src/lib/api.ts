@@ -29,6 +29,15 @@ export type ActionReply = Schemas['ActionReply'];
 export type Token = Schemas['Token'];
 export type Tokens = Schemas['Tokens'];
 export type JoinToken = Schemas['JoinToken'];
+export type Resource = Schemas['ResourceRow'];
+export type Resources = Schemas['Resources'];
+export type FarmSettings = Schemas['FarmSettings'];
+export type WorkerFile = Schemas['WorkerFile'];
+export type WorkerFileChecked = Schemas['WorkerFileChecked'];
+export type FileFinding = Schemas['FileFinding'];
+export type Reconfigured = Schemas['ReconfigureReply'];
+export type ModifyRequest = Schemas['ModifyRequest'];
+export type Audit = Schemas['Audit'];
 export type SubmitRequest = Schemas['SubmitRequest'];
 export type SubmitReply = Schemas['SubmitReply'];
 export type ApiError = Schemas['ApiError'];
@@ -105,6 +114,7 @@ async function ask<T>(method: string, path: string, body?: unknown): Promise<T> 
 
 export const get = <T>(path: string): Promise<T> => ask<T>('GET', path);
 export const post = <T = void>(path: string, body?: unknown): Promise<T> => ask<T>('POST', path, body);
+export const put = <T>(path: string, body: unknown): Promise<T> => ask<T>('PUT', path, body);
 export const patch = (path: string, body: unknown): Promise<void> => ask('PATCH', path, body);
 export const remove = (path: string): Promise<void> => ask('DELETE', path);
 

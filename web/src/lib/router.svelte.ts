@@ -2,9 +2,13 @@
 
 export type Route =
   | { name: 'home' | 'login' | 'jobs' | 'errors' | 'hosts' | 'timeline' | 'trends' | 'submit' | 'access' | 'nothing' }
+  | { name: 'admin'; tab: Tab }
   | { name: 'job'; job: number }
   | { name: 'frame'; job: number; item: number }
   | { name: 'host'; host: string };
+
+const TABS = ['resources', 'workers', 'audit'] as const;
+type Tab = (typeof TABS)[number];
 
 const number = (text: string | undefined): number | undefined => (text && /^\d{1,15}$/.test(text) ? Number(text) : undefined);
 
@@ -13,6 +17,8 @@ export function routeOf(path: string): Route {
   const parts = path.split('/').filter(Boolean);
   const [first, second, third, fourth] = parts;
   if (!first) return { name: 'home' };
+  const tab = first === 'admin' && parts.length <= 2 ? TABS.find((it) => it === (second ?? 'resources')) : undefined;
+  if (tab) return { name: 'admin', tab };
   if (parts.length === 1) {
     const name = (['login', 'jobs', 'errors', 'hosts', 'timeline', 'trends', 'submit', 'access'] as const).find((it) => it === first);
     return { name: name ?? 'nothing' };
