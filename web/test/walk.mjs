@@ -220,6 +220,70 @@ async function submitting() {
   check(JSON.stringify(spec.command) === JSON.stringify(['sh', '-c', 'echo "frame QB_FRAME_NUMBER"', "it's"]), `the words are those that were typed: ${spec.command}`);
 }
 
+async function changing() {
+  const job = await submit('--name', 'shot_130 fx', '--hosts', 'nohost', '--range', '1-4', '--', 'true');
+  try {
+    await visit(`/jobs/${job}`);
+    const facts = page.getByRole('region', { name: 'What it runs' });
+    await facts.getByRole('button', { name: 'change instances' }).click();
+    await facts.getByLabel('instances', { exact: true }).fill('3');
+    await page.keyboard.press('Enter');
+    await seen(`tessera modify ${job} --cpus 3`);
+    await until(async () => (await jobOf(job)).cpus === 3, 'the farm says so too');
+    // The keys are where they were.
+    await until(() => page.evaluate(() => document.activeElement?.id === 'change-cpus'), 'the keys go back to the button');
+    await facts.getByText('what else can be changed').click();
+    await facts.getByRole('button', { name: 'change asks of a host' }).click();
+    const asks = facts.getByLabel('asks of a host', { exact: true });
+    await asks.fill('host.memory >=');
+    await facts.getByRole('button', { name: 'save' }).click();
+    await facts.getByRole('alert').waitFor();
+    await accessible('a job that is changed');
+    await picture('job-change');
+    await asks.press('Escape');
+    await facts.getByRole('button', { name: 'change notes' }).click();
+    await facts.getByLabel('notes', { exact: true }).fill(hostile);
+    await facts.getByRole('button', { name: 'save' }).click();
+    await facts.locator('dd', { hasText: '<img src=x' }).first().waitFor();
+    check((await facts.locator('img, script').count()) === 0, 'notes became markup');
+    const spec = JSON.parse(await farm.tessera('--json', 'job', String(job))).spec;
+    check(spec.requirements === '' && spec.notes === hostile, 'what was refused and what was taken');
+  } finally {
+    await farm.tessera('kill', String(job));
+  }
+}
+
+async function views() {
+  await visit('/jobs?q=user:me&sort=name');
+  const head = (name) => page.getByRole('columnheader', { name });
+  await page.locator('summary', { hasText: 'columns' }).click();
+  const columns = page.getByRole('group', { name: 'Columns' });
+  await columns.getByLabel('Kind').check();
+  await columns.getByLabel('Prio').uncheck();
+  await head('Kind').waitFor();
+  await head('Prio').waitFor({ state: 'detached' });
+  await accessible('columns of the jobs');
+  await page.locator('summary', { hasText: 'columns' }).click();
+  await page.getByRole('button', { name: 'save this view' }).click();
+  await page.getByLabel('Name of the view').fill('<b>mine, by name</b>');
+  await page.keyboard.press('Enter');
+  const own = page.getByRole('button', { name: '<b>mine, by name</b>', exact: true });
+  await own.waitFor();
+  await visit('/jobs');
+  await page.locator('summary', { hasText: 'columns' }).click();
+  await columns.getByRole('button', { name: 'the usual ones' }).click();
+  await head('Prio').waitFor();
+  await page.reload();
+  await own.click();
+  await page.waitForURL(/q=user(%3A|:)me.*sort=name/);
+  await head('Kind').waitFor();
+  check((await own.getAttribute('aria-pressed')) === 'true', 'the view that is open is said');
+  await page.getByRole('button', { name: 'Forget the view <b>mine, by name</b>' }).click();
+  await own.waitFor({ state: 'detached' });
+  await page.locator('summary', { hasText: 'columns' }).click();
+  await columns.getByRole('button', { name: 'the usual ones' }).click();
+}
+
 async function access() {
   const other = await newPage();
   await other.goto(JSON.parse(await farm.tessera('--json', 'open')).url);
@@ -660,6 +724,8 @@ try {
   await step('a wrangler locks a host, sees who waits for it, and unlocks it', wrangler);
   await step('what a job asks of hosts, and which of them it gets first, is seen with why it waits', requiring);
   await step('a job is checked, mended and submitted', submitting);
+  await step('a job is changed where its facts stand, and what is refused says why', changing);
+  await step('columns are chosen, and a view is kept under a name', views);
   await step('a session is seen and revoked, and its browser is out at once', access);
   await step('an administrator says how many licences there are, and sees who holds them', resources);
   await step('the configuration of workers is seen, checked, changed and explained', configuring);
