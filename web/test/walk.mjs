@@ -299,6 +299,7 @@ async function access() {
   await other.context().close();
   await page.getByRole('button', { name: 'make a join string' }).click();
   await page.locator('code', { hasText: "tessera join 'tessera-join:" }).waitFor();
+  await seen('The farm’s own, which no browser knows');
 }
 
 async function resources() {
@@ -636,6 +637,9 @@ async function overSession() {
   check((await page.getByText('shot_010').count()) === 0, 'what was shown is gone');
   await accessible('login');
   await picture('login');
+  await page.getByText('Your browser warned of this address?').click();
+  await seen('If it is not, type no token here');
+  await accessible('login, with its words on certificates');
   await page.getByLabel(/Or with a token/).fill('tessera_nonsense');
   await page.getByRole('button', { name: 'Log in' }).click();
   await seen('the token is not good');

@@ -27,6 +27,7 @@ use utoipa::OpenApi;
         paths::revoke_credential,
         paths::usage, paths::trends, paths::audit, paths::cleanup,
         paths::channels, paths::notify_reload, paths::notify_test, paths::wishes, paths::set_wishes,
+        paths::site, paths::site_reload,
         paths::resources, paths::set_resource, paths::remove_resource,
     ),
     components(schemas(types::Event, types::Resync, crate::query::LogStream)),
@@ -159,7 +160,7 @@ mod tests {
     fn every_endpoint_is_described_once() {
         let document: serde_json::Value = serde_json::from_str(&generate()).expect("JSON");
         let found = endpoints(&document);
-        assert_eq!(found.len(), 57, "{found:#?}");
+        assert_eq!(found.len(), 59, "{found:#?}");
         for endpoint in &found {
             let (method, path) = endpoint.split_once(' ').expect("two words");
             let operation = &document["paths"][path][method];

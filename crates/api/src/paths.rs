@@ -12,8 +12,8 @@ use crate::types::{
     JobDetail, Jobs, JoinReply, JoinRequest, JoinToken, JoinTokenRequest, MailWishes,
     ModifyRequest, NewToken, NotifyReloaded, NotifyTest, NotifyTested, ReconfigureReply,
     ReconfigureRequest, ResourceRequest, ResourceRow, Resources, SealOffer, Session, SessionLink,
-    SessionRequest, SetMailWishes, SetWorkerFile, SubmitReply, SubmitRequest, Timeline,
-    TokenRequest, Tokens, Trends, Usage, WhileActive, Why, WorkerFile, WorkerFileCheck,
+    SessionRequest, SetMailWishes, SetWorkerFile, SiteCertificate, SubmitReply, SubmitRequest,
+    Timeline, TokenRequest, Tokens, Trends, Usage, WhileActive, Why, WorkerFile, WorkerFileCheck,
     WorkerFileChecked,
 };
 use crate::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
@@ -303,6 +303,12 @@ endpoint!(
     /// Sets it.
     set_wishes: post, path = "/notify/wishes", tag = "farm", request_body = SetMailWishes,
     responses((status = 200, body = MailWishes), Errors));
+endpoint!(
+    /// The certificate of the site's own that browsers are shown, and what is wrong with it; needs an administrator.
+    site: get, path = "/site", tag = "farm", responses((status = 200, body = SiteCertificate), Errors));
+endpoint!(
+    /// Reads that certificate and its key anew; a faulty one changes nothing. Needs an administrator.
+    site_reload: post, path = "/site/reload", tag = "farm", responses((status = 200, body = SiteCertificate), Errors));
 endpoint!(
     /// Lists the farm's own resources, what is taken of them and by whom.
     resources: get, path = "/resources", tag = "farm", responses((status = 200, body = Resources), Errors));

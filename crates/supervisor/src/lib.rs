@@ -27,6 +27,7 @@ mod readers;
 mod run;
 mod sessions;
 mod settings;
+mod site;
 mod statedir;
 mod tickets;
 mod tokens;

@@ -16,6 +16,7 @@ use crate::options::Options;
 use crate::readers::Readers;
 use crate::sessions::Links;
 use crate::settings::{Place, WorkerSettings};
+use crate::site::Site;
 use crate::statedir::{StateDir, write_whole};
 use crate::tickets::Tickets;
 use crate::tokens::Tokens;
@@ -37,7 +38,7 @@ use tokio_util::task::TaskTracker;
 
 /// The file of the store, in the store's folder.
 const STORE_FILE: &str = "tessera.db";
-/// How often the server's certificate is looked at.
+/// How often the server's certificate, and the site's own, are looked at.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How long connections may take to end.
 const TASKS_TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -138,7 +139,10 @@ pub async fn start_with(
         is_named: config.worker_configfile.is_some(),
         own: options.own_dir(),
     }));
+    let names = server_names(&config);
+    let tls = Arc::new(TlsServer::new(&ca, ca.server_certificate(&names)?)?);
     let app = Arc::new(AppParts {
+        site: Site::open(&config, Arc::clone(&tls)),
         core: core.handle.clone(),
         hub: Arc::clone(&hub),
         health,
@@ -163,8 +167,6 @@ pub async fn start_with(
         notify: Arc::new(notify),
         metrics: Arc::new(Metrics::new(counts, &core.trends)),
     });
-    let names = server_names(&config);
-    let tls = Arc::new(TlsServer::new(&app.ca, app.ca.server_certificate(&names)?)?);
     let port = Port {
         tls: Arc::clone(&tls),
         terms: Terms {
@@ -311,6 +313,9 @@ fn server_names(config: &Config) -> Vec<String> {
 async fn renew_certificate(app: Arc<AppParts>, tls: Arc<TlsServer>, names: Vec<String>) {
     loop {
         tokio::time::sleep(CERTIFICATE_EVERY).await;
+        let site = Arc::clone(&app);
+        // What can be wrong with it is told; nothing else comes of it.
+        let _told = tokio::task::spawn_blocking(move || site.site.look()).await;
         let renewed = app.ca.server_certificate(&names).and_then(|certificate| {
             let is_new = certificate.is_new;
             if is_new {

@@ -6,9 +6,12 @@ mod common;
 use common::{Farm, RawClient, forge, soon, uri};
 use rcgen::{DnType, ExtendedKeyUsagePurpose, SanType};
 use rustls::HandshakeKind;
-use tessera_wire::pki::{FarmCa, Fingerprint, WorkerIdentity, new_host_id};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use tessera_wire::pki::{FarmCa, Fingerprint, SiteCertificate, WorkerIdentity, new_host_id};
 use tessera_wire::tls::{
-    ALPN_WORKER, AcceptError, Accepted, ConnectError, TlsServer, WorkerTls, connect_pinned,
+    ALPN_PINNED, ALPN_WORKER, AcceptError, Accepted, ConnectError, TlsServer, WorkerTls,
+    connect_pinned,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -400,4 +403,65 @@ async fn a_restarted_supervisor_is_still_the_farm() {
     let (taken, connected) = tokio::join!(accept, tls.connect(&address));
     assert!(matches!(taken, Ok(Accepted::Worker(w)) if w.peer.host == identity.host_id()));
     connected.unwrap();
+}
+
+/// Makes a certificate of a site's own for a name; answers it and what is loaded of it.
+fn site(farm: &Farm, name: &str) -> (rcgen::Certificate, SiteCertificate) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let (at, key_at) = (
+        farm.dir.path().join("site.pem"),
+        farm.dir.path().join("site.key"),
+    );
+    std::fs::write(&at, certificate.pem()).unwrap();
+    std::fs::write(&key_at, key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key_at, Permissions::from_mode(0o600)).unwrap();
+    let loaded = SiteCertificate::load(&at, &key_at).unwrap();
+    (certificate, loaded)
+}
+
+/// Connects as a browser would that trusts `ca`, for a name; says whether it believed what it was shown.
+async fn believes(
+    farm: &Farm,
+    ca: &rustls::pki_types::CertificateDer<'static>,
+    name: &str,
+    alpn: &[&[u8]],
+) -> bool {
+    let mut client = RawClient::of(farm);
+    (client.ca, client.name) = (ca.clone(), name.to_owned());
+    client.alpn = alpn.iter().map(|it| it.to_vec()).collect();
+    let (_, connected) = tokio::join!(farm.accept(), client.connect(farm.address));
+    connected.is_ok()
+}
+
+#[tokio::test]
+async fn the_sites_own_certificate_is_shown_to_people_who_ask_for_its_name_only() {
+    let farm = Farm::new().await;
+    let (known, loaded) = site(&farm, "farm.studio.lan");
+    let (site, own) = (known.der().clone(), farm.ca.certificate().clone());
+    let browser: &[&[u8]] = &[b"h2", b"http/1.1"];
+    let pinned: &[&[u8]] = &[ALPN_PINNED, b"http/1.1"];
+    assert!(!believes(&farm, &site, "farm.studio.lan", browser).await);
+    farm.tls.set_site(Some(loaded)).unwrap();
+    assert!(believes(&farm, &site, "farm.studio.lan", browser).await);
+    assert!(believes(&farm, &site, "farm.studio.lan", &[]).await);
+    // Another name, and who pins the farm's CA: the farm's own.
+    assert!(believes(&farm, &own, "localhost", browser).await);
+    assert!(!believes(&farm, &site, "farm.studio.lan", pinned).await);
+    // Who joins, and workers, whatever name leads there.
+    let fingerprint = Fingerprint::of(&own);
+    let address = farm.address.to_string();
+    let (_, joining) = tokio::join!(farm.accept(), connect_pinned(&address, fingerprint));
+    joining.unwrap();
+    let worker = WorkerTls::new(&farm.identity()).unwrap();
+    let (taken, connected) = tokio::join!(farm.accept(), worker.connect(&address));
+    assert!(matches!(taken, Ok(Accepted::Worker(_))), "{taken:?}");
+    connected.unwrap();
+    // The farm's own, made anew, takes nothing of it away.
+    let again = farm.ca.server_certificate(&["localhost".into()]).unwrap();
+    farm.tls.replace(&farm.ca, again).unwrap();
+    assert!(believes(&farm, &site, "farm.studio.lan", browser).await);
+    farm.tls.set_site(None).unwrap();
+    assert!(!believes(&farm, &site, "farm.studio.lan", browser).await);
 }

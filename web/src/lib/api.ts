@@ -37,6 +37,7 @@ export type WorkerFileChecked = Schemas['WorkerFileChecked'];
 export type FileFinding = Schemas['FileFinding'];
 export type Reconfigured = Schemas['ReconfigureReply'];
 export type ModifyRequest = Schemas['ModifyRequest'];
+export type SiteCertificate = Schemas['SiteCertificate'];
 export type Audit = Schemas['Audit'];
 export type SubmitRequest = Schemas['SubmitRequest'];
 export type SubmitReply = Schemas['SubmitReply'];

@@ -14,9 +14,9 @@ use crate::types::{
     HostDetail, HostWhy, Hosts, Info, ItemStates, ItemWhy, Items, JobDetail, Jobs, JoinReply,
     JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded,
     NotifyTest, NotifyTested, ReconfigureReply, ReconfigureRequest, ResourceRequest, ResourceRow,
-    Resources, SessionLink, SetMailWishes, SetWorkerFile, SubmitReply, SubmitRequest, Timeline,
-    TokenRequest, Tokens, Trends, Usage, WhileActive, Why, WorkerFile, WorkerFileCheck,
-    WorkerFileChecked,
+    Resources, SessionLink, SetMailWishes, SetWorkerFile, SiteCertificate, SubmitReply,
+    SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, WhileActive, Why, WorkerFile,
+    WorkerFileCheck, WorkerFileChecked,
 };
 use crate::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
 use http::Method;
@@ -350,6 +350,16 @@ impl Client {
     #[doc = concat!("Sets what the caller wishes to be mailed of all their jobs.", errors!())]
     pub async fn set_wishes(&self, wishes: &SetMailWishes) -> Answer<MailWishes> {
         self.post("/notify/wishes", wishes).await
+    }
+
+    #[doc = concat!("Answers the certificate of the site's own that browsers are shown.", errors!())]
+    pub async fn site_certificate(&self) -> Answer<SiteCertificate> {
+        self.get("/site").await
+    }
+
+    #[doc = concat!("Has that certificate read anew.", errors!())]
+    pub async fn site_reload(&self) -> Answer<SiteCertificate> {
+        self.post("/site/reload", &()).await
     }
 
     #[doc = concat!("Answers the farm's own resources.", errors!())]

@@ -17,7 +17,7 @@ pub use crate::frames::{ATTEMPT_HEADER, COMPLETE_HEADER, OFFSET_HEADER, SIZE_HEA
 pub use events::{EventStream, Streamed};
 pub use log::{LogFollower, LogPart};
 pub use seal::{BadOffer, SignedKey, from_hex, key_statement};
-pub use tls::{BadFingerprint, Fingerprint};
+pub use tls::{BadFingerprint, BadRoots, Fingerprint, roots};
 
 use crate::error::ApiError;
 use crate::exit::Exit;
@@ -138,7 +138,7 @@ impl Client {
         let endpoint = Endpoint::Tls {
             address: address.into(),
             config: tls::config(ca, None),
-            ca,
+            ca: Some(ca),
         };
         Self::over(endpoint, token, TimeLimits::default())
     }
@@ -156,11 +156,27 @@ impl Client {
             Endpoint::Tls {
                 address: address.into(),
                 config,
-                ca,
+                ca: Some(ca),
             },
             token,
             TimeLimits::default(),
         )
+    }
+
+    /// Makes a client of the supervisor at `address` (`host:port`), which must show a certificate of the site's own: good for that
+    /// host and signed by one of `roots`. For learning the farm's CA once; what comes later pins that.
+    #[must_use]
+    pub fn site(
+        address: impl Into<String>,
+        roots: rustls::RootCertStore,
+        token: Option<String>,
+    ) -> Self {
+        let endpoint = Endpoint::Tls {
+            address: address.into(),
+            config: tls::site_config(roots),
+            ca: None,
+        };
+        Self::over(endpoint, token, TimeLimits::default())
     }
 
     /// Answers this client with other time limits.

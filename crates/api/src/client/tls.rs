@@ -3,16 +3,29 @@
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use x509_parser::extensions::GeneralName;
 
 /// The end of the DNS name in a supervisor's certificate; the farm's id stands before it.
 const NAME_END: &str = ".tessera";
+
+/// The ALPN word that says: the farm's own certificate, whatever name leads there.
+const ALPN_PINNED: &[u8] = b"tessera-pinned/1";
+/// Where systems keep the certificates that they trust.
+const SYSTEM_CERTIFICATES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// Characters of a fingerprint in base64url, as join strings have it.
 const BASE64_CHARACTERS: usize = 43;
@@ -114,8 +127,60 @@ pub(super) fn config(ca: Fingerprint, farm_id: Option<String>) -> Arc<ClientConf
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
+    // The first word says that the farm's own certificate is wanted, whatever name leads there; the other is spoken.
+    config.alpn_protocols = vec![ALPN_PINNED.to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// Makes the TLS configuration that trusts what those roots signed for the host's name: a certificate of the site's own.
+pub(super) fn site_config(roots: RootCertStore) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let suites = ClientConfig::builder_with_provider(provider);
+    let versions = suites.with_protocol_versions(&[&rustls::version::TLS13]);
+    let versions = versions.expect("the provider, chosen here, has suites of TLS 1.3");
+    let mut config = versions.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
+}
+
+/// Why there is nothing to trust a site's certificate by.
+#[derive(Debug, thiserror::Error)]
+pub enum BadRoots {
+    /// The system keeps none in a file that is known here.
+    #[error("this system has no file with certificates that it trusts, as far as is known here")]
+    None,
+    /// A file can't be read.
+    #[error("can't read {}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Reads the certificates of a file, or those that the system trusts where they are in a file (Linux).
+///
+/// # Errors
+/// When there is none that can be used.
+pub fn roots(file: Option<&Path>) -> Result<RootCertStore, BadRoots> {
+    let known = || SYSTEM_CERTIFICATES.iter().map(Path::new);
+    let found = file.or_else(|| known().find(|it| it.exists()));
+    let path = found.ok_or(BadRoots::None)?;
+    let bad = |why: String| BadRoots::File {
+        path: path.to_owned(),
+        why,
+    };
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    // Systems have some that are no use to us; one is enough.
+    let (good, _) = roots.add_parsable_certificates(read.filter_map(Result::ok));
+    if good == 0 {
+        return Err(bad(
+            "it has no certificate in PEM that can be used".to_owned()
+        ));
+    }
+    Ok(roots)
 }
 
 /// Verifies a supervisor's certificate chain.

@@ -37,8 +37,8 @@ pub(super) enum Endpoint {
     Tls {
         address: String,
         config: Arc<rustls::ClientConfig>,
-        /// The fingerprint of the CA that is insisted on.
-        ca: Fingerprint,
+        /// The fingerprint of the CA that is insisted on; nothing where a certificate of the site's own is.
+        ca: Option<Fingerprint>,
     },
 }
 
@@ -47,7 +47,7 @@ impl Endpoint {
     pub(super) fn pinned(&self) -> Option<Fingerprint> {
         match self {
             Self::Unix(_) => None,
-            Self::Tls { ca, .. } => Some(*ca),
+            Self::Tls { ca, .. } => *ca,
         }
     }
 }

@@ -15,6 +15,7 @@ mod quantity;
 mod resource;
 mod session;
 mod settings;
+mod site;
 mod submit;
 mod timeline;
 mod trends;
@@ -52,6 +53,7 @@ pub use settings::{
     FileFinding, HostChange, SetWorkerFile, SettingChange, WorkerFile, WorkerFileCheck,
     WorkerFileChecked,
 };
+pub use site::SiteCertificate;
 pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
 pub use timeline::{Timeline, TimelineHost, TimelineJob, TimelineSpan};
 pub use trends::{TrendJob, TrendPoint, TrendUser, Trends};

@@ -42,6 +42,10 @@ pub struct SessionLink {
     pub user: String,
     /// Until when it is good.
     pub expires_ms: i64,
+    /// SHA-256 of the farm's CA, which a browser does not know and warns of; absent when that address is shown with a certificate of
+    /// the site's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_ca: Option<String>,
 }
 
 impl fmt::Debug for SessionLink {

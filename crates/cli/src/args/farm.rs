@@ -43,6 +43,26 @@ pub struct ReconfigureArgs {
     pub from: Option<PathBuf>,
 }
 
+/// What can be done about the site's own certificate.
+#[derive(Debug, Subcommand)]
+pub enum SiteCommand {
+    /// Say which certificate browsers are shown, and what is wrong with it
+    #[command(after_help = "\
+Examples:
+  tessera site status
+
+For administrators. The files are named in supervisor.toml: site_certificate
+(the chain, the server's own first) and site_key, both PEM.")]
+    Status,
+    /// Have the certificate and its key read anew, without a restart; faulty ones change nothing
+    #[command(after_help = "\
+Examples:
+  tessera site reload             from whatever renews the certificate
+
+For administrators. The supervisor looks by itself once a day, too.")]
+    Reload,
+}
+
 /// What people did.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -308,6 +328,9 @@ pub struct WhyArgs {
 Examples:
   tessera login https://farm.example --ca 3f2a…
       asks for the token; or give it in the variable TESSERA_TOKEN
+  tessera login https://farm.example --site
+      the supervisor shows a certificate of the site's own, which this system
+      trusts: the farm's fingerprint is learned over that connection, once
 
 On the supervisor's host, tessera token create makes the token and tessera
 whoami prints the fingerprint. Both are kept in farms.toml of your configuration
@@ -317,8 +340,19 @@ pub struct LoginArgs {
     #[arg(value_name = "ADDRESS")]
     pub address: String,
     /// SHA-256 of the farm's CA certificate, 64 hexadecimal digits
-    #[arg(long, value_name = "SHA256")]
-    pub ca: String,
+    #[arg(
+        long,
+        value_name = "SHA256",
+        required_unless_present = "site",
+        conflicts_with = "site"
+    )]
+    pub ca: Option<String>,
+    /// Trust the site's own certificate this once, and pin the farm's CA from then on
+    #[arg(long)]
+    pub site: bool,
+    /// With --site: trust what these certificates signed, instead of what this system trusts
+    #[arg(long, value_name = "FILE", requires = "site")]
+    pub ca_file: Option<PathBuf>,
     /// A name for it (default: its own)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

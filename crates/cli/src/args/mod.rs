@@ -18,7 +18,7 @@ pub use credential::{CredentialCommand, CredentialOf, CredentialRegisterArgs};
 pub use farm::{
     AuditArgs, CleanupArgs, DepsArgs, DesktopCommand, DesktopNames, HostArgs, HostCommand,
     HostNames, HostsArgs, JoinStringArgs, LoginArgs, LogoutArgs, NotifyCommand, ReconfigureArgs,
-    TokenCommand, WhyArgs,
+    SiteCommand, TokenCommand, WhyArgs,
 };
 #[cfg(target_os = "linux")]
 pub use here::{
@@ -246,6 +246,9 @@ pub enum Command {
     /// Whom the farm tells of what, and a test of it
     #[command(subcommand)]
     Notify(NotifyCommand),
+    /// The certificate of the site's own that browsers are shown
+    #[command(subcommand)]
+    Site(SiteCommand),
     /// Show who did what to the farm, and who was refused
     Audit(AuditArgs),
     /// Remove old jobs, logs and history now, or say what would go
@@ -369,6 +372,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "credential",
             "resource",
             "notify",
+            "site",
             "audit",
             "cleanup",
             "doctor",

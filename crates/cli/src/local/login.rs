@@ -6,9 +6,9 @@ use crate::error::CliError;
 use crate::out::text;
 use crate::run::{Context, surroundings};
 use std::io::{BufRead as _, IsTerminal as _};
-use tessera_api::client::Fingerprint;
+use tessera_api::client::{Fingerprint, roots};
 use tessera_api::discover::{self, BadFarms, Farm, Farms, TOKEN_VARIABLE};
-use tessera_api::{Client, PORT_DEFAULT};
+use tessera_api::{Client, ClientError, PORT_DEFAULT};
 
 /// Longest token that is read, in bytes.
 const TOKEN_BYTES_MAX: usize = 4_096;
@@ -20,13 +20,31 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> Result<Exit, Cl
         return Err(CliError::failed("there is no folder for configuration")
             .hint("set HOME or XDG_CONFIG_HOME"));
     };
-    let ca: Fingerprint = args.ca.parse().map_err(|_| {
-        CliError::usage("--ca: a fingerprint has 64 hexadecimal digits")
-            .hint("on the supervisor's host, tessera whoami prints it as CA SHA-256")
-    })?;
+    let said = args.ca.as_deref().map(fingerprint).transpose()?;
+    let roots = match said {
+        Some(_) => None,
+        None => Some(roots(args.ca_file.as_deref()).map_err(|error| {
+            CliError::failed(error.to_string()).hint("name one with --ca-file, or use --ca")
+        })?),
+    };
     let address = address(&args.address);
     let is_here = discover::is_here(&around);
     let token = token(around.token, context)?;
+    let ca = match (said, roots) {
+        (None, Some(roots)) => {
+            let client = Client::site(&address, roots, Some(token.clone()));
+            let info = client.info().await.map_err(not_the_sites)?;
+            let ca = fingerprint(&info.ca_sha256)?;
+            context.note(
+                "ca",
+                &format!("the farm's CA is {ca}; it is pinned from now on"),
+            );
+            ca
+        }
+        (Some(ca), _) => ca,
+        (None, None) => return Err(CliError::usage("give --ca or --site")),
+    };
+    // Also after the site's certificate was believed: what is kept must be what later calls insist on.
     let info = Client::tls(&address, ca, Some(token.clone()))
         .info()
         .await?;
@@ -55,6 +73,24 @@ pub(crate) async fn login(args: LoginArgs, context: &Context) -> Result<Exit, Cl
     context.show(&info, |_, _| said)?;
     context.note("default", &whom_commands_ask(&name, is_default, is_here));
     Ok(Exit::Done)
+}
+
+fn fingerprint(text: &str) -> Result<Fingerprint, CliError> {
+    text.parse().map_err(|_| {
+        CliError::usage("--ca: a fingerprint has 64 hexadecimal digits")
+            .hint("on the supervisor's host, tessera whoami prints it as CA SHA-256")
+    })
+}
+
+/// Says what to do when the site's certificate does not convince.
+fn not_the_sites(error: ClientError) -> CliError {
+    let is_unreachable = matches!(error, ClientError::Unreachable { .. });
+    let made = CliError::from(error);
+    if is_unreachable {
+        made.hint("the certificate must be good for that host name and signed by whom this system (or --ca-file) trusts; else use --ca")
+    } else {
+        made
+    }
 }
 
 /// Says which farm commands ask from now on.

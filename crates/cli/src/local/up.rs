@@ -131,7 +131,13 @@ async fn welcome(
     };
     // Without a link the farm is as good; `tessera open` says why there is none.
     let page = farm.client().create_session_link().await;
-    let page = page.map_or_else(|_| "tessera open".to_owned(), |link| link.url);
+    let page = page.map_or_else(
+        |_| "tessera open".to_owned(),
+        |link| match link.unknown_ca {
+            Some(ca) => format!("{}\n  it warns the first time: the SHA-256 of the CA that it shows must be\n  {ca}", link.url),
+            None => link.url,
+        },
+    );
     format!(
         "{} supervisor at {address}, worker {} with {}; jobs run as {account}\n\
          state and logs: {}\n\

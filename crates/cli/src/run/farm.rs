@@ -4,7 +4,7 @@ use super::{Context, lock};
 use crate::Exit;
 use crate::args::{
     CleanupArgs, HostArgs, HostCommand, HostsArgs, JoinStringArgs, NotifyCommand, ReconfigureArgs,
-    TokenCommand,
+    SiteCommand, TokenCommand,
 };
 use crate::error::CliError;
 use crate::out::{Tone, text};
@@ -179,6 +179,18 @@ fn read_file(path: &Path) -> Result<String, CliError> {
         return Err(cant(format!("it is longer than {most} bytes")));
     }
     Ok(text)
+}
+
+/// Says which certificate of the site's own is shown, or has it read anew.
+pub(super) async fn site(command: SiteCommand, context: &Context) -> Result<Exit, CliError> {
+    let client = context.client()?;
+    let told = match command {
+        SiteCommand::Status => client.site_certificate().await?,
+        SiteCommand::Reload => client.site_reload().await?,
+    };
+    context.show(&told, show::site)?;
+    let is_good = told.problem.is_none();
+    Ok(if is_good { Exit::Done } else { Exit::Failed })
 }
 
 /// Makes a join string.

@@ -131,6 +131,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, CliError> {
         Command::Drain(args) => lock::drain(args, context).await,
         Command::Farm(command) => mode::farm(command, context).await,
         Command::Reconfigure(args) => farm::reconfigure(args, context).await,
+        Command::Site(command) => farm::site(command, context).await,
         Command::Audit(args) => list::audit(args, context).await,
         Command::JoinString(args) => farm::join_string(args, context).await,
         Command::Token(args) => farm::token(args, context).await,

@@ -4,7 +4,8 @@ use super::Facts;
 use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, text, time};
 use tessera_api::types::{
-    ActionReply, Changed, CleanupReply, Info, JoinToken, NewToken, SessionLink, TargetResult, Token,
+    ActionReply, Changed, CleanupReply, Info, JoinToken, NewToken, SessionLink, SiteCertificate,
+    TargetResult, Token,
 };
 
 /// Jobs that a clean-up lists.
@@ -141,12 +142,54 @@ pub fn session_link(look: &Look, link: &SessionLink) -> String {
     if !look.is_terminal() {
         return format!("{url}\n");
     }
-    format!(
-        "open this in a browser, once, until {}; it is then {}:\n\n  {url}\n\n\
-         The first time the browser warns: it can't know the farm's own CA (docs/web.md says how to check it).\n",
+    let mut out = format!(
+        "open this in a browser, once, until {}; it is then {}:\n\n  {url}\n\n",
         time::day_and_time(look, link.expires_ms),
         text::safe(&link.user),
-    )
+    );
+    if let Some(ca) = &link.unknown_ca {
+        out += &format!(
+            "The first time the browser warns, rightly: it doesn't know the farm's own CA, and can't tell this\n\
+             supervisor from somebody in between. Before you go on, look at the certificates that it shows: the\n\
+             SHA-256 of the CA, the upper one, must be\n\n  {}\n\nIf it is not, don't go on.\n",
+            text::safe(ca)
+        );
+    }
+    out
+}
+
+/// Says which certificate of the site's own browsers are shown, and what is wrong with it.
+#[must_use]
+pub fn site(look: &Look, it: &SiteCertificate) -> String {
+    let Some(certificate) = &it.certificate else {
+        return "no certificate of the site's own is set: browsers are shown the farm's, and warn\n\
+                set site_certificate and site_key in supervisor.toml (docs/web.md)\n"
+            .to_owned();
+    };
+    let mut facts = Facts::default();
+    facts.add("Certificate", certificate);
+    facts.add_some("Key", it.key.as_ref());
+    let shown = if it.is_shown {
+        "to browsers that ask for one of its names"
+    } else {
+        "no: browsers are shown the farm's own"
+    };
+    facts.add("Shown", shown);
+    if !it.names.is_empty() {
+        facts.add("Names", it.names.join(", "));
+    }
+    let until = it.expires_ms.map(|at| time::day_and_time(look, at));
+    facts.add_some("Good until", until);
+    facts.add_some("SHA-256", it.sha256.as_ref());
+    if it.is_shown && !it.is_of_links {
+        let text = format!(
+            "tessera open names {}, which the certificate is not good for: set supervisor_address",
+            it.address
+        );
+        facts.add("Links", text);
+    }
+    facts.add_some("Wrong", it.problem.as_ref());
+    facts.print(look)
 }
 
 /// Answers the address that a join string names when it is one that only this machine reaches.

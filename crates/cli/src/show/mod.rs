@@ -13,6 +13,8 @@ mod mode;
 mod notify;
 mod resource;
 #[cfg(test)]
+mod site_tests;
+#[cfg(test)]
 mod tests;
 mod why;
 
@@ -21,7 +23,9 @@ pub use credential::{credential, credentials, new_keys, seal_keys, sealed_for};
 pub use deps::{deps, deps_dot};
 pub use errors::errors;
 pub use explain::explained;
-pub use farm::{actions, cleanup, info, join_token, loopback_of, new_token, session_link, tokens};
+pub use farm::{
+    actions, cleanup, info, join_token, loopback_of, new_token, session_link, site, tokens,
+};
 pub use hosts::{host, hosts, reconfigured, state as host_state};
 pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};

@@ -15,9 +15,9 @@ use tessera_api::types::{
 };
 use tessera_api::{ApiError, ErrorCode};
 
-const NOW: i64 = 1_795_413_785_000;
+pub(super) const NOW: i64 = 1_795_413_785_000;
 
-fn look(width: Option<usize>) -> Look {
+pub(super) fn look(width: Option<usize>) -> Look {
     Look {
         width,
         colour: false,
@@ -26,7 +26,7 @@ fn look(width: Option<usize>) -> Look {
     }
 }
 
-fn both(print: impl Fn(&Look) -> String) -> String {
+pub(super) fn both(print: impl Fn(&Look) -> String) -> String {
     let terminal = print(&look(Some(80)));
     for line in terminal.lines() {
         assert!(text::width(line) <= 80, "too wide: {line}");

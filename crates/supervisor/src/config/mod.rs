@@ -33,6 +33,10 @@ pub struct Config {
     pub names: Vec<String>,
     /// `supervisor_address`: `HOST:PORT` that join strings name; the host's name and the port by default.
     pub address: Option<String>,
+    /// `site_certificate`: a certificate of the site's own that people's browsers know, with its chain (PEM).
+    pub site_certificate: Option<PathBuf>,
+    /// `site_key`: its key (PEM).
+    pub site_key: Option<PathBuf>,
     /// `farm_name`: what people call the farm.
     pub farm_name: String,
     /// `supervisor_admin_group`: members of this group of the supervisor's host are administrators.
@@ -60,6 +64,8 @@ impl Default for Config {
             port: tessera_wire::PORT_DEFAULT,
             names: Vec::new(),
             address: None,
+            site_certificate: None,
+            site_key: None,
             farm_name: "tessera".into(),
             admin_group: "tessera-admin".into(),
             worker_configfile: None,
@@ -159,6 +165,16 @@ const KEYS: &[Key] = &[
         |c| quoted(&c.admin_group),
     ),
     (
+        "site_certificate",
+        |c, v| put(&mut c.site_certificate, path(v).map(Some)),
+        |c| path_shown(c.site_certificate.as_deref()),
+    ),
+    (
+        "site_key",
+        |c, v| put(&mut c.site_key, path(v).map(Some)),
+        |c| path_shown(c.site_key.as_deref()),
+    ),
+    (
         "supervisor_migrate_timeout",
         |c, v| put(&mut c.engine.migrate_timeout, time(v)),
         |c| seconds(c.engine.migrate_timeout),
@@ -171,11 +187,7 @@ const KEYS: &[Key] = &[
     (
         "supervisor_worker_configfile",
         |c, v| put(&mut c.worker_configfile, path(v).map(Some)),
-        |c| {
-            c.worker_configfile
-                .as_ref()
-                .map_or_else(String::new, |it| quoted(&it.to_string_lossy()))
-        },
+        |c| path_shown(c.worker_configfile.as_deref()),
     ),
     (
         "worker_lost_timeout",
@@ -297,6 +309,10 @@ fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
 
+fn path_shown(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |it| quoted(&it.to_string_lossy()))
+}
+
 fn seconds(length: Duration) -> String {
     quoted(&format!("{}s", length.as_secs()))
 }
@@ -367,6 +383,17 @@ impl Config {
                     Problem::Value { key: known, wants },
                 )
             })?;
+        }
+        let alone = match (&config.site_certificate, &config.site_key) {
+            (Some(_), None) => Some(("site_certificate", "given together with site_key")),
+            (None, Some(_)) => Some(("site_key", "given together with site_certificate")),
+            (Some(_), Some(_)) | (None, None) => None,
+        };
+        if let Some((key, wants)) = alone {
+            let place = table.get_ref().iter().find(|(it, _)| it.get_ref() == key);
+            let line = place.map_or(0, |(it, _)| line_at(it.span().start));
+            let wants = wants.to_owned();
+            return Err((line, Problem::Value { key, wants }));
         }
         Ok(config)
     }
@@ -618,6 +645,24 @@ mod tests {
         assert_eq!(
             mixed,
             format!("{wants}; mixed is for algorithms of one's own")
+        );
+    }
+
+    #[test]
+    fn a_certificate_of_the_sites_own_has_its_key() {
+        let both = "site_certificate = \"/a.pem\"\nsite_key = \"/b.pem\"";
+        let config = Config::parse(both).expect("valid");
+        assert_eq!(config.site_key.as_deref(), Some(Path::new("/b.pem")));
+        let (line, problem) =
+            Config::parse("farm_name = \"x\"\nsite_key = \"/b.pem\"").expect_err("alone");
+        assert_eq!(
+            (line, problem.to_string().as_str()),
+            (2, "site_key must be given together with site_certificate")
+        );
+        let (_, problem) = Config::parse("site_certificate = \"a.pem\"").expect_err("relative");
+        assert_eq!(
+            problem.to_string(),
+            "site_certificate must be an absolute path"
         );
     }
 

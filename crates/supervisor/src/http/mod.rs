@@ -30,6 +30,7 @@ mod resources;
 pub(crate) mod serve;
 mod session;
 mod settings;
+mod site;
 mod timeline;
 mod together;
 mod views;
@@ -51,6 +52,7 @@ use crate::notify::Notify;
 use crate::readers::Readers;
 use crate::sessions::Links;
 use crate::settings::WorkerSettings;
+use crate::site::Site;
 use crate::tokens::Tokens;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -92,6 +94,8 @@ pub(crate) struct AppParts {
     pub(crate) config: Config,
     /// The configuration of all workers.
     pub(crate) settings: Arc<WorkerSettings>,
+    /// The certificate of the site's own.
+    pub(crate) site: Site,
     /// The farm's certificate authority.
     pub(crate) ca: FarmCa,
     /// Public keys that sign tickets.
@@ -155,6 +159,8 @@ fn without_query() -> Router<App> {
         .route("/notify/test", post(notify::test))
         .route("/modes", get(modes::list))
         .route("/modes/{mode}", put(modes::set).delete(modes::unset))
+        .route("/site", get(site::status))
+        .route("/site/reload", post(site::reload))
         .route("/resources", get(resources::list))
         .route(
             "/resources/{name}",

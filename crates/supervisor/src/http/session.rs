@@ -7,7 +7,7 @@
 use super::auth::{self, Caller, Source};
 use super::error::Answer;
 use super::extract::Json;
-use super::{App, Failure, refused};
+use super::{App, Failure, refused, site};
 use crate::clock::wall;
 use crate::persist::rows::{access_row, kind};
 use crate::sessions::{Guest, LINK_LIFE, SESSION_LIFE, is_session, make_room, session_id};
@@ -283,6 +283,8 @@ pub(crate) async fn create_link(
         url: format!("https://{}/login#{secret}", app.address),
         user: by.name.to_string(),
         expires_ms: wall().0 + life,
+        unknown_ca: (!app.site.covers(site::host_of(&app.address)))
+            .then(|| app.ca.fingerprint().to_string()),
     };
     Ok((StatusCode::CREATED, axum::Json(link)))
 }

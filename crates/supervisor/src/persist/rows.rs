@@ -229,6 +229,8 @@ pub(crate) mod kind {
     pub(crate) const HOST_JOINED: &str = "host.joined";
     /// The configuration of workers was read anew.
     pub(crate) const WORKERS_READ: &str = "workers.read";
+    /// The site's certificate was read anew.
+    pub(crate) const SITE_READ: &str = "site.read";
     /// The configuration of workers was changed over the API.
     pub(crate) const WORKERS_SET: &str = "workers.set";
 }

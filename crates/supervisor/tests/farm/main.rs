@@ -23,6 +23,7 @@ mod refused;
 mod reserve;
 mod resources;
 mod settings;
+mod site;
 mod strangers;
 mod timeline;
 mod told;

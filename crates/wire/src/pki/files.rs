@@ -75,6 +75,21 @@ pub(super) fn read(dir: &Path, name: &str) -> Result<Option<Vec<u8>>, PkiError> 
     Ok(Some(content))
 }
 
+/// What others than owner and group have in a mode.
+pub(super) const OF_OTHERS: u32 = 0o007;
+
+/// Reads a file wherever it is, and refuses one whose mode has something of `forbidden`.
+pub(super) fn read_at(path: &Path, forbidden: u32) -> Result<Vec<u8>, PkiError> {
+    let file = File::open(path).map_err(failed("read", path))?;
+    let metadata = file.metadata().map_err(failed("look at", path))?;
+    refuse_mode(path, &metadata, forbidden)?;
+    let mut content = Vec::new();
+    file.take(FILE_BYTES_MAX)
+        .read_to_end(&mut content)
+        .map_err(failed("read", path))?;
+    Ok(content)
+}
+
 /// Writes `content` to a fresh file beside `name`, durable, mode 0600 from its first moment.
 fn write_temporary(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, PkiError> {
     let mut random = [0; 8];

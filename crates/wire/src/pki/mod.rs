@@ -12,6 +12,7 @@ mod files;
 mod identity;
 mod ids;
 mod join;
+mod site;
 
 pub use ca::{FarmCa, ServerCertificate};
 pub use cert::{farm_of_ca, host_of_worker};
@@ -20,6 +21,7 @@ pub use error::PkiError;
 pub use identity::{IdentityRequest, WorkerIdentity};
 pub use ids::{FarmId, Fingerprint, new_host_id};
 pub use join::{BadJoinString, JoinString, JoinToken};
+pub use site::SiteCertificate;
 
 pub(crate) use cert::{Validity, validity_of};
 

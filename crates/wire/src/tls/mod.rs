@@ -1,7 +1,8 @@
 //! TLS on the one port of a supervisor: workers prove who they are by certificate, everybody else is asked for none.
 //!
 //! Nothing here answers in plaintext, and nothing below TLS 1.3 is spoken. A worker is told apart by its ALPN word; the
-//! host it speaks for is read from its certificate and from nothing else.
+//! host it speaks for is read from its certificate and from nothing else. Who asks for a name of the site's own certificate, and does not
+//! pin the farm's CA, is shown that one; all others, workers always, are shown the farm's.
 
 mod client;
 mod error;
@@ -19,6 +20,9 @@ use std::time::Duration;
 
 /// The ALPN word of workers.
 pub const ALPN_WORKER: &[u8] = b"tessera-worker/1";
+/// The ALPN word of clients that pin the farm's CA: whatever name they ask for, they are shown the farm's own certificate. It is never
+/// chosen; what is spoken is one of the other words.
+pub const ALPN_PINNED: &[u8] = b"tessera-pinned/1";
 /// How long a client may take from its first byte to the end of the handshake.
 pub const HANDSHAKE_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How long a worker waits for a TCP connection.

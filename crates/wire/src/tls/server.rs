@@ -2,16 +2,17 @@
 
 use super::gate::Gate;
 use super::{
-    ALPN_WORKER, AcceptError, HANDSHAKE_TIME_LIMIT, HANDSHAKES_MAX, SESSIONS_MAX, ServerStream,
-    provider,
+    ALPN_PINNED, ALPN_WORKER, AcceptError, HANDSHAKE_TIME_LIMIT, HANDSHAKES_MAX, SESSIONS_MAX,
+    ServerStream, provider,
 };
 use crate::pki::{
-    FarmCa, Fingerprint, PkiError, ServerCertificate, Validity, host_of_worker, unix_now,
-    validity_of,
+    FarmCa, Fingerprint, PkiError, ServerCertificate, SiteCertificate, Validity, host_of_worker,
+    unix_now, validity_of,
 };
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::server::{Acceptor, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,6 +27,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// Takes connections, tells workers from people, and proves who workers are.
 pub struct TlsServer {
     configs: RwLock<Arc<Configs>>,
+    site: RwLock<Option<Arc<Site>>>,
     gate: Gate,
     time_limit: Duration,
 }
@@ -33,6 +35,19 @@ pub struct TlsServer {
 struct Configs {
     worker: Arc<ServerConfig>,
     people: Arc<ServerConfig>,
+}
+
+/// The site's own certificate, and how it is shown.
+struct Site {
+    certificate: SiteCertificate,
+    config: Arc<ServerConfig>,
+}
+
+impl Site {
+    /// Says whether it is shown to who asks for a name. One that has ended meanwhile is not.
+    fn is_for(&self, name: &str, now: i64) -> bool {
+        self.certificate.validity.includes(now) && self.certificate.covers(name)
+    }
 }
 
 /// A connection whose handshake is done.
@@ -85,6 +100,7 @@ impl TlsServer {
     pub fn new(ca: &FarmCa, server: ServerCertificate) -> Result<Self, PkiError> {
         Ok(Self {
             configs: RwLock::new(Arc::new(configs(ca, server)?)),
+            site: RwLock::default(),
             gate: Gate::new(HANDSHAKES_MAX),
             time_limit: HANDSHAKE_TIME_LIMIT,
         })
@@ -114,6 +130,30 @@ impl TlsServer {
         Ok(())
     }
 
+    /// Shows the site's own certificate from now on to who asks for one of its names and does not pin the farm's CA; without one,
+    /// the farm's own to all. Connections that are there go on.
+    ///
+    /// # Errors
+    /// `Refused` when TLS can't use it; what was shown before stays.
+    pub fn set_site(&self, site: Option<SiteCertificate>) -> Result<(), PkiError> {
+        let site = site.map(site_of).transpose()?;
+        *self.site.write().unwrap_or_else(PoisonError::into_inner) = site.map(Arc::new);
+        Ok(())
+    }
+
+    /// Answers how a handshake goes on with somebody who is no worker.
+    fn for_people(&self, name: Option<&str>, is_pinned: bool) -> Arc<ServerConfig> {
+        let site = self.site.read().unwrap_or_else(PoisonError::into_inner);
+        let site = site.as_ref().filter(|_| !is_pinned).zip(name);
+        if let Some((site, name)) = site
+            && site.is_for(name, unix_now())
+        {
+            return Arc::clone(&site.config);
+        }
+        let configs = self.configs.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&configs.people)
+    }
+
     /// Does the handshake of a connection. Takes as long as the peer lets it, at most the time limit, so each call is a
     /// task of its own; how many wait at a time is bounded here. Dropping the future closes the connection.
     ///
@@ -136,22 +176,20 @@ impl TlsServer {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream)
             .await
             .map_err(AcceptError::Handshake)?;
-        let is_worker = start
-            .client_hello()
-            .alpn()
-            .is_some_and(|mut words| words.any(|word| word == ALPN_WORKER));
-        let configs = self
-            .configs
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let hello = start.client_hello();
+        let says = |wanted: &[u8]| {
+            let words = hello.alpn();
+            words.is_some_and(|mut words| words.any(|word| word == wanted))
+        };
+        let is_worker = says(ALPN_WORKER);
         let config = if is_worker {
-            &configs.worker
+            let configs = self.configs.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(&configs.worker)
         } else {
-            &configs.people
+            self.for_people(hello.server_name(), says(ALPN_PINNED))
         };
         let stream = start
-            .into_stream(config.clone())
+            .into_stream(config)
             .await
             .map_err(AcceptError::Handshake)?;
         if is_worker {
@@ -207,6 +245,30 @@ fn accepted_client(stream: ServerStream, address: SocketAddr) -> Accepted {
     })
 }
 
+/// Words of what people's programs speak, the better first.
+fn of_people() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+}
+
+/// Builds how the site's own certificate is shown.
+fn site_of(certificate: SiteCertificate) -> Result<Site, PkiError> {
+    let refused = |_| PkiError::Refused {
+        what: "site certificate",
+        why: "TLS can't use it",
+    };
+    let key = CertifiedKey::clone(&certificate.key);
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    config.alpn_protocols = of_people();
+    Ok(Site {
+        certificate,
+        config: Arc::new(config),
+    })
+}
+
 /// Builds the two ways a handshake can go.
 fn configs(ca: &FarmCa, server: ServerCertificate) -> Result<Configs, PkiError> {
     let refused = |_| PkiError::Refused {
@@ -236,9 +298,32 @@ fn configs(ca: &FarmCa, server: ServerCertificate) -> Result<Configs, PkiError> 
         .with_no_client_auth()
         .with_single_cert(server.chain, server.key)
         .map_err(refused)?;
-    people.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    people.alpn_protocols = of_people();
     Ok(Configs {
         worker: Arc::new(worker),
         people: Arc::new(people),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_certificate_that_has_ended_is_shown_to_nobody() {
+        let mut params =
+            rcgen::CertificateParams::new(vec!["farm.lan".to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let pem = params.self_signed(&key).expect("signs").pem();
+        // The last day of November 2026.
+        let now = 1_796_000_000;
+        let key = key.serialize_pem();
+        let made = SiteCertificate::of_pem(pem.as_bytes(), key.as_bytes(), now).expect("good");
+        let site = site_of(made).expect("TLS takes it");
+        assert!(site.is_for("farm.lan", now));
+        assert!(!site.is_for("farm.lan", now + 40_000_000), "it has ended");
+        assert!(!site.is_for("other.lan", now));
+    }
 }
