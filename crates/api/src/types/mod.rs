@@ -37,8 +37,9 @@ pub use farm::{
 pub use farm::{FarmMode, FarmModes, ModeRequest};
 pub use host::{CalendarRequest, HostLock, LockRequest, UnlockRequest};
 pub use host::{
-    FarmSetting, FarmSettings, HostDetail, HostReserved, HostRow, HostSettings, Hosts, OverriddenSetting,
-    ReconfigureReply, ReconfigureRequest, ReconfiguredHost, RunningRow, WhileActive,
+    FarmSetting, FarmSettings, HostDetail, HostReserved, HostRow, HostSettings, Hosts,
+    OverriddenSetting, ReconfigureReply, ReconfigureRequest, ReconfiguredHost, RunningRow,
+    WhileActive,
 };
 pub use item::{AttemptRow, Attempts, EndView, ItemRow, ItemStates, Items};
 pub use job::{InstanceRow, ItemCounts, JobDetail, JobSummary, Jobs, SpecView};
