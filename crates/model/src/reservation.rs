@@ -1,7 +1,7 @@
 //! What an instance takes of its host and of the farm while it is there, and what it took.
 
 use crate::GlobalName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The resource whose amount is a host's slots.
 pub const PROCESSORS: &str = "host.processors";
@@ -56,6 +56,8 @@ pub struct Taken {
     pub slots: u32,
     /// Other amounts, by the names of their resources.
     pub amounts: BTreeMap<String, u64>,
+    /// The numbers of its GPUs ([`crate::gpu`]); fewer than its amount of them only where its host doesn't tell so many apart.
+    pub gpus: BTreeSet<u8>,
     /// What it has of the farm's own resources.
     pub global: BTreeMap<GlobalName, u64>,
 }
@@ -66,6 +68,7 @@ impl Default for Taken {
         Self {
             slots: 1,
             amounts: BTreeMap::new(),
+            gpus: BTreeSet::new(),
             global: BTreeMap::new(),
         }
     }

@@ -12,6 +12,10 @@ pub(crate) const KNOWN: &[&str] = &[
     "cpus",
     "description",
     "flags",
+    "gpu_devices",
+    "gpu_memory",
+    "gpu_model",
+    "gpus",
     "groups",
     "jobtypes",
     "kernel_version",
@@ -32,7 +36,15 @@ pub(crate) const KNOWN: &[&str] = &[
 /// Those of them that are lists: a host that says nothing has an empty one.
 const LISTS: &[&str] = &["flags", "groups", "jobtypes"];
 /// Those of them that are numbers.
-const AMOUNTS: &[&str] = &["cpus", "memory", "processor_speed", "processors", "swap"];
+const AMOUNTS: &[&str] = &[
+    "cpus",
+    "gpu_memory",
+    "gpus",
+    "memory",
+    "processor_speed",
+    "processors",
+    "swap",
+];
 /// Flags of a worker.
 const HOST_FLAGS: &[&str] = &[
     "auto_mount",
@@ -282,7 +294,7 @@ impl Operand {
             return None;
         };
         match name.as_str() {
-            "memory" | "swap" => Some(Dimension::Memory),
+            "gpu_memory" | "memory" | "swap" => Some(Dimension::Memory),
             "processor_speed" => Some(Dimension::Speed),
             _ => None,
         }

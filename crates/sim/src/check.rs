@@ -150,6 +150,19 @@ impl Checker {
                 host.shepherds.keys()
             ));
         }
+        let mut taken = 0;
+        for (key, shepherd) in &host.shepherds {
+            let promise = shepherd.promise;
+            let beyond = promise.gpus >> crate::client::GPUS_MAX;
+            let has = u64::from(promise.gpus.count_ones());
+            if taken & promise.gpus != 0 || beyond != 0 || has != promise.gpus_wanted {
+                return Err(format!(
+                    "{key} on {} has the GPUs {:b} and was to have {}; others have {taken:b}",
+                    host.name, promise.gpus, promise.gpus_wanted
+                ));
+            }
+            taken |= promise.gpus;
+        }
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use tessera_engine::supervisor::{
     Engine, Host, Input, Job, JobPatch, LockOrder, LockWish, PreemptPolicy, Submission, Target,
 };
 use tessera_model::after::Term;
+use tessera_model::gpu::GPUS;
 use tessera_model::reservation::MEMORY;
 use tessera_model::state::WorkStatus;
 use tessera_model::{
@@ -308,6 +309,8 @@ fn group(rng: &mut Rng, percent: u64, name: &str) -> BTreeSet<String> {
 pub(crate) const SLOTS_MAX: u32 = 2;
 /// Most memory that a job reserves, in MiB.
 pub(crate) const MEMORY_MAX: u64 = 8;
+/// The most GPUs that a job reserves; every host has as many.
+pub(crate) const GPUS_MAX: u64 = 2;
 
 /// Half of the jobs reserve nothing, so that either kind meets the other.
 fn reservation(rng: &mut Rng) -> Reservation {
@@ -319,6 +322,10 @@ fn reservation(rng: &mut Rng) -> Reservation {
     if rng.chance(40) {
         let memory = rng.between(1, MEMORY_MAX);
         reservation.amounts.insert(MEMORY.to_owned(), memory);
+    }
+    if rng.chance(15) {
+        let gpus = rng.between(1, GPUS_MAX);
+        reservation.amounts.insert(GPUS.to_owned(), gpus);
     }
     reservation
 }

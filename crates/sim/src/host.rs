@@ -4,6 +4,7 @@ use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_engine::worker::{Found, Worker};
+use tessera_model::gpu::GPUS;
 use tessera_model::msg::{AttemptEnd, LaunchKey, Run, RunLimits};
 use tessera_model::state::End;
 use tessera_model::{HostId, Taken, Timestamp};
@@ -73,6 +74,10 @@ pub struct Promise {
     pub memory: u64,
     /// Licences of the farm.
     pub licences: u64,
+    /// Its GPUs, a bit for the number of each.
+    pub gpus: u64,
+    /// How many GPUs it was to have.
+    pub gpus_wanted: u64,
 }
 
 impl Promise {
@@ -82,7 +87,14 @@ impl Promise {
         let memory = taken.memory().unwrap_or(0);
         let licences = taken.global.get(&crate::shared::licence());
         let licences = licences.copied().unwrap_or(0);
-        let amounts = [memory.to_le_bytes(), licences.to_le_bytes()].concat();
+        let gpus = taken
+            .gpus
+            .iter()
+            .fold(0, |bits, number| bits | 1_u64 << number);
+        let wanted = taken.amounts.get(GPUS).copied().unwrap_or(0);
+        let amounts = [memory, licences, gpus, wanted]
+            .map(u64::to_le_bytes)
+            .concat();
         [&taken.slots.to_le_bytes()[..], &amounts].concat()
     }
 
@@ -90,11 +102,14 @@ impl Promise {
     #[must_use]
     pub fn read(ticket: &[u8]) -> Option<Self> {
         let (slots, amounts) = ticket.split_at_checked(4)?;
-        let (memory, licences) = amounts.split_at_checked(8)?;
+        let mut amounts = amounts.chunks_exact(8);
+        let mut next = || Some(u64::from_le_bytes(amounts.next()?.try_into().ok()?));
         Some(Self {
             slots: u32::from_le_bytes(slots.try_into().ok()?),
-            memory: u64::from_le_bytes(memory.try_into().ok()?),
-            licences: u64::from_le_bytes(licences.try_into().ok()?),
+            memory: next()?,
+            licences: next()?,
+            gpus: next()?,
+            gpus_wanted: next()?,
         })
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tessera_engine::Now;
 use tessera_engine::supervisor::Input;
 use tessera_engine::worker::{self, Worker};
+use tessera_model::gpu::GPUS;
 use tessera_model::host::{CLUSTER_PROPERTY, GROUPS_PROPERTY, RESTRICTIONS_PROPERTY};
 use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run};
 use tessera_model::reservation::MEMORY;
@@ -620,6 +621,7 @@ fn facts(host: &host::Host, is_desktop: bool) -> HostFacts {
         slots: host.offers(),
         resources: [
             (MEMORY.to_owned(), host.memory),
+            (GPUS.to_owned(), crate::client::GPUS_MAX),
             (limits::IO.to_owned(), limits::IO_OF_HOST),
         ]
         .into(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tessera_engine::supervisor::StartOrder;
+use tessera_model::gpu::{self, GPUS};
 use tessera_model::msg::ToWorker;
 use tessera_model::{HostId, JobFlag, JobId, JobKind, JobSpec, Split, Timestamp};
 use tessera_ticket::{
@@ -33,6 +34,8 @@ struct Ready {
     spec: Arc<JobSpec>,
     /// What `QB_JOBSLOTS` says.
     slots: u32,
+    /// What keeps its programs to the GPUs of one instance.
+    variables: Vec<(&'static str, String)>,
     bytes: Vec<u8>,
     digest: Digest,
 }
@@ -106,7 +109,9 @@ impl Tickets {
     fn template(&mut self, order: &StartOrder) -> Result<&Ready, TicketProblem> {
         let id = order.key.job;
         let is_current = self.templates.get(&id).is_some_and(|ready| {
-            Arc::ptr_eq(&ready.spec, &order.spec) && ready.slots == order.taken.slots
+            Arc::ptr_eq(&ready.spec, &order.spec)
+                && ready.slots == order.taken.slots
+                && ready.variables == order.variables
         });
         if !is_current {
             if self.templates.len() >= TEMPLATES_MAX {
@@ -114,6 +119,7 @@ impl Tickets {
             }
             let mut template = template_of(&order.spec);
             template.slots = order.taken.slots;
+            set_all(&mut template.env, &order.variables);
             template.check()?;
             let bytes = template.encode();
             let digest = Template::digest_of(&bytes);
@@ -122,6 +128,7 @@ impl Tickets {
                 Ready {
                     spec: Arc::clone(&order.spec),
                     slots: order.taken.slots,
+                    variables: order.variables.clone(),
                     bytes,
                     digest,
                 },
@@ -132,6 +139,13 @@ impl Tickets {
             .get(&id)
             .ok_or(TicketProblem::Template(TemplateError::NoCommand))
     }
+}
+
+/// Sets variables of the farm's: a job's own of the same name give way.
+fn set_all(env: &mut Vec<(String, String)>, variables: &[(&'static str, String)]) {
+    env.retain(|(name, _)| variables.iter().all(|(farms, _)| name != farms));
+    let all = variables.iter();
+    env.extend(all.map(|(name, value)| ((*name).to_owned(), value.clone())));
 }
 
 /// Answers what a ticket says of the kernel's limits: processes and weight go with the slots.
@@ -172,8 +186,20 @@ fn allowed(order: &StartOrder) -> Vec<ItemRange> {
     }
 }
 
+/// Says whether hosts would take what a job runs, whichever GPUs it is given.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check(spec: &JobSpec) -> Result<(), TemplateError> {
+    let mut template = template_of(spec);
+    if spec.reservation.amounts.contains_key(GPUS) {
+        set_all(&mut template.env, &gpu::widest_variables());
+    }
+    template.check()
+}
+
 /// Answers what a job runs, as hosts are told.
-pub(crate) fn template_of(spec: &JobSpec) -> Template {
+fn template_of(spec: &JobSpec) -> Template {
     Template {
         argv: spec.command.clone(),
         env: spec
@@ -205,5 +231,102 @@ pub(crate) fn template_of(spec: &JobSpec) -> Template {
             }),
         },
         convert_path: spec.flags.contains(&JobFlag::ConvertPath),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use tessera_model::msg::{LaunchKey as Key, Run, RunLimits};
+    use tessera_model::{Attempt, Gpus, InstanceNo, ItemIndex, LaunchNo, Taken};
+    use tessera_wire::pki::FarmCa;
+
+    fn spec(env: &[(&str, &str)]) -> JobSpec {
+        let env = env.iter();
+        let request = tessera_api::types::SubmitRequest {
+            command: vec!["render".into()],
+            reservations: Some("host.gpus=1".into()),
+            env: Some(
+                env.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
+            ..Default::default()
+        };
+        let draft = tessera_spec::SubmissionDraft::from(request);
+        draft.validate().expect("a job").spec
+    }
+
+    fn order(spec: &Arc<JobSpec>, instance: u32, gpu: u8) -> StartOrder {
+        let taken = Taken {
+            gpus: BTreeSet::from([gpu]),
+            ..Taken::default()
+        };
+        StartOrder {
+            key: Key {
+                job: JobId(1),
+                instance: InstanceNo(instance),
+                launch: LaunchNo(1),
+            },
+            owner: "mia".parse().expect("a name"),
+            proof: "uid 1".into(),
+            account: "mia".into(),
+            mode: "user",
+            spec: Arc::clone(spec),
+            variables: Gpus::default().variables(&taken.gpus),
+            taken: Arc::new(taken),
+            kernel: tessera_model::KernelLimits::default(),
+            limits: RunLimits::default(),
+            run: Run {
+                item: ItemIndex(0),
+                attempt: Attempt(1),
+            },
+        }
+    }
+
+    #[test]
+    fn each_instance_is_told_its_own_gpus_whatever_the_job_says() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ca = FarmCa::open_or_create(dir.path()).expect("a farm");
+        let key = DispatchKey::open_or_create(dir.path()).expect("a key");
+        let mut tickets = Tickets::new(ca.farm_id(), &key);
+        let spec = Arc::new(spec(&[("CUDA_VISIBLE_DEVICES", "7"), ("SHOW", "x")]));
+        for (instance, gpu) in [(0, 0), (1, 3), (2, 0)] {
+            let order = order(&spec, instance, gpu);
+            let message = tickets.start(HostId([7; 16]), &order, Timestamp(0));
+            let ToWorker::Start {
+                template, ticket, ..
+            } = message.expect("made")
+            else {
+                panic!("a start");
+            };
+            let ticket = Ticket::decode(&ticket).expect("a ticket");
+            assert_eq!(ticket.template, Template::digest_of(&template));
+            let env = Template::decode(&template).expect("a template").env;
+            let of = |name: &str| -> Vec<&str> {
+                let all = env.iter().filter(|(own, _)| own == name);
+                all.map(|(_, value)| value.as_str()).collect()
+            };
+            let gpu = gpu.to_string();
+            assert_eq!(of("CUDA_VISIBLE_DEVICES"), [gpu.as_str()]);
+            assert_eq!(of("TESSERA_GPUS"), [gpu.as_str()]);
+            assert_eq!(of("SHOW"), ["x"]);
+        }
+    }
+
+    #[test]
+    fn a_job_that_leaves_no_room_for_the_variables_of_its_gpus_is_refused_at_once() {
+        let mut full = spec(&[]);
+        let most = tessera_ticket::ENV_MAX;
+        full.env = (0..most)
+            .map(|n| (format!("V{n}"), String::new()))
+            .collect();
+        assert!(check(&full).is_err());
+        full.reservation.amounts.clear();
+        assert_eq!(
+            check(&full),
+            Ok(()),
+            "who wants none needs no room for them"
+        );
     }
 }

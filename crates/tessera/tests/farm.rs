@@ -483,6 +483,44 @@ fn an_aggressive_preemption_ends_a_frame_that_runs_again_later() {
     until("nothing of the farm runs", || place.processes().is_empty());
 }
 
+/// Two frames at once on a host with two GPUs that are made up: each sees its own, and one of them is the next job's.
+#[test]
+fn each_frame_that_reserves_a_gpu_sees_its_own() {
+    let Some(place) = Place::new() else { return };
+    let mut up = farm(&place);
+    let file = place.home().join(".local/state/tessera/workers.toml");
+    let two = "[default]\nworker_gpus = [\"nvidia/A:8192\", \"nvidia/A:8192\"]\n";
+    fs::write(&file, two).expect("written");
+    assert_eq!(place.ask(&["reconfigure"]).0, 0);
+    let mark = place.home().join("go").display().to_string();
+    let script = format!("echo $CUDA_VISIBLE_DEVICES; while [ ! -e {mark} ]; do sleep 0.05; done");
+    // What the job brings along gives way; who reserves none is told of none.
+    let wanting = ["submit", "--cpus", "2", "--range", "1-2", "--gpus", "1"];
+    let own = ["--env", "CUDA_VISIBLE_DEVICES=7", "--", "sh", "-c", &script];
+    assert_eq!(place.ask(&[&wanting[..], &own].concat()).0, 0);
+    let said = |log: &str| place.ask(&["log", log]).1;
+    until("both run", || {
+        !said("1:1").is_empty() && !said("1:2").is_empty()
+    });
+    let mut seen = [said("1:1"), said("1:2")];
+    seen.sort();
+    assert_eq!(seen, ["0\n", "1\n"]);
+    let third = [
+        "submit",
+        "--gpus",
+        "1",
+        "--requirements",
+        "host.gpu_memory >= 8G",
+    ];
+    let third = [&third[..], &["--", "printenv", "TESSERA_GPUS"]].concat();
+    assert_eq!(place.ask(&third).0, 0);
+    fs::write(&mark, b"").expect("written");
+    assert_eq!(place.ask(&["wait", "2", "--timeout", "60s"]).0, 0);
+    assert!(["0\n", "1\n"].contains(&said("2").as_str()));
+    up.interrupt();
+    assert_eq!(up.wait(), 0);
+}
+
 fn folders(home: &Path) -> Vec<String> {
     let entries = fs::read_dir(home).expect("a home").flatten();
     entries

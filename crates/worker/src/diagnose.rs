@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use tessera_model::Identity;
+use tessera_model::{Gpus, Identity};
 use tessera_wire::pki::WorkerIdentity;
 
 use crate::chain::Capabilities;
@@ -42,6 +42,8 @@ pub(crate) struct Findings {
     pub(crate) capabilities: Option<Capabilities>,
     /// Why the worker can't do its job.
     pub(crate) panic: Option<String>,
+    /// The GPUs that there are.
+    pub(crate) gpus: Gpus,
     /// What somebody should look after before it comes to that.
     pub(crate) warnings: Vec<String>,
 }
@@ -58,8 +60,11 @@ impl Findings {
 
     /// Says whether the supervisor must be told what `new` found; warnings are for the log alone.
     pub(crate) fn is_told_anew(&self, new: &Self) -> bool {
-        (&self.identity, &self.capabilities, &self.panic)
-            != (&new.identity, &new.capabilities, &new.panic)
+        let told = |it: &Self| {
+            let who = (it.identity.clone(), it.capabilities.clone());
+            (who, it.panic.clone(), it.gpus.clone())
+        };
+        told(self) != told(new)
     }
 }
 
@@ -117,6 +122,7 @@ pub(crate) async fn look<P: Processes>(
         identity,
         capabilities,
         panic,
+        gpus: Gpus::default(),
         warnings,
     }
 }

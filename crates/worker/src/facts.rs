@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tessera_model::credential::{CREDENTIAL_ALWAYS, CREDENTIAL_OPTIONAL};
+use tessera_model::gpu::{GPU_DEVICES, GPU_MEMORY, GPU_MODEL, GPUS, Gpus};
 use tessera_model::week::LOCK_SCHEDULE_PROPERTY;
 use tessera_model::{HostFacts, Identity};
 
@@ -96,6 +97,7 @@ pub(crate) fn facts(
             all.property("identity.netlogon", if has { "1" } else { "0" });
         }
     }
+    gpu_facts(&mut all, settings.config.worker_gpus.or(&findings.gpus));
     all.properties
         .extend(settings.config.worker_properties.clone());
     // What locks the host is the calendar's own key.
@@ -116,6 +118,21 @@ pub(crate) fn facts(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: Some(settings.in_use.clone()),
     }
+}
+
+/// Says what the GPUs are; nothing of a host without any.
+fn gpu_facts(all: &mut Hardware, gpus: &Gpus) {
+    let count = gpus.all().len();
+    if count == 0 {
+        return;
+    }
+    let mut set = |name: &str, value: String| all.properties.insert(name.to_owned(), value);
+    set(GPU_DEVICES, gpus.to_string());
+    set(GPU_MODEL, gpus.models());
+    if let Some(memory) = gpus.least_memory() {
+        set(GPU_MEMORY, memory.to_string());
+    }
+    all.resources.insert(GPUS.to_owned(), count as u64);
 }
 
 fn identity_properties(all: &mut Hardware, it: &Capabilities) {

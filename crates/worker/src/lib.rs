@@ -17,6 +17,7 @@ mod desk;
 mod diagnose;
 mod error;
 mod facts;
+mod gpus;
 mod keeper;
 mod launch_file;
 mod looker;
@@ -31,6 +32,7 @@ mod served;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tool;
 mod zone;
 
 /// The worker's configuration, whose keys are known to the supervisor, too.

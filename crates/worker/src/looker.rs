@@ -11,10 +11,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, sleep, timeout};
 
+use crate::config::OfferedGpus;
 use crate::daemon::Event;
 use crate::desk::Desk;
 use crate::diagnose::{self, Findings};
 use crate::facts::{Hardware, credential_word, facts};
+use crate::gpus;
 use crate::options::Settings;
 use crate::processes::Processes;
 use crate::served;
@@ -92,7 +94,7 @@ impl<P: Processes> Looker<P> {
     /// Looks at everything, knowing what the last look found.
     async fn look_after(&self, known: &Findings) -> Findings {
         let offset = self.clock_offset_ms.load(Ordering::Relaxed);
-        diagnose::look(
+        let mut findings = diagnose::look(
             &self.settings,
             &self.processes,
             &self.spool,
@@ -100,7 +102,11 @@ impl<P: Processes> Looker<P> {
             offset,
             known.panic.is_some(),
         )
-        .await
+        .await;
+        if self.settings.config.worker_gpus == OfferedGpus::Found {
+            findings.gpus = gpus::look(&known.gpus).await;
+        }
+        findings
     }
 
     /// Answers what the supervisor is told, and says it in the log.

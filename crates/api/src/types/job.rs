@@ -110,6 +110,9 @@ pub struct InstanceRow {
     /// The account that it runs as, as the host said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The numbers of the GPUs that it has there, from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<u8>,
     /// The item that it has, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<u32>,

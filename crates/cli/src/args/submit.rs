@@ -195,6 +195,9 @@ pub struct JobFields {
     /// What each instance takes of its host (default: host.processors=1): host.processors=2,host.memory=8G
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub reservations: Option<String>,
+    /// GPUs that each instance has to itself (the same as --reservations host.gpus=N)
+    #[arg(long, value_name = "N", help_heading = "Hosts")]
+    pub gpus: Option<u32>,
     /// Only on these hosts
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub hosts: Vec<String>,

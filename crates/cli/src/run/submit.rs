@@ -246,7 +246,7 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         order,
         priority: job.priority,
         cpus: job.cpus,
-        reservations: job.reservations,
+        reservations: reservations(job.reservations, job.gpus),
         hosts: list(&job.hosts),
         omithosts: list(&job.omithosts),
         cluster: job.cluster,
@@ -314,6 +314,16 @@ fn waitfor(said: &[String]) -> Result<Option<Vec<u64>>, CliError> {
         })
     };
     ids.iter().map(number).collect::<Result<_, _>>().map(Some)
+}
+
+/// Adds GPUs to what is reserved; none are none, and naming them twice is the supervisor's to refuse.
+fn reservations(named: Option<String>, gpus: Option<u32>) -> Option<String> {
+    let Some(gpus) = gpus.filter(|gpus| *gpus > 0) else {
+        return named;
+    };
+    let named = named.filter(|named| !named.trim().is_empty());
+    let of_gpus = format!("host.gpus={gpus}");
+    Some(named.map_or_else(|| of_gpus.clone(), |named| format!("{named},{of_gpus}")))
 }
 
 /// Answers the variables for the job: what is exported, then what was named, which wins.

@@ -155,6 +155,7 @@ impl Engine {
             spec: Arc::clone(&job.spec),
             taken,
             kernel: kernel_limits(&job.spec, &launch.taken, &host.facts),
+            variables: host.variables_for(&launch.taken),
             limits: limits_of(&job.spec),
             run: first,
         };

@@ -6,6 +6,7 @@ use super::plan::asks::{Said, said_by_host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tessera_model::gpu::{GPU_DEVICES, GPUS, Gpus, free_gpus};
 use tessera_model::host::Takes;
 use tessera_model::msg::LaunchKey;
 use tessera_model::requirements::Operand;
@@ -231,6 +232,25 @@ impl Host {
         self.takers()
             .filter_map(|taken| taken.amounts.get(resource))
             .fold(0, |sum: u64, amount| sum.saturating_add(*amount))
+    }
+
+    /// Answers the numbers of so many GPUs of it that nothing there has, launches that are ending included.
+    pub(super) fn gpus_for(&self, wanted: u64) -> BTreeSet<u8> {
+        if wanted == 0 {
+            return BTreeSet::new();
+        }
+        let taken = self.takers().flat_map(|taken| taken.gpus.iter().copied());
+        free_gpus(self.total_of(GPUS), &taken.collect(), wanted)
+    }
+
+    /// Answers the variables that keep programs to what an instance took there.
+    pub(super) fn variables_for(&self, taken: &Taken) -> Vec<(&'static str, String)> {
+        if taken.gpus.is_empty() {
+            return Vec::new();
+        }
+        let listed = self.facts.properties.get(GPU_DEVICES);
+        let listed = listed.and_then(|text| Gpus::read(text));
+        listed.unwrap_or_default().variables(&taken.gpus)
     }
 
     /// Answers how much of a resource beside its slots is free and not kept for somebody, whether the host is open or not.

@@ -547,6 +547,8 @@ pub struct StartOrder {
     pub taken: Arc<tessera_model::Taken>,
     /// What the kernel keeps it to.
     pub kernel: tessera_model::KernelLimits,
+    /// Variables that keep its programs to what it took: they win over the job's own of the same name.
+    pub variables: Vec<(&'static str, String)>,
     /// Limits for the worker.
     pub limits: RunLimits,
     /// The first item.

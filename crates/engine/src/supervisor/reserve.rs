@@ -9,8 +9,9 @@ use super::items::{ItemCore, NIBBLE_MAX, Size};
 use super::job::Grown;
 use super::plan::Demands;
 use super::{Engine, Host, Job};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tessera_model::gpu::{GPUS, free_gpus};
 use tessera_model::reservation::MEMORY;
 use tessera_model::{HostId, HostState, JobId, Taken};
 
@@ -44,9 +45,11 @@ pub(super) fn takes(job: &Job, size: Size, host: &Host) -> Taken {
     } else {
         reservation.slots
     };
+    let gpus = host.gpus_for(amounts.get(GPUS).copied().unwrap_or(0));
     Taken {
         slots,
         amounts,
+        gpus,
         global: reservation.global.clone(),
     }
 }
@@ -259,6 +262,7 @@ impl Engine {
         let all = self.hosts.get(&host).map(|host| Taken {
             slots: host.facts.slots,
             amounts: host.facts.resources.clone(),
+            gpus: free_gpus(host.total_of(GPUS), &BTreeSet::new(), u64::MAX),
             // Of the farm, what its job reserves now: the best that anybody knows.
             global: (self.jobs.get(&key.job))
                 .map(|job| job.spec.reservation.global.clone())

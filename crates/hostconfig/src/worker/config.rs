@@ -9,7 +9,7 @@ use std::time::Duration;
 use tessera_model::credential::{KeyId, PoolName};
 use tessera_model::desk::IDLE_AFTER_DEFAULT;
 use tessera_model::{
-    ClusterPath, Consent, LockCalendar, Lookup, Restriction, Running, WhileActive,
+    ClusterPath, Consent, Gpus, LockCalendar, Lookup, Restriction, Running, WhileActive,
 };
 use tessera_requirements::distance;
 use tessera_ticket::PathMap;
@@ -48,6 +48,8 @@ pub struct Config {
     pub worker_restrictions: Option<Restriction>,
     /// When it takes no new work, by its own clock; told as `host.lock_schedule`.
     pub worker_lock_schedule: Option<LockCalendar>,
+    /// Which GPUs it offers.
+    pub worker_gpus: OfferedGpus,
     /// More `host.*` properties.
     pub worker_properties: BTreeMap<String, String>,
     /// More `host.*` amounts.
@@ -123,6 +125,27 @@ impl Unknown {
     }
 }
 
+/// Which GPUs a host offers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OfferedGpus {
+    /// Those that are found there.
+    #[default]
+    Found,
+    /// These, in the order of their numbers, whatever is found.
+    These(Gpus),
+}
+
+impl OfferedGpus {
+    /// Answers them, when these were found.
+    #[must_use]
+    pub fn or<'a>(&'a self, found: &'a Gpus) -> &'a Gpus {
+        match self {
+            Self::Found => found,
+            Self::These(gpus) => gpus,
+        }
+    }
+}
+
 /// As whom a service worker runs jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyMode {
@@ -155,6 +178,7 @@ impl Default for Config {
             worker_cluster: ClusterPath::default(),
             worker_restrictions: None,
             worker_lock_schedule: None,
+            worker_gpus: OfferedGpus::default(),
             worker_properties: BTreeMap::new(),
             worker_resources: BTreeMap::new(),
             proxy_execution_mode: None,

@@ -11,7 +11,9 @@ mod table;
 mod tests;
 mod values;
 
-pub use config::{Config, Credentials, KEY_DAYS_DEFAULT, ProxyMode, SPOOL_MAX_DEFAULT, Unknown};
+pub use config::{
+    Config, Credentials, KEY_DAYS_DEFAULT, OfferedGpus, ProxyMode, SPOOL_MAX_DEFAULT, Unknown,
+};
 pub use error::ConfigError;
 pub use own::{Own, Together};
 pub use table::{KEYS, Key, Setter, When};

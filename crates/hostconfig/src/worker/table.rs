@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tessera_ticket::PathMap;
 use toml::de::DeValue;
 
-use super::config::{Config, ProxyMode};
+use super::config::{Config, OfferedGpus, ProxyMode};
 use super::values as read;
 use crate::value::{list, quoted};
 
@@ -237,6 +237,15 @@ pub const KEYS: &[Key] = &[
         show: |it| Some(quoted(&it.worker_description)),
     },
     Key {
+        name: "worker_gpus",
+        wanted: "\"auto\", \"none\" or a list of at most 64 \"MAKER/MODEL:MiB\" in the order of their places, makers nvidia, amd and intel",
+        setter: Farm,
+        when: Now,
+        about: "the GPUs that jobs can reserve, if not those that are found",
+        take: |it, value| read::gpus(value).map(|new| it.worker_gpus = new),
+        show: |it| Some(shown_gpus(&it.worker_gpus)),
+    },
+    Key {
         name: "worker_groups",
         wanted: "at most 100 names of groups (letters, digits, -, _ and ., at most 63), together at most 4096 bytes",
         setter: Farm,
@@ -331,6 +340,17 @@ pub const KEYS: &[Key] = &[
 fn shown_paths(map: &PathMap) -> String {
     let pairs = map.pairs().map(|(from, to)| list(&[from, to]));
     format!("[{}]", pairs.collect::<Vec<_>>().join(", "))
+}
+
+fn shown_gpus(offered: &OfferedGpus) -> String {
+    match offered {
+        OfferedGpus::Found => quoted("auto"),
+        OfferedGpus::These(gpus) if gpus.all().is_empty() => quoted("none"),
+        OfferedGpus::These(gpus) => {
+            let all = gpus.all().iter().map(ToString::to_string);
+            list(&all.collect::<Vec<_>>())
+        }
+    }
 }
 
 fn shown_pairs<T: ToString>(all: &BTreeMap<String, T>) -> String {

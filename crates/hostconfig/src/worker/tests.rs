@@ -143,6 +143,9 @@ fn mistakes_name_file_line_and_the_nearest_key() {
         "worker_groups = [\"gpu,linux\"]",
         "worker_resources = [\"host.gpu=x\"]",
         "worker_groups = 3",
+        "worker_gpus = 2",
+        "worker_gpus = \"A6000\"",
+        "worker_gpus = [\"nvidia/A:8,nvidia/A:8\"]",
         "qb_supervisor = \"\"",
     ] {
         assert!(parse(bad).is_err(), "{bad}");
@@ -223,6 +226,7 @@ fn the_table_knows_every_key_once_in_order_and_shows_what_it_reads() {
         worker_cluster: _,
         worker_restrictions: _,
         worker_lock_schedule: _,
+        worker_gpus: _,
         worker_properties: _,
         worker_resources: _,
         proxy_execution_mode: _,
@@ -259,6 +263,10 @@ fn the_table_knows_every_key_once_in_order_and_shows_what_it_reads() {
         ("worker_credential_key_days", "3660"),
         ("worker_credential_pool", r#""night""#),
         ("worker_description", r#""by \"the\" door""#),
+        (
+            "worker_gpus",
+            r#"["nvidia/RTX A6000:49140", "amd/W7900:46080"]"#,
+        ),
         ("worker_groups", r#"["gpu", "linux"]"#),
         ("worker_lock_schedule", r#""sat,sun 10:00-14:00 purge""#),
         ("worker_lookup", r#""supervisor,local""#),
@@ -330,6 +338,7 @@ fn what_decides_whom_jobs_become_is_the_hosts_own() {
             "worker_cluster",
             "worker_cpus",
             "worker_description",
+            "worker_gpus",
             "worker_groups",
             "worker_lock_schedule",
             "worker_path_map",

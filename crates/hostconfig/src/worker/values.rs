@@ -8,12 +8,12 @@ use tessera_model::credential::{KEYS_OF_POOL_MAX, KeyId};
 use tessera_model::desk::ALLOWED_MAX;
 use tessera_model::limits::{GROUPS_MAX, PROPERTY_BYTES_MAX, SLOTS_MAX};
 use tessera_model::resource::SCOPED;
-use tessera_model::{Consent, GroupName, LockCalendar, Restriction, Running, WhileActive};
+use tessera_model::{Consent, Gpus, GroupName, LockCalendar, Restriction, Running, WhileActive};
 use tessera_ticket::PathMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::config::{ProxyMode, Unknown};
+use super::config::{OfferedGpus, ProxyMode, Unknown};
 
 /// The least spool, in bytes: less would cut the output of ordinary frames.
 pub const SPOOL_MAX_LEAST: u64 = 1 << 20;
@@ -193,6 +193,20 @@ fn pairs_of(value: &DeValue<'_>, kinds: &[&str]) -> Option<BTreeMap<String, Stri
         (is_hosts && is_read).then(|| (name.to_owned(), value.to_owned()))
     };
     all.iter().map(pair).collect()
+}
+
+/// Reads `"auto"`, `"none"`, or a list of `"nvidia/RTX A6000:49140"`.
+pub(super) fn gpus(value: &DeValue<'_>) -> Option<OfferedGpus> {
+    match value.as_str().map(str::trim) {
+        Some("auto") => return Some(OfferedGpus::Found),
+        Some("none") => return Some(OfferedGpus::These(Gpus::default())),
+        _ => {}
+    }
+    let all = list(value)?;
+    let is_one = |it: &String| !it.contains(',');
+    all.iter().all(is_one).then_some(())?;
+    let gpus = Gpus::read(&all.join(","))?;
+    is_told(&gpus.to_string()).then_some(OfferedGpus::These(gpus))
 }
 
 pub(super) fn amounts(value: &DeValue<'_>) -> Option<BTreeMap<String, u64>> {

@@ -191,6 +191,7 @@ mod tests {
             spec: Arc::new(spec),
             taken: Arc::default(),
             kernel: tessera_model::KernelLimits::default(),
+            variables: Vec::new(),
             limits: RunLimits::default(),
             run: Run {
                 item: tessera_model::ItemIndex(0),

@@ -67,7 +67,7 @@ async fn submit_draft(
     dry_run: bool,
 ) -> Answer<Response> {
     let validated = draft.validate().map_err(Failure::fields)?;
-    let template = crate::tickets::template_of(&validated.spec).check();
+    let template = crate::tickets::check(&validated.spec);
     template
         .map_err(|error| Failure::fields(vec![FieldError::new("command", error.to_string())]))?;
     check_mail(app, validated.spec.mail.as_ref())?;

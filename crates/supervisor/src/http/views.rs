@@ -126,6 +126,7 @@ fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> In
             .map(|host| host_name(engine, host)),
         launch: launch.map(|launch| launch.key.launch.0),
         account: launch.map(|launch| launch.account.clone()),
+        gpus: launch.map_or_else(Vec::new, |it| it.taken.gpus.iter().copied().collect()),
         item: launch
             .and_then(|launch| launch.current)
             .map(|run| run.item.0),

@@ -189,6 +189,7 @@ fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {
         taken: Taken {
             slots: detail.slots.max(1),
             amounts: detail.amounts,
+            gpus: detail.gpus,
             global: rows::by_name(detail.global).map_err(|why| bad(&why))?,
         },
         mode: row.mode.clone(),

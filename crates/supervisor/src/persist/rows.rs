@@ -1,7 +1,7 @@
 //! The engine's things as rows.
 
 use super::words;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tessera_engine::supervisor::{AttemptRecord, Event, HostImage, JobImage, JobRow, LaunchImage};
 use tessera_model::state::End;
 use tessera_model::{GlobalName, HostState, Outcome, UserName};
@@ -114,6 +114,9 @@ pub(crate) struct LaunchDetail {
     /// What else it has of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) amounts: BTreeMap<String, u64>,
+    /// The numbers of its GPUs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) gpus: BTreeSet<u8>,
     /// What it has of the farm itself.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) global: BTreeMap<String, u64>,
@@ -161,6 +164,7 @@ pub(crate) fn launch_row(launch: &LaunchImage) -> store::LaunchRow {
         is_started: launch.is_started,
         slots: launch.taken.slots,
         amounts: launch.taken.amounts.clone(),
+        gpus: launch.taken.gpus.clone(),
         global: by_text(&launch.taken.global),
     };
     store::LaunchRow {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use tessera_engine::worker::idle::Seen;
 
-use super::Look;
-use super::tool::ask;
+use super::{Look, TOOL_TIMEOUT};
+use crate::tool::ask;
 
 /// Sessions that are asked about.
 const SESSIONS_MAX: usize = 64;
@@ -41,7 +41,10 @@ impl Eyes {
     async fn see(&self) -> Seen {
         let mut troubles = Vec::new();
         if self.has_x11 {
-            match ask("xprintidle", &[]).await.and_then(|it| x11(&it)) {
+            match ask("xprintidle", &[], TOOL_TIMEOUT)
+                .await
+                .and_then(|it| x11(&it))
+            {
                 Ok(time) => {
                     let who = self.person.clone().unwrap_or_default();
                     return Seen::Idle { time, who };
@@ -76,14 +79,15 @@ fn x11(text: &str) -> Result<Duration, String> {
 }
 
 async fn logind() -> Result<Seen, String> {
-    let list = ask("loginctl", &["list-sessions", "--no-legend", "--no-pager"]).await?;
+    let args = ["list-sessions", "--no-legend", "--no-pager"];
+    let list = ask("loginctl", &args, TOOL_TIMEOUT).await?;
     let ids: Vec<&str> = session_ids(&list);
     if ids.is_empty() {
         return Ok(Seen::Nobody);
     }
     let mut args = vec!["show-session", "--no-pager", "--property", PROPERTIES];
     args.extend(ids);
-    let text = ask("loginctl", &args).await?;
+    let text = ask("loginctl", &args, TOOL_TIMEOUT).await?;
     let clock = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|errno| errno.to_string())?;
     Ok(sessions(&text, Duration::from(clock)))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tessera_engine::worker::idle::Seen;
 
-use super::Look;
-use super::tool::ask;
+use super::{Look, TOOL_TIMEOUT};
+use crate::tool::ask;
 
 /// The program, where the system has it.
 const IOREG: &str = "/usr/sbin/ioreg";
@@ -26,7 +26,8 @@ impl Eyes {
     }
 
     async fn see(&self) -> Seen {
-        let said = ask(IOREG, &["-c", "IOHIDSystem", "-d", "4", "-r", "-w", "0"]).await;
+        let args = ["-c", "IOHIDSystem", "-d", "4", "-r", "-w", "0"];
+        let said = ask(IOREG, &args, TOOL_TIMEOUT).await;
         match said.and_then(|it| idle(&it)) {
             Ok(time) => Seen::Idle {
                 time,

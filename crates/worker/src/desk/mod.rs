@@ -7,8 +7,6 @@
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
-#[cfg(unix)]
-mod tool;
 #[cfg(windows)]
 mod windows;
 
@@ -37,6 +35,9 @@ use crate::daemon::Event;
 const CONFIG_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether somebody is active.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a tool may take that is asked.
+#[cfg(unix)]
+const TOOL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Orders of the supervisor's that may wait.
 pub(crate) const ORDERS_MAX: usize = 16;
 

@@ -200,6 +200,7 @@ mod tests {
                 slots: 2,
                 amounts: [("host.memory".to_owned(), 8)].into(),
                 global: [(licence.clone(), 3)].into(),
+                ..Taken::default()
             },
             victims: 0,
             leaving: BTreeSet::new(),

@@ -56,6 +56,8 @@ impl Engine {
             slots: demands.slots,
             amounts: demands.amounts.clone(),
             global: demands.global.clone(),
+            // Which of its GPUs it has is seen when it is placed.
+            ..Taken::default()
         }
     }
 

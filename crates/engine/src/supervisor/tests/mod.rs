@@ -7,6 +7,7 @@ mod deps;
 mod desks;
 mod failing;
 mod globals;
+mod gpus;
 mod groups;
 mod limits;
 mod locks;

@@ -7,13 +7,11 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long a tool may take.
-const TOOL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of a tool's answer that are read.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Asks a tool, and answers what it prints.
-pub(super) async fn ask(tool: &str, args: &[&str]) -> Result<String, String> {
+/// Asks a tool, and answers what it prints within that time.
+pub(crate) async fn ask(tool: &str, args: &[&str], within: Duration) -> Result<String, String> {
     let mut child = Command::new(tool)
         .args(args)
         .env("LC_ALL", "C")
@@ -35,8 +33,8 @@ pub(super) async fn ask(tool: &str, args: &[&str]) -> Result<String, String> {
         }
         Ok::<_, std::io::Error>((child.wait().await?, text))
     };
-    let answer = timeout(TOOL_TIMEOUT, answer).await;
-    let answer = answer.map_err(|_| format!("no answer within {} s", TOOL_TIMEOUT.as_secs()))?;
+    let answer = timeout(within, answer).await;
+    let answer = answer.map_err(|_| format!("no answer within {} s", within.as_secs()))?;
     let (status, text) = answer.map_err(|error| error.to_string())?;
     if status.success() {
         Ok(text)
@@ -45,16 +43,18 @@ pub(super) async fn ask(tool: &str, args: &[&str]) -> Result<String, String> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn a_tool_that_is_not_there_or_fails_is_said() {
-        let missing = ask("tessera-no-such-tool", &[]).await;
+        let missing = ask("tessera-no-such-tool", &[], LONG).await;
         assert_eq!(missing, Err("it is not installed".to_owned()));
-        let failed = ask("false", &[]).await.expect_err("fails");
+        let failed = ask("false", &[], LONG).await.expect_err("fails");
         assert!(failed.contains("it failed"), "{failed}");
-        assert_eq!(ask("echo", &["7"]).await.as_deref(), Ok("7\n"));
+        assert_eq!(ask("echo", &["7"], LONG).await.as_deref(), Ok("7\n"));
     }
 }
