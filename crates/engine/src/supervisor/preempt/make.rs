@@ -112,7 +112,7 @@ impl Engine {
                 .map(|launch| part(&launch.taken, name));
             let stays = staying.fold(0, u64::saturating_add);
             let claimed = self.preempts.claims.wanted_on(id, name);
-            stays.saturating_add(claimed) > host.total_of_any(name)
+            stays.saturating_add(claimed) > host.open_of_any(name)
         })
     }
 

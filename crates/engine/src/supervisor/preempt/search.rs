@@ -242,7 +242,7 @@ impl Engine {
             let stays = staying.fold(0, u64::saturating_add);
             let claimed = self.preempts.claims.wanted_on(host.id, name);
             let all = stays.saturating_add(claimed);
-            all.saturating_add(part(taken, name)) <= host.open_of_any(name)
+            all.saturating_add(part(taken, name)) <= host.total_of_any(name)
         })
     }
 

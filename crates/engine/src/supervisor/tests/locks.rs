@@ -101,7 +101,7 @@ fn locked_slots_are_given_nothing_and_the_others_go_on() {
     let why = w.why_idle(1);
     assert_eq!(
         why,
-        "all 2 open slots are in use; slots 2-3 are locked by root"
+        "all 2 open slots are in use: job 1 of mia (2); slots 2-3 are locked by root"
     );
     let told = w.engine.why(job).expect("there");
     assert!(
@@ -233,7 +233,7 @@ fn a_calendar_goes_by_the_hosts_own_clock() {
     let (orders, _) = w.heard_of();
     assert_eq!(orders.len(), 2);
     w.wait(HOUR - 1);
-    assert_eq!(w.why_idle(1), "all 2 slots are in use");
+    assert_eq!(w.why_idle(1), "all 2 slots are in use: job 1 of mia (2)");
     w.wait(1);
     assert_eq!(
         w.why_idle(1),
@@ -249,7 +249,7 @@ fn a_calendar_goes_by_the_hosts_own_clock() {
     w.wait(90 * MINUTE);
     assert_eq!(
         w.why_idle(1),
-        "all 1 open slots are in use; slots 1 are locked by its calendar until Thu 02:00 by its own clock"
+        "all 1 open slots are in use: job 1 of mia (2); slots 1 are locked by its calendar until Thu 02:00 by its own clock"
     );
     // Its clock goes by another time now: there it is 02:00 already.
     w.connect_by(1, 2, "thu 01:00-02:00 slots 1", "-60");

@@ -288,7 +288,7 @@ pub(super) fn host_locked() {
     let mut w = farm(1);
     w.lock(1, true);
     let job = w.submit(spec(1));
-    assert_eq!(w.reason(job, Kind::HostLocked).text, "locked");
+    assert_eq!(w.reason(job, Kind::HostLocked).text, "locked by root");
     let hint = w.hint(job, Kind::HostLocked);
     w.follow(&hint, "unlock");
     assert!(w.begins(job));
