@@ -31,7 +31,8 @@ impl Engine {
     /// Places what can be placed.
     pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
         if self.is_stopped() {
-            // What the planner would look at is still to be looked at when that is over.
+            // What the planner would look at is still to be looked at when that is over. No host is kept for nobody meanwhile.
+            self.let_wide_go(t);
             return;
         }
         let wanted = RefCell::new(BTreeSet::new());

@@ -35,7 +35,7 @@ impl<'a> Needs<'a> {
         let amounts = demands.amounts.iter();
         let amounts = amounts.map(|(name, amount)| (Some(name.as_str()), *amount));
         let slots = if is_whole {
-            host.facts.slots
+            host.open_slots()
         } else {
             demands.slots
         };
@@ -44,7 +44,7 @@ impl<'a> Needs<'a> {
     }
 
     fn total(host: &Host, name: Option<&str>) -> u64 {
-        name.map_or(u64::from(host.facts.slots), |name| host.total_of(name))
+        name.map_or(u64::from(host.open_slots()), |name| host.total_of(name))
     }
 
     fn taken(taken: &Taken, name: Option<&str>) -> u64 {

@@ -75,7 +75,7 @@ impl Default for WideJobs {
 impl WideJobs {
     /// Says whether such demands need more of a host than one slot's share, and enough of it to be waited for.
     fn is_wide(&self, demands: &Demands, host: &Host) -> bool {
-        let slots = u64::from(host.facts.slots);
+        let slots = u64::from(host.open_slots());
         let is_part = |asked: u64, total: u64| {
             asked.saturating_mul(100) >= u64::from(self.from_percent).saturating_mul(total)
         };
@@ -255,7 +255,7 @@ impl Engine {
     fn would_do(&self, class: usize, job: JobId, host: &Host) -> Option<bool> {
         let demands = self.planner.demands(class);
         let mut amounts = demands.amounts.iter();
-        let has_all = host.facts.slots >= demands.slots
+        let has_all = host.open_slots() >= demands.slots
             && amounts.all(|(name, amount)| host.total_of(name) >= *amount);
         let now = self.now.elapsed;
         let is_barred = || {

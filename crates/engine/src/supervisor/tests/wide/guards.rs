@@ -378,3 +378,35 @@ fn who_stands_before_has_a_host_emptied_instead_of_who_stands_behind() {
     assert!(took <= DECIDED_SECONDS + FRAME_SECONDS + 2, "{took}");
     assert!(!farm.started.contains_key(&behind));
 }
+
+#[test]
+fn a_farm_that_starts_nothing_keeps_no_host_for_who_is_gone() {
+    let (mut farm, job) = flooded(2, WideJobs::default());
+    farm.until_emptied();
+    let stop = |note: Option<&str>| Input::Mode {
+        by: person("root"),
+        mode: Mode::StopActivity,
+        note: note.map(str::to_owned),
+    };
+    farm.w.step(stop(Some("")));
+    farm.w.act(Action::Kill, Target::Job(job)).expect("allowed");
+    assert_eq!(farm.emptied(), Vec::<u8>::new());
+    assert_eq!(farm.w.engine.faults(), Vec::<String>::new());
+}
+
+#[test]
+fn locked_slots_are_none_of_what_a_wide_job_may_have() {
+    let (mut farm, job) = flooded(1, WideJobs::default());
+    let order = LockOrder {
+        slots: "4".parse().expect("slots"),
+        ..LockOrder::default()
+    };
+    farm.w.step(Input::LockWish {
+        by: person("root"),
+        host: host(1),
+        wish: Box::new(LockWish::Lock(order)),
+    });
+    farm.seconds(DECIDED_SECONDS);
+    assert_eq!(farm.emptied(), Vec::<u8>::new(), "it has three at most");
+    assert!(!farm.started.contains_key(&job));
+}
