@@ -75,7 +75,7 @@ const KEPT: &[Kept] = &[
             "crates/maclaunch/src/user.rs",
             "crates/cli/",
             "crates/worker/src/chain/",
-            "crates/worker/src/desk/",
+            "crates/worker/src/tool.rs",
             "xtask/",
         ],
         in_tests: true,

@@ -5,8 +5,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use tessera_api::Client;
 use tessera_api::query::{
-    ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery, RemoveHostQuery,
-    TimelineQuery, TrendsQuery,
+    AuditQuery, ErrorsQuery, EventsQuery, HistoryQuery, ItemsQuery, JobsQuery, LogQuery,
+    RemoveHostQuery, TimelineQuery, TrendsQuery,
 };
 use tessera_api::types::{
     ActionReply, ActionRequest, Attempts, Channels, CleanupReply, CleanupRequest, Credential,
@@ -15,6 +15,9 @@ use tessera_api::types::{
     JoinRequest, JoinToken, JoinTokenRequest, MailWishes, ModifyRequest, NewToken, NotifyReloaded,
     NotifyTest, NotifyTested, ResourceRequest, ResourceRow, Resources, SealOffer, SessionLink,
     SetMailWishes, SubmitReply, SubmitRequest, Timeline, TokenRequest, Tokens, Trends, Usage, Why,
+};
+use tessera_api::types::{
+    Audit, SetWorkerFile, SiteCertificate, WorkerFile, WorkerFileCheck, WorkerFileChecked,
 };
 use tessera_api::types::{CalendarRequest, FarmModes, LockRequest, ModeRequest, UnlockRequest};
 use tessera_api::types::{FarmSettings, ReconfigureReply, ReconfigureRequest, WhileActive};
@@ -75,6 +78,11 @@ fn empty(request: &Seen) -> (u16, String) {
         ("GET", ["errors"]) => json(Errors::default()),
         ("POST", ["cleanup"]) => json(CleanupReply::default()),
         ("GET", ["events"] | ["jobs", _, "items", _, "log"]) => String::new(),
+        ("GET", ["worker-file"]) => json(WorkerFile::default()),
+        ("POST", ["worker-file", "check"]) => json(WorkerFileChecked::default()),
+        ("PUT", ["worker-file"]) => json(ReconfigureReply::default()),
+        ("GET", ["audit"]) => json(Audit::default()),
+        ("GET", ["site"]) | ("POST", ["site", "reload"]) => json(SiteCertificate::default()),
         ("GET", ["modes"]) => json(FarmModes::default()),
         ("PUT", ["modes", _]) => return (204, String::new()),
         ("PATCH" | "DELETE" | "POST", _) => return (204, String::new()),
@@ -291,6 +299,18 @@ async fn call_about_the_farm(client: &Client) {
     let said = ResourceRequest::default();
     client.set_resource("global.a", &said).await.expect(ok);
     client.remove_resource("global.a").await.expect(ok);
+    client.worker_file().await.expect(ok);
+    client
+        .check_worker_file(&WorkerFileCheck::default())
+        .await
+        .expect(ok);
+    client
+        .set_worker_file(&SetWorkerFile::default())
+        .await
+        .expect(ok);
+    client.audit(&AuditQuery::default()).await.expect(ok);
+    client.site_certificate().await.expect(ok);
+    client.site_reload().await.expect(ok);
     let of_job = ErrorsQuery { job: Some(1) };
     client.errors(&of_job).await.expect(ok);
     client.events(EventsQuery::default()).await.expect(ok);
