@@ -1,6 +1,6 @@
 //! `workers.toml` over the API: as it stands, what another text would change for which host, and that text in its place.
 //!
-//! Only a file that is the supervisor's own is replaced ([`Place::spot`]), only by a text without mistakes, and only when nobody
+//! Only a file that is the supervisor's own is replaced ([`Spot`]), only by a text without mistakes, and only when nobody
 //! changed it since it was read. What makes other programs of somebody's command is left to who may write the file itself.
 
 use super::file::{Draft, Spot};

@@ -144,6 +144,15 @@ fn nobody_leaves_where_it_is_disabled_for_an_equal_or_by_age() {
         assert_eq!(closed(&mut w), [], "{policy:?} {algorithm:?}");
         assert_eq!(phase(&w, first.1), Some(Phase::Open));
     }
+    // One that stands lower is not enough room, and its neighbour is an equal.
+    let mut w = world(PreemptPolicy::Aggressive);
+    w.connect(1, 2);
+    w.submit(with(9, 5, 1));
+    w.submit(with(5, 5, 1));
+    w.said.clear();
+    w.submit(slots(2, with(5, 1, 1)));
+    w.wait(300);
+    assert_eq!(closed(&mut w), []);
 }
 
 #[test]
