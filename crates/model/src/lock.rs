@@ -55,6 +55,12 @@ impl SlotSet {
         self.0.is_empty()
     }
 
+    /// Says whether it has no more ranges than can be read again.
+    #[must_use]
+    pub fn is_within_bound(&self) -> bool {
+        self.0.len() <= SLOT_RANGES_MAX
+    }
+
     /// Counts those among the first `offered`.
     #[must_use]
     pub fn among(&self, offered: u32) -> u32 {

@@ -161,11 +161,15 @@ impl FromStr for LockCalendar {
         match parts.len() {
             0 => Err(BadCalendar::Empty),
             n if n > SPANS_MAX || text.len() > CALENDAR_BYTES_MAX => Err(BadCalendar::TooLong),
-            _ => parts
-                .into_iter()
-                .map(span)
-                .collect::<Result<_, _>>()
-                .map(Self),
+            _ => {
+                let spans = parts.into_iter().map(span).collect::<Result<_, _>>();
+                let calendar = Self(spans?);
+                // What is kept is what is printed, which may be longer, and has to be read again.
+                if calendar.to_string().len() > CALENDAR_BYTES_MAX {
+                    return Err(BadCalendar::TooLong);
+                }
+                Ok(calendar)
+            }
         }
     }
 }
@@ -365,6 +369,9 @@ mod tests {
         }
         assert!(wrong(&"mon;".repeat(65)).contains("more than"));
         assert!(wrong(&format!("mon {}", " ".repeat(5000))).contains("more than"));
+        // What is kept is longer than what was written, and must be read again.
+        let short = "mon-sat 0-1 slots 1,3,5,7,9,11,13,15,17,19;".repeat(64);
+        assert!(short.len() < CALENDAR_BYTES_MAX && wrong(&short).contains("more than"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::job::Phase;
 use super::time::Timer;
 use super::{About, Engine, Host, Turn};
 use std::time::Duration;
-use tessera_model::lock::fit_note;
+use tessera_model::lock::{SLOT_RANGES_MAX, fit_note};
 use tessera_model::msg::{LaunchKey, ToWorker};
 use tessera_model::week::{LOCK_SCHEDULE_PROPERTY, OFFSET_MAX, UTC_OFFSET_PROPERTY};
 use tessera_model::{
@@ -167,7 +167,7 @@ impl Engine {
         }
         match wish {
             LockWish::Lock(order) => self.lock_slots(t, by, id, order)?,
-            LockWish::Unlock(slots) => self.unlock_slots(t, by, id, &slots),
+            LockWish::Unlock(slots) => self.unlock_slots(t, by, id, &slots)?,
             LockWish::Calendar(calendar) => self.set_calendar(t, by, id, calendar),
         }
         Ok(Answer::Done)
@@ -194,6 +194,7 @@ impl Engine {
             Some(lock) => lock.slots.with(&order.slots),
             None => order.slots,
         };
+        within_bound(&slots)?;
         let mut lock = Lock {
             slots,
             by: Some(by.name.clone()),
@@ -224,10 +225,19 @@ impl Engine {
         Ok(())
     }
 
-    fn unlock_slots(&mut self, t: &mut Turn<'_>, by: &Principal, id: HostId, slots: &SlotSet) {
+    fn unlock_slots(
+        &mut self,
+        t: &mut Turn<'_>,
+        by: &Principal,
+        id: HostId,
+        slots: &SlotSet,
+    ) -> Result<(), Denied> {
         let Some(host) = self.hosts.get_mut(&id) else {
-            return;
+            return Ok(());
         };
+        if let Some(lock) = &host.lock {
+            within_bound(&lock.slots.without(slots))?;
+        }
         let about = || About::host(id).by(&by.name);
         let name = host.facts.name.clone();
         if slots.is_all() && host.while_active.take().is_some() {
@@ -240,7 +250,7 @@ impl Engine {
             self.set_calendar(t, by, id, None);
         }
         let Some(host) = self.hosts.get_mut(&id) else {
-            return;
+            return Ok(());
         };
         if let Some(lock) = &mut host.lock {
             let left = lock.slots.without(slots);
@@ -257,6 +267,7 @@ impl Engine {
         }
         self.refresh_host(id);
         self.note_drained(t, id);
+        Ok(())
     }
 
     fn set_calendar(
@@ -433,4 +444,17 @@ impl Engine {
         );
         t.event(kind::HOST_DRAINED, About::host(id), text);
     }
+}
+
+/// Says no to what could not be read again after a restart.
+fn within_bound(slots: &SlotSet) -> Result<(), Denied> {
+    if slots.is_within_bound() {
+        return Ok(());
+    }
+    Err(Denied::Invalid {
+        field: "slots",
+        why: format!(
+            "that leaves more than {SLOT_RANGES_MAX} ranges locked; name whole ranges, such as 1-4"
+        ),
+    })
 }

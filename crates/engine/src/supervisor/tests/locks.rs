@@ -440,3 +440,31 @@ pub(super) fn a_farm_that_is_stopped_starts_nothing_and_goes_on_at_once() {
         (WorkStatus::Running, WorkStatus::Running)
     );
 }
+
+#[test]
+fn no_lock_is_kept_that_could_not_be_read_again() {
+    let mut w = World::new();
+    w.connect(1, 200);
+    w.lock_wish(1, LockWish::Lock(LockOrder::default()));
+    let every_second: Vec<String> = (1..=64).map(|n| (2 * n).to_string()).collect();
+    let slots: SlotSet = every_second.join(",").parse().expect("slots");
+    let by = person("root");
+    let wish = Box::new(LockWish::Unlock(slots));
+    let (host, before) = (host(1), w.engine.image());
+    let answer = w.step(Input::LockWish { by, host, wish });
+    let Some(Err(Denied::Invalid {
+        field: "slots",
+        why,
+    })) = answer
+    else {
+        panic!("{answer:?}");
+    };
+    assert!(why.contains("more than 64 ranges"), "{why}");
+    assert_eq!(w.engine.image().hosts, before.hosts, "nothing has changed");
+    // One less is kept, and what is kept is read.
+    let slots = every_second[1..].join(",").parse().expect("slots");
+    w.lock_wish(1, LockWish::Unlock(slots));
+    let lock = w.engine.host(host).and_then(|host| host.lock.clone());
+    let slots = lock.expect("locked").slots;
+    assert_eq!(slots.to_string().parse(), Ok(slots));
+}
