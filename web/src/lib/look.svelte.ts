@@ -39,3 +39,19 @@ export function toggleDense(): void {
 }
 
 show();
+
+/** Says how wide a box is that something is drawn in, whenever that changes, and that the scheme of colours did: what is drawn has to be
+ * drawn anew then. For an effect: answers what ends it. */
+export function drawnIn(box: Element | undefined, resized: (width: number) => void, turned: () => void): (() => void) | undefined {
+  if (!box) return undefined;
+  const watch = new ResizeObserver(([entry]) => resized(Math.floor(entry?.contentRect.width ?? 0)));
+  watch.observe(box);
+  const look = matchMedia('(prefers-color-scheme: light)');
+  look.addEventListener('change', turned);
+  addEventListener('tessera-scheme', turned);
+  return () => {
+    watch.disconnect();
+    look.removeEventListener('change', turned);
+    removeEventListener('tessera-scheme', turned);
+  };
+}
