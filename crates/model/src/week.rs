@@ -73,8 +73,8 @@ struct Span {
 pub struct Said {
     /// The slots that are locked then.
     pub slots: SlotSet,
-    /// Whether what runs in them is put back at once.
-    pub purges: bool,
+    /// Those of them in which what runs is put back at once.
+    pub purged: SlotSet,
     /// After how many minutes it may say something else.
     pub changes_in: u32,
     /// Until when of the week all that is locked then stays so.
@@ -113,7 +113,7 @@ impl LockCalendar {
     pub fn at(&self, now: WeekTime) -> Said {
         let mut said = Said {
             slots: SlotSet::default(),
-            purges: false,
+            purged: SlotSet::default(),
             changes_in: WEEK,
             until: now,
         };
@@ -127,7 +127,9 @@ impl LockCalendar {
             let since = (now.0 + WEEK - begin) % WEEK;
             if since < end - begin {
                 said.slots = said.slots.with(&span.slots);
-                said.purges |= span.purges;
+                if span.purges {
+                    said.purged = said.purged.with(&span.slots);
+                }
                 first_end = first_end.min(end - begin - since);
             }
         }
@@ -295,24 +297,22 @@ mod tests {
 
     #[test]
     fn it_says_which_slots_are_locked_and_until_when() {
-        let it = calendar("mon-fri 09:00-18:00; fri 22-6 slots 1-4 purge; sun");
-        for (now, slots, purges, until, changes_in) in [
-            ("mon 08:59", "", false, "", 1),
-            ("mon 09:00", "all", false, "Mon 18:00", 9 * 60),
-            ("fri 17:59", "all", false, "Fri 18:00", 1),
-            ("fri 18:00", "", false, "", 4 * 60),
-            ("fri 23:00", "1-4", true, "Sat 06:00", 7 * 60),
-            ("sat 05:59", "1-4", true, "Sat 06:00", 1),
-            ("sat 06:00", "", false, "", 18 * 60),
-            ("sun 23:30", "all", false, "Mon 00:00", 30),
+        let it = calendar("mon-fri 09:00-18:00; fri 22-6 slots 1-4 purge; sat 2-5; sun");
+        for (now, slots, purged, until, changes_in) in [
+            ("mon 08:59", "", "", "", 1),
+            ("mon 09:00", "all", "", "Mon 18:00", 9 * 60),
+            ("fri 17:59", "all", "", "Fri 18:00", 1),
+            ("fri 18:00", "", "", "", 4 * 60),
+            ("fri 23:00", "1-4", "1-4", "Sat 06:00", 3 * 60),
+            ("sat 02:00", "all", "1-4", "Sat 05:00", 3 * 60),
+            ("sat 05:59", "1-4", "1-4", "Sat 06:00", 1),
+            ("sat 06:00", "", "", "", 18 * 60),
+            ("sun 23:30", "all", "", "Mon 00:00", 30),
         ] {
             let said = it.at(time(now));
             assert_eq!(said.slots.to_string(), slots, "{now}");
-            assert_eq!(
-                (said.purges, said.changes_in),
-                (purges, changes_in),
-                "{now}"
-            );
+            assert_eq!(said.purged.to_string(), purged, "{now}");
+            assert_eq!(said.changes_in, changes_in, "{now}");
             if !slots.is_empty() {
                 assert_eq!(said.until.to_string(), until, "{now}");
             }

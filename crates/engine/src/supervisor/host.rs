@@ -12,7 +12,7 @@ use tessera_model::msg::LaunchKey;
 use tessera_model::requirements::Operand;
 use tessera_model::reservation::PROCESSORS;
 use tessera_model::{
-    ClusterPath, HostFacts, HostId, HostState, JobId, Lock, LockCalendar, Refusal, Taken,
+    ClusterPath, HostFacts, HostId, HostState, JobId, Lock, LockCalendar, Refusal, SlotSet, Taken,
     Timestamp, WhileActive,
 };
 
@@ -60,6 +60,8 @@ pub struct Host {
     /// The calendar that an administrator gave it.
     pub calendar: Option<LockCalendar>,
     pub(super) by_week: ByWeek,
+    /// The slots that somebody had purged and that are locked since, as far as this supervisor has heard itself.
+    pub(super) purged: SlotSet,
     /// That it is empty was told.
     pub(super) is_drained_told: bool,
     /// Locked by an administrator for as long as somebody is active there.
@@ -117,6 +119,7 @@ impl Host {
             lock: None,
             calendar: None,
             by_week: ByWeek::default(),
+            purged: SlotSet::default(),
             is_drained_told: false,
             while_active: None,
             idle: None,

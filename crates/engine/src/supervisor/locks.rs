@@ -60,6 +60,8 @@ impl Default for LockOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct ByWeek {
     slots: SlotSet,
+    /// Those of them in which nothing may go on to its end.
+    purged: SlotSet,
     /// Until when, by the host's clock.
     until: Option<WeekTime>,
 }
@@ -166,7 +168,7 @@ impl Engine {
             return Err(Denied::NoHost(id));
         }
         match wish {
-            LockWish::Lock(order) => self.lock_slots(t, by, id, order)?,
+            LockWish::Lock(order) => self.lock_slots(t, by, id, &order)?,
             LockWish::Unlock(slots) => self.unlock_slots(t, by, id, &slots)?,
             LockWish::Calendar(calendar) => self.set_calendar(t, by, id, calendar),
         }
@@ -178,7 +180,7 @@ impl Engine {
         t: &mut Turn<'_>,
         by: &Principal,
         id: HostId,
-        order: LockOrder,
+        order: &LockOrder,
     ) -> Result<(), Denied> {
         if order.until.is_some_and(|until| until <= t.now.wall) {
             let why = "that time is over".to_owned();
@@ -192,9 +194,12 @@ impl Engine {
         };
         let slots = match &host.lock {
             Some(lock) => lock.slots.with(&order.slots),
-            None => order.slots,
+            None => order.slots.clone(),
         };
         within_bound(&slots)?;
+        if order.purges {
+            host.purged = host.purged.with(&order.slots);
+        }
         let mut lock = Lock {
             slots,
             by: Some(by.name.clone()),
@@ -260,6 +265,7 @@ impl Engine {
                     false => format!("{name}: slots {slots} are unlocked"),
                 };
                 lock.slots = left;
+                host.purged = host.purged.without(slots);
                 host.lock.take_if(|lock| lock.slots.is_empty());
                 t.change(Change::Host(id));
                 t.event(kind::HOST_UNLOCKED, about(), text);
@@ -325,6 +331,7 @@ impl Engine {
             return self.watch_lock(t, id);
         }
         host.lock = None;
+        host.purged = SlotSet::default();
         let text = format!(
             "{} is unlocked: the time of its lock is over",
             host.facts.name
@@ -345,6 +352,7 @@ impl Engine {
         let mut by_week = ByWeek::default();
         for it in said.iter().filter(|it| !it.slots.is_empty()) {
             by_week.slots = by_week.slots.with(&it.slots);
+            by_week.purged = by_week.purged.with(&it.purged);
             // Of two calendars the own one's end is said.
             by_week.until = by_week.until.or(Some(it.until));
         }
@@ -354,27 +362,31 @@ impl Engine {
             self.timers.set(t.now.elapsed + left, Timer::Calendar(id));
         }
         let before = std::mem::replace(&mut host.by_week, by_week);
-        if before.slots == host.by_week.slots {
-            return;
-        }
         let (locks, name) = (&host.by_week.slots, &host.facts.name);
         let is_more = !locks.without(&before.slots).is_empty();
-        let (kind, text) = match locks.is_empty() {
-            true => (
-                kind::HOST_UNLOCKED,
-                format!("{name} is unlocked by its calendar"),
-            ),
-            false => (
-                kind::HOST_LOCKED,
-                format!("{name}: by its calendar slots {locks} are locked"),
-            ),
-        };
-        t.event(kind, About::host(id), text);
-        let purges = said.iter().any(|it| it.purges);
+        let purged = host.by_week.purged.without(&before.purged);
+        if before.slots != *locks {
+            let (kind, text) = match locks.is_empty() {
+                true => (
+                    kind::HOST_UNLOCKED,
+                    format!("{name} is unlocked by its calendar"),
+                ),
+                false => (
+                    kind::HOST_LOCKED,
+                    format!("{name}: by its calendar slots {locks} are locked"),
+                ),
+            };
+            t.event(kind, About::host(id), text);
+        } else if !purged.is_empty() {
+            let text = format!("{name}: by its calendar what runs in slots {purged} is put back");
+            t.event(kind::HOST_LOCKED, About::host(id), text);
+        } else {
+            return;
+        }
         if is_more {
             self.slots_closed(t, id);
         }
-        if is_more && purges {
+        if !purged.is_empty() {
             self.purge(t, id);
         }
         self.refresh_host(id);
@@ -386,16 +398,15 @@ impl Engine {
         self.recall_all(t, id);
     }
 
-    /// Ends what runs in locked slots and puts it back; no retry is used. Where some slots stay open, what began last goes first.
+    /// Ends what runs in slots that are purged and puts it back; no retry is used. As no instance has a slot of a certain number, what
+    /// began last goes first, until the rest fits into the others. What those have goes on, locked or not.
     fn purge(&mut self, t: &mut Turn<'_>, id: HostId) {
         let Some(host) = self.hosts.get(&id) else {
             return;
         };
-        let open = if host.is_locked() {
-            0
-        } else {
-            host.open_slots()
-        };
+        let purged = host.purged.with(&host.by_week.purged);
+        let offered = host.facts.slots;
+        let left = offered.saturating_sub(purged.among(offered));
         let staying = |key: &&LaunchKey| {
             let launch = self.launches.get(key);
             launch.is_some_and(|it| it.phase != Phase::Closing)
@@ -408,7 +419,7 @@ impl Engine {
             .collect();
         stay.sort_unstable();
         let mut used: u64 = stay.iter().map(|(.., slots)| u64::from(*slots)).sum();
-        while used > u64::from(open)
+        while used > u64::from(left)
             && let Some((_, key, slots)) = stay.pop()
         {
             used -= u64::from(slots);

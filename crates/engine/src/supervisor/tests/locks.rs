@@ -284,6 +284,84 @@ fn a_calendar_purges_when_its_time_comes_also_when_that_was_during_a_restart() {
 }
 
 #[test]
+fn a_purge_ends_no_more_than_what_purges_names() {
+    // Each calendar with what is locked by somebody before, and how many of four frames are ended at which hours.
+    for (calendar, locked, ended) in [
+        // What begins later locks the rest, and purges nothing.
+        ("thu 1-6 slots 1-2 purge; thu 2-6", "", [2, 0, 0]),
+        // What runs in slots that somebody locked goes on to its end.
+        ("thu 1-2 slots 1-2 purge", "3-4", [2, 0, 0]),
+        ("thu 1-2 slots 1-2 purge", "all", [2, 0, 0]),
+        // What is locked already is purged when that is said.
+        ("thu 1-6; thu 2-3 purge", "", [0, 4, 0]),
+        (
+            "thu 1-6; thu 2-3 slots 4 purge; thu 3-4 slots 1-3 purge",
+            "",
+            [0, 1, 2],
+        ),
+        // Said twice, or no longer, it is nothing new.
+        (
+            "thu 1-6 slots 1 purge; thu 2-3 slots 1-2 purge; thu 4-5 slots 2",
+            "",
+            [1, 1, 0],
+        ),
+    ] {
+        let mut w = World::new();
+        w.connect_by(1, 4, calendar, "0");
+        w.submit(wide(99, 4));
+        assert_eq!(w.heard_of().0.len(), 4);
+        if !locked.is_empty() {
+            w.lock_slots(1, locked);
+        }
+        for (hour, ended) in ended.into_iter().enumerate() {
+            w.checks = false;
+            w.wait(HOUR - 1);
+            w.checks = true;
+            w.wait(1);
+            let (_, closes) = w.heard_of();
+            assert_eq!(closes.len(), ended, "{calendar}, hour {}", hour + 1);
+        }
+    }
+}
+
+#[test]
+fn an_order_to_purge_ends_no_more_than_its_slots() {
+    let order = |slots: &str| {
+        let slots = slots.parse().expect("slots");
+        LockWish::Lock(LockOrder {
+            slots,
+            purges: true,
+            ..LockOrder::default()
+        })
+    };
+    let mut w = World::new();
+    w.connect_by(1, 8, "thu 1-2 slots 1 purge", "0");
+    w.submit(wide(99, 8));
+    assert_eq!(w.heard_of().0.len(), 8);
+    w.lock_slots(1, "all");
+    let ended = |w: &mut World, wish: LockWish| {
+        w.lock_wish(1, wish);
+        w.heard_of().1.len()
+    };
+    assert_eq!(ended(&mut w, order("1-2")), 2);
+    assert_eq!(ended(&mut w, order("1-2")), 0, "said twice");
+    assert_eq!(ended(&mut w, order("3")), 1, "beside what was ended before");
+    w.wait(HOUR);
+    assert_eq!(w.heard_of().1.len(), 0, "its slot is empty already");
+    // What was unlocked meanwhile may have been given work again.
+    assert_eq!(
+        ended(&mut w, LockWish::Unlock("1-3".parse().expect("slots"))),
+        0
+    );
+    assert_eq!(
+        ended(&mut w, order("2")),
+        0,
+        "five frames, and six slots may have some"
+    );
+    assert_eq!(ended(&mut w, order("all")), 5);
+}
+
+#[test]
 fn an_administrators_calendar_holds_beside_the_hosts_own_until_it_is_unlocked() {
     let mut w = World::new();
     w.connect_by(1, 2, "daily slots 1", "0");
