@@ -57,6 +57,15 @@ impl Starts {
         let due = *starts.get(first)? + rate.period();
         (due > now).then_some(due)
     }
+
+    /// Counts how many more may start now, and answers when that is one more.
+    fn left(&self, whose: &Paced, rate: StartRate, now: Duration) -> (u64, Option<Duration>) {
+        let starts = self.0.get(whose).into_iter().flatten();
+        let mut counted = starts.map(|at| *at + rate.period());
+        let first = counted.find(|due| *due > now);
+        let count = first.map_or(0, |_| 1 + counted.count());
+        (rate.starts().saturating_sub(count) as u64, first)
+    }
 }
 
 impl Engine {
@@ -73,6 +82,12 @@ impl Engine {
         let rate = self.rate_of(whose)?;
         let due = self.starts.next(whose, rate, self.now.elapsed)?;
         Some((due, rate))
+    }
+
+    /// Counts how many instances of these may start now, and answers when that is one more; nothing when they have no rate.
+    pub(super) fn starts_left(&self, whose: &Paced) -> Option<(u64, Option<Duration>)> {
+        let rate = self.rate_of(whose)?;
+        Some(self.starts.left(whose, rate, self.now.elapsed))
     }
 
     /// Says whether the farm starts nothing now.

@@ -95,8 +95,7 @@ impl Engine {
                 Timer::Calendar(host) => self.follow_calendar(t, host),
                 Timer::Others(name) => self.others_over(t, &name),
                 Timer::Paced(whose) => self.pace_over(&whose),
-                // Every turn does that.
-                Timer::Preempt => {}
+                Timer::Preempt => self.ask_paced(),
                 Timer::Rested(job, instance) => self.rest_over(job, instance),
                 Timer::Wide => self.wide_due(),
             }

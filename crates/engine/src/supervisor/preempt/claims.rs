@@ -18,6 +18,8 @@ pub(super) struct Claim {
     pub(super) job: JobId,
     /// Whose that is.
     pub(super) owner: UserName,
+    /// Who leads its process group.
+    pub(super) group: JobId,
     /// For which of its items.
     pub(super) size: Size,
     /// With which demands.
@@ -41,8 +43,10 @@ pub(super) struct Claims {
     by_job: BTreeMap<JobId, BTreeSet<ClaimId>>,
     /// How many somebody has.
     by_owner: BTreeMap<UserName, u32>,
-    /// What all of them want of the farm's own resources.
-    global: BTreeMap<GlobalName, u64>,
+    /// How many a process group has.
+    by_group: BTreeMap<JobId, u32>,
+    /// What all of them want of the farm's own resources, and how many want it.
+    global: BTreeMap<GlobalName, (u64, u32)>,
 }
 
 impl Claims {
@@ -52,8 +56,11 @@ impl Claims {
         self.by_host.entry(claim.host).or_default().insert(id);
         self.by_job.entry(claim.job).or_default().insert(id);
         *self.by_owner.entry(claim.owner.clone()).or_insert(0) += 1;
+        *self.by_group.entry(claim.group).or_insert(0) += 1;
         for (name, amount) in &claim.need.global {
-            *self.global.entry(name.clone()).or_insert(0) += amount;
+            let (sum, count) = self.global.entry(name.clone()).or_default();
+            *sum = sum.saturating_add(*amount);
+            *count += 1;
         }
         self.all.insert(id, claim);
         id
@@ -63,16 +70,13 @@ impl Claims {
         let claim = self.all.remove(&id)?;
         take_out(&mut self.by_host, &claim.host, id);
         take_out(&mut self.by_job, &claim.job, id);
-        if let Some(count) = self.by_owner.get_mut(&claim.owner) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_owner.remove(&claim.owner);
-            }
-        }
+        count_out(&mut self.by_owner, &claim.owner);
+        count_out(&mut self.by_group, &claim.group);
         for (name, amount) in &claim.need.global {
-            if let Some(sum) = self.global.get_mut(name) {
+            if let Some((sum, count)) = self.global.get_mut(name) {
                 *sum = sum.saturating_sub(*amount);
-                if *sum == 0 {
+                *count -= 1;
+                if *count == 0 {
                     self.global.remove(name);
                 }
             }
@@ -136,9 +140,19 @@ impl Claims {
         self.by_owner.get(owner).copied().unwrap_or(0)
     }
 
+    /// Counts those of the jobs of a process group.
+    pub(super) fn of_group(&self, leader: JobId) -> u32 {
+        self.by_group.get(&leader).copied().unwrap_or(0)
+    }
+
     /// Answers how much of one of the farm's own resources they will want.
     pub(super) fn of_global(&self, name: &GlobalName) -> u64 {
-        self.global.get(name).copied().unwrap_or(0)
+        self.global.get(name).map_or(0, |(sum, _)| *sum)
+    }
+
+    /// Counts those that want one of the farm's own resources.
+    pub(super) fn wanting(&self, name: &GlobalName) -> u32 {
+        self.global.get(name).map_or(0, |(_, count)| *count)
     }
 
     /// Answers how much of a resource of a host they want; slots by their own name.
@@ -172,6 +186,15 @@ pub(super) fn part(taken: &Taken, resource: &str) -> u64 {
     }
 }
 
+fn count_out<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
 fn take_out<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<ClaimId>>, key: &K, id: ClaimId) {
     if let Some(set) = sets.get_mut(key) {
         set.remove(&id);
@@ -193,6 +216,7 @@ mod tests {
             host: HostId([1; 16]),
             job: JobId(job),
             owner: owner.clone(),
+            group: JobId(1),
             size: Size::Plain,
             class: 0,
             standing: Standing::LOWEST,
@@ -209,7 +233,11 @@ mod tests {
         let (first, second) = (claims.insert(claim(1)), claims.insert(claim(2)));
         let host = HostId([1; 16]);
         assert_eq!(claims.of_owner(&owner), 2);
-        assert_eq!(claims.of_global(&licence), 6);
+        assert_eq!(claims.of_group(JobId(1)), 2);
+        assert_eq!(
+            (claims.of_global(&licence), claims.wanting(&licence)),
+            (6, 2)
+        );
         let wanted = ["host.processors", "host.memory", "host.swap"];
         assert_eq!(wanted.map(|it| claims.wanted_on(host, it)), [4, 16, 0]);
         assert!(claims.has_some_of(JobId(1)));
@@ -217,6 +245,7 @@ mod tests {
         assert!(!claims.has_some_of(JobId(1)) && claims.has_some_on(host));
         claims.remove(second);
         assert!(claims.by_host.is_empty() && claims.by_job.is_empty());
-        assert!(claims.by_owner.is_empty() && claims.global.is_empty());
+        assert!(claims.by_owner.is_empty() && claims.by_group.is_empty());
+        assert!(claims.global.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use super::claims::{Claim, ClaimId, part};
 use super::search::{Wanted, Way, names_of, sum_of};
 use super::{Manner, PreemptPolicy, Standing, is_elite};
+use crate::supervisor::deps::group_of;
 use crate::supervisor::dispatch::place_of;
 use crate::supervisor::host::Kept;
 use crate::supervisor::io::{Change, kind};
@@ -78,6 +79,7 @@ impl Engine {
             host: way.host,
             job: id,
             owner: job.owner.clone(),
+            group: group_of(job),
             size,
             class,
             standing,

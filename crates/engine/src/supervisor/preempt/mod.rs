@@ -8,6 +8,7 @@
 //! **Invariant:** nobody leaves for an equal, nor for more than is wanted. **Invariant:** while nothing stands lower than what waits,
 //! an event costs a look at each cluster.
 
+mod bounds;
 mod check;
 mod claims;
 mod index;
@@ -20,6 +21,7 @@ use super::dispatch::place_of;
 use super::items::Size;
 use super::time::Timer;
 use super::{Engine, Job, Turn};
+use bounds::Room;
 use claims::Claims;
 use index::Index;
 use search::Wanted;
@@ -105,6 +107,8 @@ pub(super) struct Preempts {
     /// The same of those on which there are claims, and of jobs that have some.
     claimed: BTreeSet<HostId>,
     claiming: BTreeSet<JobId>,
+    /// Classes that wait for a rate to leave more starts before room is made for them; some may be others by then.
+    paced: BTreeSet<usize>,
     looked_at: u64,
 }
 
@@ -178,9 +182,32 @@ impl Engine {
             }
             if *left == 0 {
                 self.preempts.jobs.insert(id);
+            } else {
+                self.wait_for_rates(id);
             }
         }
         is_moved
+    }
+
+    /// A job has as much room as it may have now: where a rate says so, its classes are asked again when that leaves more.
+    fn wait_for_rates(&mut self, id: JobId) {
+        for size in Size::ALL {
+            let Some(job) = self.jobs.get(&id) else {
+                return;
+            };
+            let Some(class) = job.class_of(size) else {
+                continue;
+            };
+            let rooms = [self.room_of_class(class), self.room_of_job(job, size)];
+            let later = match rooms {
+                [Room::None, _] | [_, Room::None] | [Room::Some, Room::Some] => None,
+                [Room::At(one), Room::At(other)] => Some(one.max(other)),
+                [Room::At(at), Room::Some] | [Room::Some, Room::At(at)] => Some(at),
+            };
+            if let Some(at) = later {
+                self.ask_later(class, at);
+            }
+        }
     }
 
     /// Makes room on hosts where something changed, for what stands before the lowest there.
@@ -234,10 +261,38 @@ impl Engine {
 
     /// Answers the first job of a class that wants more than is made for it.
     fn first_that_wants_more(&mut self, class: usize) -> Option<JobId> {
+        self.preempts.looked_at += 1;
+        let mut later = None;
+        let found = match self.room_of_class(class) {
+            Room::Some => self.first_with_room(class, &mut later),
+            Room::None => None,
+            Room::At(at) => {
+                later = Some(at);
+                None
+            }
+        };
+        if let Some(at) = later.filter(|_| self.planner.waiting_for_hosts(class).next().is_some()) {
+            self.ask_later(class, at);
+        }
+        found
+    }
+
+    /// Answers the first job of a class of its own that may have one more claim; `later` is when the first may that a rate keeps from it.
+    fn first_with_room(&mut self, class: usize, later: &mut Option<Duration>) -> Option<JobId> {
         let mut looked_at = 0;
-        let wants_more = |job: &&Job| {
+        let mut has_room = |job: &&Job| {
             let mut sizes = Size::ALL.into_iter();
-            sizes.any(|size| job.class_of(size) == Some(class) && self.wants_more(job, size))
+            sizes.any(|size| {
+                let is_of = job.class_of(size) == Some(class);
+                match is_of.then(|| self.room_of_job(job, size)) {
+                    Some(Room::Some) => true,
+                    Some(Room::At(at)) => {
+                        *later = Some(later.map_or(at, |it| it.min(at)));
+                        false
+                    }
+                    Some(Room::None) | None => false,
+                }
+            })
         };
         let found = {
             let mut jobs = self
@@ -247,7 +302,7 @@ impl Engine {
                     looked_at += 1;
                     self.jobs.get(&id)
                 });
-            jobs.find(wants_more).map(|job| job.id)
+            jobs.find(|job| has_room(job)).map(|job| job.id)
         };
         self.preempts.looked_at += looked_at;
         found

@@ -5,7 +5,6 @@ use super::index::{Kind, Place};
 use super::pick::{Candidate, Price, pick};
 use super::{Manner, PreemptPolicy, Standing};
 use crate::supervisor::dispatch::place_of;
-use crate::supervisor::items::Size;
 use crate::supervisor::job::{Launch, Phase};
 use crate::supervisor::judging::Judging;
 use crate::supervisor::{Engine, Host, Job};
@@ -61,27 +60,6 @@ impl Engine {
         }
     }
 
-    /// Says whether more instances of a job wait than room is being made for, and it may have one more.
-    pub(super) fn wants_more(&self, job: &Job, size: Size) -> bool {
-        let claims = &self.preempts.claims;
-        let of_size = claims.of(job.id).filter(|(_, claim)| claim.size == size);
-        let made = of_size.count() as u64;
-        let all = claims.of(job.id).count() as u64;
-        let pending = job.instances.pending().len();
-        let limit = self.config.user_limits.of(&job.owner);
-        let has = u64::from(self.running_of(&job.owner)) + u64::from(claims.of_owner(&job.owner));
-        let (of_group, group_limit) = self.group_of_job(job.id).unwrap_or_default();
-        let mut global = job.spec.reservation.global.iter();
-        job.waiting_of(size) > made
-            && pending > all
-            && limit.is_none_or(|limit| has < u64::from(limit))
-            && group_limit.is_none_or(|limit| u64::from(of_group) + all < u64::from(limit))
-            && global.all(|(name, amount)| {
-                let free = self.globals.free(name);
-                free >= claims.of_global(name).saturating_add(*amount)
-            })
-    }
-
     /// Answers the cheapest way to make room for one more instance of a job.
     pub(super) fn way_for(
         &self,
@@ -127,6 +105,9 @@ impl Engine {
         let place = place_of(self.config.queue_algorithm, job);
         let judge = self.judging(wanted);
         if !self.planner.would_start(class, place, host, &judge) {
+            return None;
+        }
+        if self.has_all_on(class, host) {
             return None;
         }
         let own = self.standing_of(job, class, &host.traits().cluster);
