@@ -384,6 +384,11 @@ fn who_was_to_leave_stays_when_there_is_room_elsewhere() {
     assert_eq!(phase(&w, first.1), LEAVING);
 }
 
+fn leaving(w: &World, job: JobId) -> usize {
+    let launches = w.engine.launches_of(job);
+    launches.filter(|it| Some(it.phase) == LEAVING).count()
+}
+
 #[test]
 fn whose_frame_ends_first_leaves_first() {
     let mut w = world(PreemptPolicy::Passive);
@@ -666,6 +671,36 @@ fn where_nobody_makes_room_an_event_costs_the_same_on_any_farm() {
     assert_eq!(costs(1, 9, &[]), costs(100, 9, &[]), "lower ones wait");
     let kept = [JobFlag::Uninterruptible];
     assert_eq!(costs(1, 1, &kept), costs(100, 1, &kept), "nobody may leave");
+}
+
+#[test]
+fn jobs_that_a_limit_keeps_from_more_room_cost_nothing() {
+    let cost = |jobs: u32| {
+        let mut w = World::new();
+        w.engine = Engine::new(Config {
+            preempt_policy: PreemptPolicy::Passive,
+            user_limits: UserLimits {
+                default: None,
+                named: [(name("tom"), Some(1))].into(),
+            },
+            ..Config::default()
+        });
+        w.connect(1, 4);
+        let low = w.submit(with(90, 8, 4));
+        for _ in 0..jobs {
+            w.try_submit("tom", with(1, 1, 1), None).expect("taken");
+        }
+        assert_eq!((leaving(&w, low), w.engine.claims()), (1, 1));
+        let before = w.engine.asked();
+        let patch = Box::new(JobPatch {
+            priority: Some(80),
+            ..JobPatch::default()
+        });
+        let (by, job) = (person("mia"), low);
+        w.step(Input::Modify { by, job, patch });
+        w.engine.asked() - before
+    };
+    assert_eq!(cost(10), cost(200));
 }
 
 #[test]
