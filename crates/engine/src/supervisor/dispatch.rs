@@ -32,7 +32,7 @@ impl Engine {
     pub(super) fn dispatch(&mut self, t: &mut Turn<'_>) {
         if self.is_stopped() {
             // What the planner would look at is still to be looked at when that is over. No host is kept for nobody meanwhile.
-            self.let_wide_go(t);
+            self.keep_for_nobody(t);
             return;
         }
         let wanted = RefCell::new(BTreeSet::new());
@@ -57,15 +57,20 @@ impl Engine {
                 break;
             }
         }
-        if self.preempts_anybody() {
-            // Where the farm's rate ended the turn, nobody has.
-            self.note_changed();
-        }
-        // That nothing may start now is no reason to keep a host for nobody.
-        self.let_wide_go(t);
+        // That the farm's rate ended the turn is no reason to keep a host for nobody, nor room.
+        self.keep_for_nobody(t);
         for id in wanted.into_inner() {
             self.start_check(t, &id);
         }
+    }
+
+    /// Keeps neither hosts nor room for who does not want it any more, whether something may start now or not.
+    fn keep_for_nobody(&mut self, t: &mut Turn<'_>) {
+        if self.preempts_anybody() {
+            self.give_up_unwanted(t);
+            self.note_changed();
+        }
+        self.let_wide_go(t);
     }
 
     pub(super) fn place(&mut self, t: &mut Turn<'_>, placement: Placement) {

@@ -10,7 +10,7 @@ use crate::supervisor::io::{Change, kind};
 use crate::supervisor::items::Size;
 use crate::supervisor::job::Phase;
 use crate::supervisor::plan::Placement;
-use crate::supervisor::{About, Engine, Host, Turn};
+use crate::supervisor::{About, Engine, Host, Job, Turn};
 use std::collections::BTreeSet;
 use tessera_model::msg::LaunchKey;
 use tessera_model::{HostId, JobId, WorkStatus};
@@ -276,12 +276,18 @@ impl Engine {
 
     /// Gives out what was made where it is there, and gives up what is wanted no more. Says whether something changed.
     pub(super) fn settle_claims(&mut self, t: &mut Turn<'_>, wanted: &Wanted) -> bool {
-        let mut is_moved = false;
-        for id in std::mem::take(&mut self.preempts.claiming) {
-            is_moved |= self.give_up_surplus(t, id);
-        }
+        let mut is_moved = self.give_up_unwanted(t);
         for id in std::mem::take(&mut self.preempts.claimed) {
             is_moved |= self.settle_host(t, id, wanted);
+        }
+        is_moved
+    }
+
+    /// Gives up what is wanted no more, whether something may start now or not. Says whether there was something.
+    pub(in super::super) fn give_up_unwanted(&mut self, t: &mut Turn<'_>) -> bool {
+        let mut is_moved = false;
+        while let Some(id) = self.preempts.claiming.pop_first() {
+            is_moved |= self.give_up_surplus(t, id);
         }
         is_moved
     }
@@ -307,9 +313,7 @@ impl Engine {
         }
         let of = |size: Size| claims.iter().filter(move |(_, it)| it.size == size);
         let mut sizes = Size::ALL.into_iter();
-        let changed = claims
-            .iter()
-            .find(|(_, it)| job.class_of(it.size) != Some(it.class));
+        let changed = claims.iter().find(|(_, it)| !self.is_as_asked(job, it));
         changed.map(|(id, _)| *id).or_else(|| {
             let over = sizes.find(|size| of(*size).count() as u64 > job.waiting_of(*size))?;
             of(over).next_back().map(|(id, _)| *id)
@@ -351,12 +355,18 @@ impl Engine {
         is_moved
     }
 
+    /// Says whether a job still asks for what was claimed for it. The number of a class says little: another may have it by now.
+    fn is_as_asked(&self, job: &Job, claim: &Claim) -> bool {
+        let class = job.class_of(claim.size);
+        class.is_some_and(|class| class == claim.class && self.need_of(class) == claim.need)
+    }
+
     /// Says whether a claim's job would start on its host if the room were there.
     fn may_have(&self, claim: &Claim, host: &Host, wanted: &Wanted) -> bool {
         self.jobs.get(&claim.job).is_some_and(|job| {
             let place = place_of(self.config.queue_algorithm, job);
             let judge = self.judging(wanted);
-            job.class_of(claim.size) == Some(claim.class)
+            self.is_as_asked(job, claim)
                 && self.planner.would_start(claim.class, place, host, &judge)
         })
     }

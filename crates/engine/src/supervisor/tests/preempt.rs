@@ -390,6 +390,39 @@ fn leaving(w: &World, job: JobId) -> usize {
 }
 
 #[test]
+fn room_for_who_is_gone_is_given_up_while_nothing_may_start() {
+    let mut w = world(PreemptPolicy::Passive);
+    w.connect(1, 1);
+    let low = w.submit(with(9, 8, 1));
+    let high = w.submit(with(5, 1, 1));
+    assert_eq!((leaving(&w, low), w.engine.claims()), (1, 1));
+    w.step(Input::Mode {
+        by: person("root"),
+        mode: Mode::StopActivity,
+        note: Some(String::new()),
+    });
+    w.act(Action::Kill, Target::Job(high)).expect("allowed");
+    assert_eq!((leaving(&w, low), w.engine.claims()), (0, 0));
+}
+
+#[test]
+fn who_asks_for_less_than_was_claimed_has_fewer_leave() {
+    let mut w = world(PreemptPolicy::Passive);
+    w.connect(1, 2);
+    let low = w.submit(with(9, 8, 2));
+    let high = w.submit(slots(2, with(5, 1, 1)));
+    assert_eq!(leaving(&w, low), 2);
+    let patch = Box::new(JobPatch {
+        reservation: Some(Reservation::default()),
+        ..JobPatch::default()
+    });
+    let (by, job) = (person("mia"), high);
+    let done = w.step(Input::Modify { by, job, patch });
+    assert_eq!(done, Some(Ok(Answer::Done)));
+    assert_eq!((leaving(&w, low), w.engine.claims()), (1, 1));
+}
+
+#[test]
 fn whose_frame_ends_first_leaves_first() {
     let mut w = world(PreemptPolicy::Passive);
     w.connect(1, 1);
