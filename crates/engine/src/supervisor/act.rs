@@ -676,7 +676,8 @@ impl Engine {
         }
         self.send(t, host, ToWorker::EndItem { key, run, grace });
         if action == Action::Migrate {
-            // Else it would take the same item again.
+            // Else it would take the same item again. Nor does it stay when the claim is given up for which it leaves.
+            self.note_leaving(key);
             self.recall(t, key);
             if let Some(launch) = self
                 .launches

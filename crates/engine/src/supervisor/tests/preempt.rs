@@ -423,6 +423,19 @@ fn who_asks_for_less_than_was_claimed_has_fewer_leave() {
 }
 
 #[test]
+fn what_is_migrated_leaves_whatever_becomes_of_the_claim() {
+    let mut w = world(PreemptPolicy::Passive);
+    w.connect(1, 1);
+    let low = w.submit(with(9, 8, 1));
+    let high = w.submit(with(5, 1, 1));
+    let all = Target::Items(low, vec![ItemIndex(0)]);
+    w.act(Action::Migrate, all).expect("allowed");
+    assert_eq!(leaving(&w, low), 1);
+    w.act(Action::Kill, Target::Job(high)).expect("allowed");
+    assert_eq!(leaving(&w, low), 1, "it was sent away");
+}
+
+#[test]
 fn whose_frame_ends_first_leaves_first() {
     let mut w = world(PreemptPolicy::Passive);
     w.connect(1, 1);
