@@ -223,7 +223,12 @@ impl Engine {
             let stays = staying.fold(0, u64::saturating_add);
             let claimed = self.preempts.claims.wanted_on(host.id, name);
             let all = stays.saturating_add(claimed);
-            all.saturating_add(part(taken, name)) <= host.total_of_any(name)
+            // One that is locked altogether finishes what it has; of locked slots nobody is given one back.
+            let has = match host.is_locked() {
+                true => host.total_of_any(name),
+                false => host.open_of_any(name),
+            };
+            all.saturating_add(part(taken, name)) <= has
         })
     }
 

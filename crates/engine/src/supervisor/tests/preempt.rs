@@ -436,6 +436,30 @@ fn what_is_migrated_leaves_whatever_becomes_of_the_claim() {
 }
 
 #[test]
+fn of_locked_slots_nobody_is_given_one_back() {
+    let mut w = world(PreemptPolicy::Passive);
+    w.connect(1, 2);
+    let low = w.submit(with(9, 8, 2));
+    let high = w.submit(with(5, 1, 1));
+    let order = LockOrder {
+        slots: "2".parse().expect("slots"),
+        ..LockOrder::default()
+    };
+    w.step(Input::LockWish {
+        by: person("root"),
+        host: host(1),
+        wish: Box::new(LockWish::Lock(order)),
+    });
+    assert_eq!(
+        leaving(&w, low),
+        2,
+        "one slot is left, and that is for another"
+    );
+    w.act(Action::Kill, Target::Job(high)).expect("allowed");
+    assert_eq!(leaving(&w, low), 1);
+}
+
+#[test]
 fn whose_frame_ends_first_leaves_first() {
     let mut w = world(PreemptPolicy::Passive);
     w.connect(1, 1);
