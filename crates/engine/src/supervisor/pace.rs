@@ -90,6 +90,20 @@ impl Engine {
         Some(self.starts.left(whose, rate, self.now.elapsed))
     }
 
+    /// Answers how many instances may start within the time of a job's own rate.
+    pub(super) fn own_starts_max(&self, job: &Job) -> usize {
+        let rate = self.rate_of(&Paced::Job(job.id));
+        rate.map_or(usize::MAX, StartRate::starts)
+    }
+
+    /// Answers how many instances that reserve what a job does may start within the time of the farm's rates, if there are such.
+    pub(super) fn starts_max(&self, job: &Job) -> Option<usize> {
+        let resources = job.spec.reservation.global.keys().cloned();
+        let all = std::iter::once(Paced::Farm).chain(resources.map(Paced::Resource));
+        let rates = all.filter_map(|whose| self.rate_of(&whose));
+        rates.map(StartRate::starts).min()
+    }
+
     /// Says whether the farm starts nothing now.
     pub(super) fn is_farm_paced(&self) -> bool {
         self.paced_until(&Paced::Farm).is_some()

@@ -9,6 +9,7 @@
 mod check;
 pub(super) mod empties;
 pub(super) mod took;
+mod wants;
 mod why;
 
 use super::io::kind;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 use tessera_model::msg::LaunchKey;
-use tessera_model::{HostId, JobId, WorkStatus};
+use tessera_model::{HostId, JobId};
 
 pub use why::EmptiedFor;
 
@@ -235,19 +236,6 @@ impl Engine {
             ..About::host(host)
         };
         t.event(kind::HOST_RELEASED, about, text);
-    }
-
-    /// Answers the first job of a class, and how many hosts its first jobs can use.
-    fn wanted_by(&self, class: usize) -> Option<(JobId, usize)> {
-        let jobs = self.planner.first_of(class, JOB_HOSTS_MAX);
-        let jobs: Vec<&Job> = jobs.filter_map(|id| self.jobs.get(&id)).collect();
-        let first = jobs.first()?.id;
-        let instances = jobs.iter().map(|job| {
-            let ready = usize::try_from(job.items.ready()).unwrap_or(usize::MAX);
-            job.instances_in(WorkStatus::Pending).min(ready)
-        });
-        let wanted = instances.fold(0, usize::saturating_add);
-        Some((first, wanted.min(JOB_HOSTS_MAX)))
     }
 
     /// Answers whether a host could serve a class if it were empty, and nothing but what runs there keeps it from it: then whether all of it
@@ -468,7 +456,7 @@ impl Engine {
             host.facts.slots >= demands.slots
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
                 && host.suits(demands)
-                && is_admitted(&self.credentials, self.now, &demands.owner, host)
+                    && is_admitted(&self.credentials, self.now, &demands.owner, host)
                 && asks.is_none_or(|asks| asks.met_now(host, &self.jobs))
         };
         before.len() < BEFORE_MAX

@@ -204,3 +204,38 @@ fn a_look_costs_as_much_as_there_are_hosts_whatever_the_queue() {
     let (few, many) = (cost_of_a_look(10, 10), cost_of_a_look(200, 10));
     assert_eq!(many - few, 190);
 }
+
+#[test]
+fn no_more_hosts_are_emptied_than_a_group_or_a_rate_lets_start() {
+    let most = |limits: fn(&mut JobSpec)| {
+        let mut farm = Farm::new(WideJobs {
+            hosts_percent: 50,
+            ..WideJobs::default()
+        });
+        for number in 1..=8 {
+            farm.w.connect(number, 4);
+        }
+        farm.flood(32, 1, 1);
+        let mut many = JobSpec {
+            cpus: 8,
+            priority: 10,
+            ..spec(50)
+        };
+        many.reservation.slots = 4;
+        limits(&mut many);
+        farm.submit(many);
+        farm.flood(400, 1, 1);
+        let mut most = 0;
+        for _ in 0..DECIDED_SECONDS {
+            farm.second();
+            most = most.max(farm.emptied().len());
+        }
+        most
+    };
+    assert_eq!(most(|_| ()), 4);
+    assert_eq!(most(|it| it.limits.pgrp = Some(2)), 2);
+    assert_eq!(
+        most(|it| it.limits.start_rate = Some("1/10s".parse().expect("a rate"))),
+        1
+    );
+}
