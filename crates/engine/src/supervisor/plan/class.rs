@@ -39,6 +39,8 @@ pub(super) struct Class {
     pub(super) gate: usize,
     /// What it asks is asked host by host.
     pub(super) asks_each: bool,
+    /// The same without what it says of how many of a job a host may have: that is no matter of how much of one it needs.
+    pub(super) asks_moving: bool,
     /// What it prefers is asked host by host.
     pub(super) prefers_each: bool,
     /// What it has waited for a host that is empty enough.
@@ -63,6 +65,7 @@ impl Class {
             ready: Ready::default(),
             gate: super::gates::OPEN,
             asks_each: false,
+            asks_moving: false,
             prefers_each: false,
             waited: Waited::default(),
             reads: Vec::new(),
@@ -79,7 +82,8 @@ impl Class {
         let asks = asks.map_or(Some(Vec::new()), |it| want(it.lasting()));
         let prefers = class.demands.prefers.as_ref();
         let prefers = prefers.map_or(Some(Vec::new()), |it| want(it.lasting()));
-        class.asks_each = asks.is_none() || class.demands.per_host.is_some();
+        class.asks_moving = asks.is_none();
+        class.asks_each = class.asks_moving || class.demands.per_host.is_some();
         class.prefers_each = prefers.is_none();
         class
             .reads

@@ -104,7 +104,7 @@ impl Kept {
 impl Class {
     /// Says whether one slot is not all that its jobs take of a host, or ask of it.
     pub(super) fn may_be_wide(&self) -> bool {
-        self.demands.slots > 1 || !self.demands.amounts.is_empty() || self.asks_each
+        self.demands.slots > 1 || !self.demands.amounts.is_empty() || self.asks_moving
     }
 }
 
@@ -184,11 +184,10 @@ impl Planner {
     /// Answers the first such classes, by their first jobs, of those that wait for nothing else.
     #[must_use]
     pub fn wide(&self, limit: usize) -> Vec<usize> {
-        let first = self.kept.heads.iter().take(limit);
-        let first = first.map(|(_, class)| *class);
-        first
-            .filter(|class| self.gates.is_open(self.classes[*class].gate))
-            .collect()
+        let heads = self.kept.heads.iter().map(|(_, class)| *class);
+        let waiting = heads.filter(|class| self.gates.is_open(self.classes[*class].gate));
+        // What waits for something else takes nobody's place among the first.
+        waiting.take(limit).collect()
     }
 
     /// Says whether a class has a ready job that waits for a host only.

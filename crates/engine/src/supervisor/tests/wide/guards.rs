@@ -410,3 +410,30 @@ fn locked_slots_are_none_of_what_a_wide_job_may_have() {
     assert_eq!(farm.emptied(), Vec::<u8>::new(), "it has three at most");
     assert!(!farm.started.contains_key(&job));
 }
+
+#[test]
+fn what_waits_for_a_licence_takes_nobodys_place_among_the_first() {
+    let nuke: GlobalName = "license.nuke".parse().expect("a name");
+    let mut farm = Farm::with(Config {
+        global_resources: [(nuke.clone(), 1)].into(),
+        ..Config::default()
+    });
+    farm.w.connect(1, 5);
+    farm.takes.insert(JobId(1), 10_000);
+    let mut holder = spec(1);
+    holder.reservation.global.insert(nuke.clone(), 1);
+    farm.submit(holder.clone());
+    farm.flood(4, 1, 1);
+    for number in 0..crate::supervisor::wide::CLASSES_MAX {
+        let mut waits = JobSpec {
+            omithosts: [format!("other{number}")].into(),
+            ..holder.clone()
+        };
+        waits.reservation.slots = 2;
+        farm.submit(waits);
+    }
+    let job = farm.wide(4);
+    farm.flood(60, 1, 1);
+    farm.until_emptied();
+    farm.until_started(job, 600).expect("it starts");
+}
