@@ -197,6 +197,12 @@ impl Host {
             && asks.is_none_or(|asks| asks.suits(&self.facts, demands))
     }
 
+    /// Says whether it may have one more instance of a job with these demands, as far as they say how many one host may have.
+    pub(super) fn has_place_for(&self, demands: &super::plan::Demands) -> bool {
+        let per_host = demands.per_host;
+        per_host.is_none_or(|(job, most)| self.instances_of(job) < most)
+    }
+
     /// Says whether something of a job that the farm gave up may still run there.
     #[must_use]
     pub fn has_stray_of(&self, job: tessera_model::JobId) -> bool {

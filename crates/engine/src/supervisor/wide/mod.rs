@@ -253,6 +253,7 @@ impl Engine {
         let may = host.is_open()
             && has_all
             && host.suits(demands)
+            && host.has_place_for(demands)
             && is_admitted(&self.credentials, self.now, &demands.owner, host)
             && !host.has_stray_of(job)
             && !is_barred();
@@ -453,10 +454,11 @@ impl Engine {
             let demands = self.planner.demands(other);
             let asks = demands.asks.as_ref();
             let mut amounts = demands.amounts.iter();
-            host.facts.slots >= demands.slots
+            host.open_slots() >= demands.slots
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
                 && host.suits(demands)
-                    && is_admitted(&self.credentials, self.now, &demands.owner, host)
+                && host.has_place_for(demands)
+                && is_admitted(&self.credentials, self.now, &demands.owner, host)
                 && asks.is_none_or(|asks| asks.met_now(host, &self.jobs))
         };
         before.len() < BEFORE_MAX

@@ -411,6 +411,47 @@ fn locked_slots_are_none_of_what_a_wide_job_may_have() {
     assert!(!farm.started.contains_key(&job));
 }
 
+/// A job of one slot and many frames, of which a host may have one instance.
+fn spread(cpus: u32) -> JobSpec {
+    let mut spread = JobSpec {
+        cpus,
+        ..spec(1_000)
+    };
+    spread.limits.per_host = Some(1);
+    spread
+}
+
+#[test]
+fn who_has_all_that_a_host_may_have_of_it_stands_before_nobody() {
+    let mut farm = Farm::new(WideJobs::default());
+    farm.w.connect(1, 4);
+    farm.w.connect(2, 4);
+    farm.submit(spread(8));
+    assert_eq!(farm.running.len(), 2);
+    assert!(!farm.w.engine.planner.has_wide(), "it needs a slot");
+    farm.flood(6, 1, 1);
+    let job = farm.wide(3);
+    farm.flood(100, 1, 1);
+    farm.until_emptied();
+    farm.until_started(job, 600).expect("it starts");
+}
+
+#[test]
+fn no_host_is_emptied_for_who_has_all_there_that_it_may() {
+    let mut farm = Farm::new(WideJobs::default());
+    farm.w.connect(1, 8);
+    let mut many = spread(2);
+    many.reservation.slots = 4;
+    let job = farm.submit(many);
+    farm.flood(100, 1, 1);
+    farm.seconds(DECIDED_SECONDS);
+    assert_eq!(farm.emptied(), Vec::<u8>::new());
+    assert_eq!(
+        farm.running.keys().filter(|(_, it)| it.job == job).count(),
+        1
+    );
+}
+
 #[test]
 fn what_waits_for_a_licence_takes_nobodys_place_among_the_first() {
     let nuke: GlobalName = "license.nuke".parse().expect("a name");
