@@ -76,5 +76,16 @@ impl Planner {
             && judge.admits(&demands.owner, host.id)
             && known.is_met_at(host.id, judge)
             && judge.fits(place.2, host.id)
+            && self.may_enter(class, place, host, judge)
+    }
+
+    /// Says whether a host takes a job in spite of those that it is emptied for, if it is for some.
+    fn may_enter(&self, class: usize, place: Place, host: &Host, judge: &impl Judge) -> bool {
+        let keeping = self.keeping(host.id, host.traits());
+        keeping.is_none_or(|keeping| {
+            let stand = (self.distance(&self.classes[class], host.traits()), place);
+            keeping.lets_in(class, stand)
+                || judge.is_over_in_time(place.2, class, host.id, &keeping)
+        })
     }
 }

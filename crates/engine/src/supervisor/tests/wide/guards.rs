@@ -478,3 +478,35 @@ fn what_waits_for_a_licence_takes_nobodys_place_among_the_first() {
     farm.until_emptied();
     farm.until_started(job, 600).expect("it starts");
 }
+
+#[test]
+fn nobody_is_preempted_for_who_may_not_start_on_an_emptied_host() {
+    let mut farm = Farm::new(WideJobs::default());
+    farm.w.engine.config.preempt_policy = PreemptPolicy::Passive;
+    farm.w.connect(1, 4);
+    // It ends some time, and leaves for nobody.
+    farm.takes.insert(JobId(1), 600);
+    farm.submit(JobSpec {
+        cpus: 2,
+        flags: [tessera_model::JobFlag::Uninterruptible].into(),
+        ..spec(2)
+    });
+    farm.submit(JobSpec {
+        priority: 90,
+        cpus: 2,
+        ..spec(1_000)
+    });
+    let job = farm.submit(JobSpec {
+        priority: 10,
+        ..wide(4)
+    });
+    farm.until_emptied();
+    let between = farm.submit(JobSpec {
+        priority: 50,
+        cpus: 2,
+        ..spec(1_000)
+    });
+    assert_eq!(farm.w.engine.claims(), 0);
+    farm.until_started(job, 900).expect("it starts");
+    assert!(!farm.started.contains_key(&between), "it stands behind");
+}
