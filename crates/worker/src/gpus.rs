@@ -12,6 +12,9 @@ use crate::tool::ask;
 /// How long `nvidia-smi` may take: it loads the driver where nothing keeps that loaded.
 const NVIDIA_SMI_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The most looks between two questions for what it did not say.
+const PAUSE_MAX: u32 = 64;
+
 /// One that was found, with its place on the bus: `0000:01:00.0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
@@ -19,15 +22,55 @@ struct Found {
     gpu: Gpu,
 }
 
-/// Looks which there are; what the last look `known` said of the same ones is not asked again.
-pub(crate) async fn look(known: &Gpus) -> Gpus {
+/// When `nvidia-smi` is asked again for memory that it did not say: after 1, 2, 4 looks and so on, at most [`PAUSE_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Asking {
+    /// Looks to wait for still.
+    left: u32,
+    /// Looks that were waited for last.
+    pause: u32,
+    /// It was said in the log.
+    is_told: bool,
+}
+
+impl Asking {
+    /// Counts a look; says whether it is time.
+    fn is_due(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
+
+    /// Others are there: what is not known of them is asked at once.
+    fn begin_anew(&mut self) {
+        (self.left, self.pause) = (0, 0);
+    }
+
+    /// Notes what was answered; says whether that is to be told, which it is once.
+    fn heard(&mut self, all: &Gpus) -> bool {
+        if is_whole(all) {
+            self.begin_anew();
+            return false;
+        }
+        self.pause = (self.pause * 2).clamp(1, PAUSE_MAX);
+        self.left = self.pause;
+        !std::mem::replace(&mut self.is_told, true)
+    }
+}
+
+/// Looks which there are; what the last look `known` said of the same ones is not asked again, but for memory that it lacks.
+pub(crate) async fn look(known: &Gpus, asking: &mut Asking) -> Gpus {
     let found = if cfg!(target_os = "linux") {
-        let found = in_tree(Path::new("/"));
+        let mut found = in_tree(Path::new("/"));
         if is_same(&found, known) {
-            return known.clone();
+            if is_whole(known) || !asking.is_due() {
+                return known.clone();
+            }
+            recall_memory(&mut found, known);
+        } else {
+            asking.begin_anew();
         }
         found
-    } else if cfg!(windows) && known.all().is_empty() {
+    } else if cfg!(windows) && (known.all().is_empty() || (!is_whole(known) && asking.is_due())) {
         Vec::new()
     } else {
         return known.clone();
@@ -40,13 +83,37 @@ pub(crate) async fn look(known: &Gpus) -> Gpus {
         "--query-gpu=pci.bus_id,name,memory.total",
         "--format=csv,noheader,nounits",
     ];
-    match ask("nvidia-smi", &args, NVIDIA_SMI_TIMEOUT).await {
+    let all = match ask("nvidia-smi", &args, NVIDIA_SMI_TIMEOUT).await {
         Ok(said) if cfg!(windows) => gpus_of(said_by_smi(&said)),
         Ok(said) => gpus_of(with_memory(found, &said_by_smi(&said))),
         Err(why) => {
             tracing::debug!(%why, "nvidia-smi was asked what the GPUs are");
-            gpus_of(found)
+            if cfg!(windows) {
+                known.clone()
+            } else {
+                gpus_of(found)
+            }
         }
+    };
+    if asking.heard(&all) {
+        tracing::warn!(gpus = %all, "nvidia-smi does not say how much memory each NVIDIA GPU has; it is asked again, or say it as worker_gpus");
+    }
+    all
+}
+
+/// Says whether the memory of each of NVIDIA's is known; other drivers say theirs in files, or not at all.
+fn is_whole(known: &Gpus) -> bool {
+    let mut of_nvidia = known
+        .all()
+        .iter()
+        .filter(|it| it.vendor == GpuVendor::Nvidia);
+    of_nvidia.all(|it| it.memory.is_some())
+}
+
+/// Adds the memory that the last look said of the same ones.
+fn recall_memory(found: &mut [Found], known: &Gpus) {
+    for (it, known) in found.iter_mut().zip(known.all()) {
+        it.gpu.memory = it.gpu.memory.or(known.memory);
     }
 }
 
@@ -195,6 +262,40 @@ mod tests {
         );
         assert!(is_same(&found, &all), "it is not asked again");
         assert!(!is_same(&found[1..], &all), "one is gone");
+    }
+
+    #[test]
+    fn memory_that_was_not_said_is_asked_for_again_at_growing_pauses() {
+        let lacking = Gpus::read("nvidia/A,nvidia/A:8,amd/B").expect("good");
+        let whole = Gpus::read("nvidia/A:8,amd/B").expect("good");
+        assert!(is_whole(&whole) && !is_whole(&lacking));
+        let mut asking = Asking::default();
+        assert!(asking.heard(&lacking), "it is told");
+        let mut due = Vec::new();
+        for look in 1..=255 {
+            if asking.is_due() {
+                due.push(look);
+                assert!(!asking.heard(&lacking), "once");
+            }
+        }
+        assert_eq!(due, [1, 3, 7, 15, 31, 63, 127, 191, 255]);
+        assert!(!asking.heard(&whole));
+        assert!(asking.is_due(), "of others at once");
+    }
+
+    #[test]
+    fn memory_that_was_said_once_is_kept_when_the_rest_is_asked_for() {
+        let known = Gpus::read("nvidia/A:8,nvidia/A").expect("good");
+        let found = |place: &str| Found {
+            place: place.to_owned(),
+            gpu: Gpu::named(GpuVendor::Nvidia, "A", None),
+        };
+        let mut again = [found("0000:01:00.0"), found("0000:02:00.0")].to_vec();
+        recall_memory(&mut again, &known);
+        assert_eq!(gpus_of(again.clone()), known, "though nothing answers");
+        let said = said_by_smi("00000000:02:00.0, A, 6\n");
+        let all = gpus_of(with_memory(again, &said));
+        assert_eq!(all.to_string(), "nvidia/A:8,nvidia/A:6");
     }
 
     #[test]

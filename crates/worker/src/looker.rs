@@ -57,6 +57,8 @@ pub(crate) struct Looker<P> {
     kept: Option<Arc<ServedSettings>>,
     /// Asks for a look.
     recheck: Arc<Notify>,
+    /// When more is asked of its GPUs.
+    asking: gpus::Asking,
     /// The supervisor's clock minus ours, in milliseconds, at the last welcome.
     pub(crate) clock_offset_ms: Arc<AtomicI64>,
 }
@@ -80,19 +82,20 @@ impl<P: Processes> Looker<P> {
             has_vault,
             kept: None,
             recheck,
+            asking: gpus::Asking::default(),
             clock_offset_ms: Arc::default(),
         }
     }
 
     /// Looks at everything for the first time.
-    pub(crate) async fn look(&self) -> Findings {
+    pub(crate) async fn look(&mut self) -> Findings {
         let findings = self.look_after(&Findings::default()).await;
         say_warnings(&[], &findings.warnings);
         findings
     }
 
     /// Looks at everything, knowing what the last look found.
-    async fn look_after(&self, known: &Findings) -> Findings {
+    async fn look_after(&mut self, known: &Findings) -> Findings {
         let offset = self.clock_offset_ms.load(Ordering::Relaxed);
         let mut findings = diagnose::look(
             &self.settings,
@@ -104,7 +107,7 @@ impl<P: Processes> Looker<P> {
         )
         .await;
         if self.settings.config.worker_gpus == OfferedGpus::Found {
-            findings.gpus = gpus::look(&known.gpus).await;
+            findings.gpus = gpus::look(&known.gpus, &mut self.asking).await;
         }
         findings
     }

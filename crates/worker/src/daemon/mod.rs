@@ -166,7 +166,7 @@ pub(crate) async fn run<P: Processes>(
     let watcher = Watcher::new(&settings.config, path, settings.config_seen, eyes);
     let (desk_now, desk) = watch::channel(watcher.desk());
     let recheck = Arc::clone(&daemon.recheck);
-    let looker = Looker::new(settings, processes, &state, desk, vault.is_some(), recheck);
+    let mut looker = Looker::new(settings, processes, &state, desk, vault.is_some(), recheck);
     daemon.guard(vault);
     // Shepherds are taken over first: what is wrong with the launcher, say, may take a while to find out.
     daemon.take_over().await;
