@@ -59,6 +59,14 @@ impl GpuVendor {
             Self::Intel => "ZE_AFFINITY_MASK",
         }
     }
+
+    /// Answers the value of its variable with which a program sees none: a number that no device has ends the list. Intel says of none.
+    fn none(self) -> Option<&'static str> {
+        match self {
+            Self::Nvidia | Self::Amd => Some("-1"),
+            Self::Intel => None,
+        }
+    }
 }
 
 /// One GPU.
@@ -167,7 +175,7 @@ impl Gpus {
     }
 
     /// Answers the variables that keep programs to the GPUs with these numbers: some of [`widest_variables`]. Each maker counts its own
-    /// from 0. One that the list doesn't have (its host was only told how many it has) counts as NVIDIA's.
+    /// from 0; of a maker whose GPUs others have, none is seen. One that the list doesn't have (its host was only told how many it has) counts as NVIDIA's.
     #[must_use]
     pub fn variables(&self, given: &BTreeSet<u8>) -> Vec<(&'static str, String)> {
         if given.is_empty() {
@@ -188,6 +196,13 @@ impl Gpus {
             let own = given.iter().filter(|it| vendor_of(**it) == vendor);
             let own: Vec<String> = own.map(|it| among_its_own(*it)).collect();
             if own.is_empty() {
+                let is_there = self.0.iter().any(|it| it.vendor == vendor);
+                all.extend(
+                    vendor
+                        .none()
+                        .filter(|_| is_there)
+                        .map(|none| (vendor.variable(), none.to_owned())),
+                );
                 continue;
             }
             if vendor == GpuVendor::Nvidia {
@@ -297,6 +312,22 @@ mod tests {
             ]
         );
         assert_eq!(all.variables(&set(&[])), []);
+        // Those of the other maker are somebody else's; a maker that the host has none of is not named.
+        let of_one = |given: u8| -> Vec<(&str, String)> {
+            let all = all.variables(&set(&[given])).into_iter();
+            all.filter(|it| it.0.ends_with("VISIBLE_DEVICES")).collect()
+        };
+        let of = |cuda: &str, rocr: &str| {
+            [
+                ("CUDA_VISIBLE_DEVICES", cuda.to_owned()),
+                ("ROCR_VISIBLE_DEVICES", rocr.to_owned()),
+            ]
+        };
+        assert_eq!(of_one(1), of("-1", "0"));
+        assert_eq!(of_one(2), of("1", "-1"));
+        let with_intel = Gpus::read("intel/C,amd/B").expect("good");
+        let variables = with_intel.variables(&set(&[1]));
+        assert_eq!(variables[1..], [("ROCR_VISIBLE_DEVICES", "0".to_owned())]);
         let unlisted = Gpus::default().variables(&set(&[3]));
         assert_eq!(unlisted[2], ("CUDA_VISIBLE_DEVICES", "3".to_owned()));
     }
