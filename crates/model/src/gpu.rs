@@ -11,6 +11,8 @@ use std::fmt;
 pub const GPUS: &str = "host.gpus";
 /// The property that lists them, [`Gpus`] as text.
 pub const GPU_DEVICES: &str = "host.gpu_devices";
+/// The property that the supervisor adds while some of [`GPU_DEVICES`] may be others than those with the same numbers before.
+pub const GPUS_UNCLEAR: &str = "host.gpus_unclear";
 /// The property with the names of their models, each once, joined by commas.
 pub const GPU_MODEL: &str = "host.gpu_model";
 /// The property with the memory, in MiB, of the one that has least; absent when that of one isn't known.
@@ -160,6 +162,19 @@ impl Gpus {
         &self.0
     }
 
+    /// Says whether a later list of the same host has these as its first ones, so that their numbers mean the same devices. Memory that
+    /// only one of the two says makes no other device.
+    #[must_use]
+    pub fn is_continued_by(&self, later: &Self) -> bool {
+        let is_same = |(a, b): (&Gpu, &Gpu)| {
+            let memory = a.memory.zip(b.memory);
+            a.vendor == b.vendor && a.model == b.model && memory.is_none_or(|(a, b)| a == b)
+        };
+        // A host that listed none may have given some all the same, by their amount.
+        let is_listed = !self.0.is_empty() || later.0.is_empty();
+        is_listed && self.0.len() <= later.0.len() && self.0.iter().zip(&later.0).all(is_same)
+    }
+
     /// Answers the names of their models, each once.
     #[must_use]
     pub fn models(&self) -> String {
@@ -291,6 +306,30 @@ mod tests {
         assert_eq!(free_gpus(4, &set(&[0, 2]), 3), set(&[1, 3]), "no more");
         assert_eq!(free_gpus(0, &set(&[]), 1), set(&[]));
         assert_eq!(free_gpus(u64::MAX, &set(&[]), u64::MAX).len(), GPUS_MAX);
+    }
+
+    #[test]
+    fn numbers_mean_the_same_while_a_list_grows_at_its_end_only() {
+        let is_continued = |before: &str, later: &str| {
+            let read = |text| Gpus::read(text).expect("good");
+            read(before).is_continued_by(&read(later))
+        };
+        for later in [
+            "nvidia/A:8,amd/B",
+            "nvidia/A,amd/B:4",
+            "nvidia/A:8,amd/B,intel/C",
+        ] {
+            assert!(is_continued("nvidia/A:8,amd/B", later), "{later}");
+        }
+        for later in [
+            "",
+            "nvidia/A:8",
+            "amd/B,nvidia/A:8",
+            "nvidia/A:16,amd/B",
+            "nvidia/D:8,amd/B",
+        ] {
+            assert!(!is_continued("nvidia/A:8,amd/B", later), "{later}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::plan::asks::{Said, said_by_host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tessera_model::gpu::{GPU_DEVICES, GPUS, Gpus, free_gpus};
+use tessera_model::gpu::{GPU_DEVICES, GPUS, GPUS_UNCLEAR, Gpus, free_gpus};
 use tessera_model::host::Takes;
 use tessera_model::msg::LaunchKey;
 use tessera_model::requirements::Operand;
@@ -46,6 +46,10 @@ impl Traits {
     }
 }
 
+/// What the property [`GPUS_UNCLEAR`] says, until the worker says anew what the host has.
+const UNCLEAR: &str =
+    "instances had some when the list changed; others get none until those are gone";
+
 /// A host of the farm.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -80,6 +84,8 @@ pub struct Host {
     pub(super) strays: BTreeMap<LaunchKey, Arc<Taken>>,
     /// What launches had that the farm gave up while its worker was away, until it says what is left of them.
     pub(super) given_up: BTreeMap<LaunchKey, Arc<Taken>>,
+    /// Launches with GPUs of a list that has changed since: what their numbers mean now isn't known. Those that are gone needn't be taken out.
+    pub(super) unclear: BTreeSet<LaunchKey>,
     pub(super) refused: BTreeMap<String, RefusedAccount>,
     /// What of it is kept for whom room was made there ([`super::preempt`]).
     pub(super) kept: Kept,
@@ -109,6 +115,13 @@ pub struct RefusedAccount {
     pub is_probing: bool,
 }
 
+/// Answers the GPUs that a host lists; a list that can't be read is none.
+fn listed(facts: &HostFacts) -> Gpus {
+    let listed = facts.properties.get(GPU_DEVICES);
+    let listed = listed.and_then(|text| Gpus::read(text));
+    listed.unwrap_or_default()
+}
+
 impl Host {
     pub(super) fn new(id: HostId, facts: HostFacts, state: HostState, seen: Timestamp) -> Self {
         Self {
@@ -129,6 +142,7 @@ impl Host {
             launches: BTreeMap::new(),
             strays: BTreeMap::new(),
             given_up: BTreeMap::new(),
+            unclear: BTreeSet::new(),
             refused: BTreeMap::new(),
             kept: Kept::default(),
             last_loss: None,
@@ -139,7 +153,40 @@ impl Host {
 
     /// Takes what its worker says of it now and answers what it had of resources. [`Self::set_traits`] comes next.
     pub(super) fn set_facts(&mut self, facts: HostFacts) -> BTreeMap<String, u64> {
-        std::mem::replace(&mut self.facts, facts).resources
+        let before = std::mem::replace(&mut self.facts, facts);
+        self.note_devices(&before);
+        before.resources
+    }
+
+    /// Notes whose GPUs may be others than their numbers say, now that the list is this one. The facts say so, too: they are stored.
+    fn note_devices(&mut self, before: &HostFacts) {
+        let all = [&self.launches, &self.strays, &self.given_up].into_iter();
+        let with_gpus = all.flatten().filter(|(_, taken)| !taken.gpus.is_empty());
+        let with_gpus: BTreeSet<LaunchKey> = with_gpus.map(|(key, _)| *key).collect();
+        self.unclear.retain(|key| with_gpus.contains(key));
+        if !listed(before).is_continued_by(&listed(&self.facts)) {
+            self.unclear.extend(with_gpus);
+        }
+        self.facts.properties.remove(GPUS_UNCLEAR);
+        if !self.unclear.is_empty() {
+            let (name, text) = (GPUS_UNCLEAR.to_owned(), UNCLEAR.to_owned());
+            self.facts.properties.insert(name, text);
+        }
+    }
+
+    /// Takes a launch that the store has. Whether it was there before the list changed is not stored: it counts as such.
+    pub(super) fn restore_launch(&mut self, key: LaunchKey, taken: Arc<Taken>) {
+        if !taken.gpus.is_empty() && self.facts.properties.contains_key(GPUS_UNCLEAR) {
+            self.unclear.insert(key);
+        }
+        self.launches.insert(key, taken);
+    }
+
+    /// Says whether it can't be known which of its GPUs are free.
+    fn has_unclear_gpus(&self) -> bool {
+        let all = [&self.launches, &self.strays, &self.given_up];
+        let is_there = |key: &LaunchKey| all.iter().any(|it| it.contains_key(key));
+        self.unclear.iter().any(is_there)
     }
 
     /// Reads off anew what its match with a job depends on, of that what somebody reads; says whether that changed.
@@ -245,7 +292,7 @@ impl Host {
 
     /// Answers the numbers of so many GPUs of it that nothing there has, launches that are ending included.
     pub(super) fn gpus_for(&self, wanted: u64) -> BTreeSet<u8> {
-        if wanted == 0 {
+        if wanted == 0 || self.has_unclear_gpus() {
             return BTreeSet::new();
         }
         let taken = self.takers().flat_map(|taken| taken.gpus.iter().copied());
@@ -257,9 +304,7 @@ impl Host {
         if taken.gpus.is_empty() {
             return Vec::new();
         }
-        let listed = self.facts.properties.get(GPU_DEVICES);
-        let listed = listed.and_then(|text| Gpus::read(text));
-        listed.unwrap_or_default().variables(&taken.gpus)
+        listed(&self.facts).variables(&taken.gpus)
     }
 
     /// Answers how much of a resource beside its slots is free and not kept for somebody, whether the host is open or not.
@@ -292,6 +337,7 @@ impl Host {
     pub(super) fn unused_of(&self, resource: &str) -> u64 {
         match resource {
             PROCESSORS => u64::from(self.open_slots().saturating_sub(self.used())),
+            GPUS if self.has_unclear_gpus() => 0,
             other => self.total_of(other).saturating_sub(self.used_of(other)),
         }
     }

@@ -383,7 +383,7 @@ impl Engine {
         let host = self.hosts.get_mut(&image.host).ok_or_else(stray)?;
         let job = self.jobs.get_mut(&key.job).ok_or_else(stray)?;
         let taken = Arc::new(image.taken);
-        host.launches.insert(key, Arc::clone(&taken));
+        host.restore_launch(key, Arc::clone(&taken));
         let items = job.items.len();
         let runs = image.current.iter().chain(&image.ahead);
         for run in runs.filter(|run| run.item.0 < items) {

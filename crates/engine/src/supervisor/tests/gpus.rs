@@ -77,6 +77,81 @@ fn a_restart_forgets_no_device() {
     assert_eq!(taken(&w, second.1), [1]);
 }
 
+/// A host says what it has, whatever it said before, and that these launches are there.
+fn lists(w: &mut World, devices: &str, there: &[LaunchKey]) {
+    w.sessions += 1;
+    let number = Gpus::read(devices).expect("good").all().len();
+    let facts = HostFacts {
+        name: "rnd1".into(),
+        slots: 16,
+        identity: Identity::User,
+        resources: [(GPUS.to_owned(), number as u64)].into(),
+        properties: [(GPU_DEVICES.to_owned(), devices.to_owned())].into(),
+        ..HostFacts::default()
+    };
+    w.step(Input::Connected {
+        host: host(1),
+        session: w.sessions,
+        facts: Box::new(facts),
+    });
+    let found = there.iter().map(|key| tessera_model::msg::LaunchInventory {
+        key: *key,
+        current: w.engine.launch(*key).and_then(|it| it.current),
+        ahead: Vec::new(),
+        is_closing: false,
+        is_suspended: false,
+    });
+    let found = found.collect();
+    w.say(1, FromWorker::Inventory(found));
+}
+
+#[test]
+fn no_gpu_is_given_while_numbers_of_an_older_list_are_in_use() {
+    let mut w = World::new();
+    lists(&mut w, "nvidia/A,nvidia/B", &[]);
+    w.submit(wanting(1, 1));
+    let first = w.order();
+    assert_eq!(taken(&w, first.1), [0]);
+    // Memory that is known now, and one more at the end, move none.
+    lists(&mut w, "nvidia/A:8,nvidia/B:8,nvidia/B:8", &[first.1]);
+    w.submit(wanting(1, 1));
+    let second = w.order();
+    assert_eq!(taken(&w, second.1), [1]);
+    // One more at the front: number 2 may be what the second has.
+    lists(
+        &mut w,
+        "amd/C,nvidia/A:8,nvidia/B:8,nvidia/B:8",
+        &[first.1, second.1],
+    );
+    w.submit(wanting(1, 1));
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    w.submit(spec(1));
+    let plain = w.order();
+    assert_eq!(taken(&w, plain.1), [], "who asks for none isn't kept off");
+    w.end(second, End::Exit(0));
+    w.said.clear();
+    w.gone(1, second.1);
+    assert!(w.said.is_empty(), "the first is there: {:?}", w.said);
+    // A restart of the supervisor forgets that as little as the same list again.
+    let now = Now {
+        wall: Timestamp(0),
+        elapsed: Duration::ZERO,
+    };
+    w.engine = Engine::restore(Config::default(), now, w.engine.image()).expect("whole");
+    w.ms = 0;
+    lists(
+        &mut w,
+        "amd/C,nvidia/A:8,nvidia/B:8,nvidia/B:8",
+        &[first.1, plain.1],
+    );
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    w.end(first, End::Exit(0));
+    w.said.clear();
+    w.gone(1, first.1);
+    let third = w.order();
+    assert_eq!(taken(&w, third.1), [0]);
+}
+
 #[test]
 fn what_a_host_lists_says_which_variables_keep_programs_to_them() {
     let facts = |devices: &str| HostFacts {
