@@ -108,9 +108,11 @@ async fn put(app: App, by: Principal, request: SetWorkerFile) -> Answer<Reconfig
     let record = told(&by, kind::WORKERS_SET, text);
     app.core.keep(vec![record]).await?;
     if let Err(why) = edit.write().await {
-        let record = told(&by, kind::WORKERS_SET, format!("not done: {why}"));
+        let failure = refused(&file, why);
+        let text = format!("not done: {}", failure.0.message);
+        let record = told(&by, kind::WORKERS_SET, text);
         app.core.keep(vec![record]).await?;
-        return Err(Failure::new(ErrorCode::Unavailable, why).hint("nothing was changed"));
+        return Err(failure);
     }
     tracing::info!(by = %by.name, file, "the configuration of workers was changed over the API");
     let done = settings.reconfigure(None).await;
@@ -160,6 +162,9 @@ fn refused(file: &str, why: NotSet) -> Failure {
             let mut failure = Failure::fields(fields.collect());
             failure.0.message = "the text has mistakes; nothing was changed".to_owned();
             failure
+        }
+        NotSet::Unwritten(why) => {
+            Failure::new(ErrorCode::Unavailable, why).hint("nothing was changed")
         }
         NotSet::Unreadable(why) => Failure::new(ErrorCode::Unavailable, why)
             .hint("the supervisor must be able to read it; nothing was changed"),

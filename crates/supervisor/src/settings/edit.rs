@@ -3,7 +3,7 @@
 //! Only a file that is the supervisor's own is replaced ([`Spot`]), only by a text without mistakes, and only when nobody
 //! changed it since it was read. What makes other programs of somebody's command is left to who may write the file itself.
 
-use super::file::{Draft, Spot};
+use super::file::{Draft, NotWritten, Spot};
 use super::{WorkerSettings, differences};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ pub(crate) enum NotSet {
     FileOnly(&'static str),
     /// The file can't be read.
     Unreadable(String),
+    /// The file can't be written.
+    Unwritten(String),
 }
 
 /// A text about to be put in the file's place; nobody else does so meanwhile.
@@ -70,6 +72,7 @@ pub(crate) enum NotSet {
 pub(crate) struct Edit<'a> {
     spot: Spot,
     text: String,
+    version: String,
     _one_at_a_time: MutexGuard<'a, ()>,
 }
 
@@ -135,14 +138,15 @@ impl WorkerSettings {
                 return Err(NotSet::Moved);
             }
             check(&before.text, &text)?;
-            Ok((spot, text))
+            Ok((spot, text, version))
         });
-        let (spot, text) = judged
+        let (spot, text, version) = judged
             .await
             .unwrap_or_else(|why| Err(NotSet::Unreadable(why)))?;
         Ok(Edit {
             spot,
             text,
+            version,
             _one_at_a_time: one_at_a_time,
         })
     }
@@ -152,11 +156,14 @@ impl Edit<'_> {
     /// Writes the file. Until it is read anew hosts are told what they were told before.
     ///
     /// # Errors
-    /// Why it can't be written; the old one stays.
-    pub(crate) async fn write(self) -> Result<(), String> {
-        let (spot, text) = (self.spot, self.text);
-        let wrote = blocking(move || spot.write(&text)).await;
-        wrote.unwrap_or_else(Err)
+    /// Somebody changed it by hand meanwhile, or why it can't be written; the one that is there stays.
+    pub(crate) async fn write(self) -> Result<(), NotSet> {
+        let (spot, text, version) = (self.spot, self.text, self.version);
+        let wrote = blocking(move || spot.write(&text, &version)).await;
+        wrote.map_err(NotSet::Unwritten)?.map_err(|why| match why {
+            NotWritten::Moved => NotSet::Moved,
+            NotWritten::Failed(why) => NotSet::Unwritten(why),
+        })
     }
 }
 
@@ -246,6 +253,23 @@ mod tests {
         assert!(matches!(faulty, Err(NotSet::Faulty(_))), "{faulty:?}");
         let text = std::fs::read_to_string(dir.path().join("workers.toml")).expect("there");
         assert_eq!(text, "[default]\nworker_cpus = 4\n");
+    }
+
+    #[tokio::test]
+    async fn what_an_editor_wrote_after_the_last_check_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let all = settings(dir.path(), OLD);
+        let version = all.shown().await.draft.expect("read").version;
+        let edit = all.edit("[default]\nworker_cpus = 4\n".into(), &version);
+        let edit = edit.await.expect("as it was read");
+        let path = dir.path().join("workers.toml");
+        std::fs::write(&path, "# by hand\n").expect("writes");
+        let late = edit.write().await;
+        assert!(matches!(late, Err(NotSet::Moved)), "{late:?}");
+        let text = std::fs::read_to_string(&path).expect("there");
+        assert_eq!(text, "# by hand\n");
+        let names = std::fs::read_dir(dir.path()).expect("reads");
+        assert_eq!(names.count(), 2, "nothing is left beside it");
     }
 
     #[test]

@@ -94,23 +94,22 @@ pub(crate) struct Spot {
     mode: u32,
 }
 
+/// Why a text did not take the file's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotWritten {
+    /// Another one stands there than the one that was read.
+    Moved,
+    /// The disk would not.
+    Failed(String),
+}
+
 impl Place {
     /// Reads the file as it is, right or wrong.
     ///
     /// # Errors
     /// Why it can't be read.
     pub(crate) fn draft(&self) -> Result<Draft, String> {
-        match text_of(&self.path) {
-            Ok(text) => Ok(Draft {
-                version: version_of(&text),
-                text,
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Draft {
-                text: String::new(),
-                version: NO_FILE.to_owned(),
-            }),
-            Err(error) => Err(format!("can't read {}: {error}", self.path.display())),
-        }
+        draft_of(&self.path).map_err(|error| format!("can't read {}: {error}", self.path.display()))
     }
 
     /// Finds out whether the file is the supervisor's own to replace: whoever made it so has said that the farm's administrators
@@ -161,11 +160,11 @@ fn check_ours(what: &Path, owner: u32) -> Result<(), String> {
 }
 
 impl Spot {
-    /// Puts another text in the file's place, whole or not at all, and has it on the disk.
+    /// Puts another text in the place of the version that was read, whole or not at all, and has it on the disk.
     ///
     /// # Errors
-    /// Why it can't be written; the old one stays.
-    pub(crate) fn write(&self, text: &str) -> Result<(), String> {
+    /// Somebody changed the file meanwhile, or why it can't be written; the one that is there stays.
+    pub(crate) fn write(&self, text: &str, version: &str) -> Result<(), NotWritten> {
         let name = self.target.file_name().unwrap_or_default();
         let name = name.to_string_lossy();
         let temporary = self.target.with_file_name(format!(".{name}.tessera-new"));
@@ -176,10 +175,38 @@ impl Spot {
             file.set_permissions(Permissions::from_mode(self.mode))?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
+            // As late as can be: an editor on this host knows nothing of us.
+            if draft_of(&self.target)?.version != version {
+                std::fs::remove_file(&temporary)?;
+                return Ok(false);
+            }
             std::fs::rename(&temporary, &self.target)?;
-            File::open(self.target.parent().unwrap_or(Path::new("/")))?.sync_all()
+            File::open(self.target.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+            Ok(true)
         };
-        write().map_err(|error| format!("can't write {}: {error}", self.target.display()))
+        match write() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotWritten::Moved),
+            Err::<_, std::io::Error>(error) => {
+                let why = format!("can't write {}: {error}", self.target.display());
+                Err(NotWritten::Failed(why))
+            }
+        }
+    }
+}
+
+/// Reads a file as it is; one that is not there is empty.
+fn draft_of(path: &Path) -> std::io::Result<Draft> {
+    match text_of(path) {
+        Ok(text) => Ok(Draft {
+            version: version_of(&text),
+            text,
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Draft {
+            text: String::new(),
+            version: NO_FILE.to_owned(),
+        }),
+        Err(error) => Err(error),
     }
 }
 
@@ -270,7 +297,8 @@ mod tests {
         let place = place(dir.path());
         let none = place.draft().expect("there needn't be one");
         assert_eq!((none.text.as_str(), none.version.as_str()), ("", NO_FILE));
-        place.spot().expect("ours").write("a").expect("writes");
+        let put = |text: &str, version: &str| place.spot().expect("ours").write(text, version);
+        put("a", NO_FILE).expect("writes");
         let first = place.draft().expect("there");
         assert_eq!(first.text, "a");
         assert_ne!(first.version, none.version);
@@ -279,11 +307,14 @@ mod tests {
         std::fs::rename(&place.path, &other).expect("moves");
         std::fs::set_permissions(&other, Permissions::from_mode(0o600)).expect("chmod");
         std::os::unix::fs::symlink(&other, &place.path).expect("links");
-        place.spot().expect("ours").write("b").expect("writes");
+        put("b", &first.version).expect("writes");
         assert!(place.path.is_symlink(), "the link stays");
         assert_eq!(std::fs::read_to_string(&other).expect("there"), "b");
         let mode = other.metadata().expect("there").mode();
         assert_eq!(mode & 0o777, 0o600);
+        let late = put("c", &first.version);
+        assert_eq!(late, Err(NotWritten::Moved), "it says b by now");
+        assert_eq!(std::fs::read_to_string(&other).expect("there"), "b");
         let names = std::fs::read_dir(dir.path()).expect("reads");
         assert_eq!(names.count(), 2, "nothing is left beside it");
         // A folder that we may not write, though the file is ours.
