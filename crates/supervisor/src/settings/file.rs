@@ -2,7 +2,7 @@
 
 use crate::statedir::write_whole;
 use crate::tokens::hex;
-use nix::unistd::Uid;
+use nix::unistd::{AccessFlags, Uid, access};
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -138,6 +138,9 @@ impl Place {
         if meta.mode() & 0o200 == 0 {
             return Err(format!("{} can't be written", folder.display()));
         }
+        // A service's unit has most of the disk read-only for it, whoever owns what.
+        access(folder, AccessFlags::W_OK)
+            .map_err(|errno| format!("{} can't be written: {errno}", folder.display()))?;
         Ok(Spot { target, mode })
     }
 }
@@ -329,6 +332,41 @@ mod tests {
         assert_eq!(check_ours(dir.path(), us), Ok(()));
         let strange = check_ours(dir.path(), us.wrapping_add(1)).expect_err("another's");
         assert!(strange.contains(&format!("runs as uid {us}")), "{strange}");
+    }
+
+    /// Names the folder to the second run of a test within namespaces where that is read-only.
+    #[cfg(target_os = "linux")]
+    const READ_ONLY: &str = "TESSERA_TEST_READ_ONLY";
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_is_read_only_for_us_is_not_offered() {
+        if let Some(dir) = std::env::var_os(READ_ONLY) {
+            let why = place(Path::new(&dir)).spot().expect_err("read-only");
+            assert!(why.contains("can't be written"), "{why}");
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(place(dir.path()).spot().is_ok());
+        // As a service's unit has it: ours by owner and mode, and mounted read-only.
+        let within = |script: &str| {
+            let mut unshare = std::process::Command::new("unshare");
+            unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+            unshare.arg("sh").arg(dir.path());
+            unshare
+        };
+        let mount = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+        let can = within(mount).output();
+        if !can.is_ok_and(|it| it.status.success()) {
+            eprintln!("left out: this host lets nobody mount within namespaces of their own");
+            return;
+        }
+        let name = "settings::file::tests::a_folder_that_is_read_only_for_us_is_not_offered";
+        let mut again = within(&format!("{mount} && exec \"$2\" --exact \"$3\""));
+        again.arg(std::env::current_exe().expect("runs")).arg(name);
+        let said = again.env(READ_ONLY, dir.path()).output().expect("runs");
+        let text = String::from_utf8_lossy(&said.stdout);
+        assert!(text.contains("1 passed"), "{text}");
     }
 
     #[test]
