@@ -190,7 +190,8 @@ impl Gpus {
     }
 
     /// Answers the variables that keep programs to the GPUs with these numbers: some of [`widest_variables`]. Each maker counts its own
-    /// from 0; of a maker whose GPUs others have, none is seen. One that the list doesn't have (its host was only told how many it has) counts as NVIDIA's.
+    /// from 0; of a maker whose GPUs others have, none is seen. One that the list doesn't have (its host was only told how many it has)
+    /// counts as NVIDIA's.
     #[must_use]
     pub fn variables(&self, given: &BTreeSet<u8>) -> Vec<(&'static str, String)> {
         if given.is_empty() {
