@@ -557,6 +557,11 @@ mod tests {
             (&["job", "foo"], "not the number of a job"),
             (&["resubmit", "0"], "not the number of a job"),
             (&["job", "+2"], "not the number of a job"),
+            (&["resubmit", "12", "--gpus", "0"], "0 is not in 1..=64"),
+            (
+                &["submit", "--gpus", "65", "--", "x"],
+                "65 is not in 1..=64",
+            ),
             (&["kill", "0"], "jobs are numbered from 1"),
         ] {
             let words = [&["tessera"], words].concat();

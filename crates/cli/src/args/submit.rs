@@ -1,6 +1,7 @@
 //! Arguments of `submit` and `resubmit`. The options have Qube!'s names.
 
 use clap::{ArgAction, Args};
+use tessera_model::gpu::GPUS_MAX;
 
 /// A job to submit.
 #[derive(Debug, Args)]
@@ -196,7 +197,7 @@ pub struct JobFields {
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub reservations: Option<String>,
     /// GPUs that each instance has to itself (the same as --reservations host.gpus=N)
-    #[arg(long, value_name = "N", help_heading = "Hosts")]
+    #[arg(long, value_name = "N", help_heading = "Hosts", value_parser = clap::value_parser!(u32).range(1..=GPUS_MAX as i64))]
     pub gpus: Option<u32>,
     /// Only on these hosts
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]

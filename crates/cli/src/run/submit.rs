@@ -68,6 +68,7 @@ pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, 
 
 /// Submits an old job again.
 pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Exit, CliError> {
+    check_gpus(args.id, &args.job)?;
     let (mut differences, wrong) = request(args.job, Defaults::Old);
     if !wrong.is_empty() {
         return Err(all_that_is_wrong(wrong, None));
@@ -78,6 +79,18 @@ pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Ex
     let reply = client.resubmit(args.id, &differences).await?;
     warn(&reply, context);
     submitted(&client, &reply, &args.wait, context).await
+}
+
+/// Refuses GPUs alone: a reservation is replaced as a whole, and nobody means that the slots and the memory of the old job go with it.
+fn check_gpus(old: u64, job: &JobFields) -> Result<(), CliError> {
+    let Some(gpus) = job.gpus.filter(|_| job.reservations.is_none()) else {
+        return Ok(());
+    };
+    let text = format!("--gpus {gpus} would take the place of all that job {old} reserves");
+    let hint = format!(
+        "say all of it: --reservations host.processors=1,host.gpus={gpus}; tessera job {old} shows what it reserves now"
+    );
+    Err(CliError::usage(text).hint(hint))
 }
 
 /// Shows where a faulty requirement is wrong.
@@ -316,9 +329,9 @@ fn waitfor(said: &[String]) -> Result<Option<Vec<u64>>, CliError> {
     ids.iter().map(number).collect::<Result<_, _>>().map(Some)
 }
 
-/// Adds GPUs to what is reserved; none are none, and naming them twice is the supervisor's to refuse.
+/// Adds GPUs to what is reserved; naming them twice is the supervisor's to refuse.
 fn reservations(named: Option<String>, gpus: Option<u32>) -> Option<String> {
-    let Some(gpus) = gpus.filter(|gpus| *gpus > 0) else {
+    let Some(gpus) = gpus else {
         return named;
     };
     let named = named.filter(|named| !named.trim().is_empty());
@@ -445,6 +458,27 @@ mod tests {
             "{all:?}"
         );
         assert_eq!(all.fields[0].field, "env");
+    }
+
+    #[test]
+    fn gpus_alone_take_no_other_reservation_away() {
+        let fields = |gpus, named: Option<&str>| JobFields {
+            gpus,
+            reservations: named.map(str::to_owned),
+            ..JobFields::default()
+        };
+        let refused = check_gpus(12, &fields(Some(2), None)).expect_err("refused");
+        let hint = refused.hints.join("; ");
+        assert!(hint.contains("host.processors=1,host.gpus=2"), "{hint}");
+        for good in [
+            fields(Some(2), Some("host.memory=8G")),
+            fields(None, Some("host.gpus=2")),
+            fields(None, None),
+        ] {
+            assert!(check_gpus(12, &good).is_ok(), "{good:?}");
+        }
+        let both = reservations(Some("host.memory=8G".into()), Some(2));
+        assert_eq!(both.as_deref(), Some("host.memory=8G,host.gpus=2"));
     }
 
     #[test]
