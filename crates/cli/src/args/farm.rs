@@ -330,7 +330,9 @@ Examples:
       asks for the token; or give it in the variable TESSERA_TOKEN
   tessera login https://farm.example --site
       the supervisor shows a certificate of the site's own, which this system
-      trusts: the farm's fingerprint is learned over that connection, once
+      trusts: the farm's fingerprint is learned over that connection, once.
+      Whoever has a certificate for that name gets your token then: with --ca
+      nobody does
 
 On the supervisor's host, tessera token create makes the token and tessera
 whoami prints the fingerprint. Both are kept in farms.toml of your configuration
