@@ -33,6 +33,17 @@ fn a_change_of_groups_lets_what_waits_run_without_a_restart() {
     assert!(told.contains("worker_description"), "{told}");
     assert_eq!(fs::read_to_string(&file).expect("there"), text);
     assert!(place.ask(&["audit"]).1.contains("workers.set"));
+    let shown = place.run(&["reconfigure", "--show"]);
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), text);
+    let said = String::from_utf8_lossy(&shown.stderr).into_owned();
+    let mut words = said.split_whitespace().skip_while(|it| *it != "version");
+    let version = words.nth(1).expect("a version").to_owned();
+    fs::write(&file, "# by hand\n").expect("written");
+    let late = ["reconfigure", "--from", &from, "--version", &version];
+    assert_ne!(place.ask(&late).0, 0, "it was changed since it was shown");
+    assert_eq!(fs::read_to_string(&file).expect("there"), "# by hand\n");
+    fs::write(&file, text).expect("written");
+    assert_eq!(place.ask(&late).0, 0, "as it was shown");
     fs::write(&file, "[default]\nworker_group = [\"gpu\"]\n").expect("written");
     let wrong = place.run(&["reconfigure"]);
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();

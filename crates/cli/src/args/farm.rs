@@ -29,8 +29,11 @@ pub struct HostNames {
 Examples:
   tessera reconfigure            after a change of workers.toml
   tessera reconfigure rnd001     tell this host; others get it when they connect
-  tessera reconfigure --from workers.toml
-      puts this file in its place first, where it is the supervisor's own
+  tessera reconfigure --show > workers.toml
+      prints the file, and on stderr its version
+  tessera reconfigure --from workers.toml --version 5f3a…
+      puts this file in its place first, where it is the supervisor's own and
+      nobody changed it since that version was shown
 
 The file is the supervisor's, on its host. Restarts nothing and ends no job.
 With mistakes in the file nothing changes.")]
@@ -41,6 +44,12 @@ pub struct ReconfigureArgs {
     /// Put this file in the place of the farm's workers.toml first
     #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
     pub from: Option<PathBuf>,
+    /// Only in the place of this version, as --show prints it (default: of whatever stands there)
+    #[arg(long, value_name = "HASH", requires = "from")]
+    pub version: Option<String>,
+    /// Print the farm's workers.toml and its version, and change nothing
+    #[arg(long, conflicts_with_all = ["hosts", "from"])]
+    pub show: bool,
 }
 
 /// What can be done about the site's own certificate.

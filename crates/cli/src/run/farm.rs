@@ -144,11 +144,17 @@ pub(super) async fn reconfigure(
     context: &Context,
 ) -> Result<Exit, CliError> {
     let client = context.client()?;
+    if args.show {
+        return show_worker_file(&client, context).await;
+    }
     let reply = match &args.from {
         Some(path) => {
             let text = read_file(path)?;
-            // What stands there when it is asked; whoever changes it meanwhile is not overwritten.
-            let version = client.worker_file().await?.version.unwrap_or_default();
+            let version = match args.version {
+                Some(version) => version,
+                // Whatever stands there now.
+                None => client.worker_file().await?.version.unwrap_or_default(),
+            };
             client
                 .set_worker_file(&SetWorkerFile { text, version })
                 .await?
@@ -165,6 +171,25 @@ pub(super) async fn reconfigure(
     };
     let is_done = !reply.hosts.iter().any(is_late);
     Ok(if is_done { Exit::Done } else { Exit::Failed })
+}
+
+/// Prints the file of all workers as it stands; what is said of it goes to stderr, so that the text alone can be kept in a file.
+async fn show_worker_file(client: &Client, context: &Context) -> Result<Exit, CliError> {
+    let file = client.worker_file().await?;
+    if let Some(why) = &file.unreadable {
+        return Err(CliError::failed(why.clone()));
+    }
+    if context.json {
+        context.print_json(&file)?;
+        return Ok(Exit::Done);
+    }
+    context.print(file.text.as_deref().unwrap_or_default())?;
+    let version = file.version.unwrap_or_default();
+    context.note("version", &format!("version {version} of {}", file.file));
+    if let Some(why) = &file.closed {
+        context.note("closed", &format!("it can't be changed from here: {why}"));
+    }
+    Ok(Exit::Done)
 }
 
 /// Reads a configuration that is to be sent.
