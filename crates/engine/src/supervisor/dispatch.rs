@@ -9,6 +9,7 @@ use super::job::{Launch, Orders, Phase};
 use super::judging::Judging;
 use super::plan::{Place, Placement};
 use super::preempt::MADE_PER_TURN_MAX;
+use super::report::STOPS;
 use super::time::Timer;
 use super::wide::empties::Empties;
 use super::{About, Algorithm, Engine, Job, Turn};
@@ -437,7 +438,7 @@ impl Engine {
         self.leave_launch(t, key, bare(next));
     }
 
-    /// Takes an instance off its launch, if it still is on it.
+    /// Takes an instance off its launch, if it still is on it. Of a job that stopped it has failed, whatever became of the launch.
     pub(super) fn leave_launch(
         &mut self,
         t: &mut Turn<'_>,
@@ -449,6 +450,11 @@ impl Engine {
             .get(&key.job)
             .and_then(|job| job.instance(key.instance));
         if instance.is_some_and(|instance| instance.status.launch() == Some(key.launch)) {
+            let stops = self.launches.get(&key).is_some_and(|it| it.phase == STOPS);
+            let status = match stops && !status.kind().is_ended() {
+                true => InstanceStatus::Failed,
+                false => status,
+            };
             self.set_instance(t, key.job, key.instance, status);
         }
     }

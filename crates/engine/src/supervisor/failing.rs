@@ -6,7 +6,7 @@ use super::job::Phase;
 use super::report::STOPS;
 use super::{About, Engine, Turn};
 use tessera_model::msg::LaunchKey;
-use tessera_model::{InstanceNo, InstanceStatus, ItemStatus, JobId};
+use tessera_model::{InstanceNo, InstanceStatus, ItemStatus, JobId, WorkStatus};
 
 impl Engine {
     /// An item of a job failed: stops the job when there are as many such as may be.
@@ -56,13 +56,17 @@ impl Engine {
     fn finish_failed(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
         self.recall(t, key);
         t.change(Change::Instance(key.job, key.instance));
-        if let Some(launch) = self.launches.get_mut(&key)
-            && launch.phase == Phase::Open
-        {
-            launch.phase = STOPS;
-            t.change(Change::Launch(key));
-            // The one whose item it was has nothing to finish.
-            self.advance(t, key);
-        }
+        // What leaves its host would go on elsewhere, or stay after all; what is retired begins nothing more anyway.
+        let takes_more =
+            |phase| matches!(phase, Phase::Open | Phase::Finishing(WorkStatus::Pending));
+        let launch = self.launches.get_mut(&key);
+        let Some(launch) = launch.filter(|it| takes_more(it.phase)) else {
+            return;
+        };
+        launch.phase = STOPS;
+        t.change(Change::Launch(key));
+        self.note_leaving(key);
+        // The one whose item it was has nothing to finish.
+        self.advance(t, key);
     }
 }

@@ -136,6 +136,7 @@ impl Engine {
         if is_cmdline {
             self.fail_instance(t, key, "its shepherd was ended again and again");
         }
+        self.stop_failing(t, key.job);
     }
 
     /// The item has come to another end, or a person wants it tried anew: what it lost before is no row any more.

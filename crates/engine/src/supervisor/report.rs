@@ -304,7 +304,9 @@ impl Engine {
         let Some(instance) = job.instances.get_mut(key.instance) else {
             return;
         };
-        let again = instance.retries_used < limit;
+        // Of a job that stopped nothing is begun again.
+        let stops = self.launches.get(&key).is_some_and(|it| it.phase == STOPS);
+        let again = !stops && instance.retries_used < limit;
         let host = self
             .launches
             .get(&key)

@@ -145,3 +145,103 @@ fn none_is_as_many_as_there_are() {
     let order = next(&mut w, order, 1).expect("it goes on");
     assert_eq!(next(&mut w, order, 1), None);
 }
+
+#[test]
+fn what_leaves_its_host_stops_with_the_others() {
+    for is_asked in [true, false] {
+        let mut w = World::new();
+        w.engine = Engine::new(Config {
+            preempt_policy: PreemptPolicy::Passive,
+            ..Config::default()
+        });
+        w.connect(1, 2);
+        let job = w.submit(stopping(10, 2, 1));
+        let (first, second) = (w.order(), w.order());
+        let urgent = if is_asked {
+            let target = Target::Instance(job, second.1.instance);
+            w.act(Action::Preempt, target).expect("allowed");
+            None
+        } else {
+            let spec = JobSpec {
+                priority: 1,
+                ..spec(1)
+            };
+            Some(w.submit(spec))
+        };
+        let leaves = |w: &World, order: (u8, LaunchKey, Run)| {
+            let launch = w.engine.launch(order.1).expect("there");
+            launch.phase == Phase::Finishing(WorkStatus::Pending)
+        };
+        let (leaving, other) = match leaves(&w, second) {
+            true => (second, first),
+            false => (first, second),
+        };
+        assert!(leaves(&w, leaving));
+        assert_eq!(next(&mut w, other, 1), None);
+        w.gone(1, other.1);
+        // Who wanted room has that of the other, and who would have left for it stays no longer than its frame.
+        assert_eq!(begun(&mut w).map(|it| it.1.job), urgent);
+        let phase = w.engine.launch(leaving.1).expect("there").phase;
+        assert_eq!(phase, Phase::Finishing(WorkStatus::Failed));
+        assert_eq!(next(&mut w, leaving, 0), None);
+        w.gone(1, leaving.1);
+        assert_eq!(begun(&mut w), None);
+        assert_eq!(w.status(job), WorkStatus::Failed);
+    }
+}
+
+#[test]
+fn no_instance_of_a_job_that_stops_is_tried_again() {
+    let mut w = World::new();
+    w.connect(1, 3);
+    let job = w.submit(JobSpec {
+        kind: JobKind::CmdLine,
+        retrysubjob: 1,
+        ..stopping(3, 3, 1)
+    });
+    let (first, second, third) = (w.order(), w.order(), w.order());
+    assert_eq!(next(&mut w, first, 1), None);
+    w.gone(1, first.1);
+    let again = w.order();
+    assert_eq!(again.1.instance, first.1.instance, "it is retried once");
+    assert_eq!(next(&mut w, again, 1), None);
+    w.gone(1, again.1);
+    assert_eq!(next(&mut w, second, 1), None);
+    w.gone(1, second.1);
+    let cause = GoneCause::StarterLost;
+    w.report(
+        1,
+        Report::Gone {
+            key: third.1,
+            cause,
+        },
+    );
+    assert_eq!(begun(&mut w), None);
+    assert_eq!(w.status(job), WorkStatus::Failed);
+    assert_eq!(w.item(job, second.2.item.0), ItemStatus::Failed);
+}
+
+#[test]
+fn what_its_host_refuses_of_a_job_that_stops_is_not_tried_again() {
+    let mut w = World::new();
+    w.connect(1, 2);
+    let job = w.submit(stopping(10, 2, 1));
+    let (first, second) = (w.order(), w.order());
+    assert_eq!(next(&mut w, first, 1), None);
+    w.gone(1, first.1);
+    let refusal = Refusal {
+        code: "busy".into(),
+        text: "the launcher is busy".into(),
+    };
+    assert!(refusal.is_passing());
+    w.report(
+        1,
+        Report::Refused {
+            key: second.1,
+            refusal,
+        },
+    );
+    w.wait(10);
+    assert_eq!(begun(&mut w), None);
+    assert_eq!(w.status(job), WorkStatus::Failed);
+}

@@ -212,3 +212,31 @@ fn what_is_lost_together_is_excused_for_a_while() {
         assert_eq!(w.item(job, 0), ItemStatus::Failed);
     }
 }
+
+#[test]
+fn an_item_that_ends_its_shepherd_for_good_is_one_of_as_many_as_may_fail() {
+    let mut w = World::new();
+    w.connect_anna(1, 2);
+    let job = w.submit(JobSpec {
+        cpus: 2,
+        max_failures: 1,
+        ..spec(2)
+    });
+    let (mut first, second) = (w.started(), w.started());
+    for _ in 0..4 {
+        w.lose(first);
+        assert!(w.until_ordered(60).is_some());
+        first = w.started();
+        assert_eq!(first.2.item, ItemIndex(0));
+    }
+    w.lose(first);
+    assert_eq!(w.item(job, 0), ItemStatus::Failed);
+    let phase = w.engine.launch(second.1).expect("there").phase;
+    assert_eq!(phase, Phase::Finishing(WorkStatus::Failed));
+    w.end(second, End::Exit(0));
+    w.gone(1, second.1);
+    let job = w.engine.job(job).expect("there");
+    assert_eq!(job.status, WorkStatus::Failed);
+    let why = |no: usize| job.instances()[no].failure.clone().unwrap_or_default();
+    assert!(why(0).contains("max-failures 1") && why(1).contains("max-failures 1"));
+}
