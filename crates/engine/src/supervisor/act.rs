@@ -73,6 +73,9 @@ impl Engine {
             }
             Target::Items(_, items) => self.act_on_items(t, by, action, id, items),
         }?;
+        if action == Action::Retry {
+            self.go_on_again(t, id);
+        }
         if acted != Acted::default() && !action.job_only() {
             let text = format!(
                 "{action} {}: {} items, {} instances",

@@ -1,5 +1,5 @@
 //! Jobs that stop when so many of their items failed (`max_failures`). Nothing more is begun, what runs is finished, and the job is
-//! failed; who retries it lets it go on.
+//! failed; who retries it lets it go on, what still finishes included.
 
 use super::io::{Change, kind};
 use super::job::Phase;
@@ -68,5 +68,23 @@ impl Engine {
         self.note_leaving(key);
         // The one whose item it was has nothing to finish.
         self.advance(t, key);
+    }
+
+    /// Somebody retries what failed: what was to stop after its item goes on, too. The next item that fails decides anew.
+    pub(super) fn go_on_again(&mut self, t: &mut Turn<'_>, id: JobId) {
+        let stopping = self.launches_of(id).filter(|it| it.phase == STOPS);
+        let keys: Vec<LaunchKey> = stopping.map(|it| it.key).collect();
+        for key in keys {
+            if let Some(launch) = self.launches.get_mut(&key) {
+                launch.phase = Phase::Open;
+                t.change(Change::Launch(key));
+            }
+            let job = self.jobs.get_mut(&id);
+            if let Some(instance) = job.and_then(|job| job.instances.get_mut(key.instance)) {
+                instance.failure = None;
+                t.change(Change::Instance(id, key.instance));
+            }
+            self.advance(t, key);
+        }
     }
 }

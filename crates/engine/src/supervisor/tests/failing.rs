@@ -245,3 +245,33 @@ fn what_its_host_refuses_of_a_job_that_stops_is_not_tried_again() {
     assert_eq!(begun(&mut w), None);
     assert_eq!(w.status(job), WorkStatus::Failed);
 }
+
+#[test]
+fn who_retries_while_others_finish_has_all_of_them_go_on() {
+    for is_whole in [true, false] {
+        let mut w = World::new();
+        w.connect(1, 4);
+        let job = w.submit(stopping(20, 4, 1));
+        let orders = [w.order(), w.order(), w.order(), w.order()];
+        assert_eq!(next(&mut w, orders[0], 1), None);
+        w.gone(1, orders[0].1);
+        let target = match is_whole {
+            true => Target::Job(job),
+            false => Target::Items(job, vec![orders[0].2.item]),
+        };
+        w.act(Action::Retry, target).expect("allowed");
+        let again = begun(&mut w).expect("the place is free");
+        assert_eq!(again.2.item, orders[0].2.item);
+        for order in &orders[1..] {
+            let it = next(&mut w, *order, 0).expect("it goes on");
+            assert_eq!(it.1, order.1, "where it was");
+        }
+        let it = w.engine.job(job).expect("there");
+        assert_eq!(it.instances_in(WorkStatus::Running), 4);
+        assert!(it.instances().iter().all(|it| it.failure.is_none()));
+        // It stops again when one more fails.
+        w.end(again, End::Exit(1));
+        let stops = |it: &Launch| it.phase == Phase::Finishing(WorkStatus::Failed);
+        assert_eq!(w.engine.launches_of(job).filter(|it| stops(it)).count(), 3);
+    }
+}
