@@ -339,6 +339,8 @@ impl Engine {
         t.change(Change::Host(id));
         t.event(kind::HOST_UNLOCKED, About::host(id), text);
         self.refresh_host(id);
+        // What is drained again later is told again.
+        self.note_drained(t, id);
     }
 
     /// Does what the calendars of a host say now, and looks again when they may say something else.

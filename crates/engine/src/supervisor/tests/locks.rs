@@ -418,6 +418,31 @@ fn that_a_drained_host_is_empty_is_told_once() {
 }
 
 #[test]
+fn that_it_is_empty_is_told_of_each_lock_that_ends_by_itself() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    for number in 1..=2 {
+        let now = w.engine.now;
+        let until = Timestamp(now.wall.0 + 60_000);
+        let drain = LockWish::Lock(LockOrder {
+            until: Some(until),
+            drains: true,
+            ..LockOrder::default()
+        });
+        let input = Input::LockWish {
+            by: person("root"),
+            host: host(1),
+            wish: Box::new(drain),
+        };
+        let out = w.engine.handle(now, input);
+        let is_it = |change: &&Change| matches!(change, Change::Event(event) if event.kind == kind::HOST_DRAINED);
+        assert_eq!(out.changes.iter().filter(is_it).count(), 1, "lock {number}");
+        w.wait(MINUTE);
+        assert!(!w.engine.host(host(1)).expect("there").is_locked());
+    }
+}
+
+#[test]
 fn only_administrators_lock_and_change_modes() {
     let mut w = World::new();
     w.connect(1, 1);
