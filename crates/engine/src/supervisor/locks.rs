@@ -116,27 +116,32 @@ impl Host {
     /// Says why slots of it are locked, if some are.
     #[must_use]
     pub fn why_locked(&self) -> Option<String> {
-        let offset = self.utc_offset();
-        let by_week = (!self.by_week.slots.is_empty()).then(|| {
-            let what = match self.by_week.slots.is_all() {
-                true => "locked".to_owned(),
-                false => format!("slots {} are locked", self.by_week.slots),
-            };
-            let until = self.by_week.until.map(|it| it.to_string());
-            let clock = match offset {
-                Some(_) => "by its own clock",
-                None => "UTC, since its worker does not say its time zone",
-            };
-            format!(
-                "{what} by its calendar until {} {clock}",
-                until.unwrap_or_default()
-            )
-        });
-        let by_somebody = self.lock.as_ref().map(|it| it.reason(offset));
+        let by_week = self.why_locked_by_week();
+        let by_somebody = self.lock.as_ref().map(|it| it.reason(self.utc_offset()));
         match (by_somebody, by_week) {
             (Some(one), Some(other)) => Some(format!("{one}; {other}")),
             (one, other) => one.or(other),
         }
+    }
+
+    /// Says what its calendars lock, if they do.
+    fn why_locked_by_week(&self) -> Option<String> {
+        if self.by_week.slots.is_empty() {
+            return None;
+        }
+        let what = match self.by_week.slots.is_all() {
+            true => "locked".to_owned(),
+            false => format!("slots {} are locked", self.by_week.slots),
+        };
+        let until = self.by_week.until.map(|it| it.to_string());
+        let clock = match self.utc_offset() {
+            Some(_) => "by its own clock",
+            None => "UTC, since its worker does not say its time zone",
+        };
+        Some(format!(
+            "{what} by its calendar until {} {clock}",
+            until.unwrap_or_default()
+        ))
     }
 }
 
@@ -243,6 +248,7 @@ impl Engine {
         if let Some(lock) = &host.lock {
             within_bound(&lock.slots.without(slots))?;
         }
+        not_of_a_calendar(host, slots)?;
         let about = || About::host(id).by(&by.name);
         let name = host.facts.name.clone();
         if slots.is_all() && host.while_active.take().is_some() {
@@ -457,6 +463,33 @@ impl Engine {
         );
         t.event(kind::HOST_DRAINED, About::host(id), text);
     }
+}
+
+/// Says no to who would unlock slots that calendars alone lock, with what does unlock them. Unlocking all takes back what was given.
+fn not_of_a_calendar(host: &Host, slots: &SlotSet) -> Result<(), Denied> {
+    let are_of = |locks: &SlotSet| locks.without(slots) != *locks;
+    let by_order = host.lock.as_ref().is_some_and(|it| are_of(&it.slots));
+    if slots.is_all() || by_order || !are_of(&host.by_week.slots) {
+        return Ok(());
+    }
+    let name = &host.facts.name;
+    let mut ways = Vec::new();
+    if host.calendar.is_some() {
+        ways.push(format!(
+            "tessera unlock {name} takes the calendar that it was given back, tessera lock {name} --weekly gives it another"
+        ));
+    }
+    if host.own_calendar().is_some() {
+        ways.push("what its configuration says is changed there (worker_lock_schedule in workers.toml, or in its worker.toml)".into());
+    }
+    let why = host.why_locked_by_week().unwrap_or_default();
+    Err(Denied::Invalid {
+        field: "slots",
+        why: format!(
+            "no lock of anybody's has slots {slots} of {name} ({why}); {}",
+            ways.join("; ")
+        ),
+    })
 }
 
 /// Says no to what could not be read again after a restart.

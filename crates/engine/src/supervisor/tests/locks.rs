@@ -443,6 +443,43 @@ fn that_it_is_empty_is_told_of_each_lock_that_ends_by_itself() {
 }
 
 #[test]
+fn slots_that_a_calendar_alone_locks_are_not_said_to_be_unlocked() {
+    let mut w = World::new();
+    w.connect_by(1, 8, "daily slots 1-2", "0");
+    let calendar = "daily slots 3".parse().expect("a calendar");
+    w.lock_wish(1, LockWish::Calendar(Some(calendar)));
+    w.lock_slots(1, "4");
+    let unlock = |w: &mut World, slots: &str| {
+        let slots = slots.parse().expect("slots");
+        let input = Input::LockWish {
+            by: person("root"),
+            host: host(1),
+            wish: Box::new(LockWish::Unlock(slots)),
+        };
+        w.step(input).expect("an answer")
+    };
+    for slots in ["1", "1-3", "2,7"] {
+        let Err(denied) = unlock(&mut w, slots) else {
+            panic!("slots {slots} are said to be unlocked");
+        };
+        assert_eq!(
+            denied.to_string(),
+            format!(
+                "slots: no lock of anybody's has slots {slots} of rnd1 (slots 1-3 are locked by its calendar until Fri 00:00 by its \
+                 own clock); tessera unlock rnd1 takes the calendar that it was given back, tessera lock rnd1 --weekly gives it \
+                 another; what its configuration says is changed there (worker_lock_schedule in workers.toml, or in its worker.toml)"
+            )
+        );
+    }
+    // Nothing locks it, or somebody's lock is among them.
+    for slots in ["7", "3-4", "all"] {
+        assert_eq!(unlock(&mut w, slots), Ok(Answer::Done), "{slots}");
+    }
+    let locked = w.engine.host(host(1)).expect("there").locked_slots();
+    assert_eq!(locked.to_string(), "1-2", "the configuration's");
+}
+
+#[test]
 fn only_administrators_lock_and_change_modes() {
     let mut w = World::new();
     w.connect(1, 1);
