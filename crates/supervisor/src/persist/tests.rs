@@ -184,7 +184,10 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
         reservation: Reservation {
             slots: 1,
             takes_free: retries == 2,
-            amounts: [("host.memory".to_owned(), 1)].into(),
+            amounts: [("host.memory".to_owned(), 1), ("host.gpus".to_owned(), 1)]
+                .into_iter()
+                .take(1 + usize::from(retries == 0))
+                .collect(),
             global: (retries == 1)
                 .then(|| ("global.rig".parse().expect("a name"), 1))
                 .into_iter()
@@ -325,7 +328,7 @@ impl World {
                 } else {
                     Identity::User
                 };
-                let resources = [("host.memory".into(), 5)].into();
+                let resources = [("host.gpus".into(), 2), ("host.memory".into(), 5)].into();
                 let facts = HostFacts {
                     name: format!("host{n}"),
                     slots,
