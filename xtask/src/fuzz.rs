@@ -21,6 +21,8 @@ const INPUT_SECONDS_MAX: u32 = 10;
 const MEMORY_MIB_MAX: u32 = 1_024;
 /// Last words of a target that found something, in lines.
 const LINES_SHOWN: usize = 40;
+/// Lines of a panic that are shown.
+const PANIC_LINES_SHOWN: usize = 6;
 /// What is passed to the compiler.
 const FLAGS: &[&str] = &[
     "-Cpasses=sancov-module",
@@ -62,9 +64,15 @@ pub(crate) fn main(tree: &Tree, words: &[String]) -> Result<bool> {
             is_well = true;
         }
         if !is_well {
+            for line in panic(&said) {
+                eprintln!("{line}");
+            }
             let last: Vec<&str> = said.lines().rev().take(LINES_SHOWN).collect();
             for line in last.iter().rev() {
                 eprintln!("{line}");
+            }
+            if let Some(input) = found(&said).and_then(|file| std::fs::read(file).ok()) {
+                eprintln!("the input: b\"{}\"", input.escape_ascii());
             }
             eprintln!(
                 "error: {target} found something; {}",
@@ -160,6 +168,12 @@ fn found(said: &str) -> Option<&str> {
         .map(|(_, file)| file)
 }
 
+/// Finds the words of a panic, which stand before a trace that is longer than what is shown of the end.
+fn panic(said: &str) -> impl Iterator<Item = &str> {
+    let begin = said.lines().skip_while(|it| !it.contains("panicked at"));
+    begin.take(PANIC_LINES_SHOWN)
+}
+
 /// Says whether an input that took too long takes no time when it is tried again. libFuzzer looks at the wall clock, which
 /// jumps where a virtual machine stands still for a while.
 fn is_false_alarm(tree: &Tree, said: &str, program: &Path) -> Result<bool> {
@@ -235,6 +249,10 @@ mod tests {
         let said = "artifact_prefix='f/'; Test unit written to f/crash-1\n";
         let hint = again(said, Path::new("bin/wire"));
         assert_eq!(hint, "try it again with: bin/wire f/crash-1");
+        let said = "INFO: x\nthread 'main' panicked at a.rs:1:\nleft: 1\n";
+        let words: Vec<&str> = panic(said).collect();
+        assert_eq!(words, ["thread 'main' panicked at a.rs:1:", "left: 1"]);
+        assert_eq!(panic("Done\n").count(), 0);
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub enum Problem {
     #[error("it is there twice")]
     Twice,
     /// More claims than a job takes.
-    #[error("more than {RESERVATIONS_MAX} resources")]
+    #[error("more than {RESERVATIONS_MAX} resources besides {PROCESSORS}")]
     TooMany,
     /// Too long to be read.
     #[error("reservations are at most {RESERVATIONS_BYTES_MAX} bytes long")]
@@ -148,7 +148,9 @@ pub fn parse(text: &str) -> Result<Vec<Claim>, ReservationError> {
         if claims.iter().any(|known| known.name == claim.name) {
             return Err(reader.error_at(begin, Problem::Twice));
         }
-        if claims.len() == RESERVATIONS_MAX {
+        // Slots are reserved by every job, also where they are not named.
+        let others = claims.iter().filter(|known| known.name != PROCESSORS);
+        if claim.name != PROCESSORS && others.count() == RESERVATIONS_MAX {
             return Err(reader.error_at(begin, Problem::TooMany));
         }
         claims.push(claim);
@@ -472,6 +474,15 @@ mod tests {
             .collect();
         let bad = parse(&many.join(",")).expect_err("too many");
         assert_eq!(bad.problem, Problem::TooMany);
+    }
+
+    #[test]
+    fn slots_are_named_beside_as_many_resources_as_there_may_be() {
+        let most: Vec<String> = (0..RESERVATIONS_MAX)
+            .map(|n| format!("host.r{n}=1"))
+            .collect();
+        let read = honoured(&most.join(",")).expect("honoured");
+        assert_eq!(honoured(&print_reservation(&read)), Ok(read));
     }
 
     #[test]
