@@ -111,9 +111,25 @@ enum Whose {
 #[derive(Debug, Default)]
 pub struct Judge {
     starts: BTreeMap<Whose, Vec<Duration>>,
+    /// Whose starts were counted in this turn: of a turn that is lost nothing started.
+    counted: Vec<Whose>,
 }
 
 impl Judge {
+    /// What the supervisor decided in this turn is kept: that starts.
+    pub fn committed(&mut self) {
+        self.counted.clear();
+    }
+
+    /// What it decided in this turn is lost, with the turn.
+    pub fn lost(&mut self) {
+        for whose in self.counted.drain(..) {
+            if let Some(starts) = self.starts.get_mut(&whose) {
+                starts.pop();
+            }
+        }
+    }
+
     /// The supervisor has handled an input.
     ///
     /// # Errors
@@ -231,6 +247,7 @@ impl Judge {
         };
         let starts = self.starts.entry(whose.clone()).or_default();
         starts.push(now);
+        self.counted.push(whose.clone());
         let recent = starts.iter().filter(|at| **at + rate.period() > now);
         let recent = recent.count();
         if recent > rate.starts() {

@@ -159,17 +159,20 @@ impl World {
         match if calm { 100 } else { self.rng.below(400) } {
             0 => {
                 self.tally.add("crash: supervisor before commit");
+                self.limits.lost();
                 self.supervisor_down();
                 return Ok(());
             }
             1 => {
                 self.tally.add("fault: disk full");
+                self.limits.lost();
                 self.commit_failed(&outputs)?;
                 return Ok(());
             }
             _ => {}
         }
         self.commit(&outputs)?;
+        self.limits.committed();
         if !calm && self.rng.below(400) == 0 {
             self.tally
                 .add("crash: supervisor after commit, before effects");

@@ -333,6 +333,12 @@ impl Engine {
                 continue;
             };
             let host = self.hosts.get(&id).filter(|host| host.is_open());
+            if host.is_some() && self.is_paced(claim) {
+                // So does what is made for a job that, or whose resource, may start nothing before a while.
+                before.push(claim.clone());
+                self.preempts.claimed.insert(id);
+                continue;
+            }
             let can = host.is_some_and(|host| {
                 self.may_have(claim, host, wanted)
                     && !self.is_overclaimed(id, &names_of(&claim.need))
@@ -353,6 +359,14 @@ impl Engine {
             }
         }
         is_moved
+    }
+
+    /// Says whether only a rate keeps a claim's job from starting now: its own, or that of what it reserves.
+    fn is_paced(&self, claim: &Claim) -> bool {
+        let job = self.jobs.get(&claim.job);
+        let mut resources = claim.need.global.keys();
+        job.is_some_and(|job| self.is_as_asked(job, claim) && self.is_job_paced(job))
+            || resources.any(|name| self.is_resource_paced(name))
     }
 
     /// Says whether a job still asks for what was claimed for it. The number of a class says little: another may have it by now.

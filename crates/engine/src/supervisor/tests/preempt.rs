@@ -602,6 +602,41 @@ fn no_more_leave_than_a_rate_lets_start() {
 }
 
 #[test]
+fn room_that_is_there_before_a_rate_lets_its_job_start_waits_for_it() {
+    let licensed = |w: &mut World, host: &str| {
+        let mut spec = with(1, 8, 1);
+        spec.hosts.insert(host.to_owned());
+        let licence = "license.a".parse().expect("a name");
+        spec.reservation.global.insert(licence, 1);
+        w.submit(spec)
+    };
+    let starts = |w: &mut World| -> Vec<JobId> {
+        let said = std::mem::take(&mut w.said).into_iter();
+        let keys = said.filter_map(|(_, what)| match what {
+            ToWorker::Start { key, .. } => Some(key.job),
+            ToWorker::Close { key, .. } => panic!("{key:?} leaves, too"),
+            _ => None,
+        });
+        keys.collect()
+    };
+    let mut w = full(None, Some("1/10s"));
+    let first = licensed(&mut w, "rnd1");
+    let victims = closed(&mut w);
+    assert_eq!(victims.len(), 1);
+    let other = licensed(&mut w, "rnd3");
+    w.connect(3, 1);
+    assert_eq!(starts(&mut w), [other]);
+    w.gone(1, victims[0]);
+    assert_eq!(
+        starts(&mut w),
+        [],
+        "the rate has no start left, and the room is kept"
+    );
+    w.wait(10);
+    assert_eq!(starts(&mut w), [first]);
+}
+
+#[test]
 fn no_more_leave_than_a_group_or_a_host_may_have() {
     let mut w = full(None, None);
     let mut first = with(1, 8, 8);
