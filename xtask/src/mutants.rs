@@ -9,6 +9,7 @@ use crate::tree::{Tree, cargo};
 use anyhow::{Context, Result, bail};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) const FOLDER: &str = "xtask/mutants/";
 pub(crate) const ENDING: &str = ".mutant";
@@ -18,6 +19,9 @@ const PUT: &str = "\n--- put\n";
 /// Minutes for the build of one mutant, and for its test.
 const BUILD_MINUTES: u64 = 20;
 const TEST_MINUTES: u64 = 5;
+
+/// Copies that are tried beside each other: most of a build of one crate is one thread's work.
+const LANES: usize = 2;
 
 /// A planted fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,34 +56,63 @@ pub(crate) fn main(tree: &Tree, names: &[String]) -> Result<bool> {
         bail!("there is no {FOLDER}{unknown}{ENDING}");
     }
     let is_chosen = |mutant: &&Mutant| names.is_empty() || names.contains(&mutant.name);
-    let mut chosen: Vec<&Mutant> = mutants.iter().filter(is_chosen).collect();
-    // Neighbours share most of what must be built anew for them.
-    chosen.sort_by(|a, b| (&a.proof, &a.file).cmp(&(&b.proof, &b.file)));
-    let copy = Tree {
-        top: tree.target().join("mutants").join("tree"),
-    };
-    let mut tally = Tally::default();
-    for mutant in chosen {
-        refresh(tree, &files, &copy.top)?;
-        let log = mutant.log(&copy);
-        begin_log(&log)?;
-        let is_caught = mutant.is_caught(&copy).unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
-            false
-        });
-        println!(
-            "mutant {}: {}: {}",
-            mutant.name,
-            if is_caught { "caught" } else { "NOT CAUGHT" },
-            mutant.breaks
-        );
-        if !is_caught {
-            show_end(&log);
+    let groups = Mutex::new(groups(mutants.iter().filter(is_chosen).collect()));
+    let tally = Mutex::new(Tally::default());
+    let run_lane = |lane: usize| -> Result<()> {
+        let copy = copy_of(tree, lane);
+        // Held for as long as it takes to look, not for as long as a group takes.
+        while let Some(group) = { lock(&groups).pop() } {
+            for mutant in group {
+                refresh(tree, &files, &copy.top)?;
+                let is_caught = mutant.show(&copy)?;
+                *lock(&tally) += Tally::one(is_caught);
+            }
         }
-        tally += Tally::one(is_caught);
-    }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES)
+            .map(|lane| scope.spawn(move || run_lane(lane)))
+            .collect();
+        let ended = lanes.into_iter().map(|lane| match lane.join() {
+            Ok(ended) => ended,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        // All lanes end, whatever becomes of one.
+        ended
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect::<Result<()>>()
+    })?;
+    let tally = *lock(&tally);
     println!("{tally}");
     Ok(tally.failed == 0)
+}
+
+/// Sorts them into those of one package each, the largest group last: neighbours share most of what must be built anew for them.
+fn groups(mut chosen: Vec<&Mutant>) -> Vec<Vec<&Mutant>> {
+    chosen.sort_by(|a, b| (&a.proof, &a.file).cmp(&(&b.proof, &b.file)));
+    let mut groups: Vec<Vec<&Mutant>> = chosen
+        .chunk_by(|a, b| a.package() == b.package())
+        .map(<[_]>::to_vec)
+        .collect();
+    groups.sort_by_key(Vec::len);
+    groups
+}
+
+/// Answers the copy of a lane: no lane waits for what another builds.
+fn copy_of(tree: &Tree, lane: usize) -> Tree {
+    let folder = match lane {
+        0 => "mutants".to_owned(),
+        lane => format!("mutants-{lane}"),
+    };
+    Tree {
+        top: tree.target().join(folder).join("tree"),
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Builds something of the copy in which one fault is planted; answers the folder that it was built into.
@@ -88,9 +121,7 @@ pub(crate) fn build_planted(tree: &Tree, name: &str, what: &[&str]) -> Result<Pa
     let mutants = read(tree, &files)?;
     let found = mutants.iter().find(|mutant| mutant.name == name);
     let mutant = found.with_context(|| format!("there is no {FOLDER}{name}{ENDING}"))?;
-    let copy = Tree {
-        top: tree.target().join("mutants").join("tree"),
-    };
+    let copy = copy_of(tree, 0);
     refresh(tree, &files, &copy.top)?;
     mutant.plant(&copy)?;
     let build = mutant.cargo(&copy, BUILD_MINUTES, "build").words(what);
@@ -159,6 +190,30 @@ impl Mutant {
         let place = place(&text, &self.find).with_context(|| self.file.clone())?;
         text.replace_range(place, &self.put);
         Ok(std::fs::write(copy.top.join(&self.file), text)?)
+    }
+
+    /// Answers the package whose tests, or which itself, must fail.
+    fn package(&self) -> &str {
+        match &self.proof {
+            Proof::Test { target, .. } => &target[1],
+            Proof::Seeds(_) => "tessera-sim",
+        }
+    }
+
+    /// Plants it in the copy, and prints and says whether it was caught.
+    fn show(&self, copy: &Tree) -> Result<bool> {
+        let log = self.log(copy);
+        begin_log(&log)?;
+        let is_caught = self.is_caught(copy).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            false
+        });
+        let word = if is_caught { "caught" } else { "NOT CAUGHT" };
+        println!("mutant {}: {word}: {}", self.name, self.breaks);
+        if !is_caught {
+            show_end(&log);
+        }
+        Ok(is_caught)
     }
 
     /// Plants it in the copy, and says whether its test fails there although it builds.
@@ -298,6 +353,33 @@ mod tests {
                 "{lacking}"
             );
         }
+    }
+
+    #[test]
+    fn the_largest_group_of_a_package_is_taken_first() {
+        let mutant = |package: &str, test: &str| {
+            let text = TEXT.replace("Package: p", &format!("Package: {package}"));
+            Mutant::parse(
+                test,
+                &text.replace("Test: action", &format!("Test: {test}")),
+            )
+        };
+        let all = [
+            ("b", "1"),
+            ("a", "2"),
+            ("c", "3"),
+            ("a", "1"),
+            ("c", "1"),
+            ("a", "3"),
+        ];
+        let all = all.map(|(package, test)| mutant(package, test).expect("good"));
+        let mut groups = groups(all.iter().collect());
+        let names =
+            |group: Vec<&Mutant>| group.iter().map(|it| it.name.clone()).collect::<String>();
+        assert_eq!(groups.pop().map(names).as_deref(), Some("123"));
+        assert_eq!(groups.pop().map(names).as_deref(), Some("13"));
+        assert_eq!(groups.pop().map(names).as_deref(), Some("1"));
+        assert!(groups.is_empty());
     }
 
     #[test]
