@@ -77,7 +77,9 @@ impl Engine {
         for key in keys {
             if let Some(launch) = self.launches.get_mut(&key) {
                 launch.phase = Phase::Open;
+                let host = launch.host;
                 t.change(Change::Launch(key));
+                self.note_standing(host);
             }
             let job = self.jobs.get_mut(&id);
             if let Some(instance) = job.and_then(|job| job.instances.get_mut(key.instance)) {

@@ -425,6 +425,37 @@ fn who_asks_for_less_than_was_claimed_has_fewer_leave() {
 }
 
 #[test]
+fn what_goes_on_after_all_may_be_asked_to_leave_again() {
+    let mut w = world(PreemptPolicy::Passive);
+    w.connect(1, 1);
+    w.connect(2, 1);
+    let low = w.submit(JobSpec {
+        max_failures: 1,
+        ..with(9, 8, 2)
+    });
+    let (one, other) = (w.order(), w.order());
+    let lock = |w: &mut World, number: u8, is_locked: bool| {
+        let (by, host) = (person("root"), host(number));
+        w.step(Input::Lock {
+            by,
+            host,
+            is_locked,
+        });
+    };
+    lock(&mut w, other.0, true);
+    w.end(other, End::Exit(1));
+    w.gone(other.0, other.1);
+    assert_ne!(phase(&w, one.1), Some(Phase::Open), "its job stops");
+    // Its host is looked at meanwhile.
+    lock(&mut w, one.0, true);
+    lock(&mut w, one.0, false);
+    w.act(Action::Retry, Target::Job(low)).expect("allowed");
+    assert_eq!(phase(&w, one.1), Some(Phase::Open), "it goes on");
+    w.submit(with(1, 1, 1));
+    assert_eq!(phase(&w, one.1), LEAVING);
+}
+
+#[test]
 fn what_is_migrated_leaves_whatever_becomes_of_the_claim() {
     let mut w = world(PreemptPolicy::Passive);
     w.connect(1, 1);
