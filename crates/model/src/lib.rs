@@ -42,7 +42,7 @@ pub use lock::{Lock, SlotSet};
 pub use mail::{ChannelName, JobMail, JobWebhooks, MailAddress, MailWhen};
 pub use name::{GroupName, HostName, UserName};
 pub use rate::StartRate;
-pub use reservation::{KernelLimits, Reservation, Taken};
+pub use reservation::{KernelLimits, More, Reservation, Taken};
 pub use resource::GlobalName;
 pub use settings::{Lookup, ServedSettings, SettingsHash, SettingsInUse};
 pub use state::{End, InstanceStatus, ItemStatus, Outcome, WorkStatus};

@@ -2,6 +2,7 @@
 
 use crate::GlobalName;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// The resource whose amount is a host's slots.
 pub const PROCESSORS: &str = "host.processors";
@@ -10,13 +11,50 @@ pub const MEMORY: &str = "host.memory";
 /// Bytes of one unit of [`MEMORY`].
 pub const MEMORY_UNIT: u64 = 1 << 20;
 
+/// Which slots an instance takes beside the least that it needs, when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum More {
+    /// None (`N`).
+    #[default]
+    Nothing,
+    /// All that are free (`N+`).
+    Free,
+    /// Those that are free, so many in all at most (`N-M`).
+    UpTo(u32),
+    /// All of a host on which there is nothing else (`N*`, `all`).
+    WholeHost,
+}
+
+/// The slots that each instance of a job takes, as they are written: `2`, `2+`, `2-4`, `2*`, `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotsForm {
+    /// The least.
+    pub least: u32,
+    /// What is taken beside.
+    pub more: More,
+}
+
+impl fmt::Display for SlotsForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let least = self.least;
+        match self.more {
+            More::Nothing => write!(f, "{least}"),
+            More::Free => write!(f, "{least}+"),
+            More::UpTo(most) => write!(f, "{least}-{most}"),
+            // Any host has one.
+            More::WholeHost if least <= 1 => f.write_str("all"),
+            More::WholeHost => write!(f, "{least}*"),
+        }
+    }
+}
+
 /// What each instance of a job takes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reservation {
     /// Slots (`host.processors`), at least 1.
     pub slots: u32,
-    /// Whether it takes all that are free when it starts (`N+`).
-    pub takes_free: bool,
+    /// Which it takes beside those when it starts.
+    pub more: More,
     /// Other `host.*` amounts by their names, and what `scoped.*` takes of the host; none is 0. `host.memory` is in MiB.
     pub amounts: BTreeMap<String, u64>,
     /// What it takes of the farm's own resources; none is 0, and of one that is for a host none is more than 1.
@@ -28,7 +66,7 @@ impl Default for Reservation {
     fn default() -> Self {
         Self {
             slots: 1,
-            takes_free: false,
+            more: More::Nothing,
             amounts: BTreeMap::new(),
             global: BTreeMap::new(),
         }
@@ -39,7 +77,22 @@ impl Reservation {
     /// Says whether it is one slot of a host and nothing else of it, as that of a job which names none.
     #[must_use]
     pub fn is_one_slot(&self) -> bool {
-        self.slots == 1 && !self.takes_free && self.amounts.is_empty()
+        self.slots == 1 && self.more == More::Nothing && self.amounts.is_empty()
+    }
+
+    /// Answers the slots that it takes, as they are written.
+    #[must_use]
+    pub fn slots_form(&self) -> SlotsForm {
+        SlotsForm {
+            least: self.slots,
+            more: self.more,
+        }
+    }
+
+    /// Says whether it has a host to itself.
+    #[must_use]
+    pub fn is_whole_host(&self) -> bool {
+        self.more == More::WholeHost
     }
 
     /// Answers the memory that it asks for, in MiB, if it asks for some.
@@ -54,6 +107,8 @@ impl Reservation {
 pub struct Taken {
     /// Slots.
     pub slots: u32,
+    /// Whether it has the host to itself: slots that are unlocked or added meanwhile are given to nobody else.
+    pub is_alone: bool,
     /// Other amounts, by the names of their resources.
     pub amounts: BTreeMap<String, u64>,
     /// The numbers of its GPUs ([`crate::gpu`]); fewer than its amount of them only where its host doesn't tell so many apart.
@@ -67,6 +122,7 @@ impl Default for Taken {
     fn default() -> Self {
         Self {
             slots: 1,
+            is_alone: false,
             amounts: BTreeMap::new(),
             gpus: BTreeSet::new(),
             global: BTreeMap::new(),

@@ -18,7 +18,7 @@ use tessera_model::reservation::MEMORY;
 use tessera_model::state::WorkStatus;
 use tessera_model::{
     Action, Agenda, ClusterChoice, FrameRun, HostId, InstanceNo, ItemIndex, ItemStatus, JobKind,
-    JobSpec, Order, Principal, Proof, Reservation, Restriction, SlotSet, Split, UserName,
+    JobSpec, More, Order, Principal, Proof, Reservation, Restriction, SlotSet, Split, UserName,
 };
 use tessera_model::{HostOrder, Requirement};
 
@@ -318,7 +318,10 @@ fn reservation(rng: &mut Rng) -> Reservation {
     if rng.chance(20) {
         reservation.slots = SLOTS_MAX;
     }
-    reservation.takes_free = rng.chance(10);
+    if rng.chance(10) {
+        let forms = [More::Free, More::UpTo(SLOTS_MAX), More::WholeHost];
+        reservation.more = rng.pick(&forms).copied().unwrap_or_default();
+    }
     if rng.chance(40) {
         let memory = rng.between(1, MEMORY_MAX);
         reservation.amounts.insert(MEMORY.to_owned(), memory);

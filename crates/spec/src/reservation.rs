@@ -1,8 +1,9 @@
 //! Reservations: `host.processors=2,host.memory=8G`, with Qube!'s forms of an amount.
 //!
 //! The grammar is read whole, so that a text from an old farm is understood; [`honoured`] then refuses what this farm does
-//! not do yet, rather than accept something that has no effect. `N`: so much; `N+`: at least so much, and all that is free;
-//! `N*`: at least so much of an idle host, all of it; `all`: all of an idle host; `N-M`: at least N and up to M. Memory is
+//! not do, rather than accept something that has no effect. `N`: so much; `N+`: at least so much, and all that is free;
+//! `N*`: at least so much of an idle host, all of it; `all`: all of an idle host; `N-M`: at least N and up to M of what is
+//! free. All of them are for slots (`host.processors`), of other things only `N`. Memory is
 //! in MiB and takes units (`8G`). Of what the farm itself has (`global.*`, `license.*`, `scoped.*`) only `N` makes sense: it is nobody's
 //! to take all of; of what is for a host (`global_host.*`, `license_host.*`) only 1. Case matters, spaces are allowed between the parts.
 
@@ -11,7 +12,7 @@ use std::fmt;
 use tessera_model::limits::{RESERVATIONS_MAX, RESOURCE_NAME_BYTES_MAX, SLOTS_MAX};
 use tessera_model::reservation::PROCESSORS;
 use tessera_model::resource::{KINDS, SCOPED};
-use tessera_model::{GlobalName, Reservation};
+use tessera_model::{GlobalName, More, Reservation};
 
 /// Longest text of reservations, in bytes.
 pub const RESERVATIONS_BYTES_MAX: usize = 8 * 1024;
@@ -173,14 +174,9 @@ pub fn print(claims: &[Claim]) -> String {
 /// Prints what a job reserves, all of it.
 #[must_use]
 pub fn print_reservation(reservation: &Reservation) -> String {
-    let slots = u64::from(reservation.slots);
     let first = Claim {
         name: PROCESSORS.to_owned(),
-        amount: if reservation.takes_free {
-            Amount::AtLeast(slots)
-        } else {
-            Amount::Exactly(slots)
-        },
+        amount: slots_of(reservation),
     };
     // What is scoped stands among those of the farm, too.
     let others = reservation.amounts.iter();
@@ -197,7 +193,32 @@ pub fn print_reservation(reservation: &Reservation) -> String {
     print(&all.collect::<Vec<_>>())
 }
 
-/// Reads what a job reserves and refuses what this farm does not honour yet.
+/// Answers the slots that a job reserves. An idle host with one slot or more is any idle host.
+fn slots_of(reservation: &Reservation) -> Amount {
+    let slots = u64::from(reservation.slots);
+    match reservation.more {
+        More::Nothing => Amount::Exactly(slots),
+        More::Free => Amount::AtLeast(slots),
+        More::UpTo(most) => Amount::Between(slots, u64::from(most)),
+        More::WholeHost if slots <= 1 => Amount::All,
+        More::WholeHost => Amount::IdleAtLeast(slots),
+    }
+}
+
+/// Reads the slots of a claim: the least, and what is taken beside. Nothing when no host has so many.
+fn read_slots(amount: Amount) -> Option<(u32, More)> {
+    let slots = |n: u64| u32::try_from(n).ok().filter(|n| *n <= SLOTS_MAX);
+    Some(match amount {
+        Amount::Exactly(n) => (slots(n)?, More::Nothing),
+        Amount::AtLeast(n) => (slots(n)?, More::Free),
+        Amount::Between(n, m) if n == m => (slots(n)?, More::Nothing),
+        Amount::Between(n, m) => (slots(n)?, More::UpTo(slots(m)?)),
+        Amount::IdleAtLeast(n) => (slots(n)?, More::WholeHost),
+        Amount::All => (1, More::WholeHost),
+    })
+}
+
+/// Reads what a job reserves and refuses what this farm does not honour.
 ///
 /// # Errors
 /// Of the field `reservations`.
@@ -207,9 +228,8 @@ pub fn honoured(text: &str) -> Result<Reservation, FieldError> {
     let mut reservation = Reservation::default();
     for claim in claims {
         let not_yet = |what: &str| {
-            error(format!("{claim}: {what} can't be reserved yet")).hint(
-                "leave it out; all resources are honoured with N, host.processors with N+, too",
-            )
+            error(format!("{claim}: {what} can't be reserved yet"))
+                .hint("write a number; N+, N-M, N* and all are for host.processors")
         };
         if let Ok(name) = claim.name.parse::<GlobalName>() {
             let Amount::Exactly(n) = claim.amount else {
@@ -229,19 +249,20 @@ pub fn honoured(text: &str) -> Result<Reservation, FieldError> {
             reservation.global.insert(name, n);
             continue;
         }
-        let is_slots = claim.name == PROCESSORS;
+        if claim.name == PROCESSORS {
+            let slots = read_slots(claim.amount);
+            (reservation.slots, reservation.more) = slots.ok_or_else(|| {
+                error(format!("{claim}: no host has more than {SLOTS_MAX} slots"))
+            })?;
+            continue;
+        }
         match claim.amount {
-            Amount::Exactly(n) | Amount::AtLeast(n) if is_slots => {
-                let slots = u32::try_from(n).ok().filter(|n| *n <= SLOTS_MAX);
-                reservation.slots = slots.ok_or_else(|| {
-                    error(format!("{claim}: no host has more than {SLOTS_MAX} slots"))
-                })?;
-                reservation.takes_free = matches!(claim.amount, Amount::AtLeast(_));
-            }
             Amount::Exactly(n) => _ = reservation.amounts.insert(claim.name, n),
             Amount::AtLeast(_) => return Err(not_yet("all that is free of anything but slots")),
-            Amount::IdleAtLeast(_) | Amount::All => return Err(not_yet("an idle host")),
-            Amount::Between(..) => return Err(not_yet("a range")),
+            Amount::IdleAtLeast(_) | Amount::All => {
+                return Err(not_yet("an idle host by anything but its slots"));
+            }
+            Amount::Between(..) => return Err(not_yet("a range of anything but slots")),
         }
     }
     Ok(reservation)
@@ -488,9 +509,9 @@ mod tests {
     #[test]
     fn what_is_not_honoured_is_refused_by_name() {
         for (text, why) in [
-            ("host.processors=2*", "host.processors=2*: an idle host"),
-            ("host.processors=all", "host.processors=all: an idle host"),
-            ("host.processors=1-2", "host.processors=1-2: a range"),
+            ("host.memory=2G*", "host.memory=2048*: an idle host"),
+            ("host.gpus=all", "host.gpus=all: an idle host"),
+            ("host.memory=1-2", "host.memory=1-2: a range"),
             ("host.memory=1+", "host.memory=1+: all that is free"),
         ] {
             let error = honoured(text).expect_err(text);
@@ -505,13 +526,43 @@ mod tests {
         assert!(honoured("host.processors=5000").is_err());
         let good = honoured("host.memory=8G,host.processors=2+,host.gpus=1").expect("honoured");
         assert_eq!(
-            (good.slots, good.takes_free, good.memory()),
-            (2, true, Some(8192))
+            (good.slots, good.more, good.memory()),
+            (2, More::Free, Some(8192))
         );
         let text = "host.processors=2+,host.gpus=1,host.memory=8192";
         assert_eq!(print_reservation(&good), text);
         assert_eq!(honoured(text), Ok(good));
         assert_eq!(honoured(""), Ok(Reservation::default()));
+    }
+
+    #[test]
+    fn every_form_of_slots_is_honoured_and_prints_so_that_it_reads_back() {
+        for (text, slots, more, printed) in [
+            ("3", 3, More::Nothing, "3"),
+            ("3+", 3, More::Free, "3+"),
+            ("2-8", 2, More::UpTo(8), "2-8"),
+            ("2-2", 2, More::Nothing, "2"),
+            ("4*", 4, More::WholeHost, "4*"),
+            ("all", 1, More::WholeHost, "all"),
+            // Any host has one slot.
+            ("1*", 1, More::WholeHost, "all"),
+        ] {
+            let read = honoured(&format!("host.processors={text}")).expect(text);
+            assert_eq!((read.slots, read.more), (slots, more), "{text}");
+            let form = format!("host.processors={printed}");
+            assert_eq!(print_reservation(&read), form);
+            assert_eq!(
+                format!("host.processors={}", read.slots_form()),
+                form,
+                "the engine says the same"
+            );
+            assert_eq!(honoured(&form), Ok(read));
+        }
+        for text in ["1-5000", "5000-6000", "5000*", "5000+"] {
+            let text = format!("host.processors={text}");
+            let why = format!("{text}: no host has more than {SLOTS_MAX} slots");
+            assert_eq!(honoured(&text).expect_err(&text).message, why);
+        }
     }
 
     #[test]

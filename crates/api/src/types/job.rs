@@ -163,7 +163,7 @@ pub struct SpecView {
     pub priority: u32,
     /// Number of instances.
     pub cpus: u32,
-    /// What each of them takes of its host: `host.processors=1,host.memory=8192` (MiB).
+    /// What each of them takes of its host: `host.processors=1,host.memory=8192` (MiB); slots may be `2+`, `2-4`, `2*` or `all`.
     #[serde(default)]
     pub reservations: String,
     /// Only these hosts; empty: any.

@@ -46,7 +46,8 @@ pub struct SubmitRequest {
     #[schema(minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<i64>,
-    /// What each instance takes of its host (`host.processors=1`): `host.processors=2,host.memory=8192` (MiB; `8G` is the same).
+    /// What each instance takes of its host (`host.processors=1`): `host.processors=2,host.memory=8192` (MiB; `8G` is the same). Of slots
+    /// also `2+` (all that are free), `2-4` (up to 4 of them), `all` or `2*` (an idle host, all of it, with 2 slots at least).
     #[schema(example = "host.processors=1,host.memory=8G")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reservations: Option<String>,

@@ -151,7 +151,7 @@ pub struct ModifyArgs {
     /// Number of instances
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub cpus: Option<i64>,
-    /// What each instance that starts from now on takes of its host; an empty text: one slot
+    /// What each instance that starts from now on takes of its host, as in submit; an empty text: one slot
     #[arg(long, value_name = "LIST")]
     pub reservations: Option<String>,
     /// Only these hosts; an empty text: any

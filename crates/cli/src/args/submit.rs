@@ -193,7 +193,8 @@ pub struct JobFields {
     #[arg(long, help_heading = "Command")]
     pub convert_path: bool,
 
-    /// What each instance takes of its host (default: host.processors=1): host.processors=2,host.memory=8G
+    /// What each instance takes of its host (default: host.processors=1): host.processors=2,host.memory=8G; of slots also 2+ (all
+    /// that are free), 2-4 (up to 4 of them), all or 2* (a host to itself, with 2 at least)
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub reservations: Option<String>,
     /// GPUs that each instance has to itself (the same as --reservations host.gpus=N)

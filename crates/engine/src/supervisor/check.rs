@@ -6,9 +6,10 @@ use super::items::Size;
 use super::job::Phase;
 use super::{Engine, Job};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::MEMORY;
-use tessera_model::{InstanceStatus, ItemIndex};
+use tessera_model::{InstanceStatus, ItemIndex, Taken};
 
 impl Engine {
     /// Says everything that is wrong.
@@ -227,12 +228,25 @@ impl Engine {
 
     fn check_hosts(&self, faults: &mut Vec<String>) {
         for host in self.hosts.values() {
-            let (slots, amounts) = self.planner.free_of(host.id);
+            let (slots, is_idle, amounts) = self.planner.free_of(host.id);
             let name = &host.facts.name;
             if slots != host.free() {
                 let free = host.free();
                 faults.push(format!(
                     "{name} has {free} free slots, the planner thinks {slots}"
+                ));
+            }
+            if slots > 0 && is_idle != host.is_idle() {
+                faults.push(format!(
+                    "{name} is idle: {is_idle}, the planner thinks otherwise"
+                ));
+            }
+            let is_alone = |(key, taken): (&LaunchKey, &Arc<Taken>)| taken.is_alone.then_some(*key);
+            let alone = host.launches.iter().find_map(is_alone);
+            if let Some(alone) = alone.filter(|_| host.launches.len() > 1) {
+                let others = host.launches.len() - 1;
+                faults.push(format!(
+                    "{alone} has {name} to itself, and {others} others are there"
                 ));
             }
             for (resource, amount) in amounts {

@@ -99,6 +99,8 @@ pub struct Host {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Kept {
     pub(super) slots: u32,
+    /// Whether it is for who has the host to itself: then nothing of it is given to anybody else.
+    pub(super) is_whole: bool,
     pub(super) amounts: BTreeMap<String, u64>,
 }
 
@@ -259,8 +261,39 @@ impl Host {
     /// Answers the slots in use, those of launches that are ending included.
     #[must_use]
     pub fn used(&self) -> u32 {
-        self.takers()
-            .fold(0, |sum: u32, taken| sum.saturating_add(taken.slots))
+        self.takers().fold(0, |sum: u32, taken| {
+            sum.saturating_add(self.slots_of(taken))
+        })
+    }
+
+    /// Answers how many slots somebody has of it: who has it to itself all that it offers now, whatever it offered before.
+    pub(super) fn slots_of(&self, taken: &Taken) -> u32 {
+        match taken.is_alone {
+            true => taken.slots.max(self.open_slots()),
+            false => taken.slots,
+        }
+    }
+
+    /// Answers how much of a resource somebody has of it, slots among them.
+    pub(super) fn part_of(&self, taken: &Taken, resource: &str) -> u64 {
+        match resource {
+            PROCESSORS => u64::from(self.slots_of(taken)),
+            other => taken.amounts.get(other).copied().unwrap_or(0),
+        }
+    }
+
+    /// Says whether nothing is there, and nothing of it is kept for anybody.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.launches.is_empty() && self.strays.is_empty() && self.kept == Kept::default()
+    }
+
+    /// Answers it as it would be without what runs there.
+    pub(super) fn emptied(&self) -> Self {
+        let mut emptied = self.clone();
+        emptied.launches.clear();
+        emptied.strays.clear();
+        emptied
     }
 
     /// What is taken of it, launch by launch: the truth that all sums are made from, so that nothing is given back twice.
@@ -321,6 +354,9 @@ impl Host {
     }
 
     fn free_slots(&self) -> u32 {
+        if self.kept.is_whole {
+            return 0;
+        }
         let unused = self.open_slots().saturating_sub(self.used());
         unused.saturating_sub(self.kept.slots)
     }

@@ -483,13 +483,13 @@ impl Engine {
         match self.hosts.get(&host) {
             Some(known) => {
                 let free_of = |resource: &str| known.free_of(resource);
-                let (name, slots) = (&known.facts.name, known.free());
+                let (name, free) = (&known.facts.name, (known.free(), known.is_idle()));
                 self.planner
-                    .set_free(host, name, &known.traits, slots, free_of);
+                    .set_free(host, name, &known.traits, free, free_of);
             }
             None => self
                 .planner
-                .set_free(host, "", &Default::default(), 0, |_| 0),
+                .set_free(host, "", &Default::default(), (0, false), |_| 0),
         }
         self.note_standing(host);
     }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::gpu::{GPUS, free_gpus};
 use tessera_model::reservation::MEMORY;
-use tessera_model::{HostId, HostState, JobId, Taken};
+use tessera_model::{HostId, HostState, JobId, More, Taken};
 
 /// Each try after an attempt that ran out of memory asks for this part more than the one before: a half.
 pub const GROWTH_PART: u64 = 2;
@@ -40,14 +40,17 @@ pub(super) fn takes(job: &Job, size: Size, host: &Host) -> Taken {
     if let Some(memory) = grown.and_then(|grown| grown.memory) {
         amounts.insert(MEMORY.to_owned(), memory);
     }
-    let slots = if reservation.takes_free {
-        reservation.slots.max(host.free())
-    } else {
-        reservation.slots
+    let least = reservation.slots;
+    let slots = match reservation.more {
+        More::Nothing => least,
+        More::Free => least.max(host.free()),
+        More::UpTo(most) => least.max(host.free().min(most)),
+        More::WholeHost => least.max(host.open_slots()),
     };
     let gpus = host.gpus_for(amounts.get(GPUS).copied().unwrap_or(0));
     Taken {
         slots,
+        is_alone: reservation.is_whole_host(),
         amounts,
         gpus,
         global: reservation.global.clone(),
@@ -261,6 +264,7 @@ impl Engine {
         }
         let all = self.hosts.get(&host).map(|host| Taken {
             slots: host.facts.slots,
+            is_alone: false,
             amounts: host.facts.resources.clone(),
             gpus: free_gpus(host.total_of(GPUS), &BTreeSet::new(), u64::MAX),
             // Of the farm, what its job reserves now: the best that anybody knows.

@@ -188,6 +188,7 @@ fn launch(row: &store::LaunchRow) -> Result<LaunchImage, String> {
         account: row.account.clone(),
         taken: Taken {
             slots: detail.slots.max(1),
+            is_alone: detail.is_alone,
             amounts: detail.amounts,
             gpus: detail.gpus,
             global: rows::by_name(detail.global).map_err(|why| bad(&why))?,

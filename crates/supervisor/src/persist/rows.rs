@@ -111,6 +111,9 @@ pub(crate) struct LaunchDetail {
     /// Slots that it has of its host.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(crate) slots: u32,
+    /// Whether it has the host to itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_alone: bool,
     /// What else it has of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) amounts: BTreeMap<String, u64>,
@@ -163,6 +166,7 @@ pub(crate) fn launch_row(launch: &LaunchImage) -> store::LaunchRow {
             .collect(),
         is_started: launch.is_started,
         slots: launch.taken.slots,
+        is_alone: launch.taken.is_alone,
         amounts: launch.taken.amounts.clone(),
         gpus: launch.taken.gpus.clone(),
         global: by_text(&launch.taken.global),

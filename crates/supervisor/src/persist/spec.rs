@@ -11,7 +11,7 @@ use tessera_model::mail::{BadAddress, BadChannelName};
 use tessera_model::rate::BadRate;
 use tessera_model::{
     After, Agenda, ClusterChoice, ClusterError, FrameRun, JobFlag, JobId, JobKind, JobLimits,
-    JobMail, JobSpec, JobWebhooks, MailAddress, MailWhen, Order, OrderError, Requirement,
+    JobMail, JobSpec, JobWebhooks, MailAddress, MailWhen, More, Order, OrderError, Requirement,
     Reservation, RestrictionError, Split,
 };
 use tessera_spec::range;
@@ -44,8 +44,10 @@ const FORMAT_STRANDED: i64 = 13;
 const FORMAT_STOPS: i64 = 14;
 /// The format of one that asks for webhooks: older programs would forget that.
 const FORMAT_WEBHOOKS: i64 = 15;
+/// The format of one that takes so many slots of a host at most, or has it to itself: older programs would start it beside others.
+const FORMAT_SLOTS: i64 = 16;
 /// The newest format that this program reads.
-const FORMAT_NEWEST: i64 = FORMAT_WEBHOOKS;
+const FORMAT_NEWEST: i64 = FORMAT_SLOTS;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,6 +278,12 @@ struct ReservationDoc {
     slots: u32,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     takes_free: bool,
+    /// So many slots at most; since [`FORMAT_SLOTS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    up_to: Option<u32>,
+    /// Since [`FORMAT_SLOTS`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    whole_host: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     amounts: BTreeMap<String, u64>,
     /// Of the farm itself; since [`FORMAT_GLOBAL`].
@@ -293,7 +301,12 @@ impl ReservationDoc {
     fn of(reservation: &Reservation) -> Self {
         Self {
             slots: reservation.slots,
-            takes_free: reservation.takes_free,
+            takes_free: reservation.more == More::Free,
+            up_to: match reservation.more {
+                More::UpTo(most) => Some(most),
+                More::Nothing | More::Free | More::WholeHost => None,
+            },
+            whole_host: reservation.more == More::WholeHost,
             amounts: reservation.amounts.clone(),
             global: rows::by_text(&reservation.global),
         }
@@ -303,10 +316,19 @@ impl ReservationDoc {
         *self == Self::default()
     }
 
+    fn more(&self) -> More {
+        match self.up_to {
+            _ if self.whole_host => More::WholeHost,
+            Some(most) => More::UpTo(most.max(self.slots)),
+            None if self.takes_free => More::Free,
+            None => More::Nothing,
+        }
+    }
+
     fn into_model(self) -> Result<Reservation, String> {
         Ok(Reservation {
             slots: self.slots.max(1),
-            takes_free: self.takes_free,
+            more: self.more(),
             amounts: self.amounts,
             global: rows::by_name(self.global)?,
         })
@@ -350,7 +372,9 @@ pub(crate) fn format(spec: &JobSpec) -> i64 {
     let has_kinds = farms.any(|name| name.is_per_host() || name.is_scoped());
     let is_of_preempt = |flag: &JobFlag| matches!(flag, JobFlag::Uninterruptible | JobFlag::Elite);
     let mail = spec.mail.as_ref();
-    if !spec.webhooks.is_empty() {
+    if matches!(spec.reservation.more, More::UpTo(_) | More::WholeHost) {
+        FORMAT_SLOTS
+    } else if !spec.webhooks.is_empty() {
         FORMAT_WEBHOOKS
     } else if spec.max_failures > 0 {
         FORMAT_STOPS

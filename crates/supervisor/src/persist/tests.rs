@@ -13,8 +13,8 @@ use tessera_model::after::{After, Part, Term, Tree, When, Whom};
 use tessera_model::msg::{AttemptEnd, FromWorker, GoneCause, Report, ToWorker};
 use tessera_model::state::{End, Limit};
 use tessera_model::{
-    Action, Agenda, Consent, FrameRun, HostFacts, Identity, ItemIndex, JobKind, JobSpec, Order,
-    Presence, Principal, Proof, Refusal, Reservation, Running, SlotSet, Split, Timestamp,
+    Action, Agenda, Consent, FrameRun, HostFacts, Identity, ItemIndex, JobKind, JobSpec, More,
+    Order, Presence, Principal, Proof, Refusal, Reservation, Running, SlotSet, Split, Timestamp,
     WhileActive,
 };
 use tessera_store::memory::MemoryStore;
@@ -183,7 +183,12 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
         cpus,
         reservation: Reservation {
             slots: 1,
-            takes_free: retries == 2,
+            more: match (retries, cpus % 2) {
+                (1, _) => More::UpTo(2),
+                (2, 0) => More::Free,
+                (2, _) => More::WholeHost,
+                (..) => More::Nothing,
+            },
             amounts: [("host.memory".to_owned(), 1), ("host.gpus".to_owned(), 1)]
                 .into_iter()
                 .take(1 + usize::from(retries == 0))

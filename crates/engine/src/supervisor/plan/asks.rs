@@ -253,6 +253,10 @@ fn said_ever(operand: &Operand, host: &HostFacts, demands: &Demands) -> Ever {
     };
     // One that is too small for it is told so by others.
     let demanded = demanded.min(total);
+    if *part == Part::Used && resource == PROCESSORS && demands.wants_whole {
+        // Nothing else is there when it starts.
+        return Ever::Between(0.into(), 0.into());
+    }
     if *part == Part::Avail {
         Ever::Between(demanded.into(), total.into())
     } else {
@@ -359,8 +363,7 @@ fn said_by_job(field: &JobField, spec: &JobSpec, id: JobId, owner: &UserName) ->
 /// Prints what a job reserves: `host.processors=2,host.memory=8192`.
 pub(in super::super) fn reserved(spec: &JobSpec) -> String {
     let reservation = &spec.reservation;
-    let plus = if reservation.takes_free { "+" } else { "" };
-    let mut all = format!("{PROCESSORS}={}{plus}", reservation.slots);
+    let mut all = format!("{PROCESSORS}={}", reservation.slots_form());
     // What is scoped stands among those of the farm, too.
     let amounts = reservation.amounts.iter();
     for (name, amount) in amounts.filter(|(name, _)| !name.starts_with(SCOPED)) {

@@ -16,8 +16,8 @@ use tessera_model::HostId;
 use tessera_model::requirements::Operand;
 
 /// Hosts that can give away the same and are of a kind are alike for every class: the most slots first, then by the amounts of
-/// the resources that somebody reserves, by their numbers.
-pub(super) type Shape = (Reverse<u32>, Vec<u64>, Arc<Traits>);
+/// the resources that somebody reserves, by their numbers, then by whether nothing is there.
+pub(super) type Shape = (Reverse<u32>, Vec<u64>, Arc<Traits>, bool);
 
 /// What an open host can give away.
 #[derive(Debug, Clone)]
@@ -97,10 +97,11 @@ impl Class {
     }
 
     /// Says whether hosts of that shape can serve it.
-    pub(super) fn fits(&self, (Reverse(slots), amounts, traits): &Shape) -> bool {
+    pub(super) fn fits(&self, (Reverse(slots), amounts, traits, is_idle): &Shape) -> bool {
         let wants = self.wants.as_ref();
         let asks = self.demands.asks.as_ref();
         *slots >= self.demands.slots
+            && (*is_idle || !self.demands.wants_whole)
             && wants.is_some_and(|wants| wants.are_in(amounts))
             && self.demands.suit(traits)
             && (self.asks_each || asks.is_none_or(|asks| asks.met_by(traits)))

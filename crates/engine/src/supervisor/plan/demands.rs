@@ -28,8 +28,10 @@ pub struct Demands {
     pub asks: Option<Asks>,
     /// Which of the hosts is picked first; says nothing of which are possible.
     pub prefers: Option<Prefers>,
-    /// Slots.
+    /// Slots, at least.
     pub slots: u32,
+    /// Whether they start on an idle host only, and have all of its slots.
+    pub wants_whole: bool,
     /// Amounts of other resources.
     pub amounts: BTreeMap<String, u64>,
     /// Amounts of the farm's own resources.
@@ -57,6 +59,7 @@ impl Demands {
             asks: Asks::of(spec, id, owner),
             prefers: Prefers::of(spec),
             slots: spec.reservation.slots,
+            wants_whole: spec.reservation.is_whole_host(),
             amounts: spec.reservation.amounts.clone(),
             global: spec.reservation.global.clone(),
             per_host: spec.limits.per_host.map(|most| (id, most)),

@@ -104,7 +104,8 @@ impl Kept {
 impl Class {
     /// Says whether one slot is not all that its jobs take of a host, or ask of it.
     pub(super) fn may_be_wide(&self) -> bool {
-        self.demands.slots > 1 || !self.demands.amounts.is_empty() || self.asks_moving
+        let demands = &self.demands;
+        demands.slots > 1 || demands.wants_whole || !demands.amounts.is_empty() || self.asks_moving
     }
 }
 

@@ -3,7 +3,6 @@
 use super::claims::Claim;
 use super::search::{names_of, sum_of};
 use crate::supervisor::Engine;
-use crate::supervisor::host::Kept;
 use crate::supervisor::job::Phase;
 
 impl Engine {
@@ -14,8 +13,10 @@ impl Engine {
         }
         for host in self.hosts.values() {
             let claims = self.preempts.claims.on(host.id);
-            let (slots, amounts) = sum_of(claims.map(|(_, claim)| &claim.need));
-            let (name, kept) = (&host.facts.name, Kept { slots, amounts });
+            let (name, kept) = (
+                &host.facts.name,
+                sum_of(claims.map(|(_, claim)| &claim.need)),
+            );
             if host.kept != kept {
                 faults.push(format!("{name} keeps {:?}, claims are {kept:?}", host.kept));
             }
@@ -63,9 +64,9 @@ impl Engine {
         for name in names_of(&claim.need) {
             let staying = self
                 .staying_on(host)
-                .map(|it| super::claims::part(&it.taken, name));
+                .map(|it| host.part_of(&it.taken, name));
             let stays = staying.fold(0, u64::saturating_add);
-            let claimed = self.preempts.claims.wanted_on(at, name);
+            let claimed = self.preempts.claims.wanted_on(host, name);
             if stays.saturating_add(claimed) > host.total_of_any(name) {
                 let name_of_host = &host.facts.name;
                 faults.push(format!(

@@ -1,6 +1,7 @@
 //! Claims: room on a host that was made for a job, and is kept for it until it is there.
 
 use super::Standing;
+use crate::supervisor::Host;
 use crate::supervisor::items::Size;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::msg::LaunchKey;
@@ -156,8 +157,9 @@ impl Claims {
     }
 
     /// Answers how much of a resource of a host they want; slots by their own name.
-    pub(super) fn wanted_on(&self, host: HostId, resource: &str) -> u64 {
-        let wanted = self.on(host).map(|(_, claim)| part(&claim.need, resource));
+    pub(super) fn wanted_on(&self, host: &Host, resource: &str) -> u64 {
+        let claims = self.on(host.id);
+        let wanted = claims.map(|(_, claim)| host.part_of(&claim.need, resource));
         wanted.fold(0, u64::saturating_add)
     }
 
@@ -175,14 +177,6 @@ impl Claims {
                 claim.leaving.remove(&key);
             }
         }
-    }
-}
-
-/// Answers how much of a resource somebody takes; slots by their own name.
-pub(super) fn part(taken: &Taken, resource: &str) -> u64 {
-    match resource {
-        tessera_model::reservation::PROCESSORS => u64::from(taken.slots),
-        other => taken.amounts.get(other).copied().unwrap_or(0),
     }
 }
 
@@ -207,6 +201,7 @@ fn take_out<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<ClaimId>>, key: &K, id: Clai
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tessera_model::{HostState, Timestamp};
 
     #[test]
     fn claims_are_counted_and_given_back() {
@@ -232,6 +227,7 @@ mod tests {
         let mut claims = Claims::default();
         let (first, second) = (claims.insert(claim(1)), claims.insert(claim(2)));
         let host = HostId([1; 16]);
+        let known = Host::new(host, Default::default(), HostState::Up, Timestamp(0));
         assert_eq!(claims.of_owner(&owner), 2);
         assert_eq!(claims.of_group(JobId(1)), 2);
         assert_eq!(
@@ -239,7 +235,7 @@ mod tests {
             (6, 2)
         );
         let wanted = ["host.processors", "host.memory", "host.swap"];
-        assert_eq!(wanted.map(|it| claims.wanted_on(host, it)), [4, 16, 0]);
+        assert_eq!(wanted.map(|it| claims.wanted_on(&known, it)), [4, 16, 0]);
         assert!(claims.has_some_of(JobId(1)));
         claims.remove(first);
         assert!(!claims.has_some_of(JobId(1)) && claims.has_some_on(host));

@@ -1,11 +1,10 @@
 //! Making room: who is found leaves, the room is kept for whom it was made, and given up when it is wanted no more.
 
-use super::claims::{Claim, ClaimId, part};
+use super::claims::{Claim, ClaimId};
 use super::search::{Wanted, Way, names_of, sum_of};
 use super::{Manner, PreemptPolicy, Standing, is_elite};
 use crate::supervisor::deps::group_of;
 use crate::supervisor::dispatch::place_of;
-use crate::supervisor::host::Kept;
 use crate::supervisor::io::{Change, kind};
 use crate::supervisor::items::Size;
 use crate::supervisor::job::Phase;
@@ -111,9 +110,9 @@ impl Engine {
         names.iter().any(|name| {
             let staying = self
                 .staying_on(host)
-                .map(|launch| part(&launch.taken, name));
+                .map(|launch| host.part_of(&launch.taken, name));
             let stays = staying.fold(0, u64::saturating_add);
-            let claimed = self.preempts.claims.wanted_on(id, name);
+            let claimed = self.preempts.claims.wanted_on(host, name);
             stays.saturating_add(claimed) > host.open_of_any(name)
         })
     }
@@ -268,9 +267,9 @@ impl Engine {
     /// Notes on a host how much of it is kept for claims.
     fn note_kept(&mut self, id: HostId) {
         let claims = self.preempts.claims.on(id);
-        let (slots, amounts) = sum_of(claims.map(|(_, claim)| &claim.need));
+        let kept = sum_of(claims.map(|(_, claim)| &claim.need));
         if let Some(host) = self.hosts.get_mut(&id) {
-            host.kept = Kept { slots, amounts };
+            host.kept = kept;
         }
     }
 
@@ -400,10 +399,10 @@ impl Engine {
 /// Says whether a host has what a claim wants, beside what those before it want.
 fn is_there(host: &Host, claim: &Claim, before: &[Claim]) -> bool {
     names_of(&claim.need).into_iter().all(|name| {
-        let first = before.iter().map(|it| part(&it.need, name));
+        let first = before.iter().map(|it| host.part_of(&it.need, name));
         let first = first.fold(0, u64::saturating_add);
         let free = host.unused_of(name).saturating_sub(first);
-        free >= part(&claim.need, name)
+        free >= host.part_of(&claim.need, name)
     })
 }
 

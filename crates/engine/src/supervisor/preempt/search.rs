@@ -1,15 +1,16 @@
 //! Who could leave so that a job finds room, and where that costs least.
 
-use super::claims::{Claim, ClaimId, part};
+use super::claims::{Claim, ClaimId};
 use super::index::{Kind, Place};
 use super::pick::{Candidate, Price, pick};
 use super::{Manner, PreemptPolicy, Standing};
 use crate::supervisor::dispatch::place_of;
+use crate::supervisor::host::Kept;
 use crate::supervisor::job::{Launch, Phase};
 use crate::supervisor::judging::Judging;
 use crate::supervisor::{Engine, Host, Job};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use tessera_model::credential::CredentialId;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
@@ -53,6 +54,7 @@ impl Engine {
         let demands = self.planner.demands(class);
         Taken {
             slots: demands.slots,
+            is_alone: demands.wants_whole,
             amounts: demands.amounts.clone(),
             global: demands.global.clone(),
             // Which of its GPUs it has is seen when it is placed.
@@ -118,10 +120,12 @@ impl Engine {
         let staying: Vec<&Launch> = self.staying_on(host).collect();
         let names = names_of(&need);
         let short = names.iter().map(|name| {
-            let stays = staying.iter().map(|launch| part(&launch.taken, name));
-            let claimed = higher.iter().map(|claim| part(&claim.need, name));
+            let stays = staying
+                .iter()
+                .map(|launch| host.part_of(&launch.taken, name));
+            let claimed = higher.iter().map(|claim| host.part_of(&claim.need, name));
             let taken = stays.chain(claimed).fold(0, u64::saturating_add);
-            let asked = taken.saturating_add(part(&need, name));
+            let asked = taken.saturating_add(host.part_of(&need, name));
             asked.saturating_sub(host.open_of_any(name))
         });
         let short: Vec<u64> = short.collect();
@@ -129,7 +133,9 @@ impl Engine {
             let standing = self.may_leave(launch, host, manner)?;
             (standing > own).then(|| Candidate {
                 who: launch.key,
-                gives: names.iter().map(|name| part(&launch.taken, name)).collect(),
+                gives: (names.iter())
+                    .map(|name| host.part_of(&launch.taken, name))
+                    .collect(),
                 standing,
                 cost: self.cost_of(launch, manner),
             })
@@ -219,16 +225,16 @@ impl Engine {
         names_of(taken).iter().all(|name| {
             let staying = self
                 .staying_on(host)
-                .map(|launch| part(&launch.taken, name));
+                .map(|launch| host.part_of(&launch.taken, name));
             let stays = staying.fold(0, u64::saturating_add);
-            let claimed = self.preempts.claims.wanted_on(host.id, name);
+            let claimed = self.preempts.claims.wanted_on(host, name);
             let all = stays.saturating_add(claimed);
             // One that is locked altogether finishes what it has; of locked slots nobody is given one back.
             let has = match host.is_locked() {
                 true => host.total_of_any(name),
                 false => host.open_of_any(name),
             };
-            all.saturating_add(part(taken, name)) <= has
+            all.saturating_add(host.part_of(taken, name)) <= has
         })
     }
 
@@ -247,13 +253,14 @@ pub(super) fn names_of(taken: &Taken) -> Vec<&str> {
     std::iter::once(PROCESSORS).chain(amounts).collect()
 }
 
-/// Answers how much is taken by all of them together.
-pub(super) fn sum_of<'a>(all: impl Iterator<Item = &'a Taken>) -> (u32, BTreeMap<String, u64>) {
-    let mut sum: (u32, BTreeMap<String, u64>) = (0, BTreeMap::new());
+/// Answers what is kept for all of them together.
+pub(super) fn sum_of<'a>(all: impl Iterator<Item = &'a Taken>) -> Kept {
+    let mut sum = Kept::default();
     for taken in all {
-        sum.0 = sum.0.saturating_add(taken.slots);
+        sum.slots = sum.slots.saturating_add(taken.slots);
+        sum.is_whole |= taken.is_alone;
         for (name, amount) in &taken.amounts {
-            let of_name = sum.1.entry(name.clone()).or_insert(0);
+            let of_name = sum.amounts.entry(name.clone()).or_insert(0);
             *of_name = of_name.saturating_add(*amount);
         }
     }

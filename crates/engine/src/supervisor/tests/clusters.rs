@@ -379,7 +379,13 @@ fn play(seed: u64, algorithm: Algorithm) {
         if dice.below(3) == 0 {
             let number = host(u8::try_from(dice.below(5)).expect("small"));
             let small = small_host(&mut dice);
-            planner.set_free(number, "rnd", &kind(&planner, &small), small.slots, |_| 0);
+            planner.set_free(
+                number,
+                "rnd",
+                &kind(&planner, &small),
+                (small.slots, false),
+                |_| 0,
+            );
             hosts.insert(number, small);
         } else {
             let (id, spec) = (JobId(step), small_job(&mut dice));
@@ -412,7 +418,7 @@ fn play(seed: u64, algorithm: Algorithm) {
                 found.host,
                 "rnd",
                 &kind(&planner, small),
-                small.slots,
+                (small.slots, false),
                 |_| 0,
             );
         }

@@ -23,6 +23,7 @@ mod reasons;
 mod reserve;
 mod settings;
 mod shared;
+mod whole;
 mod wide;
 mod workers;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use tessera_model::reservation::MEMORY;
-use tessera_model::{Reservation, Taken};
+use tessera_model::{More, Reservation, Taken};
 
 /// A host with so many slots and MiB of memory.
 fn host_with(w: &mut World, number: u8, slots: u32, memory: u64) {
@@ -16,7 +16,7 @@ fn reserving(frames: u32, slots: u32, memory: u64) -> JobSpec {
         cpus: frames,
         reservation: Reservation {
             slots,
-            takes_free: false,
+            more: More::Nothing,
             amounts: amounts
                 .into_iter()
                 .filter(|(_, amount)| *amount > 0)
@@ -110,7 +110,7 @@ fn at_least_so_many_slots_takes_all_that_are_free() {
     w.submit(spec(1));
     w.order();
     let mut greedy = reserving(2, 2, 0);
-    greedy.reservation.takes_free = true;
+    greedy.reservation.more = More::Free;
     w.submit(greedy.clone());
     let order = w.order();
     let launch = w.engine.launch(order.1).expect("there");

@@ -49,12 +49,8 @@ fn holders(hosts: &[&Host], resource: &str) -> Vec<(JobId, u64)> {
     let mut by_job: BTreeMap<JobId, u64> = BTreeMap::new();
     for host in hosts {
         for (key, taken) in host.launches.iter().chain(&host.strays) {
-            let amount = match resource {
-                PROCESSORS => u64::from(taken.slots),
-                other => taken.amounts.get(other).copied().unwrap_or(0),
-            };
             let has = by_job.entry(key.job).or_default();
-            *has = has.saturating_add(amount);
+            *has = has.saturating_add(host.part_of(taken, resource));
         }
     }
     let mut all: Vec<(JobId, u64)> = by_job.into_iter().filter(|(_, has)| *has > 0).collect();

@@ -8,7 +8,7 @@ use crate::supervisor::{Engine, Host, Job};
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::host::Takes;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
-use tessera_model::{HostState, Identity, JobId, JobSpec};
+use tessera_model::{HostState, Identity, JobId, JobSpec, More};
 
 /// Answers the first reason that keeps a job off a host: what stays before what moves, so that nobody waits for what would not help.
 pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands, engine: &Engine) -> HostReason {
@@ -28,6 +28,7 @@ pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands, engine: &Engin
         .or_else(|| why_refused(job, host))
         .or_else(|| why_kept_off(job, host, engine))
         .or_else(|| why_full_of(job, host))
+        .or_else(|| why_busy(job, host, demands))
         .or_else(|| why_full(host))
         .or_else(|| why_short(job, host, demands))
         .or(moves)
@@ -67,7 +68,8 @@ fn why_too_small(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason
     let (resource, has, asked) = (&short.resource, short.amount(), short.asked());
     let text = format!("{resource} of {name} is {has} in all; {asked} asked");
     // What ran out of memory with less does not get by with less.
-    let less = reserve_less(job, host, total).filter(|_| !demands.is_grown);
+    let less = reserve_less(job, host, total, job.spec.reservation.more);
+    let less = less.filter(|_| !demands.is_grown);
     let hint = less.map_or_else(
         || "a larger host would take it".to_owned(),
         |less| format!("{less} is what {name} has; or a larger host"),
@@ -85,16 +87,39 @@ fn why_short(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason> {
     let text = format!("{has} of {total} of {resource} free on {name}; {asked} asked");
     let has_some = |(resource, _): (&String, &u64)| free(host, resource) > 0;
     let is_some = !demands.is_grown && demands.amounts.iter().all(has_some);
-    let less = reserve_less(job, host, free).filter(|_| is_some);
+    let less = reserve_less(job, host, free, job.spec.reservation.more).filter(|_| is_some);
     let less = less.map_or_else(String::new, |less| format!("; {less} fits there now"));
     let hint = format!("it starts when enough is given back there{less}");
     Some((Kind::Reserved, text, Some(hint)))
 }
 
+/// Answers that something is on a host which a job wants for itself, and what of it would start there now.
+fn why_busy(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason> {
+    if !demands.wants_whole || host.is_idle() {
+        return None;
+    }
+    let name = &host.facts.name;
+    let free = |host: &Host, resource: &str| host.free_of_any(resource);
+    let mut amounts = demands.amounts.iter();
+    let has_rest = amounts.all(|(resource, asked)| free(host, resource) >= *asked);
+    let beside = reserve_less(job, host, free, More::Free).filter(|_| has_rest);
+    let beside = beside.map_or_else(String::new, |command| {
+        format!("; {command} starts it beside what is on {name}")
+    });
+    let hint = format!("it starts when nothing else is on one{beside}");
+    Some((Kind::NotIdle, format!("{name} is not idle"), Some(hint)))
+}
+
 /// Answers the command by which a job reserves no more than a host has, if it has something of the slots.
-fn reserve_less(job: &Job, host: &Host, has: impl Fn(&Host, &str) -> u64) -> Option<String> {
+fn reserve_less(
+    job: &Job,
+    host: &Host,
+    has: impl Fn(&Host, &str) -> u64,
+    more: More,
+) -> Option<String> {
     let mut spec = JobSpec::clone(&job.spec);
     let reservation = &mut spec.reservation;
+    reservation.more = more;
     let slots = u32::try_from(has(host, PROCESSORS)).unwrap_or(u32::MAX);
     reservation.slots = reservation.slots.min(slots);
     for (resource, amount) in &mut reservation.amounts {

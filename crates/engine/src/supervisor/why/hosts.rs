@@ -50,7 +50,8 @@ impl Engine {
         }
         // Those hosts would take it if that were free.
         all.retain(|it| !waits || it.kind != Kind::BehindJobs);
-        let full = all.iter().find(|it| it.kind == Kind::Full);
+        let mut full = all.iter();
+        let full = full.find(|it| matches!(it.kind, Kind::Full | Kind::NotIdle));
         let full = full.and_then(|it| it.hosts.first());
         let behind = full.and_then(|host| self.why_behind(job, class, host));
         let is_first = behind.is_none();
@@ -113,6 +114,7 @@ impl Engine {
         let (mut text, hint) = match kind {
             Kind::Full => self.full(job, is_first, &hosts),
             Kind::Reserved => (self.short(demands, &hosts, text), hint),
+            Kind::NotIdle => (self.busy(&hosts, text), hint),
             _ => (text, hint),
         };
         if is_mixed {
@@ -155,6 +157,18 @@ impl Engine {
         match locked.next() {
             None => format!("all {slots} slots{of} are in use{by}"),
             Some(locked) => format!("all {slots} open slots{of} are in use{by}; {locked}"),
+        }
+    }
+
+    /// Tells what is on hosts of which one is wanted idle; `text` is what is told of one.
+    fn busy(&self, hosts: &[&Host], text: String) -> String {
+        let text = match hosts.len() {
+            0 | 1 => text,
+            n => format!("none of these {n} hosts is idle"),
+        };
+        match self.held_by(hosts, PROCESSORS) {
+            Some(by) => format!("{text}: {by}"),
+            None => format!("{text}: room there is kept for whom it was made"),
         }
     }
 

@@ -58,6 +58,7 @@ pub enum Kind {
     CredentialCheck,
     Migrated,
     Full,
+    NotIdle,
     Reserved,
     TooSmall,
     BehindJobs,
@@ -72,7 +73,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -108,6 +109,7 @@ impl Kind {
         Self::CredentialCheck,
         Self::Migrated,
         Self::Full,
+        Self::NotIdle,
         Self::Reserved,
         Self::TooSmall,
         Self::BehindJobs,
@@ -159,6 +161,7 @@ impl Kind {
             Self::CredentialCheck => "credential_check",
             Self::Migrated => "migrated",
             Self::Full => "full",
+            Self::NotIdle => "not_idle",
             Self::Reserved => "reserved",
             Self::TooSmall => "too_small",
             Self::BehindJobs => "behind_jobs",

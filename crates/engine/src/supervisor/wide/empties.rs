@@ -11,6 +11,7 @@ use crate::supervisor::{Algorithm, Host, Job, Launch, Phase};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_model::msg::LaunchKey;
+use tessera_model::reservation::PROCESSORS;
 use tessera_model::{JobFlag, JobId, Taken, WorkStatus};
 
 /// How long what was told to end is expected to take for it.
@@ -34,7 +35,7 @@ impl<'a> Needs<'a> {
     fn of(demands: &'a Demands, host: &Host, is_whole: bool) -> Self {
         let amounts = demands.amounts.iter();
         let amounts = amounts.map(|(name, amount)| (Some(name.as_str()), *amount));
-        let slots = if is_whole {
+        let slots = if is_whole || demands.wants_whole {
             host.open_slots()
         } else {
             demands.slots
@@ -47,15 +48,14 @@ impl<'a> Needs<'a> {
         name.map_or(u64::from(host.open_slots()), |name| host.total_of(name))
     }
 
-    fn taken(taken: &Taken, name: Option<&str>) -> u64 {
-        let of = |name| taken.amounts.get(name).copied().unwrap_or(0);
-        name.map_or(u64::from(taken.slots), of)
+    fn taken(host: &Host, taken: &Taken, name: Option<&str>) -> u64 {
+        host.part_of(taken, name.unwrap_or(PROCESSORS))
     }
 
     /// Says whether a host has room for it beside those.
     fn fit(&self, host: &Host, beside: &[&Taken]) -> bool {
         self.0.iter().all(|(name, asked)| {
-            let taken = beside.iter().map(|taken| Self::taken(taken, *name));
+            let taken = beside.iter().map(|taken| Self::taken(host, taken, *name));
             let taken = taken.fold(*asked, u64::saturating_add);
             taken <= Self::total(host, *name)
         })

@@ -85,7 +85,8 @@ impl WideJobs {
             asked.saturating_mul(slots) > total && is_part(*asked, total)
         };
         let is_wide = demands.slots > 1 && is_part(u64::from(demands.slots), slots);
-        is_wide || (slots > 1 && demands.amounts.iter().any(is_wide_in))
+        let is_large = || demands.wants_whole || demands.amounts.iter().any(is_wide_in);
+        is_wide || (slots > 1 && is_large())
     }
 
     /// Answers how long it is to the next look.
@@ -257,9 +258,10 @@ impl Engine {
             && is_admitted(&self.credentials, self.now, &demands.owner, host)
             && !host.has_stray_of(job)
             && !is_barred();
-        let is_whole = may && !self.is_asked_for(demands, host);
+        let is_busy = demands.wants_whole && !host.is_idle() && host.open_slots() > 1;
+        let is_whole = may && (is_busy || !self.is_asked_for(demands, host));
         let serves = if is_whole {
-            self.is_asked_for(demands, &emptied(host))
+            demands.asks.is_none() || self.is_asked_for(demands, &host.emptied())
         } else {
             may && self.config.wide_jobs.is_wide(demands, host)
         };
@@ -574,14 +576,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// Answers a host as it would be without what runs there.
-fn emptied(host: &Host) -> Host {
-    let mut emptied = host.clone();
-    emptied.launches.clear();
-    emptied.strays.clear();
-    emptied
 }
 
 /// Says whether a host takes jobs of somebody, and their password is no obstacle.

@@ -214,3 +214,45 @@ fn a_job_of_an_older_program_takes_one_slot() {
     assert!(text.contains(r#""global":{"license.nuke":2}"#), "{text}");
     assert_eq!(document.into_model(), Ok(reserving));
 }
+
+/// What a program wrote that knew neither ranges of slots nor hosts of one's own.
+const FORMAT_3_FREE: &str = r#"{"submitter":"mia","proof":"peer uid 1000","spec":{"name":"render","command":["true"],"umask":18,
+        "priority":5,"cpus":2,"reservation":{"slots":2,"takes_free":true},"retrywork":1,"retrywork_delay_ms":0,"retrysubjob":0,
+        "grace_ms":30000,"output_limit":1024}}"#;
+
+#[test]
+fn forms_of_slots_move_the_format_and_are_read_for_ever() {
+    let old = read(FORMAT_3_FREE, FORMAT_RESERVES).expect("readable for ever");
+    let has = &old.spec.reservation;
+    assert_eq!((has.slots, has.more), (2, More::Free));
+    assert_eq!(
+        format(&old.spec),
+        FORMAT_RESERVES,
+        "older programs read it as well"
+    );
+    for (says, more) in [
+        (r#""up_to":4"#, More::UpTo(4)),
+        (r#""whole_host":true"#, More::WholeHost),
+    ] {
+        let text = FORMAT_3_FREE.replace(r#""takes_free":true"#, says);
+        let read = read(&text, FORMAT_SLOTS).expect("readable for ever");
+        assert_eq!(read.spec.reservation.more, more, "{says}");
+        assert_eq!(
+            format(&read.spec),
+            FORMAT_SLOTS,
+            "older programs would start it beside others"
+        );
+        let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
+        assert!(
+            again.contains(&format!(r#""reservation":{{"slots":2,{says}}}"#)),
+            "{again}"
+        );
+        let again: Spec = serde_json::from_str(&again).expect("is a description");
+        assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
+    }
+    // More than the newest of the others, whatever else the job asks for.
+    let mut all = (*old.spec).clone();
+    all.reservation.more = More::WholeHost;
+    all.max_failures = 3;
+    assert_eq!(format(&all), FORMAT_NEWEST);
+}

@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tessera_model::reservation::PROCESSORS;
-use tessera_model::{Requirement, Reservation};
+use tessera_model::{More, Requirement, Reservation};
 
 impl World {
     /// Carries out the first command with that verb in a hint: as mia, or as an administrator where only one may.
@@ -83,7 +83,9 @@ fn reservation(list: &str) -> Reservation {
     for entry in list.split(',') {
         let (name, amount) = entry.split_once('=').expect("NAME=AMOUNT");
         if name == PROCESSORS {
-            made.slots = amount.parse().expect("a number");
+            let least = amount.strip_suffix('+');
+            made.slots = least.unwrap_or(amount).parse().expect("a number");
+            made.more = least.map_or(More::Nothing, |_| More::Free);
         } else {
             let amount = amount.parse().expect("a number");
             made.amounts.insert(name.to_owned(), amount);

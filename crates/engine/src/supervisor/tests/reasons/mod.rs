@@ -104,6 +104,7 @@ fn proof_of(kind: Kind) -> fn() {
         }
         Kind::Migrated => scenes::migrated,
         Kind::Full => scenes::full,
+        Kind::NotIdle => scenes::not_idle,
         Kind::Reserved => scenes::reserved,
         Kind::TooSmall => scenes::too_small,
         Kind::BehindJobs => scenes::behind_jobs,

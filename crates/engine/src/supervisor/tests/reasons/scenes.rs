@@ -1,10 +1,10 @@
 //! One scene for each kind of reason that no other test has.
 
 use super::*;
-use tessera_model::Reservation;
 use tessera_model::after::{Part, Term, Tree, When, Whom};
 use tessera_model::reservation::MEMORY;
 use tessera_model::state::Limit;
+use tessera_model::{More, Reservation};
 
 /// A farm of one host with so many slots.
 fn farm(slots: u32) -> World {
@@ -366,6 +366,40 @@ pub(super) fn full() {
         told.hint.as_deref(),
         Some("it starts when a slot is given back")
     );
+    w.finish(order, End::Exit(0));
+    assert!(w.begins(job));
+}
+
+pub(super) fn not_idle() {
+    let mut w = farm(4);
+    w.connect(2, 2);
+    let holds = w.submit_as("tom", wanting(1, 0));
+    w.order();
+    let mut asks = wanting(2, 0);
+    asks.hosts = names(&["rnd2"]);
+    let other = w.submit_as("eve", asks);
+    let order = w.order();
+    let mut asks = wanting(2, 0);
+    asks.reservation.more = More::WholeHost;
+    let job = w.submit(asks.clone());
+    let told = w.reason(job, Kind::NotIdle);
+    let by = format!("job {other} of eve (2), job {holds} of tom (1)");
+    assert_eq!(told.text, format!("none of these 2 hosts is idle: {by}"));
+    assert_eq!(told.hosts, ["rnd1", "rnd2"]);
+    // The smallest change: beside what is there.
+    let hint = w.hint(job, Kind::NotIdle);
+    let beside = "it starts when nothing else is on one; tessera modify 3 --reservations host.processors=2+ starts it beside what is on rnd1";
+    assert_eq!(hint, beside);
+    w.follow(&hint, "modify");
+    assert!(w.begins(job));
+    // A host that is full of them.
+    asks.hosts = names(&["rnd2"]);
+    let job = w.submit(asks);
+    let told = w.reason(job, Kind::NotIdle);
+    let text = format!("rnd2 is not idle: job {other} of eve (2)");
+    assert_eq!((told.text, told.count), (text, 1));
+    let hint = told.hint.as_deref();
+    assert_eq!(hint, Some("it starts when nothing else is on one"));
     w.finish(order, End::Exit(0));
     assert!(w.begins(job));
 }

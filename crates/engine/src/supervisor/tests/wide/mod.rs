@@ -3,6 +3,7 @@
 mod bounds;
 mod guards;
 mod judge;
+mod whole;
 pub(super) mod words;
 
 use super::*;
