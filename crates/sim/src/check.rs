@@ -150,6 +150,11 @@ impl Checker {
                 host.shepherds.keys()
             ));
         }
+        let alone = host.shepherds.iter().find(|(_, it)| it.promise.is_alone);
+        if let Some((key, _)) = alone.filter(|_| host.shepherds.len() > 1) {
+            let all = host.shepherds.keys();
+            return Err(format!("{key} has {} to itself: {all:?}", host.name));
+        }
         let mut taken = 0;
         for (key, shepherd) in &host.shepherds {
             let promise = shepherd.promise;

@@ -78,6 +78,8 @@ pub struct Promise {
     pub gpus: u64,
     /// How many GPUs it was to have.
     pub gpus_wanted: u64,
+    /// Whether it has the host to itself.
+    pub is_alone: bool,
 }
 
 impl Promise {
@@ -92,7 +94,7 @@ impl Promise {
             .iter()
             .fold(0, |bits, number| bits | 1_u64 << number);
         let wanted = taken.amounts.get(GPUS).copied().unwrap_or(0);
-        let amounts = [memory, licences, gpus, wanted]
+        let amounts = [memory, licences, gpus, wanted, u64::from(taken.is_alone)]
             .map(u64::to_le_bytes)
             .concat();
         [&taken.slots.to_le_bytes()[..], &amounts].concat()
@@ -110,6 +112,7 @@ impl Promise {
             licences: next()?,
             gpus: next()?,
             gpus_wanted: next()?,
+            is_alone: next()? == 1,
         })
     }
 }

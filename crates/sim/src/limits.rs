@@ -9,7 +9,7 @@ use crate::world::Request;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_engine::supervisor::{Effect, Engine, FarmRates, Input, Job, JobPatch, Output};
-use tessera_model::{GlobalName, HostId, JobId, JobSpec, StartRate};
+use tessera_model::{GlobalName, HostId, JobId, JobSpec, More, Reservation, StartRate, Taken};
 
 /// Starts of the whole farm.
 const FARM_RATE: &str = "6/5s";
@@ -107,6 +107,29 @@ enum Whose {
     Job(JobId),
 }
 
+/// Something starts with so many slots of its host.
+///
+/// # Errors
+/// When that is not what its job says.
+fn slots(tally: &mut Tally, asked: &Reservation, taken: &Taken) -> Result<(), String> {
+    let most = match asked.more {
+        More::Nothing => asked.slots,
+        More::UpTo(most) => most,
+        More::Free | More::WholeHost => u32::MAX,
+    };
+    let is_between = (asked.slots..=most).contains(&taken.slots);
+    if !is_between || taken.is_alone != asked.is_whole_host() {
+        let form = asked.slots_form();
+        return Err(format!("{taken:?} is taken, and {form} slots are asked"));
+    }
+    if taken.is_alone {
+        tally.add("seen: a job has a host to itself");
+    } else if taken.slots > asked.slots && most < u32::MAX {
+        tally.add("seen: more slots than the least of a range");
+    }
+    Ok(())
+}
+
 /// Watches what starts.
 #[derive(Debug, Default)]
 pub struct Judge {
@@ -147,6 +170,7 @@ impl Judge {
             };
             let (id, spec) = (order.key.job, &order.spec);
             self.group(tally, engine, spec.pgrp.unwrap_or(id))?;
+            slots(tally, &spec.reservation, &order.taken)?;
             let on_host = engine.launches_of(id).filter(|it| it.host == *host).count();
             if let Some(most) = spec
                 .limits

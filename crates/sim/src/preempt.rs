@@ -192,7 +192,10 @@ impl Judge {
             memory += launch.taken.memory().unwrap_or(0);
         }
         let wants = &job.spec.reservation;
-        slots += wants.slots;
+        slots += match wants.is_whole_host() {
+            true => at.slots,
+            false => wants.slots,
+        };
         memory += wants.memory().unwrap_or(0);
         if slots > at.slots || memory > at.memory {
             return Err(format!(

@@ -65,6 +65,8 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: somebody need not leave after all",
     "seen: a host is emptied for a wide job",
     "seen: a wide job started under a flood",
+    "seen: a job has a host to itself",
+    "seen: more slots than the least of a range",
 ];
 
 impl Tally {

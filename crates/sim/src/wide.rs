@@ -5,7 +5,7 @@ use crate::client;
 use crate::world::{Request, World};
 use std::time::Duration;
 use tessera_engine::supervisor::{Engine, Input, Job, WideJobs};
-use tessera_model::{ItemStatus, JobSpec};
+use tessera_model::{ItemStatus, JobSpec, More};
 
 /// Simulated time within which it has to start: what stands before it, and the longest that runs.
 const BOUND_MS: u64 = 90 * 60_000;
@@ -49,8 +49,12 @@ impl World {
         let ready = engine.jobs().filter(|job| is_small(job)).count();
         if !is_there {
             let slots = client::SLOTS_MAX;
+            let wants_whole = self.rng.chance(50);
             self.submit_plain(WIDE.to_owned(), |spec| {
                 spec.reservation.slots = slots;
+                if wants_whole {
+                    spec.reservation.more = More::WholeHost;
+                }
                 spec.priority = 1;
                 spec.cpus = 1;
             });
