@@ -39,10 +39,15 @@ fn a_change_of_groups_lets_what_waits_run_without_a_restart() {
     let mut words = said.split_whitespace().skip_while(|it| *it != "version");
     let version = words.nth(1).expect("a version").to_owned();
     fs::write(&file, "# by hand\n").expect("written");
+    // Who names no version is shown what would be lost, and nothing is.
+    let (code, told) = place.ask(&["reconfigure", "--from", &from]);
+    assert_eq!(code, 6, "{told}");
+    assert_eq!(fs::read_to_string(&file).expect("there"), "# by hand\n");
     let late = ["reconfigure", "--from", &from, "--version", &version];
     assert_ne!(place.ask(&late).0, 0, "it was changed since it was shown");
     assert_eq!(fs::read_to_string(&file).expect("there"), "# by hand\n");
-    fs::write(&file, text).expect("written");
+    assert_eq!(place.ask(&["reconfigure", "--from", &from, "--force"]).0, 0);
+    assert_eq!(fs::read_to_string(&file).expect("there"), text);
     assert_eq!(place.ask(&late).0, 0, "as it was shown");
     fs::write(&file, "[default]\nworker_group = [\"gpu\"]\n").expect("written");
     let wrong = place.run(&["reconfigure"]);

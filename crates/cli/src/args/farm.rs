@@ -34,6 +34,9 @@ Examples:
   tessera reconfigure --from workers.toml --version 5f3a…
       puts this file in its place first, where it is the supervisor's own and
       nobody changed it since that version was shown
+  tessera reconfigure --from workers.toml
+      shows what that would change, with the version to name; replaces nothing
+      but an empty file
 
 The file is the supervisor's, on its host. Restarts nothing and ends no job.
 With mistakes in the file nothing changes.")]
@@ -44,10 +47,13 @@ pub struct ReconfigureArgs {
     /// Put this file in the place of the farm's workers.toml first
     #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
     pub from: Option<PathBuf>,
-    /// Only in the place of this version, as --show prints it (default: of whatever stands there)
+    /// In the place of this version, as --show prints it (default: of nothing but an empty file)
     #[arg(long, value_name = "HASH", requires = "from")]
     pub version: Option<String>,
     /// Print the farm's workers.toml and its version, and change nothing
+    /// In the place of whatever stands there, unseen
+    #[arg(long, requires = "from", conflicts_with = "version")]
+    pub force: bool,
     #[arg(long, conflicts_with_all = ["hosts", "from"])]
     pub show: bool,
 }

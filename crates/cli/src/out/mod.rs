@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: what is shown depends on the data, the [`Look`] and nothing else.
 
+pub mod diff;
 pub mod table;
 pub mod text;
 pub mod time;

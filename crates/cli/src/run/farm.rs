@@ -1,5 +1,6 @@
 //! Commands about hosts, tokens and the farm.
 
+use super::replace::{self, Over};
 use super::{Context, lock};
 use crate::Exit;
 use crate::args::{
@@ -10,15 +11,12 @@ use crate::error::CliError;
 use crate::out::{Tone, text};
 use crate::show;
 use serde::Serialize;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
+use tessera_api::Client;
 use tessera_api::query::RemoveHostQuery;
 use tessera_api::types::{
     CalendarRequest, CleanupRequest, JoinTokenRequest, LockRequest, NotifyTest, ReconfigureRequest,
-    SetMailWishes, SetWorkerFile, TokenRequest, UnlockRequest, WhileActive,
+    SetMailWishes, TokenRequest, UnlockRequest, WhileActive,
 };
-use tessera_api::{Client, REQUEST_BYTES_MAX};
 use tessera_spec::quantity;
 
 /// Lists hosts.
@@ -149,15 +147,12 @@ pub(super) async fn reconfigure(
     }
     let reply = match &args.from {
         Some(path) => {
-            let text = read_file(path)?;
-            let version = match args.version {
-                Some(version) => version,
-                // Whatever stands there now.
-                None => client.worker_file().await?.version.unwrap_or_default(),
+            let over = match args.version {
+                Some(version) => Over::Version(version),
+                None if args.force => Over::Anything,
+                None => Over::Nothing,
             };
-            client
-                .set_worker_file(&SetWorkerFile { text, version })
-                .await?
+            replace::replace(&client, path, over).await?
         }
         None => {
             let request = ReconfigureRequest { hosts: args.hosts };
@@ -190,20 +185,6 @@ async fn show_worker_file(client: &Client, context: &Context) -> Result<Exit, Cl
         context.note("closed", &format!("it can't be changed from here: {why}"));
     }
     Ok(Exit::Done)
-}
-
-/// Reads a configuration that is to be sent.
-fn read_file(path: &Path) -> Result<String, CliError> {
-    let cant = |why: String| CliError::failed(format!("can't read {}: {why}", path.display()));
-    let file = File::open(path).map_err(|error| cant(error.to_string()))?;
-    let mut text = String::new();
-    let most = REQUEST_BYTES_MAX as u64;
-    let read = file.take(most + 1).read_to_string(&mut text);
-    read.map_err(|error| cant(error.to_string()))?;
-    if text.len() as u64 > most {
-        return Err(cant(format!("it is longer than {most} bytes")));
-    }
-    Ok(text)
 }
 
 /// Says which certificate of the site's own is shown, or has it read anew.

@@ -10,6 +10,7 @@ mod list;
 mod lock;
 mod log;
 mod mode;
+mod replace;
 mod resource;
 mod submit;
 mod watch;
