@@ -91,7 +91,11 @@ Examples:
 pub(super) const MIGRATE: &str = "\
 Examples:
   tessera migrate 12.0        the instance goes to another host
-  tessera migrate 12:7        so does frame 7";
+  tessera migrate 12:7        so does frame 7
+
+The job keeps off the hosts that it left for supervisor_migrate_timeout (20
+minutes unless configured), or until the supervisor is restarted. For good:
+tessera modify 12 --omithosts HOST";
 pub(super) const SUSPEND: &str = "\
 Examples:
   tessera suspend 12          the processes keep their memory and do nothing

@@ -245,6 +245,31 @@ fn a_migrated_job_keeps_off_the_host_that_it_left() {
     assert_eq!(w.order().0, 1);
 }
 
+/// As the documentation says: it is on no record.
+#[test]
+fn for_how_long_a_job_keeps_off_is_told_and_a_restart_forgets_it() {
+    let mut w = World::new();
+    w.engine.config.migrate_timeout = Duration::from_secs(180);
+    w.connect(1, 1);
+    let job = w.submit(spec(1));
+    let order = w.order();
+    w.act(Action::Migrate, Target::Job(job)).expect("allowed");
+    w.said.clear();
+    w.end(order, End::Asked);
+    w.gone(1, order.1);
+    let reasons = w.engine.why(job).expect("there");
+    let told = reasons.iter().find(|it| it.kind == why::Kind::Migrated);
+    let hint = told.and_then(|it| it.hint.as_deref()).unwrap_or_default();
+    assert_eq!(
+        hint,
+        "it may go back there in 3 min (supervisor_migrate_timeout)"
+    );
+    let (now, image) = (w.engine.now, w.engine.image());
+    w.engine = Engine::restore(Config::default(), now, image).expect("whole");
+    w.connect(1, 1);
+    assert_eq!(w.order().0, 1);
+}
+
 #[test]
 fn more_instances_take_more_items_and_fewer_give_them_back() {
     let mut w = World::new();
