@@ -212,12 +212,16 @@ async function submitting() {
   await accessible('submit');
   await picture('submit');
   await page.getByLabel('Only on').fill('');
+  await page.getByLabel('Limit on a host').fill('1');
+  await page.getByLabel('Starts', { exact: true }).fill('50/s');
+  await seen('--per-host 1 --start-rate 50/s');
   await page.getByRole('button', { name: 'submit', exact: true }).click();
   await page.waitForURL(/jobs\/\d+$/);
   const id = Number(page.url().split('/').at(-1));
   await page.locator('.title .state.complete').waitFor();
   const spec = JSON.parse(await farm.tessera('--json', 'job', String(id))).spec;
   check(JSON.stringify(spec.command) === JSON.stringify(['sh', '-c', 'echo "frame QB_FRAME_NUMBER"', "it's"]), `the words are those that were typed: ${spec.command}`);
+  check(spec.per_host === 1 && spec.start_rate === '50/s', 'its limits are those that were typed');
 }
 
 async function changing() {
@@ -241,6 +245,34 @@ async function changing() {
     await accessible('a job that is changed');
     await picture('job-change');
     await asks.press('Escape');
+    // What limits it, and whom it tells: none is said, one is taken away again.
+    const set = async (label, value) => {
+      await facts.getByRole('button', { name: `change ${label}`, exact: true }).click();
+      await facts.getByLabel(label, { exact: true }).fill(value);
+      await facts.getByRole('button', { name: 'save' }).click();
+      await facts.getByRole('button', { name: 'save' }).waitFor({ state: 'detached' });
+    };
+    await set('limit on a host', '2');
+    await seen(`tessera modify ${job} --per-host 2`);
+    await set('limit of its group', '9');
+    await set('starts', '10/min');
+    await set('stops after', '3');
+    await set('GPUs', '1');
+    await seen(`tessera modify ${job} --reservations host.processors=1,host.gpus=1`);
+    await until(async () => JSON.parse(await farm.tessera('--json', 'job', String(job))).spec.reservations.includes('host.gpus=1'), 'GPUs are reserved');
+    const limited = JSON.parse(await farm.tessera('--json', 'job', String(job))).spec;
+    check(limited.per_host === 2 && limited.pgrp_limit === 9 && limited.start_rate === '10/min' && limited.max_failures === 3, `its limits: ${JSON.stringify(limited)}`);
+    await facts.getByText('2 instances at once').waitFor();
+    await set('limit on a host', '');
+    await seen(`tessera modify ${job} --per-host -1`);
+    // This farm tells nobody: what is asked for in vain says so where it was typed.
+    for (const [label, value, said] of [['mail when', 'done, failed', 'this farm writes no mail for jobs'], ['tells', 'chat=done', 'this farm has no webhook chat']]) {
+      await facts.getByRole('button', { name: `change ${label}`, exact: true }).click();
+      await facts.getByLabel(label, { exact: true }).fill(value);
+      await facts.getByRole('button', { name: 'save' }).click();
+      await facts.getByRole('alert').getByText(said).waitFor();
+      await facts.getByLabel(label, { exact: true }).press('Escape');
+    }
     await facts.getByRole('button', { name: 'change notes' }).click();
     await facts.getByLabel('notes', { exact: true }).fill(hostile);
     await facts.getByRole('button', { name: 'save' }).click();
