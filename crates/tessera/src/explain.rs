@@ -8,7 +8,7 @@ use tessera_cli::{CliError, Exit, show};
 use tessera_hostconfig::nearest;
 #[cfg(target_os = "linux")]
 use tessera_supervisor::Config as SupervisorConfig;
-use tessera_worker::config::{KEYS, Key, Own};
+use tessera_worker::config::{KEYS, Key, Own, Setter, When};
 use toml::de::DeTable;
 
 use crate::config::{Daemon, Source, read};
@@ -59,7 +59,22 @@ pub(crate) fn explain(
         (row.key, value, row.from.as_str())
     });
     print!("{}", show::explained(&look, lines));
+    if rows.iter().any(waits_for_a_start) {
+        eprintln!("{WHEN_READ}");
+    }
     Ok(())
+}
+
+/// When a change of a host's own file holds.
+const WHEN_READ: &str = "note: a worker reads its own worker.toml when it starts, and tessera reconfigure does not change that: a change \
+                         of the file holds from the worker's next start, of which a restart ends no job on Linux; only desktop_… keys \
+                         about who is let in and who is active are read again at once";
+
+/// Says whether a change of a key in the host's own file waits for the worker's next start.
+fn waits_for_a_start(row: &Row) -> bool {
+    let key = KEYS.iter().find(|key| key.name == row.key);
+    let is_reread = |key: &Key| key.setter == Setter::Host && key.when == When::Now;
+    row.daemon == Daemon::Worker && !key.is_some_and(is_reread)
 }
 
 /// Says that there is no such key, and which may be meant.
@@ -184,6 +199,17 @@ mod tests {
         assert!(of("worker_groups").from.ends_with("worker.toml:4"));
         assert_eq!(of("worker_spool_max").from, "default");
         assert_eq!(of("proxy_account").value, "");
+    }
+
+    #[test]
+    fn what_waits_for_a_start_of_the_worker_is_known() {
+        let rows = worker("").expect("is right");
+        let waits = |key: &str| {
+            let row = rows.iter().find(|row| row.key == key);
+            waits_for_a_start(row.expect("a key"))
+        };
+        assert!(waits("worker_groups") && waits("worker_name") && waits("desktop_environment"));
+        assert!(!waits("desktop_idle_seconds") && !waits("desktop_allowed_submitters"));
     }
 
     #[test]

@@ -39,7 +39,8 @@ Examples:
       but an empty file
 
 The file is the supervisor's, on its host. Restarts nothing and ends no job.
-With mistakes in the file nothing changes.")]
+With mistakes in the file nothing changes. A host's own worker.toml is read by
+its worker when that starts, and not by this command.")]
 pub struct ReconfigureArgs {
     /// Names or ids (default: all that are connected)
     #[arg(value_name = "HOST")]
@@ -50,10 +51,10 @@ pub struct ReconfigureArgs {
     /// In the place of this version, as --show prints it (default: of nothing but an empty file)
     #[arg(long, value_name = "HASH", requires = "from")]
     pub version: Option<String>,
-    /// Print the farm's workers.toml and its version, and change nothing
     /// In the place of whatever stands there, unseen
     #[arg(long, requires = "from", conflicts_with = "version")]
     pub force: bool,
+    /// Print the farm's workers.toml and its version, and change nothing
     #[arg(long, conflicts_with_all = ["hosts", "from"])]
     pub show: bool,
 }

@@ -128,7 +128,11 @@ Examples:
   tessera config explain --key worker_cpus
   tessera config explain rnd001             what the supervisor knows of it
   tessera config explain rnd001 --file workers.toml
-      what a file for all workers sets for it, and by which section")]
+      what a file for all workers sets for it, and by which section
+
+A worker reads the host's own worker.toml when it starts: a change of it holds
+from then on (a restart of the worker ends no job on Linux). What workers.toml
+sets is told with tessera reconfigure.")]
     Explain {
         /// Another host, as the supervisor knows it (default: this one, from its files)
         host: Option<String>,
