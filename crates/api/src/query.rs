@@ -67,6 +67,9 @@ pub struct HistoryQuery {
     #[param(minimum = 1, maximum = 1000)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// Only of this item, by its place from 0: its own lines, and those about many that name it (`fail #1-300`, places from 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<u32>,
 }
 
 /// Which part of what people did.

@@ -606,6 +606,21 @@ impl Reader for MemoryReader {
         Ok(rows.take(cap(limit)).map(entry).collect())
     }
 
+    fn history_of_whole(
+        &mut self,
+        job: u64,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let disk = self.disk.lock();
+        let is_wanted =
+            |row: &JournalRow| row.job == Some(job) && row.item.is_none() && row.instance.is_none();
+        let after = after_seq.saturating_add(1);
+        let rows = disk.log.journal.range(after..);
+        let rows = rows.filter(|(_, row)| is_wanted(row));
+        Ok(rows.take(cap(limit)).map(entry).collect())
+    }
+
     fn events_after(&mut self, seq: u64, limit: u32) -> Result<Events, StoreError> {
         let disk = self.disk.lock();
         let oldest_seq = disk.log.oldest_seq();

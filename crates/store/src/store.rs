@@ -203,6 +203,17 @@ pub trait Reader: Send {
         limit: u32,
     ) -> Result<Vec<HistoryRow>, StoreError>;
 
+    /// Reads what happened to a job as a whole, neither to an instance nor to an item of it, after `after_seq`, oldest first.
+    ///
+    /// # Errors
+    /// When the disk or the data is bad.
+    fn history_of_whole(
+        &mut self,
+        job: u64,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<HistoryRow>, StoreError>;
+
     /// Reads what was journalled after `seq`, oldest first.
     ///
     /// # Errors

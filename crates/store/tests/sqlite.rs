@@ -121,7 +121,7 @@ fn a_newer_schema_and_a_foreign_file_are_refused_untouched() {
                 refused,
                 Some(StoreError::NewerSchema {
                     found: 99,
-                    known: 4,
+                    known: 5,
                     ..
                 })
             ),
@@ -224,6 +224,7 @@ fn golden(schema: i64) -> Loaded {
 fn released_schemas_are_brought_up_to_date() {
     const FIRST: &str = include_str!("../migrations/0001_first.sql");
     const DATA: &str = include_str!("golden/0001.sql");
+    const FOURTH: &str = include_str!("../migrations/0004_attempts_by_host.sql");
     // As a farm got there: its first rows, then each migration, then what only the newest has.
     let third = [
         FIRST,
@@ -236,6 +237,12 @@ fn released_schemas_are_brought_up_to_date() {
         (
             3,
             third.concat(),
+            include_str!("golden/0003.sql").to_owned(),
+        ),
+        // The fourth only added an index: its rows are those of the third.
+        (
+            4,
+            [&third.concat(), FOURTH].concat(),
             include_str!("golden/0003.sql").to_owned(),
         ),
     ];
@@ -282,6 +289,19 @@ fn released_schemas_are_brought_up_to_date() {
         let committed = session.commit(vec![Write::Journal(journal(1, "goes on"))]);
         assert_eq!(committed.first_seq, 13);
     }
+}
+
+/// Else a job of many frames would be read through for one line of it.
+#[test]
+fn lines_of_a_whole_job_are_found_without_those_of_its_frames() {
+    let place = Sqlite::new();
+    drop(Session::open(&place));
+    let db = Connection::open(place.file()).expect("opens");
+    let query = "EXPLAIN QUERY PLAN SELECT text FROM journal
+        WHERE job = 1 AND seq > 2 AND item IS NULL AND instance IS NULL ORDER BY seq LIMIT 9";
+    let plan = db.query_row(query, [], |row| row.get::<_, String>(3));
+    let plan = plan.expect("a plan");
+    assert!(plan.contains("journal_whole"), "{plan}");
 }
 
 #[test]

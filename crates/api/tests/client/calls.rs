@@ -195,7 +195,7 @@ async fn call_about_jobs(client: &Client) {
             1,
             &HistoryQuery {
                 after: Some(3),
-                limit: None,
+                ..HistoryQuery::default()
             },
         )
         .await

@@ -113,11 +113,12 @@ pub struct LogArgs {
 #[command(after_help = "\
 Examples:
   tessera hist 12
-  tessera hist 12 --limit 1000")]
+  tessera hist 12 --limit 1000
+  tessera hist 12:7           what became of frame 7, and who did it")]
 pub struct HistArgs {
-    /// The job
-    #[arg(value_name = "JOB", value_parser = super::job)]
-    pub id: u64,
+    /// The job 12, a frame of it 12:7 or an item 12#3
+    #[arg(value_name = "TARGET")]
+    pub target: Selector,
     /// At most the last so many entries
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub limit: u32,

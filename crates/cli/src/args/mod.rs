@@ -549,8 +549,7 @@ mod tests {
     #[test]
     fn a_part_where_a_whole_job_is_meant_is_told_so() {
         for (words, wanted) in [
-            (&["hist", "2:3"][..], "this is about a whole job; write 2"),
-            (&["wait", "2:3"], "this is about a whole job; write 2"),
+            (&["wait", "2:3"][..], "this is about a whole job; write 2"),
             (&["modify", "2.0"], "this is about a whole job; write 2"),
             (&["deps", "2#1"], "this is about a whole job; write 2"),
             (&["errors", "--job", "x"], "not the number of a job"),

@@ -218,13 +218,23 @@ async fn instance_item(client: &Client, job: u64, number: u32) -> Result<u32, Cl
 pub(super) async fn hist(args: HistArgs, context: &Context) -> Result<Exit, CliError> {
     let client = context.client()?;
     let limit = args.limit as usize;
+    let job = args.target.job.0;
+    let item = match &args.target.what {
+        What::Job => None,
+        What::Frames(_) | What::Items(_) => Some(one_item(&client, &args.target).await?),
+        What::Instance(number) => {
+            let text = format!("the history of instance {job}.{number} alone is not to be had");
+            return Err(CliError::usage(text).hint(format!("tessera hist {job} has it, too")));
+        }
+    };
     let mut last: VecDeque<Event> = VecDeque::new();
     let mut query = HistoryQuery {
         after: None,
         limit: Some(PAGE_MAX),
+        item,
     };
     loop {
-        let page = client.history(args.id, &query).await?;
+        let page = client.history(job, &query).await?;
         last.extend(page.events);
         last.drain(..last.len().saturating_sub(limit));
         match page.next {
@@ -237,7 +247,7 @@ pub(super) async fn hist(args: HistArgs, context: &Context) -> Result<Exit, CliE
         next: None,
     };
     context.show(&history, |look, history| {
-        show::history(look, args.id, &history.events)
+        show::history(look, job, &history.events)
     })?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,7 @@ use super::job::{Launch, Phase};
 use super::submit::may_act;
 use super::time::Timer;
 use super::unblock::{or_waits, starts_freed, waits};
-use super::{About, Algorithm, Engine, Turn};
+use super::{About, Algorithm, Engine, Turn, told};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tessera_model::action::{Refused, Rule};
@@ -15,7 +15,7 @@ use tessera_model::{
     Action, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, Principal, UserName,
 };
 
-/// So many changed items are told one by one; more are told in one line and written as whole segments.
+/// So many changed items are told one by one; more are told in runs ([`told`]) and written as whole segments.
 const ITEM_EVENTS_MAX: usize = 256;
 
 /// What runs in an instance that is acted on: goes with it, or goes back to pending for another.
@@ -79,7 +79,7 @@ impl Engine {
         if acted != Acted::default() && !action.job_only() {
             let text = format!(
                 "{action} {}: {} items, {} instances",
-                describe(target),
+                told::describe(target),
                 acted.items,
                 acted.instances
             );
@@ -571,6 +571,7 @@ impl Engine {
     ) -> u32 {
         let mut changed = 0;
         let in_bulk = items.len() > ITEM_EVENTS_MAX;
+        let mut untold = Vec::new();
         for item in items {
             let Some(job) = self.jobs.get(&id) else {
                 return changed;
@@ -593,6 +594,7 @@ impl Engine {
                         if let Some(job) = self.jobs.get_mut(&id) {
                             job.items.set(*item, new);
                         }
+                        untold.push(*item);
                     } else {
                         let about = About::job(id).by(&by.name);
                         self.set_item(
@@ -623,6 +625,9 @@ impl Engine {
             self.own_items_moved(id);
             t.change(Change::ItemsRefold(id));
             t.change(Change::JobRow(id));
+            for line in told::lines(action, &untold) {
+                t.event(kind::JOB_ITEMS, About::job(id).by(&by.name), line);
+            }
         }
         changed
     }
@@ -778,17 +783,6 @@ fn why_not(action: Action, job: &super::Job) -> Refused {
     first
         .and_then(|word| action.on_instance(word).err())
         .unwrap_or(Refused::NotRunning(job.status.word()))
-}
-
-fn describe(target: &Target) -> String {
-    match target {
-        Target::Job(id) => format!("job {id}"),
-        Target::Instance(id, no) => format!("instance {id}.{no}"),
-        Target::Items(id, items) => match items.as_slice() {
-            [one] => format!("item {id}#{}", u64::from(one.0) + 1),
-            many => format!("{} items of job {id}", many.len()),
-        },
-    }
 }
 
 fn count(n: usize) -> u32 {

@@ -432,6 +432,7 @@ pub mod kind {
     pub const JOB_SUBMITTED: &str = "job.submitted";
     pub const JOB_STATUS: &str = "job.status";
     pub const JOB_ACTION: &str = "job.action";
+    pub const JOB_ITEMS: &str = "job.items";
     pub const JOB_MODIFIED: &str = "job.modified";
     pub const JOB_REMOVED: &str = "job.removed";
     pub const JOB_STRANDED: &str = "job.stranded";

@@ -41,6 +41,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod told;
 mod unblock;
 pub mod why;
 pub mod wide;

@@ -2,7 +2,7 @@
 
 use super::sample::{job, journal};
 use super::{Fixture, Session};
-use crate::{Events, JobRow, JournalRow, READ_LIMIT_MAX, Write};
+use crate::{Events, HistoryRow, JobRow, JournalRow, READ_LIMIT_MAX, Write};
 
 fn line(job: u64, at_ms: i64) -> Write {
     Write::Journal(JournalRow {
@@ -128,6 +128,25 @@ pub fn history_is_read_in_pages(fixture: &dyn Fixture) {
             .iter()
             .all(|row| row.row.item == Some(2) && row.row.cell == Some(1))
     );
+    // Of the job as a whole: no line of an item or an instance, none of another job.
+    let whole = |job| {
+        Write::Journal(JournalRow {
+            instance: None,
+            ..journal(job, "")
+        })
+    };
+    session.commit(vec![
+        whole(1),
+        line(1, 5),
+        cell(1, 0, 1),
+        whole(2),
+        whole(1),
+    ]);
+    let seqs = |rows: Vec<HistoryRow>| rows.iter().map(|row| row.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(reader.history_of_whole(1, 0, 9).unwrap()), [91, 95]);
+    assert_eq!(seqs(reader.history_of_whole(1, 91, 9).unwrap()), [95]);
+    assert_eq!(seqs(reader.history_of_whole(1, 0, 1).unwrap()), [91]);
+    assert_eq!(reader.history_of_whole(3, 0, 9).unwrap(), []);
 }
 
 /// Events after a number: all of them, or the word that some are gone.

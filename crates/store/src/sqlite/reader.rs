@@ -110,6 +110,25 @@ impl Reader for SqliteReader {
         )
     }
 
+    fn history_of_whole(
+        &mut self,
+        job: u64,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        // As the index `journal_whole` has it, word by word, so that it is used.
+        let sql = format!(
+            "SELECT {} FROM journal WHERE job = ?1 AND seq > ?2 AND item IS NULL AND instance IS NULL
+             ORDER BY seq LIMIT ?3",
+            map::JOURNAL_COLUMNS
+        );
+        self.rows(
+            &sql,
+            params![id(job), key(after_seq), limit.min(READ_LIMIT_MAX)],
+            map::history,
+        )
+    }
+
     fn events_after(&mut self, seq: u64, limit: u32) -> Result<Events, StoreError> {
         let limit = limit.min(READ_LIMIT_MAX);
         self.answer(|tx| {

@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_memory_limit.sql"),
     include_str!("../../migrations/0003_credentials.sql"),
     include_str!("../../migrations/0004_attempts_by_host.sql"),
+    include_str!("../../migrations/0005_history_of_whole.sql"),
 ];
 
 /// How long a statement waits for another process's lock (a backup, a person with `sqlite3`).

@@ -88,8 +88,9 @@ impl Wanted {
 /// Says whether a line tells what somebody did or tried. What follows of it for each frame and instance is told by the line of the
 /// action itself.
 fn is_of_somebody(kind: &str, actor: Option<&str>) -> bool {
-    let follows =
-        kind == kind::JOB_STATUS || kind.starts_with("item.") || kind.starts_with("instance.");
+    let follows = [kind::JOB_STATUS, kind::JOB_ITEMS].contains(&kind)
+        || kind.starts_with("item.")
+        || kind.starts_with("instance.");
     (actor.is_some() && !follows) || [access::LOGIN_REFUSED, access::HOST_JOINED].contains(&kind)
 }
 

@@ -1,10 +1,11 @@
 //! Who declared an item failed that did not fail by itself (`tessera fail`).
 
-use super::views;
+use super::{of_many, views};
+use std::collections::BTreeMap;
 use tessera_api::types::EndView;
 use tessera_engine::supervisor::items::ItemCore;
-use tessera_model::ItemStatus;
-use tessera_store::{AttemptRow, JournalRow, READ_LIMIT_MAX, Reader, StoreError};
+use tessera_model::{Action, ItemStatus};
+use tessera_store::{AttemptRow, HistoryRow, JournalRow, READ_LIMIT_MAX, Reader, StoreError};
 
 /// The word for such an end.
 const KIND: &str = "declared";
@@ -22,26 +23,60 @@ pub(crate) fn may_be(newest: Option<&AttemptRow>) -> bool {
     })
 }
 
-/// Answers who declared an item failed; nothing when its history does not say that somebody did.
-///
-/// # Errors
-/// When the history can't be read.
-pub(crate) fn by(
-    reader: &mut dyn Reader,
-    job: u64,
-    item: u32,
-) -> Result<Option<String>, StoreError> {
-    let (mut after, mut last) = (0, None);
-    loop {
-        let rows = reader.history(job, Some(item), after, READ_LIMIT_MAX)?;
-        let is_full = rows.len() >= READ_LIMIT_MAX as usize;
-        if let Some(row) = rows.into_iter().next_back() {
-            after = row.seq;
-            last = Some(row.row);
+/// Looks up who declared items failed.
+pub(crate) struct Declared<'a> {
+    reader: &'a mut dyn Reader,
+    /// Lines about many items at once, by job: read once.
+    of_many: BTreeMap<u64, Vec<HistoryRow>>,
+}
+
+impl<'a> Declared<'a> {
+    /// Looks in a history.
+    pub(crate) fn new(reader: &'a mut dyn Reader) -> Self {
+        let of_many = BTreeMap::new();
+        Self { reader, of_many }
+    }
+
+    /// Answers who declared an item failed; nothing when its history does not say that somebody did.
+    ///
+    /// # Errors
+    /// When the history can't be read.
+    pub(crate) fn by(&mut self, job: u64, item: u32) -> Result<Option<String>, StoreError> {
+        let last = self.last_line(job, item)?;
+        let own = last.as_ref().map_or(0, |row| row.seq);
+        let lines = self.of_many(job)?.iter().rev();
+        let mut lines = lines.take_while(|line| line.seq > own);
+        let newest = lines.find_map(|line| Some((line, of_many::action_on(line, item)?)));
+        Ok(match newest {
+            Some((line, word)) if word == Action::Fail.word() => line.row.actor.clone(),
+            Some(_) => None,
+            None => last.and_then(|last| declared_by(last.row)),
+        })
+    }
+
+    fn last_line(&mut self, job: u64, item: u32) -> Result<Option<HistoryRow>, StoreError> {
+        let (mut after, mut last) = (0, None);
+        loop {
+            let rows = self
+                .reader
+                .history(job, Some(item), after, READ_LIMIT_MAX)?;
+            let is_full = rows.len() >= READ_LIMIT_MAX as usize;
+            if let Some(row) = rows.into_iter().next_back() {
+                after = row.seq;
+                last = Some(row);
+            }
+            if !is_full {
+                return Ok(last);
+            }
         }
-        if !is_full {
-            return Ok(last.and_then(declared_by));
+    }
+
+    fn of_many(&mut self, job: u64) -> Result<&[HistoryRow], StoreError> {
+        if !self.of_many.contains_key(&job) {
+            let lines = of_many::all(self.reader, job, 0)?;
+            self.of_many.insert(job, lines);
         }
+        Ok(self.of_many.get(&job).map_or(&[], Vec::as_slice))
     }
 }
 

@@ -2,9 +2,10 @@
 //! longer than the output, and nobody sees one of a job whose output they may not read.
 
 use super::auth::{Caller, may_read};
+use super::declared::{self, Declared};
 use super::error::Answer;
 use super::extract::Params;
-use super::{App, Failure, declared, views};
+use super::{App, Failure, views};
 use crate::core::View;
 use crate::logs::RunKey;
 use crate::logs::cause::normalised;
@@ -15,7 +16,7 @@ use tessera_api::query::ErrorsQuery;
 use tessera_api::types::{ErrorGroup, ErrorJob, Errors};
 use tessera_engine::supervisor::{Denied, Job};
 use tessera_model::{ItemIndex, ItemStatus, JobId, Principal};
-use tessera_store::AttemptRow;
+use tessera_store::{AttemptRow, StoreError};
 use tokio::sync::Semaphore;
 
 /// Failed items that are looked at, those of the newest jobs.
@@ -152,7 +153,7 @@ fn failed_of<'a>(jobs: impl Iterator<Item = &'a Job>) -> (Vec<Failed>, u32) {
 
 async fn with_attempts(app: &App, failed: Vec<Failed>) -> Answer<Vec<Known>> {
     let found = app.readers.read(move |reader| {
-        let mut known = Vec::with_capacity(failed.len());
+        let mut found = Vec::with_capacity(failed.len());
         for failed in failed {
             let RunKey { job, item, attempt } = failed.run;
             let before = attempt.0.checked_sub(1).map(|before| (item.0, before));
@@ -161,18 +162,23 @@ async fn with_attempts(app: &App, failed: Vec<Failed>) -> Answer<Vec<Known>> {
                 None => Vec::new(),
             };
             let attempt = rows.into_iter().find(|row| row.attempt == attempt.0);
+            found.push((failed, attempt));
+        }
+        let mut by = Declared::new(reader);
+        let known = found.into_iter().map(|(failed, attempt)| {
+            let RunKey { job, item, .. } = failed.run;
             let declared = match declared::may_be(attempt.as_ref()) {
-                true => declared::by(reader, job.0, item.0)?,
+                true => by.by(job.0, item.0)?,
                 false => None,
             };
-            known.push(Known {
+            Ok(Known {
                 failed,
                 attempt,
                 declared,
                 line: None,
-            });
-        }
-        Ok(known)
+            })
+        });
+        known.collect::<Result<Vec<_>, StoreError>>()
     });
     Ok(found.await?)
 }

@@ -1,14 +1,15 @@
 //! Items, their attempts, and what happened to a job.
 
+use super::declared::{self, Declared};
 use super::error::Answer;
 use super::extract::{Params, Segments};
 use super::jobs::{bad_cursor, states};
-use super::{App, Failure, declared, views};
+use super::{App, Failure, of_many, views};
 use axum::extract::State;
 use std::collections::{BTreeMap, BTreeSet};
-use tessera_api::ErrorCode;
 use tessera_api::query::{HistoryQuery, ItemsQuery, page_size};
 use tessera_api::types::{Attempts, History, ItemRow, ItemStates, Items};
+use tessera_api::{ErrorCode, PAGE_MAX};
 use tessera_engine::supervisor::{Denied, Job, Launch};
 use tessera_model::msg::Run;
 use tessera_model::{ItemIndex, ItemStatus, JobId};
@@ -18,7 +19,7 @@ use tessera_store::AttemptRow;
 /// Items that one page looks through when a filter passes few of them.
 const LOOKED_AT_MAX: usize = 200_000;
 /// Failed items of an answer of which it is looked up who declared them so.
-const DECLARED_MAX: usize = 200;
+const DECLARED_MAX: usize = PAGE_MAX as usize;
 /// A page whose items lie so much further apart is looked up item by item.
 const SPREAD_MAX: u32 = 8;
 
@@ -169,8 +170,9 @@ pub(crate) async fn add_attempts(app: &App, job: u64, rows: &mut [ItemRow]) -> A
         return Ok(());
     }
     let by = app.readers.read(move |reader| {
+        let mut declared = Declared::new(reader);
         let all = items.into_iter();
-        let all = all.map(|item| declared::by(reader, job, item));
+        let all = all.map(|item| declared.by(job, item));
         all.collect::<Result<Vec<_>, _>>()
     });
     for (row, by) in asked.into_iter().zip(by.await?) {
@@ -252,17 +254,21 @@ pub(crate) async fn history(
 ) -> Answer<axum::Json<History>> {
     let limit = u32::try_from(page_size(query.limit)).unwrap_or(1);
     let after = query.after.unwrap_or(0);
-    let rows = app
-        .readers
-        .read(move |reader| reader.history(id, None, after, limit))
-        .await?;
-    if rows.is_empty()
-        && !app
-            .core
-            .read(move |view| view.engine.job(JobId(id)).is_some())
-            .await?
-    {
-        return Err(Denied::NoJob(JobId(id)).into());
+    let read = app.readers.read(move |reader| match query.item {
+        None => reader.history(id, None, after, limit),
+        Some(item) => of_many::history(reader, id, item, after, limit),
+    });
+    let rows = read.await?;
+    if rows.is_empty() {
+        let items = app.core.read(move |view| {
+            let job = view.engine.job(JobId(id))?;
+            Some(job.items().len())
+        });
+        let items = items.await?.ok_or(Denied::NoJob(JobId(id)))?;
+        let is_there = query.item.is_none_or(|item| item < items);
+        if let (Some(item), false) = (query.item, is_there) {
+            return Err(Denied::NoItem(JobId(id), ItemIndex(item)).into());
+        }
     }
     let next = rows
         .last()

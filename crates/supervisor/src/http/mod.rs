@@ -23,6 +23,7 @@ mod logs;
 mod metrics;
 mod modes;
 mod notify;
+mod of_many;
 mod outlook;
 mod pages;
 mod refused;

@@ -2,7 +2,7 @@
 
 use crate::world::{Farm, frames};
 use tessera_api::Client;
-use tessera_api::query::{ErrorsQuery, ItemsQuery};
+use tessera_api::query::{ErrorsQuery, HistoryQuery, ItemsQuery};
 use tessera_api::types::{ActionRequest, ItemRow, Quantity, SubmitRequest};
 use tessera_model::msg::{GoneCause, Report};
 use tessera_model::state::Limit;
@@ -55,6 +55,89 @@ async fn who_declared_a_frame_failed_is_named_instead_of_a_cause_that_nobody_saw
         .map(|it| (it.text.as_str(), it.count))
         .collect();
     assert_eq!(told, [(said, 3)]);
+    farm.running.stop().await.expect("stops");
+}
+
+/// Has somebody act on a target.
+async fn acted(by: &Client, action: &str, target: String) {
+    let request = ActionRequest {
+        action: action.into(),
+        targets: vec![target],
+    };
+    let done = by.act(&request).await.expect("an answer").results;
+    assert!(done[0].ok.is_some(), "{action}: {done:?}");
+}
+
+/// What happened to a frame: kind, text, who.
+async fn told(by: &Client, job: u64, item: u32) -> Vec<(String, String, Option<String>)> {
+    let query = HistoryQuery {
+        item: Some(item),
+        ..HistoryQuery::default()
+    };
+    let events = by.history(job, &query).await.expect("told").events;
+    let line = |it: tessera_api::types::Event| (it.kind, it.text, it.actor);
+    events.into_iter().map(line).collect()
+}
+
+#[tokio::test]
+async fn who_declared_many_frames_failed_at_once_is_named_for_each() {
+    let farm = Farm::start().await;
+    let mia = farm.user("mia").await;
+    let admin = farm.client.info().await.expect("known").caller.name;
+    let job = mia
+        .submit(&frames("1-300"), false)
+        .await
+        .expect("submitted");
+    let job = job.job.expect("a number");
+    let line = |kind: &str, text: &str, who: &str| (kind.into(), text.into(), Some(who.into()));
+    acted(&mia, "fail", job.to_string()).await;
+    let all = ItemsQuery {
+        limit: Some(1_000),
+        ..ItemsQuery::default()
+    };
+    let rows = mia.items(job, &all).await.expect("items").items;
+    let said = "mia declared it failed";
+    let is_said = |row: &ItemRow| row.end.as_ref().is_some_and(|end| end.text == said);
+    assert_eq!(rows.iter().filter(|row| is_said(row)).count(), 300);
+    let failed = line("job.items", "fail #1-300", "mia");
+    assert_eq!(told(&mia, job, 299).await, std::slice::from_ref(&failed));
+
+    // What happened since counts, to many at once and to one alone.
+    acted(&farm.client, "retry", format!("{job}:1-299")).await;
+    acted(&farm.client, "fail", format!("{job}:7")).await;
+    let seventh = [
+        failed.clone(),
+        line("job.items", "retry #1-299", &admin),
+        line("item.changed", "fail", &admin),
+    ];
+    assert_eq!(told(&mia, job, 6).await, seventh);
+    assert_eq!(told(&mia, job, 299).await, [failed]);
+    let rows = mia.items(job, &all).await.expect("items").items;
+    let end = |item: usize| rows[item].end.as_ref().map(|end| end.text.as_str());
+    let anew = format!("{admin} declared it failed");
+    assert_eq!(
+        (end(6), end(7), end(299)),
+        (Some(anew.as_str()), None, Some(said))
+    );
+    // In pages, as the whole history.
+    let page = HistoryQuery {
+        item: Some(6),
+        limit: Some(2),
+        ..HistoryQuery::default()
+    };
+    let first = mia.history(job, &page).await.expect("told");
+    let rest = HistoryQuery {
+        after: first.next,
+        ..page
+    };
+    let rest = mia.history(job, &rest).await.expect("told").events;
+    assert_eq!((first.events.len(), rest.len()), (2, 1));
+    let beyond = HistoryQuery {
+        item: Some(300),
+        ..HistoryQuery::default()
+    };
+    let refused = mia.history(job, &beyond).await.expect_err("no such frame");
+    assert!(refused.to_string().contains("#301"), "{refused}");
     farm.running.stop().await.expect("stops");
 }
 
