@@ -11,6 +11,9 @@ use tessera_requirements::{ClusterChoice, ClusterPath, Restriction};
 /// The property that says what the kernel keeps instances to on a host: `memory,pids,cpu`; absent where nothing.
 pub const LIMITS_PROPERTY: &str = "host.identity.limits";
 
+/// The property that says the host's name, as [`HostFacts::name`] does.
+pub const NAME_PROPERTY: &str = "host.name";
+
 /// The property that names the groups that a host is in: `gpu,linux`.
 pub const GROUPS_PROPERTY: &str = "host.groups";
 
@@ -95,6 +98,13 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// Has it go by another name than it said, wherever its name is looked for.
+    pub fn go_by(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        let property = self.properties.entry(NAME_PROPERTY.to_owned());
+        name.clone_into(property.or_default());
+    }
+
     /// Answers the cluster that it is in: the top one when it names none, or none that can be read.
     #[must_use]
     pub fn cluster(&self) -> ClusterPath {

@@ -110,7 +110,7 @@ impl Core {
             && let FromWorker::Hello(facts) = &mut **what
             && let Some(known) = self.ledger.enrolled.get(host)
         {
-            facts.name.clone_from(&known.name);
+            facts.go_by(&known.name);
         }
         let passing = passing_of(&input);
         let gone = match &input {
@@ -162,7 +162,7 @@ impl Core {
             return;
         };
         // The name that it joined with, not one that it claims: jobs are sent to names.
-        facts.name.clone_from(&known.name);
+        facts.go_by(&known.name);
         self.last_session += 1;
         let session = self.last_session;
         self.parts.hub.name_host(host, &facts.name);

@@ -3,8 +3,9 @@
 use crate::world::{Farm, ended, eventually, frames};
 use std::time::Duration;
 use tessera_api::query::RemoveHostQuery;
-use tessera_api::types::ActionRequest;
-use tessera_model::msg::{LaunchInventory, ToWorker};
+use tessera_api::types::{ActionRequest, HostRow, SubmitRequest};
+use tessera_model::HostFacts;
+use tessera_model::msg::{FromWorker, LaunchInventory, ToWorker};
 use tessera_ticket::{PathMap, Template, Ticket, VerifyingKey};
 use tessera_wire::link::LinkError;
 
@@ -292,5 +293,34 @@ async fn a_killed_frame_is_ended_at_once_on_its_host() {
         other => panic!("{other:?}"),
     };
     assert_eq!((key, grace), (start.key, Duration::from_secs(30)));
+    farm.running.stop().await.expect("stops");
+}
+
+/// A worker may say another name (`tessera worker --name`), in words and as a property that requirements look at.
+#[tokio::test]
+async fn the_name_that_a_host_joined_with_is_its_property_too() {
+    let farm = Farm::start().await;
+    let mut worker = farm.worker("rnd001", 1).await;
+    let shown = farm.client.host("rnd001").await.expect("there").host;
+    let named = |host: &HostRow| host.properties.get("host.name").cloned();
+    assert_eq!(named(&shown).as_deref(), Some("rnd001"));
+    let request = SubmitRequest {
+        requirements: Some("host.name == rnd001".into()),
+        ..frames("1")
+    };
+    farm.submit(request).await;
+    worker.started().await;
+    // Also when it says anew what it is.
+    let anew = HostFacts {
+        name: "claimed-again".into(),
+        slots: 7,
+        ..HostFacts::default()
+    };
+    worker.say(FromWorker::Hello(anew)).await;
+    let slots = eventually("heard", || async {
+        let host = farm.client.host("rnd001").await.expect("there").host;
+        (host.slots == 7).then_some(named(&host))
+    });
+    assert_eq!(slots.await.as_deref(), Some("rnd001"));
     farm.running.stop().await.expect("stops");
 }
