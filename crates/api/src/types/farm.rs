@@ -209,4 +209,8 @@ pub struct JoinReply {
     pub farm_id: String,
     /// The public keys that sign tickets: 32 bytes each, as 64 hexadecimal digits.
     pub dispatch_keys: Vec<String>,
+    /// Ids of other hosts that joined under its name, the first ones: they are not connected. One that was this machine never
+    /// comes again; an administrator removes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_name: Vec<String>,
 }

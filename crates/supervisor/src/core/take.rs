@@ -215,7 +215,11 @@ impl Core {
         }
         turn.extra
             .push(Write::Host(enrolled_row(host.0, &enrolment)));
-        let text = format!("{} joined", enrolment.name);
+        let mut others = self.ledger.enrolled.iter();
+        let other = others.find(|(id, it)| **id != host && it.name == enrolment.name);
+        let other =
+            other.map(|(id, _)| format!("; {id}, which is not connected, has that name, too"));
+        let text = format!("{} joined{}", enrolment.name, other.unwrap_or_default());
         turn.extra
             .push(access_row(enrolment.at_ms, kind::HOST_JOINED, None, text));
         self.parts.hub.name_host(host, &enrolment.name);

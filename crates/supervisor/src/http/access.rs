@@ -4,7 +4,7 @@ use super::auth::{Caller, Source, is_local};
 use super::door::Visit;
 use super::error::Answer;
 use super::extract::{Json, Segments};
-use super::{App, Failure, refused};
+use super::{App, Failure, hosts, refused};
 use crate::clock::wall;
 use crate::core::EnrolRefused;
 use crate::persist::rows::{Enrolment, access_row, kind};
@@ -311,12 +311,19 @@ async fn let_in(
         }
     }
     tracing::info!(%host, %name, "host joined");
+    let name = name.to_string();
+    let same_name = app.core.read(move |view| {
+        let others = hosts::namesakes(view, &name, host);
+        others.iter().map(ToString::to_string).collect()
+    });
     let reply = JoinReply {
         certificate_pem,
         ca_pem: app.ca.certificate_pem(),
         host_id: host.to_string(),
         farm_id: app.ca.farm_id().to_string(),
         dispatch_keys: app.dispatch_keys.iter().map(|key| hex(key)).collect(),
+        // It has joined, also when that can't be told any more.
+        same_name: same_name.await.unwrap_or_default(),
     };
     Ok((StatusCode::CREATED, axum::Json(reply)))
 }

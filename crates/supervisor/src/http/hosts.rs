@@ -15,7 +15,12 @@ use tessera_api::types::{
 };
 use tessera_engine::supervisor::{Input, LockOrder, LockWish};
 use tessera_model::lock::NOTE_CHARS_MAX;
-use tessera_model::{HostId, LockCalendar, Principal, Running, SlotSet, Timestamp, WhileActive};
+use tessera_model::{
+    HostId, HostState, LockCalendar, Principal, Running, SlotSet, Timestamp, WhileActive,
+};
+
+/// Hosts of one name that are told.
+const NAMESAKES_MAX: usize = 8;
 
 /// Finds a host by its name or id; of several with one name, the one that is connected or was heard of last.
 pub(super) fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
@@ -34,6 +39,30 @@ pub(super) fn find(view: &View<'_>, wanted: &str) -> Option<HostId> {
             .find(|(_, host)| host.name == wanted)
             .map(|(id, _)| *id)
     })
+}
+
+/// Answers other hosts of a name, the first ones.
+pub(super) fn namesakes(view: &View<'_>, name: &str, but: HostId) -> Vec<HostId> {
+    let others = view.enrolled.iter();
+    let others = others.filter(|(id, host)| **id != but && host.name == name);
+    others.map(|(id, _)| *id).take(NAMESAKES_MAX).collect()
+}
+
+/// Says of a host that is not there and whose name others have, too, that it may be none any more, and the way out.
+fn note_namesake(row: &mut HostRow) {
+    let is_gone = [HostState::Away, HostState::Down].iter();
+    if !is_gone.map(HostState::word).any(|word| row.status == word) {
+        return;
+    }
+    // What is to be typed comes first: a narrow terminal cuts the end.
+    let note = format!(
+        "tessera host remove {} if it never comes again: another host has joined as {}, too",
+        row.id, row.name
+    );
+    row.reason = Some(match row.reason.take() {
+        Some(reason) => format!("{note}; {reason}"),
+        None => note,
+    });
 }
 
 pub(super) fn unknown(wanted: &str) -> Failure {
@@ -57,6 +86,9 @@ pub(crate) async fn list(State(app): State<App>) -> Answer<axum::Json<Hosts>> {
         let unmet = unmet.map(|(id, host)| views::unmet_host(*id, &host.name));
         let mut hosts: Vec<_> = met.chain(unmet).collect();
         hosts.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        let of_one_name = hosts.chunk_by_mut(|a, b| a.name == b.name);
+        let of_one_name = of_one_name.filter(|rows| rows.len() > 1);
+        of_one_name.flatten().for_each(note_namesake);
         hosts
     });
     let mut hosts = hosts.await?;
@@ -72,13 +104,22 @@ pub(crate) async fn detail(
     let name = wanted.clone();
     let found = app.core.read(move |view| {
         let id = find(view, &name)?;
+        let is_one_of_some = |name: &str| !namesakes(view, name, id).is_empty();
         let Some(host) = view.engine.host(id) else {
             let host = view.enrolled.get(&id)?;
+            let mut row = views::unmet_host(id, &host.name);
+            if is_one_of_some(&host.name) {
+                note_namesake(&mut row);
+            }
             return Some(HostDetail {
-                host: views::unmet_host(id, &host.name),
+                host: row,
                 running: Vec::new(),
             });
         };
+        let mut row = views::host_row(view.engine, host);
+        if is_one_of_some(&host.facts.name) {
+            note_namesake(&mut row);
+        }
         let launches = host
             .launches()
             .keys()
@@ -86,10 +127,7 @@ pub(crate) async fn detail(
         let running = launches
             .map(|launch| views::running_row(view.engine, launch))
             .collect();
-        Some(HostDetail {
-            host: views::host_row(view.engine, host),
-            running,
-        })
+        Some(HostDetail { host: row, running })
     });
     let mut found = found.await?.ok_or_else(|| unknown(&wanted))?;
     add_current(&app, &mut found.host);
@@ -288,6 +326,23 @@ pub(crate) async fn unlock(
     wish_lock(&app, by, wanted, "unlock hosts", wish).await
 }
 
+/// Refuses a name that several hosts have: which of them is removed must be said.
+async fn is_one(app: &App, wanted: &str) -> Answer<()> {
+    let name = wanted.to_ascii_lowercase();
+    let found = app.core.read(move |view| {
+        let id = find(view, &name)?;
+        Some((id, namesakes(view, &name, id)))
+    });
+    let Some((id, others)) = found.await?.filter(|(_, others)| !others.is_empty()) else {
+        return Ok(());
+    };
+    let ids = others.iter().chain([&id]).map(ToString::to_string);
+    let ids: Vec<String> = ids.collect();
+    let text = format!("{} hosts are named {wanted}: {}", ids.len(), ids.join(", "));
+    let hint = "name the one to remove by its id; tessera hosts says which of them never come";
+    Err(Failure::new(ErrorCode::WrongState, text).hint(hint))
+}
+
 /// `DELETE /hosts/{host}`
 pub(crate) async fn remove(
     State(app): State<App>,
@@ -295,6 +350,9 @@ pub(crate) async fn remove(
     Segments(wanted): Segments<String>,
     Params(query): Params<RemoveHostQuery>,
 ) -> Answer<StatusCode> {
+    if by.is_admin {
+        is_one(&app, &wanted).await?;
+    }
     change(&app, by, wanted, "remove hosts", |by, host| {
         Input::RemoveHost {
             by,

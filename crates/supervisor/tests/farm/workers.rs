@@ -2,12 +2,13 @@
 
 use crate::world::{Farm, ended, eventually, frames};
 use std::time::Duration;
-use tessera_api::query::RemoveHostQuery;
+use tessera_api::query::{AuditQuery, RemoveHostQuery};
 use tessera_api::types::{ActionRequest, HostRow, SubmitRequest};
 use tessera_model::HostFacts;
 use tessera_model::msg::{FromWorker, LaunchInventory, ToWorker};
 use tessera_ticket::{PathMap, Template, Ticket, VerifyingKey};
-use tessera_wire::link::LinkError;
+use tessera_wire::link::{LinkError, WorkerLink};
+use tessera_wire::tls::WorkerTls;
 
 fn bytes_of(hex: &str) -> Vec<u8> {
     (0..hex.len())
@@ -322,5 +323,55 @@ async fn the_name_that_a_host_joined_with_is_its_property_too() {
         (host.slots == 7).then_some(named(&host))
     });
     assert_eq!(slots.await.as_deref(), Some("rnd001"));
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_second_join_under_a_name_is_told_and_takes_nothing_over() {
+    let farm = Farm::start().await;
+    let (identity, first) = farm.enrol("rnd001").await;
+    assert_eq!(first.same_name, [""; 0]);
+    let second = farm.worker("rnd001", 1).await;
+    let others = second.reply.same_name.as_slice();
+    assert_eq!(others, std::slice::from_ref(&first.host_id));
+    let hosts = farm.client.hosts().await.expect("told").hosts;
+    let way_out = format!("tessera host remove {}", first.host_id);
+    let ghost = hosts.iter().find(|it| it.id == first.host_id);
+    let reason = ghost.and_then(|it| it.reason.clone()).expect("a reason");
+    assert!(reason.starts_with(&way_out), "{reason}");
+    let other = hosts.iter().find(|it| it.id == second.reply.host_id);
+    assert_eq!(other.map(|it| it.reason.clone()), Some(None));
+    let shown = farm.client.host(&first.host_id).await.expect("there").host;
+    assert_eq!(shown.reason, Some(reason));
+    let told = farm.client.audit(&AuditQuery::default()).await;
+    let told = told.expect("told").events;
+    let is_told = |it: &tessera_api::types::Event| {
+        it.kind == "host.joined" && it.text.contains(&first.host_id)
+    };
+    assert!(told.iter().any(is_told), "{told:?}");
+
+    // Which of the two is meant must be said; the first is as good as it was until it is removed.
+    let how = RemoveHostQuery::default();
+    let refused = farm.client.remove_host("rnd001", &how).await;
+    let refused = refused.expect_err("two of them").to_string();
+    assert!(refused.contains(&first.host_id), "{refused}");
+    let tls = WorkerTls::new(&identity).expect("an identity");
+    let address = farm.running.address().to_string();
+    let stream = tls.connect(&address).await.expect("connects");
+    let link = WorkerLink::open(stream, tls.farm_id()).await;
+    let facts = HostFacts {
+        name: "rnd001".into(),
+        slots: 1,
+        ..HostFacts::default()
+    };
+    let attached = link.expect("greeted").attach(facts, Vec::new()).await;
+    drop(attached.expect("known"));
+    eventually("removed", || async {
+        let removed = farm.client.remove_host(&first.host_id, &how).await;
+        removed.ok()
+    })
+    .await;
+    let hosts = farm.client.hosts().await.expect("told").hosts;
+    assert_eq!((hosts.len(), hosts[0].reason.clone()), (1, None));
     farm.running.stop().await.expect("stops");
 }

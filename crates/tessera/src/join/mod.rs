@@ -90,6 +90,9 @@ pub(crate) async fn join(options: JoinOptions) -> Result<(), CliError> {
         reply.farm_id,
         identity.host_id()
     );
+    for other in &reply.same_name {
+        eprintln!("{}", was_here(other));
+    }
     if options.mode == WorkerMode::Desktop && matches!(options.by, JoinBy::String(_)) {
         crate::desktop::ask_once(&options.state, None)?;
     }
@@ -98,6 +101,15 @@ pub(crate) async fn join(options: JoinOptions) -> Result<(), CliError> {
         eprint!("{}", next(&options));
     }
     Ok(())
+}
+
+/// Says that another host joined under this one's name. It may have been this machine, and then it never comes again.
+fn was_here(other: &str) -> String {
+    let other = tessera_cli::out::text::safe(other);
+    format!(
+        "note: host {other} joined under this name, too, and is not connected; if that was this machine, an administrator \
+         removes it: tessera host remove {other}"
+    )
 }
 
 /// Says what to run now, so that the host takes work.

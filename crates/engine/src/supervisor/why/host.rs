@@ -349,13 +349,21 @@ fn hint_of_lock(host: &Host) -> Option<String> {
     })
 }
 
+/// Says what to do about a host that is not there.
+fn come_or_go(host: &Host) -> Option<String> {
+    let name = &host.facts.name;
+    Some(format!(
+        "start its worker; if it is gone for good: tessera host remove {name}"
+    ))
+}
+
 /// Answers why a host can be given nothing at all.
 pub(super) fn why_unavailable(host: &Host) -> Option<HostReason> {
     let reason = match &host.state {
         HostState::Down => (
             Kind::HostDown,
             "down: its worker has not been heard of".into(),
-            Some("start its worker".into()),
+            come_or_go(host),
         ),
         HostState::Panic(why) => (
             Kind::HostPanic,
@@ -365,7 +373,7 @@ pub(super) fn why_unavailable(host: &Host) -> Option<HostReason> {
         HostState::Away => (
             Kind::HostAway,
             "its worker is not connected".into(),
-            Some("start its worker".into()),
+            come_or_go(host),
         ),
         HostState::Up if host.is_locked() => (
             Kind::HostLocked,

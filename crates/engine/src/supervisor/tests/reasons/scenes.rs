@@ -255,12 +255,15 @@ pub(super) fn omitted() {
     assert!(w.begins(job));
 }
 
+/// What is said of a host that is not there.
+const GONE: &str = "start its worker; if it is gone for good: tessera host remove rnd1";
+
 pub(super) fn host_down() {
     let mut w = farm(1);
     w.disconnect(1);
     w.wait_in_silence(301);
     let job = w.submit(spec(1));
-    assert_eq!(w.hint(job, Kind::HostDown), "start its worker");
+    assert_eq!(w.hint(job, Kind::HostDown), GONE);
     w.connect(1, 1);
     assert!(w.begins(job));
 }
@@ -298,7 +301,7 @@ pub(super) fn host_away() {
     let mut w = farm(1);
     w.disconnect(1);
     let job = w.submit(spec(1));
-    assert_eq!(w.hint(job, Kind::HostAway), "start its worker");
+    assert_eq!(w.hint(job, Kind::HostAway), GONE);
     w.connect(1, 1);
     assert!(w.begins(job));
 }
