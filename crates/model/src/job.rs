@@ -41,11 +41,18 @@ pub enum JobFlag {
     Uninterruptible,
     /// It comes before all that are not, at once, and nothing takes its hosts from it; administrators only.
     Elite,
+    /// Each host that may run it and is there when it is submitted runs it once.
+    HostList,
 }
 
 impl JobFlag {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::ConvertPath, Self::Uninterruptible, Self::Elite];
+    pub const ALL: [Self; 4] = [
+        Self::ConvertPath,
+        Self::Uninterruptible,
+        Self::Elite,
+        Self::HostList,
+    ];
 
     /// Answers the word for it.
     #[must_use]
@@ -54,6 +61,7 @@ impl JobFlag {
             Self::ConvertPath => "convert_path",
             Self::Uninterruptible => "uninterruptible",
             Self::Elite => "elite",
+            Self::HostList => "host_list",
         }
     }
 
@@ -153,6 +161,12 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
+    /// Says whether each host is to run it once (flag `host_list`).
+    #[must_use]
+    pub fn is_once_a_host(&self) -> bool {
+        self.flags.contains(&JobFlag::HostList)
+    }
+
     /// Answers how many items the job has: those of its agenda, or one per instance.
     #[must_use]
     pub fn items(&self) -> u32 {

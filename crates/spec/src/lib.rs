@@ -7,6 +7,7 @@
 pub mod after;
 pub mod change;
 pub mod field;
+pub mod memory;
 pub mod quantity;
 pub mod range;
 pub mod reservation;

@@ -12,7 +12,7 @@ mod mail;
 mod waits;
 
 use crate::field::{Errors, FieldError};
-use crate::{range, reservation};
+use crate::{memory, range, reservation};
 use check::{amount, limit, number};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub struct SubmissionDraft {
     pub cpus: Option<i64>,
     /// What each instance takes of its host, `host.processors=1,host.memory=8G`.
     pub reservations: Option<String>,
+    /// Memory that each instance takes besides: `8G`, or `learnt`.
+    pub memory: Option<String>,
     /// Only these hosts; each entry may be a comma list.
     pub hosts: Option<Vec<String>>,
     /// Never these hosts; each entry may be a comma list.
@@ -144,6 +146,8 @@ pub struct Validated {
     pub is_blocked: bool,
     /// Its idempotency key.
     pub key: Option<String>,
+    /// Whether it is to reserve the memory that earlier jobs with its command took.
+    pub learns_memory: bool,
 }
 
 impl SubmissionDraft {
@@ -171,6 +175,9 @@ impl SubmissionDraft {
         let umask = take(check::umask(self.umask.as_deref()));
         let times = self.times(&mut errors);
         let name = errors.take(self.checked_name());
+        let reservation = errors.take(reservation::field(self.reservations.as_deref()));
+        let mut reservation = reservation.unwrap_or_default();
+        let learns_memory = errors.take(memory::field(self.memory.as_deref(), &mut reservation));
         let spec = JobSpec {
             name: name.unwrap_or_default(),
             kind,
@@ -181,9 +188,7 @@ impl SubmissionDraft {
             umask,
             priority,
             cpus,
-            reservation: errors
-                .take(reservation::field(self.reservations.as_deref()))
-                .unwrap_or_default(),
+            reservation,
             hosts: lists::hosts("hosts", self.hosts.as_deref(), &mut errors),
             omithosts: lists::hosts("omithosts", self.omithosts.as_deref(), &mut errors),
             cluster: errors
@@ -231,6 +236,7 @@ impl SubmissionDraft {
             &spec.omithosts,
             &mut errors,
         );
+        check::once_a_host(&spec, self.cpus, &mut errors);
         let groups = ["groups", "omitgroups"];
         check::host_sets(groups, &spec.groups, &spec.omitgroups, &mut errors);
         let is_blocked = errors
@@ -244,6 +250,7 @@ impl SubmissionDraft {
             owner,
             is_blocked,
             key,
+            learns_memory: learns_memory.unwrap_or_default(),
         })
     }
 
@@ -344,7 +351,8 @@ impl SubmissionDraft {
             command: spec.command.clone(),
             name: Some(spec.name.clone()),
             priority: Some(spec.priority.into()),
-            cpus: Some(spec.cpus.into()),
+            // Where each host runs it once, the hosts of that time are counted.
+            cpus: (!spec.is_once_a_host()).then_some(spec.cpus.into()),
             reservations: Some(reservation::print_reservation(&spec.reservation)),
             hosts: list(&spec.hosts),
             omithosts: list(&spec.omithosts),
@@ -434,10 +442,13 @@ impl SubmissionDraft {
         if over.mail.as_deref().is_some_and(mail::is_none) {
             self.mail_to = None;
         }
+        if over.memory.is_some() && over.reservations.is_none() {
+            self.reservations = self.reservations.map(memory::taken_out);
+        }
         if over.chunk.is_some() || over.partitions.is_some() {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
-        put!(shell name range padding order priority cpus reservations hosts omithosts cluster restrictions
+        put!(shell name range padding order priority cpus reservations memory hosts omithosts cluster restrictions
              requirements host_order groups omitgroups env cwd umask flags retrywork
              retryworkdelay retrysubjob retry_oom pgrp_limit per_host start_rate timelimit agendatimelimit silence_limit grace
              output_limit progress

@@ -55,7 +55,7 @@ pub use settings::{
     WorkerFileChecked,
 };
 pub use site::SiteCertificate;
-pub use submit::{ModifyRequest, SubmitReply, SubmitRequest};
+pub use submit::{LearntMemory, ModifyRequest, SubmitReply, SubmitRequest};
 pub use timeline::{Timeline, TimelineHost, TimelineJob, TimelineSpan};
 pub use trends::{TrendJob, TrendPoint, TrendUser, Trends};
 pub use upkeep::{CleanedJob, CleanupReply, CleanupRequest, Usage};

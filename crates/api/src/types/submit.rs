@@ -51,6 +51,10 @@ pub struct SubmitRequest {
     #[schema(example = "host.processors=1,host.memory=8G")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reservations: Option<String>,
+    /// Memory that each instance takes besides: `8G`, or `learnt`: what earlier jobs of the owner with this command took, and a fifth more.
+    #[schema(example = "learnt")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
     /// Only these hosts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hosts: Option<Vec<String>>,
@@ -89,7 +93,8 @@ pub struct SubmitRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub umask: Option<String>,
     /// Flags: `convert_path` has each host convert the paths in the command by its own table; from an `uninterruptible` job no other takes
-    /// its hosts by policy; an `elite` one comes before all others, at once, and only administrators submit such.
+    /// its hosts by policy; an `elite` one comes before all others, at once, and only administrators submit such; a `host_list` one is run
+    /// once by each host that is there when it is submitted and may run it.
     #[schema(example = json!(["convert_path"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,
@@ -197,6 +202,23 @@ pub struct SubmitReply {
     /// What will keep it from running as things stand, and hosts it names that nobody knows, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What earlier jobs of the owner with this command took of memory, when that was asked for (`memory`) or the job was only checked;
+    /// absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<LearntMemory>,
+}
+
+/// What earlier jobs with a command took of memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LearntMemory {
+    /// How many jobs were looked at, the newest.
+    pub jobs: u32,
+    /// How many completed frames of them.
+    pub frames: u64,
+    /// The most that one process of a frame had, in bytes.
+    pub peak_bytes: u64,
+    /// What `learnt` reserves for it, in MiB: a fifth more.
+    pub reserves_mib: u64,
 }
 
 /// What to change of a job; a field that is left out stays as it is. An empty list of hosts means any, `"none"` takes a

@@ -42,6 +42,7 @@ fn empty(request: &Seen) -> (u16, String) {
             items: 1,
             instances: 1,
             warnings: Vec::new(),
+            memory: None,
         }),
         ("GET", ["jobs"]) => json(Jobs::default()),
         ("GET", ["jobs", _]) => json(JobDetail::default()),

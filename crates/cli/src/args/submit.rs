@@ -186,7 +186,8 @@ pub struct JobFields {
     #[arg(long, value_name = "MASK", help_heading = "Command")]
     pub umask: Option<String>,
     /// Flags of the job: convert_path (each host converts the paths in the command by its table), uninterruptible (no other job
-    /// takes its hosts from it), elite (before all others, at once; for administrators)
+    /// takes its hosts from it), elite (before all others, at once; for administrators), host_list (once on each host that is there
+    /// and may run it)
     #[arg(long, value_name = "LIST", help_heading = "Command")]
     pub flags: Vec<String>,
     /// The same as --flags convert_path
@@ -200,6 +201,10 @@ pub struct JobFields {
     /// GPUs that each instance has to itself (the same as --reservations host.gpus=N)
     #[arg(long, value_name = "N", help_heading = "Hosts", value_parser = clap::value_parser!(u32).range(1..=GPUS_MAX as i64))]
     pub gpus: Option<u32>,
+    /// Memory that each instance takes of its host: 8G (the same as --reservations host.memory=8G), or learnt: what your earlier
+    /// jobs with this command took, and a fifth more
+    #[arg(long, value_name = "SIZE", help_heading = "Hosts")]
+    pub memory: Option<String>,
     /// Only on these hosts
     #[arg(long, value_name = "LIST", help_heading = "Hosts")]
     pub hosts: Vec<String>,

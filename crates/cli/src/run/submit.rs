@@ -6,9 +6,10 @@ use crate::args::{JobFields, ResubmitArgs, SubmitArgs, WaitOptions};
 use crate::error::CliError;
 use crate::out::time;
 use std::collections::BTreeMap;
-use tessera_api::types::{Quantity, SubmitReply, SubmitRequest};
+use tessera_api::types::{LearntMemory, Quantity, SubmitReply, SubmitRequest};
 use tessera_api::{Client, FieldProblem};
 use tessera_model::Requirement;
+use tessera_model::reservation::MEMORY_UNIT;
 use tessera_spec::submit::TOKENS;
 
 /// Variables that are not exported: the host sets its own, or they speak of this session.
@@ -48,6 +49,9 @@ pub(super) async fn submit(args: SubmitArgs, context: &Context) -> Result<Exit, 
     let reply = client.submit(&request, is_dry).await;
     let reply = reply.map_err(|error| pointed(error.into(), request.requirements.as_deref()))?;
     warn(&reply, context);
+    if let Some(learnt) = &reply.memory {
+        context.note("memory", &remembered(learnt, request.memory.as_deref()));
+    }
     if reply.existed && has_key {
         context.note("existed", &existed(&reply));
     } else {
@@ -78,6 +82,9 @@ pub(super) async fn resubmit(args: ResubmitArgs, context: &Context) -> Result<Ex
     let client = context.client()?;
     let reply = client.resubmit(args.id, &differences).await?;
     warn(&reply, context);
+    if let Some(learnt) = &reply.memory {
+        context.note("memory", &remembered(learnt, differences.memory.as_deref()));
+    }
     submitted(&client, &reply, &args.wait, context).await
 }
 
@@ -141,7 +148,7 @@ fn doubts(request: &SubmitRequest, reply: &SubmitReply) -> Vec<&'static str> {
             "the command names no frame, so each runs the same unless it reads the variable: QB_FRAME_NUMBER in it stands for the frame",
         );
     }
-    if request.cpus.is_none() && reply.items > 1 {
+    if request.cpus.is_none() && reply.instances == 1 && reply.items > 1 {
         doubts.push("one frame runs at a time; --cpus N runs so many at once");
     }
     doubts
@@ -180,6 +187,21 @@ async fn submitted(
         context.print_json(ended.job())?;
     }
     Ok(ended.exit())
+}
+
+/// Says what earlier jobs with the command took.
+fn remembered(learnt: &LearntMemory, asked: Option<&str>) -> String {
+    let what = match asked {
+        Some("learnt") => "reserved",
+        Some(_) | None => "--memory learnt would reserve",
+    };
+    format!(
+        "{} of {} took at most {} in a process; {what} {}",
+        time::count(learnt.frames, "frame"),
+        time::count(u64::from(learnt.jobs), "earlier job"),
+        time::size(learnt.peak_bytes),
+        time::size(learnt.reserves_mib.saturating_mul(MEMORY_UNIT)),
+    )
 }
 
 /// Answers a sentence for people, the bare number for programs.
@@ -260,6 +282,7 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         priority: job.priority,
         cpus: job.cpus,
         reservations: reservations(job.reservations, job.gpus),
+        memory: job.memory,
         hosts: list(&job.hosts),
         omithosts: list(&job.omithosts),
         cluster: job.cluster,
@@ -519,6 +542,7 @@ mod tests {
             items: 100,
             instances: 1,
             warnings: Vec::new(),
+            memory: None,
         };
         assert_eq!(announcement(&reply, 12, false), "12\n");
         assert_eq!(
@@ -540,6 +564,7 @@ mod tests {
             items,
             instances: 1,
             warnings: Vec::new(),
+            memory: None,
         };
         let said = |request: &SubmitRequest, items| -> Vec<String> {
             let doubts = doubts(request, &reply(items));

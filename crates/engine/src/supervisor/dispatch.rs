@@ -87,7 +87,7 @@ impl Engine {
         let next = self.jobs.get(&id).zip(self.hosts.get(&host_id));
         let next = next.and_then(|(job, host)| {
             let size = size_of(job)?;
-            let (no, item) = job.next_instance_of(size)?;
+            let (no, item) = job.next_instance_on(size, host_id)?;
             Some((no, item, Arc::new(self.takes(job, size, host))))
         });
         let (Some((no, item, taken)), Some(host)) = (next, self.hosts.get_mut(&host_id)) else {
@@ -110,6 +110,9 @@ impl Engine {
         };
         instance.launch_last = LaunchNo(instance.launch_last.0 + 1);
         instance.last_host = Some(host_id);
+        if job.spec.is_once_a_host() {
+            job.visited.insert(host_id, no);
+        }
         let key = LaunchKey {
             job: id,
             instance: no,

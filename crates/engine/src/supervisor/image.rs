@@ -347,8 +347,14 @@ impl Engine {
                 );
             }
         }
+        let had = instances.iter();
+        let visited = had.filter_map(|it| it.last_host.map(|host| (host, it.no)));
         let job = Job {
             id,
+            visited: match spec.is_once_a_host() {
+                true => visited.collect(),
+                false => BTreeMap::new(),
+            },
             class: self.take_class(Demands::of(&spec, id, &row.owner)),
             owner: row.owner,
             proof: row.proof,

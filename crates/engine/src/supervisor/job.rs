@@ -46,6 +46,8 @@ pub struct Job {
     pub(super) status: WorkStatus,
     /// Hosts that it was migrated away from, until then (monotonic time).
     pub(super) bars: Vec<(HostId, Duration)>,
+    /// Where each host is to run it once: the hosts that its instances had, each with its own.
+    pub(super) visited: BTreeMap<HostId, InstanceNo>,
     /// Items whose shepherd was lost in a row, how often.
     pub(super) losses: BTreeMap<ItemIndex, Losses>,
     pub(super) class: usize,
@@ -289,6 +291,33 @@ impl Job {
         }
         let first = pending.min()?;
         Some((InstanceNo(first), self.items.next_ready(size)?))
+    }
+
+    /// Answers the one of them that may do it on a host: where each host is to run it once, its own, or one that had none yet.
+    pub(super) fn next_instance_on(
+        &self,
+        size: Size,
+        host: HostId,
+    ) -> Option<(InstanceNo, ItemIndex)> {
+        if !self.spec.is_once_a_host() {
+            return self.next_instance_of(size);
+        }
+        let pending = self.instances.pending();
+        let item = |no: InstanceNo| Some((no, self.next_of(no, size)?));
+        if let Some(own) = self.visited.get(&host) {
+            return pending.contains(own.0).then(|| item(*own)).flatten();
+        }
+        let mut fresh = pending.iter().map(InstanceNo).filter(|no| {
+            let instance = self.instance(*no);
+            instance.is_some_and(|it| it.last_host.is_none())
+        });
+        fresh.find_map(item)
+    }
+
+    /// Says whether a host has had its run, where each runs the job once, or has it.
+    pub(super) fn has_done_with(&self, host: HostId) -> bool {
+        let own = self.visited.get(&host);
+        own.is_some_and(|own| !self.instances.pending().contains(own.0))
     }
 
     /// Counts the pending instances that have something of that size to do.

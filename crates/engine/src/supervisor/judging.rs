@@ -26,12 +26,19 @@ pub(super) struct Judging<'a> {
 }
 
 impl Judge for Judging<'_> {
-    fn fits(&self, job: JobId, host: HostId) -> bool {
+    fn fits(&self, job: JobId, class: usize, host: HostId) -> bool {
         let (Some(job), Some(known)) = (self.jobs.get(&job), self.hosts.get(&host)) else {
             return false;
         };
         let bars = |(bar, until): &(HostId, Duration)| *bar == host && *until > self.now.elapsed;
-        !job.bars.iter().any(bars) && !known.has_stray_of(job.id)
+        let is_next = || {
+            let mut sizes = Size::ALL.into_iter();
+            let size = sizes.find(|size| job.class_of(*size) == Some(class));
+            size.is_some_and(|size| job.next_instance_on(size, host).is_some())
+        };
+        !job.bars.iter().any(bars)
+            && !known.has_stray_of(job.id)
+            && (!job.spec.is_once_a_host() || is_next())
     }
 
     fn is_over_in_time(

@@ -170,6 +170,7 @@ impl Engine {
             spec: Arc::new(spec),
             status: WorkStatus::Pending,
             bars: Vec::new(),
+            visited: Default::default(),
             losses: Default::default(),
             class,
             grown: None,

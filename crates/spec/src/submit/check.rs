@@ -10,7 +10,9 @@ use tessera_model::limits::{
     KEY_BYTES_MAX, NAME_BYTES_MAX, NOTES_BYTES_MAX, OUTPUT_BYTES_DEFAULT, PATTERN_BYTES_MAX,
     RETRIES_MAX,
 };
-use tessera_model::{ClusterChoice, ClusterError, Order, Restriction, RestrictionError, UserName};
+use tessera_model::{
+    ClusterChoice, ClusterError, JobKind, JobSpec, Order, Restriction, RestrictionError, UserName,
+};
 
 /// Bytes that a compiled progress pattern may take.
 const PATTERN_MEMORY_MAX: usize = 1 << 20;
@@ -292,5 +294,20 @@ pub(crate) fn host_sets(
                 "leave something in {asked} that is not in {ruled_out}"
             )),
         );
+    }
+}
+
+/// Refuses, where each host is to run a job once, what says otherwise.
+pub(crate) fn once_a_host(spec: &JobSpec, cpus: Option<i64>, errors: &mut Errors) {
+    if !spec.is_once_a_host() {
+        return;
+    }
+    if cpus.is_some() {
+        let why = "with the flag host_list there is an instance for each host";
+        errors.push(FieldError::new("cpus", why).hint("leave it out"));
+    }
+    if !matches!(spec.kind, JobKind::CmdLine) {
+        let why = "with the flag host_list each host runs the whole command once";
+        errors.push(FieldError::new("range", why).hint("leave it out, or the flag"));
     }
 }

@@ -65,7 +65,8 @@ fn all_that_is_said_arrives() {
         order: text("binary"),
         priority: Some(1),
         cpus: Some(8),
-        reservations: text("host.processors=2,host.memory=8G"),
+        reservations: text("host.processors=2"),
+        memory: text("8G"),
         hosts: Some(vec!["RND1, rnd2".into(), "rnd3".into()]),
         omithosts: Some(vec!["rnd2".into()]),
         cluster: text("/show/a, /b+"),
@@ -157,6 +158,45 @@ fn all_that_is_said_arrives() {
 }
 
 #[test]
+fn what_each_host_runs_once_names_neither_instances_nor_frames() {
+    let once = SubmissionDraft {
+        command: vec!["uptime".into()],
+        flags: Some(vec!["host_list".into()]),
+        ..SubmissionDraft::default()
+    };
+    let job = once.validate().expect("good").spec;
+    assert!(job.is_once_a_host());
+    assert_eq!(SubmissionDraft::of(&job).cpus, None, "counted anew");
+    let wrong = SubmissionDraft {
+        cpus: Some(2),
+        range: Some("1-3".into()),
+        ..once
+    };
+    let errors = wrong.validate().expect_err("neither");
+    let fields: Vec<&str> = errors.iter().map(|it| it.field.as_str()).collect();
+    assert_eq!(fields, ["cpus", "range"]);
+}
+
+#[test]
+fn another_amount_of_memory_takes_the_place_of_what_is_reserved() {
+    let old = SubmissionDraft {
+        command: vec!["render".into()],
+        reservations: Some("host.processors=2,host.memory=8G".into()),
+        ..SubmissionDraft::default()
+    };
+    let more = |memory: &str| SubmissionDraft {
+        memory: Some(memory.into()),
+        ..SubmissionDraft::default()
+    };
+    let job = old.clone().overlaid(more("16G")).validate().expect("good");
+    assert_eq!(job.spec.reservation.memory(), Some(16_384));
+    assert_eq!((job.spec.reservation.slots, job.learns_memory), (2, false));
+    let job = old.overlaid(more("learnt")).validate().expect("good");
+    assert_eq!(job.spec.reservation.memory(), None);
+    assert!(job.learns_memory);
+}
+
+#[test]
 fn all_errors_come_at_once_each_with_its_field() {
     let text = |text: &str| Some(text.to_owned());
     let bad = SubmissionDraft {
@@ -169,6 +209,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         priority: Some(0),
         cpus: Some(-1),
         reservations: text("host.memory=8X"),
+        memory: text("much"),
         hosts: Some(vec!["no host".into()]),
         omithosts: Some(vec!["-".into()]),
         cluster: text("show"),
@@ -229,6 +270,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "mail",
         "mail_to",
         "max_failures",
+        "memory",
         "name",
         "notes",
         "omitgroups",

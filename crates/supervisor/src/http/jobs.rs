@@ -3,7 +3,7 @@
 use super::auth::{Caller, check_read, may_read};
 use super::error::Answer;
 use super::extract::{Json, Params, Segments};
-use super::{App, Failure, outlook, views};
+use super::{App, Failure, learn, outlook, views};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -14,7 +14,11 @@ use tessera_api::{ErrorCode, PAGE_MAX};
 use tessera_engine::supervisor::{
     Answer as Engine, Denied, Engine as Farm, Input, Job, JobPatch, Submission,
 };
-use tessera_model::{JobId, JobKind, JobMail, JobWebhooks, Principal, WorkStatus};
+use tessera_model::limits::INSTANCES_MAX;
+use tessera_model::reservation::MEMORY;
+use tessera_model::{
+    JobId, JobKind, JobMail, JobSpec, JobWebhooks, Principal, UserName, WorkStatus,
+};
 use tessera_spec::{Change, ChangeDraft, FieldError, SubmissionDraft};
 
 /// Jobs that one page looks through when a filter passes few of them.
@@ -66,15 +70,29 @@ async fn submit_draft(
     draft: SubmissionDraft,
     dry_run: bool,
 ) -> Answer<Response> {
-    let validated = draft.validate().map_err(Failure::fields)?;
+    let mut validated = draft.validate().map_err(Failure::fields)?;
     let template = crate::tickets::check(&validated.spec);
     template
         .map_err(|error| Failure::fields(vec![FieldError::new("command", error.to_string())]))?;
     check_mail(app, validated.spec.mail.as_ref())?;
     check_webhooks(app, Some(&validated.spec.webhooks))?;
-    let (items, instances) = (validated.spec.items(), validated.spec.instances());
     let owner = validated.owner.clone().unwrap_or_else(|| by.name.clone());
+    if validated.spec.is_once_a_host() {
+        validated.spec.cpus = hosts_for(app, &owner, &validated.spec).await?;
+    }
+    let mut learnt = None;
+    if validated.learns_memory || dry_run {
+        learnt = learn::learnt(app, owner.clone(), &validated.spec).await?;
+    }
+    if let Some(learnt) = learnt.as_ref().filter(|_| validated.learns_memory) {
+        let amounts = &mut validated.spec.reservation.amounts;
+        amounts.insert(MEMORY.to_owned(), learnt.reserves_mib);
+    }
+    let (items, instances) = (validated.spec.items(), validated.spec.instances());
     let mut warnings = outlook::warnings(app, owner, &validated.spec).await;
+    if validated.learns_memory && learnt.is_none() {
+        warnings.push(learn::NOTHING_KNOWN.to_owned());
+    }
     let (kind, command) = (validated.spec.kind.clone(), validated.spec.command.clone());
     let submission = Submission {
         by,
@@ -89,6 +107,7 @@ async fn submit_draft(
         items,
         instances,
         warnings,
+        memory: learnt.clone(),
     };
     if dry_run {
         let checked = app.core.read(move |view| {
@@ -115,6 +134,33 @@ async fn submit_draft(
             "the submission was answered wrongly",
             &"engine",
         )),
+    }
+}
+
+/// Counts the hosts that are each to run a job once.
+async fn hosts_for(app: &App, owner: &UserName, spec: &JobSpec) -> Result<u32, Failure> {
+    let (owner, spec) = (owner.clone(), spec.clone());
+    let count = app
+        .core
+        .read(move |view| view.engine.hosts_for(&spec, &owner));
+    let count = count.await?;
+    let refused = |why: String, hint: &str| {
+        Err(Failure::fields(vec![
+            FieldError::new("flags", why).hint(hint),
+        ]))
+    };
+    match u32::try_from(count) {
+        Ok(0) => refused(
+            "host_list: no host is there that may run it".to_owned(),
+            "tessera hosts shows which are there; see whether hosts, groups, clusters and requirements leave one of them",
+        ),
+        Ok(count) if count <= INSTANCES_MAX => Ok(count),
+        Ok(_) | Err(_) => refused(
+            format!(
+                "host_list: {count} hosts may run it, and a job has at most {INSTANCES_MAX} instances"
+            ),
+            "submit it for some of them at a time: --hosts, --groups or --cluster",
+        ),
     }
 }
 

@@ -19,6 +19,7 @@ mod farm;
 mod hosts;
 mod items;
 mod jobs;
+mod learn;
 mod logs;
 mod metrics;
 mod modes;

@@ -278,10 +278,13 @@ pub(crate) fn journal_row(event: &Event, job_is_there: bool) -> store::JournalRo
 /// The outcome of an attempt that ended for want of memory.
 pub(crate) const OUT_OF_MEMORY: &str = "out_of_memory";
 
+/// The outcome of one that completed its item.
+pub(crate) const DONE: &str = "done";
+
 /// Answers the word for an outcome.
 pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Done => "done",
+        Outcome::Done => DONE,
         Outcome::Failed => "failed",
         Outcome::OutOfMemory => OUT_OF_MEMORY,
         Outcome::Interrupted => "interrupted",

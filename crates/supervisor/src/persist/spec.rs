@@ -46,8 +46,10 @@ const FORMAT_STOPS: i64 = 14;
 const FORMAT_WEBHOOKS: i64 = 15;
 /// The format of one that takes so many slots of a host at most, or has it to itself: older programs would start it beside others.
 const FORMAT_SLOTS: i64 = 16;
+/// The format of one that each host runs once: older programs would run it twice on one.
+const FORMAT_ONCE: i64 = 17;
 /// The newest format that this program reads.
-const FORMAT_NEWEST: i64 = FORMAT_SLOTS;
+const FORMAT_NEWEST: i64 = FORMAT_ONCE;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -372,7 +374,9 @@ pub(crate) fn format(spec: &JobSpec) -> i64 {
     let has_kinds = farms.any(|name| name.is_per_host() || name.is_scoped());
     let is_of_preempt = |flag: &JobFlag| matches!(flag, JobFlag::Uninterruptible | JobFlag::Elite);
     let mail = spec.mail.as_ref();
-    if matches!(spec.reservation.more, More::UpTo(_) | More::WholeHost) {
+    if spec.is_once_a_host() {
+        FORMAT_ONCE
+    } else if matches!(spec.reservation.more, More::UpTo(_) | More::WholeHost) {
         FORMAT_SLOTS
     } else if !spec.webhooks.is_empty() {
         FORMAT_WEBHOOKS

@@ -8,8 +8,8 @@ use tessera_model::{HostId, JobId, UserName};
 
 /// Answers what the planner does not know of jobs and hosts.
 pub trait Judge {
-    /// Says whether a job can go to a host for reasons that its class does not know (a bar after a migration).
-    fn fits(&self, job: JobId, host: HostId) -> bool;
+    /// Says whether a job can go to a host with what it has of a class, for reasons that the class does not know (a bar after a migration).
+    fn fits(&self, job: JobId, class: usize, host: HostId) -> bool;
 
     /// Says whether what a job would start on a host that is emptied for others is over in time, or leaves room enough for them.
     fn is_over_in_time(
@@ -49,7 +49,7 @@ pub trait Judge {
 }
 
 impl<F: Fn(JobId, HostId) -> bool> Judge for F {
-    fn fits(&self, job: JobId, host: HostId) -> bool {
+    fn fits(&self, job: JobId, _class: usize, host: HostId) -> bool {
         self(job, host)
     }
 }

@@ -551,7 +551,7 @@ impl Planner {
                 let ready = class.ready.iter().take_while(|it| is_before(**it, best));
                 let first = ready.take(jobs_max).find(|place| {
                     *asked += 1;
-                    judge.fits(place.2, host) && self.lets_in(number, **place, host, judge)
+                    judge.fits(place.2, number, host) && self.lets_in(number, **place, host, judge)
                 });
                 best = first.map(|place| (distance, *place, number)).or(best);
             }
@@ -610,7 +610,7 @@ impl Planner {
         for &place in &class.ready {
             let mut may = |host: &HostId| {
                 *asked += 1;
-                judge.fits(place.2, *host) && self.lets_in(number, place, *host, judge)
+                judge.fits(place.2, number, *host) && self.lets_in(number, place, *host, judge)
             };
             let known = seen.iter().copied().find(&mut may);
             found = known.or_else(|| open.by_ref().inspect(|host| seen.push(*host)).find(may));

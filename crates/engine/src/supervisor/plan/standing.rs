@@ -75,7 +75,7 @@ impl Planner {
             && asks.is_none_or(|asks| asks.met_by(host.traits()))
             && judge.admits(&demands.owner, host.id)
             && known.is_met_at(host.id, judge)
-            && judge.fits(place.2, host.id)
+            && judge.fits(place.2, class, host.id)
             && self.may_enter(class, place, host, judge)
     }
 

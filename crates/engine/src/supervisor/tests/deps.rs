@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Starts from the store.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         let now = Now {
             wall: Timestamp(i64::try_from(self.ms).expect("small")),
             elapsed: Duration::from_millis(self.ms),

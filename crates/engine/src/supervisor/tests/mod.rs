@@ -12,6 +12,7 @@ mod groups;
 mod limits;
 mod locks;
 mod losses;
+mod once;
 mod orders;
 mod pace;
 mod people;

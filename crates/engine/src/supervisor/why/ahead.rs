@@ -63,6 +63,7 @@ impl Engine {
     fn is_let_on(&self, id: JobId, host: &Host) -> bool {
         let job = self.jobs.get(&id);
         let is_barred = |job: &Job| job.bars.iter().any(|(bar, _)| *bar == host.id);
-        job.is_some_and(|job| !is_barred(job)) && !host.has_stray_of(id)
+        job.is_some_and(|job| !is_barred(job) && !job.has_done_with(host.id))
+            && !host.has_stray_of(id)
     }
 }

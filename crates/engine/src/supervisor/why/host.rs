@@ -165,6 +165,18 @@ fn why_kept_off(job: &Job, host: &Host, engine: &Engine) -> Option<HostReason> {
         let text = "an older run of this job is still being ended there".to_owned();
         return Some((Kind::Ending, text, None));
     }
+    if let Some(own) = job
+        .visited
+        .get(&host.id)
+        .filter(|_| job.has_done_with(host.id))
+    {
+        let id = job.id;
+        let text =
+            format!("instance {id}.{own} is its run there, and each host has one (host_list)");
+        let hint =
+            format!("unlock, start or add other hosts, or do without: tessera kill {id}.{own}");
+        return Some((Kind::RanThere, text, Some(hint)));
+    }
     let until = job.bars.iter().filter(|(bar, _)| *bar == host.id);
     let until = until.map(|(_, until)| *until).max()?;
     let minutes = until

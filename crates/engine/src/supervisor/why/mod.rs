@@ -57,6 +57,7 @@ pub enum Kind {
     AccountRefused,
     CredentialCheck,
     Migrated,
+    RanThere,
     Full,
     NotIdle,
     Reserved,
@@ -73,7 +74,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -108,6 +109,7 @@ impl Kind {
         Self::AccountRefused,
         Self::CredentialCheck,
         Self::Migrated,
+        Self::RanThere,
         Self::Full,
         Self::NotIdle,
         Self::Reserved,
@@ -160,6 +162,7 @@ impl Kind {
             Self::AccountRefused => "account_refused",
             Self::CredentialCheck => "credential_check",
             Self::Migrated => "migrated",
+            Self::RanThere => "ran_there",
             Self::Full => "full",
             Self::NotIdle => "not_idle",
             Self::Reserved => "reserved",
@@ -342,6 +345,16 @@ impl Engine {
     #[must_use]
     pub fn demands_of(&self, spec: &JobSpec, owner: &UserName) -> Demands {
         Demands::of(spec, JobId(self.next_job), owner)
+    }
+
+    /// Counts the hosts that are there and that a job may use, for one that each of them is to run once.
+    #[must_use]
+    pub fn hosts_for(&self, spec: &JobSpec, owner: &UserName) -> usize {
+        let demands = self.demands_of(spec, owner);
+        let is_one = |host: &&Host| {
+            host.is_connected() && host.suits(&demands) && host.facts.admits(owner.as_str())
+        };
+        self.hosts.values().filter(is_one).count()
     }
 
     /// Answers, for a job whose requirements no host of the farm meets as long as it stays what it is, why one of the others that it

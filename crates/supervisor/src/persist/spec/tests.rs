@@ -111,6 +111,18 @@ fn limits_move_the_format_and_are_read_for_ever() {
 }
 
 #[test]
+fn a_job_that_each_host_runs_once_moves_the_format_and_is_read_for_ever() {
+    let text = FORMAT_1.replace("\"umask\"", "\"flags\":[\"host_list\"],\"umask\"");
+    let read = read(&text, FORMAT_ONCE).expect("readable for ever");
+    assert!(read.spec.is_once_a_host());
+    assert_eq!(
+        format(&read.spec),
+        FORMAT_ONCE,
+        "older programs would run it twice on one"
+    );
+}
+
+#[test]
 fn what_preemption_may_do_moves_the_format_and_is_read_for_ever() {
     for (word, flag) in [
         ("uninterruptible", JobFlag::Uninterruptible),

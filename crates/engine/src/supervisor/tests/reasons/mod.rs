@@ -34,7 +34,7 @@ impl World {
     }
 
     /// Ends a frame, and the launch that had it; of what was said meanwhile only what begins something is left.
-    fn finish(&mut self, order: (u8, LaunchKey, Run), end: End) {
+    pub(super) fn finish(&mut self, order: (u8, LaunchKey, Run), end: End) {
         self.end(order, end);
         let begins =
             |what: &ToWorker| matches!(what, ToWorker::Start { .. } | ToWorker::Run { .. });
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    fn lock(&mut self, number: u8, is_locked: bool) {
+    pub(super) fn lock(&mut self, number: u8, is_locked: bool) {
         let (by, host) = (person("root"), host(number));
         let answer = self.step(Input::Lock {
             by,
@@ -103,6 +103,7 @@ fn proof_of(kind: Kind) -> fn() {
             credentials::checks::why_says_that_a_password_is_checked_and_then_it_runs
         }
         Kind::Migrated => scenes::migrated,
+        Kind::RanThere => once::why_says_that_a_host_has_had_its_run_and_what_lets_the_rest_run,
         Kind::Full => scenes::full,
         Kind::NotIdle => scenes::not_idle,
         Kind::Reserved => scenes::reserved,
