@@ -236,7 +236,7 @@ pub fn honoured(text: &str) -> Result<Reservation, FieldError> {
                 let why = format!(
                     "{claim}: of what the farm itself has, each instance reserves a number"
                 );
-                let hint = format!("write {name}=N; N+, N*, N-M and all are for what a host has");
+                let hint = format!("write {name}=N; N+, N*, N-M and all are for host.processors");
                 return Err(error(why).hint(hint));
             };
             if name.is_per_host() && n != 1 {

@@ -87,7 +87,7 @@ async fn what_can_not_be_kept_is_told_at_once() {
     for wrong in [
         "host.memory=8X",
         "global.nuke=1+",
-        "host.processors=all",
+        "host.memory=all",
         "memory=1",
     ] {
         let refused = farm.client.submit(&reserving("1", wrong), false).await;

@@ -266,5 +266,5 @@ fn forms_of_slots_move_the_format_and_are_read_for_ever() {
     let mut all = (*old.spec).clone();
     all.reservation.more = More::WholeHost;
     all.max_failures = 3;
-    assert_eq!(format(&all), FORMAT_NEWEST);
+    assert_eq!(format(&all), FORMAT_SLOTS);
 }
