@@ -352,7 +352,7 @@ async function resources() {
   await row.getByRole('link', { name: String(job), exact: true }).waitFor();
   await until(async () => /license\.nuke\s*2\s*1\s*3/.test((await row.textContent()).replaceAll(/\s+/g, ' ')), 'two are held, one is free');
   await farm.tessera('resource', 'set', 'license.maya', '--total', '120', '--used', '97', '--ttl', '10m');
-  await page.getByRole('row').filter({ hasText: 'license.maya' }).getByText('97').waitFor();
+  await page.getByRole('row').filter({ hasText: 'license.maya' }).getByText('97', { exact: true }).waitFor();
   await settled();
   await accessible('resources');
   await picture('resources');
