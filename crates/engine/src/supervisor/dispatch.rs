@@ -80,13 +80,9 @@ impl Engine {
             host: host_id,
             class,
         } = placement;
-        let size_of = |job: &Job| {
-            let mut sizes = Size::ALL.into_iter();
-            sizes.find(|size| job.class_of(*size) == Some(class))
-        };
         let next = self.jobs.get(&id).zip(self.hosts.get(&host_id));
         let next = next.and_then(|(job, host)| {
-            let size = size_of(job)?;
+            let size = job.size_of(class)?;
             let (no, item) = job.next_instance_on(size, host_id)?;
             Some((no, item, Arc::new(self.takes(job, size, host))))
         });

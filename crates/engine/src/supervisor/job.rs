@@ -340,6 +340,12 @@ impl Job {
         }
     }
 
+    /// Answers which of its items a class is for.
+    pub(super) fn size_of(&self, class: usize) -> Option<Size> {
+        let mut sizes = Size::ALL.into_iter();
+        sizes.find(|size| self.class_of(*size) == Some(class))
+    }
+
     /// Counts instances in a state, surplus ones left out.
     #[must_use]
     pub fn instances_in(&self, word: WorkStatus) -> usize {

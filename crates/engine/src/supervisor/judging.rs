@@ -1,7 +1,6 @@
 //! What the engine says of jobs and hosts when the planner asks: accounts, passwords, bars, what moves on a host.
 
 use super::credential::{Credentials, Gate};
-use super::items::Size;
 use super::plan::asks::Asks;
 use super::plan::{Judge, Keeping, Prefers};
 use super::wide::empties::Empties;
@@ -32,8 +31,7 @@ impl Judge for Judging<'_> {
         };
         let bars = |(bar, until): &(HostId, Duration)| *bar == host && *until > self.now.elapsed;
         let is_next = || {
-            let mut sizes = Size::ALL.into_iter();
-            let size = sizes.find(|size| job.class_of(*size) == Some(class));
+            let size = job.size_of(class);
             size.is_some_and(|size| job.next_instance_on(size, host).is_some())
         };
         !job.bars.iter().any(bars)
@@ -51,9 +49,7 @@ impl Judge for Judging<'_> {
         let (Some(job), Some(host)) = (self.jobs.get(&job), self.hosts.get(&host)) else {
             return false;
         };
-        let mut sizes = Size::ALL.into_iter();
-        let size = sizes.find(|size| job.class_of(*size) == Some(class));
-        size.is_some_and(|size| {
+        job.size_of(class).is_some_and(|size| {
             let takes = super::reserve::takes(job, size, host);
             self.empties
                 .is_over_in_time(job, &takes, host, keeping, None)

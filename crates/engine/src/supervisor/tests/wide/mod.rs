@@ -185,6 +185,15 @@ fn off() -> WideJobs {
 
 /// A farm of so many hosts of four slots, full of jobs of one frame that stand behind a wide one.
 fn flooded(hosts: u8, wide_jobs: WideJobs) -> (Farm, JobId) {
+    flooded_behind(hosts, wide_jobs, |farm| farm.wide(4))
+}
+
+/// The same behind any job.
+fn flooded_behind(
+    hosts: u8,
+    wide_jobs: WideJobs,
+    submit: impl FnOnce(&mut Farm) -> JobId,
+) -> (Farm, JobId) {
     let mut farm = Farm::new(wide_jobs);
     for number in 1..=hosts {
         farm.w.connect(number, 4);
@@ -195,7 +204,7 @@ fn flooded(hosts: u8, wide_jobs: WideJobs) -> (Farm, JobId) {
         farm.takes.insert(job, 5 + n * 7 % FRAME_SECONDS);
         farm.flood(1, 1, 1);
     }
-    let wide = farm.wide(4);
+    let job = submit(&mut farm);
     farm.flood(u32::from(hosts) * 120, 1, 1);
-    (farm, wide)
+    (farm, job)
 }

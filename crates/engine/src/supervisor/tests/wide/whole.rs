@@ -5,21 +5,11 @@ use tessera_model::More;
 
 /// A farm of so many hosts of four slots that is full, and a job before all that wait which wants a host to itself.
 fn flooded_for_whole(hosts: u8, wide_jobs: WideJobs) -> (Farm, JobId) {
-    let mut farm = Farm::new(wide_jobs);
-    for number in 1..=hosts {
-        farm.w.connect(number, 4);
-    }
-    // Their ends come one by one.
-    for n in 0..u64::from(hosts) * 4 {
-        let job = JobId(farm.w.engine.next_job());
-        farm.takes.insert(job, 5 + n * 7 % FRAME_SECONDS);
-        farm.flood(1, 1, 1);
-    }
-    let mut asks = spec(1);
-    asks.reservation.more = More::WholeHost;
-    let job = farm.submit(asks);
-    farm.flood(u32::from(hosts) * 120, 1, 1);
-    (farm, job)
+    flooded_behind(hosts, wide_jobs, |farm| {
+        let mut asks = spec(1);
+        asks.reservation.more = More::WholeHost;
+        farm.submit(asks)
+    })
 }
 
 #[test]
