@@ -2,7 +2,7 @@
 
 use crate::world::{DEADLINE, Farm, eventually, frames, options};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tessera_api::Client;
 use tessera_api::client::Streamed;
@@ -158,18 +158,22 @@ async fn a_report_is_acknowledged_only_when_it_is_durable_and_counts_once() {
 
 #[tokio::test]
 async fn a_worker_that_is_sent_away_is_not_let_in_before_it_is_said_what_is_wrong() {
-    let disk = MemoryDisk::new();
+    let (disk, reads) = (MemoryDisk::new(), Arc::new(AtomicUsize::new(0)));
     let farm = Farm::start_with_store(Box::new(Moody {
         // Long enough to come again meanwhile.
         takes: Duration::from_secs(2),
+        reads: Arc::clone(&reads),
         ..Moody::on(&disk)
     }))
     .await;
     let mut worker = farm.worker("rnd001", 1).await;
+    let read_before = reads.load(Ordering::SeqCst);
     disk.fail_next(Fault::NoSpace);
     let client = farm.client.clone();
     let refused = tokio::spawn(async move { client.submit(&frames("1"), false).await });
     assert_eq!(worker.try_next().await, None, "sent away");
+    let read = reads.load(Ordering::SeqCst);
+    assert!(read > read_before, "sent away before the store was read");
     let client = farm.client.clone();
     eventually("well again", || async { client.health().await.ok() }).await;
     refused.await.expect("asked").expect_err("no space");
@@ -187,6 +191,8 @@ struct Moody {
     inner: MemoryStore,
     is_blind: Arc<AtomicBool>,
     takes: Duration,
+    /// How often it was read to the end.
+    reads: Arc<AtomicUsize>,
 }
 
 impl Moody {
@@ -195,6 +201,7 @@ impl Moody {
             inner: disk.open(),
             is_blind: Arc::default(),
             takes: Duration::ZERO,
+            reads: Arc::default(),
         }
     }
 }
@@ -206,7 +213,9 @@ impl Store for Moody {
             let (file, source) = ("store".into(), "it is dark".into());
             return Err(StoreError::Backend { file, source });
         }
-        self.inner.load()
+        let loaded = self.inner.load();
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        loaded
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<Committed, StoreError> {
