@@ -8,7 +8,7 @@ use tessera_store::conformance::{
     Fixture, Session, attempt, credential, credential_seal, host, instance, job, join_token,
     journal, launch, pool_key, token,
 };
-use tessera_store::sqlite::{SqliteReader, SqliteStore, backup};
+use tessera_store::sqlite::{Look, SqliteReader, SqliteStore, backup};
 use tessera_store::{
     Batch, Epoch, Events, HostRow, InstanceRow, ItemsRow, JobRow, JoinTokenRow, JournalRow,
     LaunchRow, Loaded, Reader, StateCounts, Store, StoreError, TokenRow, Write,
@@ -331,6 +331,87 @@ fn no_space_is_said_and_nothing_is_lost() {
     let committed = commit(&mut store, id).expect("there is room again");
     assert_eq!(committed.last_seq, id);
     assert_eq!(store.load().expect("reads").jobs.len() as u64, id);
+}
+
+/// Answers the files of a folder with what is in them.
+fn files_of(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let paths = fs::read_dir(dir).expect("lists");
+    let mut files: Vec<(PathBuf, Vec<u8>)> = paths
+        .map(|entry| entry.expect("entry").path())
+        .map(|path| (path.clone(), fs::read(path).expect("reads")))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn who_looks_at_a_store_that_nobody_uses_leaves_no_trace() {
+    // A name that would mean something in the address which SQLite is given.
+    let place = tempfile::Builder::new()
+        .prefix("a b?c%20#é")
+        .tempdir()
+        .map(Sqlite)
+        .expect("a temporary directory");
+    let mut session = Session::open(&place);
+    session.commit(vec![
+        Write::Job(job(1)),
+        Write::Attempt(attempt(1, 0, 1)),
+        Write::Journal(journal(1, "submitted")),
+    ]);
+    let loaded = session.load();
+    drop(session);
+    let dir = place.0.path().join("supervisor");
+    let before = files_of(&dir);
+    let mut look = Look::open(&place.file()).expect("it can be read");
+    assert_eq!(look.load().expect("it is whole"), loaded);
+    assert_eq!(look.attempts(1, None, 9).expect("reads").len(), 1);
+    let kind = journal(1, "submitted").kind;
+    let lines = look.journal(&["host.up", kind.as_str()], 0, 9);
+    assert_eq!(lines.expect("reads").len(), 1);
+    assert_eq!(look.journal(&["host.up"], 0, 9).expect("reads"), []);
+    assert!(look.is_of_one_moment().expect("it is there"));
+    drop(look);
+    assert!(files_of(&dir) == before, "something was written");
+}
+
+#[test]
+fn who_looks_sees_one_moment_and_holds_nobody_up() {
+    let place = Sqlite::new();
+    let mut session = Session::open(&place);
+    session.commit(vec![Write::Job(job(1))]);
+    let look = Look::open(&place.file()).expect("while it is used");
+    assert_eq!(look.load().expect("reads").jobs.len(), 1);
+    session.commit(vec![Write::Job(job(2))]);
+    assert_eq!(look.load().expect("reads").jobs.len(), 1, "of one moment");
+    assert!(look.is_of_one_moment().expect("it is there"));
+    drop(look);
+    let look = Look::open(&place.file()).expect("again");
+    assert_eq!(look.load().expect("reads").jobs.len(), 2);
+}
+
+#[test]
+fn who_looks_notices_that_a_supervisor_came() {
+    let place = Sqlite::new();
+    drop(Session::open(&place));
+    let look = Look::open(&place.file()).expect("nobody uses it");
+    let session = Session::open(&place);
+    assert!(!look.is_of_one_moment().expect("it is there"));
+    drop(session);
+}
+
+#[test]
+fn who_looks_brings_nothing_up_to_date() {
+    let place = Sqlite::new();
+    drop(Session::open(&place));
+    for (number, says) in [(3, "schema 3"), (99, "schema 99")] {
+        sql(&place.file(), &format!("PRAGMA user_version = {number}"));
+        let before = fs::read(place.file()).expect("reads");
+        let error = Look::open(&place.file()).expect_err("another schema");
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let said = format!("{error} {}", cause.unwrap_or_default());
+        assert!(said.contains(says), "{said}");
+        assert!(fs::read(place.file()).expect("reads") == before);
+    }
 }
 
 #[test]

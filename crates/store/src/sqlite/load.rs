@@ -13,6 +13,13 @@ use std::collections::BTreeMap;
 /// Reads everything that the engine needs, in one picture. The journal and the attempts are not read.
 pub(super) fn all(db: &mut Connection) -> Result<Loaded, Failure> {
     let tx = db.transaction()?;
+    let loaded = within(&tx)?;
+    tx.commit()?;
+    Ok(loaded)
+}
+
+/// Reads it within a transaction that the caller has begun.
+pub(super) fn within(tx: &Connection) -> Result<Loaded, Failure> {
     let last_seq = tx.query_row("SELECT last_seq FROM lease WHERE shard = 0", [], |row| {
         map::number(row, 0)
     })?;
@@ -20,58 +27,56 @@ pub(super) fn all(db: &mut Connection) -> Result<Loaded, Failure> {
         "SELECT {} FROM jobs j JOIN job_states s ON s.id = j.id ORDER BY j.id",
         map::JOB_COLUMNS
     );
-    let loaded = Loaded {
+    Ok(Loaded {
         last_seq,
-        jobs: rows(&tx, &jobs, map::job)?,
-        items: items(&tx)?,
+        jobs: rows(tx, &jobs, map::job)?,
+        items: items(tx)?,
         instances: table(
-            &tx,
+            tx,
             map::INSTANCE_COLUMNS,
             "instances",
             "job, instance",
             map::instance,
         )?,
         launches: table(
-            &tx,
+            tx,
             map::LAUNCH_COLUMNS,
             "launches",
             "job, instance, launch",
             map::launch,
         )?,
-        hosts: table(&tx, map::HOST_COLUMNS, "hosts", "id", map::host)?,
-        tokens: table(&tx, map::TOKEN_COLUMNS, "tokens", "id", map::token)?,
+        hosts: table(tx, map::HOST_COLUMNS, "hosts", "id", map::host)?,
+        tokens: table(tx, map::TOKEN_COLUMNS, "tokens", "id", map::token)?,
         join_tokens: table(
-            &tx,
+            tx,
             map::JOIN_TOKEN_COLUMNS,
             "join_tokens",
             "sha256",
             map::join_token,
         )?,
         credentials: table(
-            &tx,
+            tx,
             map::CREDENTIAL_COLUMNS,
             "credentials",
             "kind, account, pool",
             map::credential,
         )?,
         credential_seals: table(
-            &tx,
+            tx,
             map::CREDENTIAL_SEAL_COLUMNS,
             "credential_seals",
             "kind, account, pool, key",
             map::credential_seal,
         )?,
         pool_keys: table(
-            &tx,
+            tx,
             map::POOL_KEY_COLUMNS,
             "pool_keys",
             "host, place",
             map::pool_key,
         )?,
-        meta: meta(&tx)?,
-    };
-    tx.commit()?;
-    Ok(loaded)
+        meta: meta(tx)?,
+    })
 }
 
 fn table<T>(

@@ -7,6 +7,7 @@
 
 mod items;
 mod load;
+mod look;
 mod map;
 mod place;
 mod reader;
@@ -168,6 +169,7 @@ impl Store for SqliteStore {
     }
 }
 
+pub use look::Look;
 pub use reader::SqliteReader;
 
 /// Copies the committed state of the store in `file` to `to`, while a supervisor may be using it. `to` appears whole

@@ -30,8 +30,8 @@ const TABLES: &[&str] = &[
 /// A connection that only reads.
 #[derive(Debug)]
 pub struct SqliteReader {
-    file: PathBuf,
-    db: Connection,
+    pub(super) file: PathBuf,
+    pub(super) db: Connection,
 }
 
 impl SqliteReader {
@@ -46,7 +46,7 @@ impl SqliteReader {
         })
     }
 
-    fn rows<T, P: Params>(
+    pub(super) fn rows<T, P: Params>(
         &self,
         sql: &str,
         values: P,

@@ -46,7 +46,29 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, StoreError> {
 /// Opens a connection that only reads.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = open(file, flags, READER_CACHE_KIB)?;
+    reader(open(file, flags, READER_CACHE_KIB)?, file)
+}
+
+/// Opens a connection to a database that nobody uses: even to read, SQLite would make a log beside it else, and leave it there.
+pub(super) fn open_alone(file: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let mut uri = String::from("file:");
+    for byte in file.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte));
+            }
+            other => uri += &format!("%{other:02X}"),
+        }
+    }
+    uri += "?immutable=1";
+    reader(open(Path::new(&uri), flags, READER_CACHE_KIB)?, file)
+}
+
+/// Refuses what is not ours, and what is of another schema than this program's.
+fn reader(db: Connection, file: &Path) -> Result<Connection, StoreError> {
     let found = check(&db, file)?;
     if found < newest() {
         let source = format!(
