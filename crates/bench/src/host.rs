@@ -3,6 +3,7 @@
 use crate::chance;
 use crate::world::stage::{Event, Stage};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tessera_engine::supervisor::SessionId;
 use tessera_engine::worker::{Effect, Input, Worker};
@@ -26,6 +27,8 @@ pub(crate) struct Host {
     pub(crate) index: u32,
     slots: u32,
     memory: u64,
+    /// What is known of the real one that it stands for.
+    kept: Option<Arc<HostFacts>>,
     worker: Worker,
     /// Its connection, when it has one.
     pub(crate) session: Option<SessionId>,
@@ -66,6 +69,7 @@ impl Host {
             index,
             slots,
             memory,
+            kept: None,
             worker: Worker::new(),
             session: None,
             is_known: false,
@@ -74,6 +78,18 @@ impl Host {
             outbox: Vec::new(),
             said_ms: 0,
         }
+    }
+
+    /// Makes one that stands for a real one.
+    pub(crate) fn like(index: u32, facts: &Arc<HostFacts>) -> Self {
+        Self {
+            kept: Some(Arc::clone(facts)),
+            ..Self::new(index, facts.slots, 0)
+        }
+    }
+
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots
     }
 
     pub(crate) fn id(&self) -> HostId {
@@ -89,11 +105,15 @@ impl Host {
     }
 
     pub(crate) fn name(&self) -> String {
-        format!("rnd{:06}", self.index)
+        let kept = self.kept.as_ref();
+        kept.map_or_else(|| format!("rnd{:06}", self.index), |it| it.name.clone())
     }
 
     /// Answers what its worker says of it.
     pub(crate) fn facts(&self) -> HostFacts {
+        if let Some(kept) = &self.kept {
+            return (**kept).clone();
+        }
         HostFacts {
             name: self.name(),
             slots: self.slots,

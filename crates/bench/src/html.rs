@@ -28,22 +28,19 @@ struct Line {
 /// Prints a report.
 pub(crate) fn print(report: &Report) -> String {
     let mut out = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-    let title = format!("tessera bench farm: {}", report.scenario);
+    let title = match &report.replayed {
+        Some(_) => "tessera bench replay".to_owned(),
+        None => format!("tessera bench farm: {}", report.scenario),
+    };
     out += &format!(
         "<title>{}</title><meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\n",
         text(&title)
     );
-    out += &format!(
-        "<h1>{}</h1>\n<p>{}. {} hosts of {} slots, {} frames in jobs of {}, store {}, seed {}.</p>\n",
-        text(&title),
-        text(report.about),
-        report.hosts,
-        report.slots,
-        report.frames,
-        report.job_frames,
-        report.store,
-        report.seed
-    );
+    out += &format!("<h1>{}</h1>\n", text(&title));
+    match &report.replayed {
+        Some(replayed) => crate::replay::page(&mut out, report, replayed),
+        None => out += &made_up(report),
+    }
     for fault in &report.faults {
         out += &format!("<p class=\"wrong\">Wrong: {}</p>\n", text(fault));
     }
@@ -59,6 +56,20 @@ pub(crate) fn print(report: &Report) -> String {
         text(&crate::text::print(report))
     );
     out
+}
+
+/// Says which farm was made up.
+fn made_up(report: &Report) -> String {
+    format!(
+        "<p>{}. {} hosts of {} slots, {} frames in jobs of {}, store {}, seed {}.</p>\n",
+        text(report.about),
+        report.hosts,
+        report.slots,
+        report.frames,
+        report.job_frames,
+        report.store,
+        report.seed
+    )
 }
 
 /// What lies between two samples, as a point in the middle of them.
@@ -224,7 +235,8 @@ fn short(value: f64) -> String {
     }
 }
 
-fn table(out: &mut String, title: &str, head: &[&str], rows: &[Vec<String>]) {
+/// Prints a table; figures stand at the right.
+pub(crate) fn table(out: &mut String, title: &str, head: &[&str], rows: &[Vec<String>]) {
     *out += &format!("<h2>{}</h2>\n<table><tr>", text(title));
     let class = |column: usize| if column == 0 { "" } else { " class=\"n\"" };
     for (column, name) in head.iter().enumerate() {
@@ -312,7 +324,7 @@ fn rows(out: &mut String, report: &Report) {
 }
 
 /// Makes text safe to stand in HTML.
-fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }

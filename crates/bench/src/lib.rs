@@ -14,6 +14,7 @@ mod metered;
 mod nothing;
 mod options;
 mod plan;
+mod replay;
 mod report;
 mod scenario;
 mod text;
@@ -23,11 +24,16 @@ pub use metered::Rows;
 pub use options::{
     FRAMES_MAX, HOSTS_MAX, JOB_FRAMES_MAX, MINUTES_MAX, Options, SLOTS_MAX, StoreKind,
 };
+pub use replay::{
+    ClassPair, HostsChange, Moved, REPLAY_DAYS_MAX, REPLAY_FRAMES_MAX, REPLAY_HOSTS_MAX,
+    REPLAY_JOBS_MAX, REPLAY_WORDS_MAX, ReplayError, ReplayOptions, Replayed, Side, Waits, replay,
+};
 pub use report::{
     ClassWaits, Cost, Counted, Fairness, Fill, Frames, Memory, Quantiles, Report, Restart, Sample,
     Share, Utilisation,
 };
 pub use scenario::Scenario;
+pub use tessera_engine::supervisor::{Algorithm, PreemptPolicy};
 
 /// Why a benchmark has no figures.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +76,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     options.check()?;
     let mut world = world::World::new(options)?;
     world.run()?;
+    world.keep()?;
     Ok(world.report())
 }
 

@@ -62,6 +62,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Real minutes after which the run is cut short.
     pub minutes: u32,
+    /// The file that the store is copied to at the end.
+    pub keep: Option<PathBuf>,
     /// Of a hundred hosts so many may be emptied at once for wide jobs; 0: none.
     pub wide_hosts: u32,
 }
@@ -75,6 +77,14 @@ impl Options {
         if self.scenario == Scenario::Restart && self.store == StoreKind::Nothing {
             let said = "scenario restart needs a store that keeps something: --store sqlite";
             return Err(BenchError::Asked(said.to_owned()));
+        }
+        if self.keep.is_some() && self.store != StoreKind::Sqlite {
+            let said = "--keep needs a store that is a file: --store sqlite";
+            return Err(BenchError::Asked(said.to_owned()));
+        }
+        if let Some(there) = self.keep.as_ref().filter(|it| it.exists()) {
+            let said = format!("--keep {}: there is such a file already", there.display());
+            return Err(BenchError::Asked(said));
         }
         within("--hosts", self.hosts, 1..=HOSTS_MAX)?;
         within("--slots", self.slots, 1..=SLOTS_MAX)?;

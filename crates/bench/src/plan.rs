@@ -1,7 +1,9 @@
 //! What a scenario is made of: hosts, jobs and when they come, how long frames take, what goes wrong.
 
 use crate::options::Options;
+use crate::replay::{KeptFarm, KeptJob};
 use crate::{Scenario, chance};
+use std::sync::Arc;
 use tessera_api::types::{Quantity, SubmitRequest};
 
 /// MiB of memory for each slot of a host, where hosts are alike.
@@ -25,6 +27,8 @@ pub(crate) const RESTART_MS: u64 = 2_000;
 /// The licence that jobs need, and how many slots there are for each.
 pub(crate) const LICENCE: &str = "license.nuke";
 const SLOTS_A_LICENCE: u64 = 8;
+/// Retries of each frame.
+const RETRIES: u32 = 3;
 /// What jobs reserve of memory, in GiB.
 const MEMORY_SIZES: [u64; 8] = [1, 2, 4, 6, 8, 12, 24, 48];
 /// What hosts have of it, in GiB.
@@ -47,6 +51,8 @@ pub(crate) struct JobPlan {
     pub(crate) is_licensed: bool,
     /// Least and most milliseconds of a frame.
     pub(crate) takes_ms: (u64, u64),
+    /// What a real farm kept of it: that says all, then.
+    pub(crate) kept: Option<Arc<KeptJob>>,
 }
 
 impl JobPlan {
@@ -75,15 +81,16 @@ impl JobPlan {
             reservations: (!is_one_slot).then_some(reserved),
             env: Some([("SHOW".to_owned(), "abc".to_owned())].into()),
             cwd: Some("/shows/abc".to_owned()),
-            retrywork: Some(3),
+            retrywork: Some(RETRIES.into()),
             retryworkdelay: Some(Quantity("2s".to_owned())),
             ..SubmitRequest::default()
         }
     }
 
-    /// Answers the name of its user.
-    pub(crate) fn user_name(&self) -> String {
-        format!("user{:03}", self.user)
+    /// Answers how often a frame of it is tried again after failing.
+    pub(crate) fn retries(&self) -> u32 {
+        let kept = self.kept.as_ref();
+        kept.map_or(RETRIES, |job| job.spec.retrywork)
     }
 }
 
@@ -121,9 +128,18 @@ pub(crate) struct Plan {
     /// When frames fail, and how many of a hundred.
     pub(crate) storm: Option<(u64, u64, u64)>,
     pub(crate) until: Until,
+    /// The real farm that is played again.
+    pub(crate) kept: Option<Arc<KeptFarm>>,
 }
 
 impl Plan {
+    /// Answers the name of a user.
+    pub(crate) fn user_name(&self, user: u64) -> String {
+        let kept = self.kept.as_ref().zip(usize::try_from(user).ok());
+        let kept = kept.and_then(|(farm, user)| farm.users.get(user));
+        kept.map_or_else(|| format!("user{user:03}"), ToString::to_string)
+    }
+
     /// Makes the plan of a scenario.
     pub(crate) fn of(options: &Options) -> Self {
         let mut plan = Self::full_queue(options, (20_000, 60_000));
@@ -172,6 +188,7 @@ impl Plan {
             memory: 0,
             is_licensed: false,
             takes_ms,
+            kept: None,
         };
         let memory = u64::from(options.slots) * MEMORY_A_SLOT;
         Self {
@@ -185,6 +202,7 @@ impl Plan {
                 ends: u64::from(options.frames),
                 is_full: false,
             },
+            kept: None,
         }
     }
 
@@ -203,6 +221,7 @@ impl Plan {
             memory: 0,
             is_licensed: false,
             takes_ms,
+            kept: None,
         };
         plan.classes = vec!["jobs of one frame".to_owned()];
         plan.jobs = (0..options.frames).map(job).collect();

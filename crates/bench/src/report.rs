@@ -82,6 +82,9 @@ pub struct Report {
     pub faults: Vec<String>,
     /// The run over its time.
     pub samples: Vec<Sample>,
+    /// The real farm that was run once more, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<Box<crate::Replayed>>,
 }
 
 /// What an event costs on average, in microseconds of real time.
@@ -203,6 +206,8 @@ pub struct Frames {
     pub failed: u64,
     pub running: u64,
     pub waiting: u64,
+    /// Killed by people, or blocked; none in a made-up farm.
+    pub given_up: u64,
     /// In none of those states; must be 0.
     pub missing: u64,
     /// Processes that were begun.

@@ -9,6 +9,9 @@ const USERS_SHOWN: usize = 5;
 
 /// Prints a report.
 pub(crate) fn print(report: &Report) -> String {
+    if let Some(replayed) = &report.replayed {
+        return crate::replay::lines(report, replayed);
+    }
     let mut out = String::new();
     let mut line = |name: &str, text: String| {
         let _never_fails = writeln!(out, "{name:<14} {text}");

@@ -20,6 +20,7 @@ fn farm(scenario: Scenario, hosts: u32, frames: u32) -> Report {
         store: StoreKind::Nothing,
         folder: std::env::temp_dir(),
         minutes: 10,
+        keep: None,
         wide_hosts: 10,
     });
     let report = report.expect("it runs");

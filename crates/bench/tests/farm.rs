@@ -15,6 +15,7 @@ fn options(scenario: Scenario, store: StoreKind) -> Options {
         store,
         folder: std::env::temp_dir(),
         minutes: 10,
+        keep: None,
         wide_hosts: 10,
     }
 }

@@ -31,6 +31,20 @@ pub struct FarmBenchOptions {
     pub json: bool,
 }
 
+/// What `tessera bench replay` was asked for.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub struct FarmReplayOptions {
+    /// Which farm, and how.
+    pub args: crate::args::BenchReplayArgs,
+    /// Since when, in milliseconds since 1970.
+    pub from_ms: Option<i64>,
+    /// Until when.
+    pub to_ms: Option<i64>,
+    /// Whether the report is printed as JSON.
+    pub json: bool,
+}
+
 /// How a worker runs jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerMode {

@@ -18,6 +18,8 @@ mod core;
 mod error;
 mod events;
 mod http;
+#[doc(hidden)]
+pub mod kept;
 mod logs;
 mod metrics;
 mod notify;

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The file of the store, in the store's folder.
-const STORE_FILE: &str = "tessera.db";
+pub(crate) const STORE_FILE: &str = "tessera.db";
 /// How often the server's certificate, and the site's own, are looked at.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How long connections may take to end.

@@ -2,10 +2,13 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use tessera_bench::{BenchError, Options, Report, Scenario, StoreKind};
+use tessera_bench::{
+    Algorithm, BenchError, HostsChange, Options, PreemptPolicy, ReplayError, ReplayOptions, Report,
+    Scenario, StoreKind,
+};
 use tessera_cli::CliError;
-use tessera_cli::args::{BenchFarmArgs, BenchScenario, BenchStore};
-use tessera_cli::daemon::FarmBenchOptions;
+use tessera_cli::args::{BenchFarmArgs, BenchScenario, BenchStore, ReplayAlgorithm, ReplayPreempt};
+use tessera_cli::daemon::{FarmBenchOptions, FarmReplayOptions};
 
 /// Runs it and shows the report.
 ///
@@ -13,20 +16,76 @@ use tessera_cli::daemon::FarmBenchOptions;
 /// When it can't run, or the farm did what it must not.
 pub(crate) fn farm(options: &FarmBenchOptions) -> Result<(), CliError> {
     let report = tessera_bench::run(&asked(&options.args)).map_err(|error| failed(&error))?;
-    let json = serde_json::to_string_pretty(&report)
+    show(&report, options.args.out.as_deref(), options.json)?;
+    judge(
+        &report,
+        &format!("--scenario {} --seed {}", report.scenario, report.seed),
+    )
+}
+
+/// Runs once more what a real farm ran, and shows the report.
+///
+/// # Errors
+/// When there is nothing that could be run, it can't run, or the farm did what it must not.
+pub(crate) fn replay(options: &FarmReplayOptions) -> Result<(), CliError> {
+    let report = tessera_bench::replay(&asked_again(options)?).map_err(|error| refused(&error))?;
+    show(&report, options.args.out.as_deref(), options.json)?;
+    judge(&report, &format!("--seed {}", report.seed))
+}
+
+/// Stores a report where it is wanted, and prints it.
+fn show(report: &Report, out: Option<&Path>, json: bool) -> Result<(), CliError> {
+    let printed = serde_json::to_string_pretty(report)
         .map_err(|error| CliError::failed(format!("the report can't be printed: {error}")))?;
-    if let Some(name) = &options.args.out {
-        store(name, "json", &json)?;
-        store(name, "html", &tessera_bench::html(&report))?;
+    if let Some(name) = out {
+        store(name, "json", &printed)?;
+        store(name, "html", &tessera_bench::html(report))?;
     }
-    let text = if options.json {
-        json + "\n"
+    let text = if json {
+        printed + "\n"
     } else {
-        tessera_bench::text(&report)
+        tessera_bench::text(report)
     };
     // That nobody reads it is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    judge(&report)
+    Ok(())
+}
+
+fn asked_again(options: &FarmReplayOptions) -> Result<ReplayOptions, CliError> {
+    let args = &options.args;
+    let hosts = args.hosts.as_deref().map(str::parse::<HostsChange>);
+    let hosts = hosts.transpose().map_err(|why| {
+        let given = args.hosts.as_deref().unwrap_or_default().escape_debug();
+        CliError::usage(format!("--hosts {given}: {why}"))
+    })?;
+    Ok(ReplayOptions {
+        source: args.source.clone(),
+        from_ms: options.from_ms,
+        to_ms: options.to_ms,
+        config: args.config.clone(),
+        algorithm: args.algorithm.map(|it| match it {
+            ReplayAlgorithm::Queue => Algorithm::Queue,
+            ReplayAlgorithm::Priority => Algorithm::Priority,
+            ReplayAlgorithm::Cluster => Algorithm::Cluster,
+        }),
+        preempt: args.preempt.map(|it| match it {
+            ReplayPreempt::Disabled => PreemptPolicy::Disabled,
+            ReplayPreempt::Passive => PreemptPolicy::Passive,
+            ReplayPreempt::Aggressive => PreemptPolicy::Aggressive,
+        }),
+        hosts: hosts.unwrap_or_default(),
+        seed: args.seed,
+        store: kind_of(args.store),
+        folder: args.folder.clone(),
+        minutes: args.minutes,
+    })
+}
+
+fn kind_of(store: BenchStore) -> StoreKind {
+    match store {
+        BenchStore::Sqlite => StoreKind::Sqlite,
+        BenchStore::Nothing => StoreKind::Nothing,
+    }
 }
 
 fn asked(args: &BenchFarmArgs) -> Options {
@@ -49,12 +108,10 @@ fn asked(args: &BenchFarmArgs) -> Options {
         job_frames: args.job_frames,
         ends: args.ends,
         seed: args.seed,
-        store: match args.store {
-            BenchStore::Sqlite => StoreKind::Sqlite,
-            BenchStore::Nothing => StoreKind::Nothing,
-        },
+        store: kind_of(args.store),
         folder: args.folder.clone(),
         minutes: args.minutes,
+        keep: args.keep.clone(),
         wide_hosts: args.wide_hosts,
     }
 }
@@ -68,13 +125,12 @@ fn store(name: &Path, suffix: &str, text: &str) -> Result<(), CliError> {
         .map_err(|error| CliError::failed(format!("can't write {}: {error}", path.display())))
 }
 
-fn judge(report: &Report) -> Result<(), CliError> {
+fn judge(report: &Report, how: &str) -> Result<(), CliError> {
     if report.faults.is_empty() {
         return Ok(());
     }
     let mut error = CliError::failed("the farm did what it must not").hint(format!(
-        "the same happens again with --scenario {} --seed {} and the same numbers",
-        report.scenario, report.seed
+        "the same happens again with {how} and the same options"
     ));
     error.details.clone_from(&report.faults);
     Err(error)
@@ -91,10 +147,46 @@ fn failed(error: &BenchError) -> CliError {
             CliError::failed(error.to_string())
         }
     };
-    let mut cause = std::error::Error::source(error);
+    add_causes(&mut made, error);
+    made
+}
+
+/// Says why a farm is not replayed, and the way out.
+fn refused(error: &ReplayError) -> CliError {
+    let said = error.to_string();
+    let mut made = match error {
+        ReplayError::Asked(_) => CliError::usage(said),
+        ReplayError::Bench(error) => return failed(error),
+        ReplayError::Missing { .. } | ReplayError::NoStoreIn { .. } | ReplayError::NotAStore { .. } => {
+            CliError::failed(said).hint(
+                "name the folder of the farm (as `tessera supervisor --state` does: /var/lib/tessera by default), or a file of a store in it",
+            )
+        }
+        ReplayError::Unreadable { path, .. } => CliError::failed(said).hint(format!(
+            "run it as who may read {}, or as root; or replay a copy that `sqlite3 -readonly STORE '.backup copy.db'` made",
+            path.display()
+        )),
+        ReplayError::Postgres => CliError::failed(said)
+            .hint("name the folder of a farm or the file of an SQLite store"),
+        ReplayError::Moved { .. } => CliError::failed(said).hint("run it again"),
+        ReplayError::Nothing { .. } => {
+            CliError::failed(said).hint("choose other times with --from and --to, or another store")
+        }
+        ReplayError::TooMuch { .. } => {
+            CliError::failed(said).hint("choose a shorter time with --from and --to")
+        }
+        ReplayError::Store(_) | ReplayError::Strange { .. } | ReplayError::Config(_) => {
+            CliError::failed(said)
+        }
+    };
+    add_causes(&mut made, error);
+    made
+}
+
+fn add_causes(made: &mut CliError, error: &dyn std::error::Error) {
+    let mut cause = error.source();
     while let Some(error) = cause {
         made.details.push(error.to_string());
         cause = error.source();
     }
-    made
 }

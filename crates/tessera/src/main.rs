@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Outcome::Supervisor(options) => daemons::supervisor(options),
         #[cfg(target_os = "linux")]
         Outcome::BenchFarm(options) => bench::farm(&options),
+        #[cfg(target_os = "linux")]
+        Outcome::BenchReplay(options) => bench::replay(&options),
         Outcome::Worker(options) => daemons::worker(options),
         Outcome::Join(options) => in_runtime(join::join(options)),
         Outcome::Config(options) => config::answer(&options),

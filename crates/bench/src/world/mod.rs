@@ -1,5 +1,7 @@
 //! The farm and its time: what happens next, a turn of the supervisor, what it ordered, and on.
 
+mod kept;
+mod observe;
 mod report;
 mod restart;
 pub(crate) mod stage;
@@ -10,7 +12,7 @@ use crate::metered::{Meter, Metered, Reading};
 use crate::nothing::Nothing;
 use crate::options::{Options, StoreKind};
 use crate::plan::{HOSTS_AT_MS, Plan, RESTART_MS, Trouble};
-use crate::report::{Fill, Memory, Restart, Sample};
+use crate::report::{Fill, Memory, Restart};
 use crate::{BenchError, chance};
 use stage::{Event, Stage};
 use std::collections::VecDeque;
@@ -19,7 +21,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tessera_engine::supervisor::{Answer, Input, Submission, WideJobs};
 use tessera_model::msg::{FromWorker, ToWorker};
-use tessera_model::{HostId, Principal, Proof};
+use tessera_model::{HostId, JobId, Principal, Proof};
 use tessera_spec::SubmissionDraft;
 use tessera_store::Store;
 use tessera_store::memory::MemoryDisk;
@@ -53,9 +55,19 @@ struct Mark {
     placements: u64,
 }
 
+/// What was asked of the supervisor.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// To take a job of the plan.
+    Job(usize),
+    /// What somebody said on the real farm.
+    Word,
+}
+
 /// The farm.
 pub(crate) struct World {
     options: Options,
+    farm_slots: u64,
     stage: Stage,
     hosts: Vec<Host>,
     /// Absent while it is dead.
@@ -63,8 +75,14 @@ pub(crate) struct World {
     folder: TempDir,
     disk: MemoryDisk,
     meter: Meter,
-    /// Submissions that wait for their answers.
-    submitting: VecDeque<usize>,
+    /// What waits for its answer.
+    asked: VecDeque<Asked>,
+    /// The number of the next job.
+    next_job: u64,
+    /// What is still to be submitted or said, and when the last of it.
+    coming: usize,
+    last_coming_ms: u64,
+    played: kept::Played,
     submitted_frames: u64,
     /// Hosts with something to say.
     talking: Vec<u32>,
@@ -96,6 +114,11 @@ pub(crate) struct World {
 impl World {
     /// Opens an empty farm, lets its hosts join and plans what will happen.
     pub(crate) fn new(options: &Options) -> Result<Self, BenchError> {
+        Self::of(options, Plan::of(options))
+    }
+
+    /// Opens an empty farm for a plan.
+    pub(crate) fn of(options: &Options, plan: Plan) -> Result<Self, BenchError> {
         let before = resident_bytes();
         let folder = tempfile::Builder::new()
             .prefix("tessera-bench-")
@@ -105,29 +128,53 @@ impl World {
                 path: options.folder.clone(),
                 source,
             })?;
-        let plan = Plan::of(options);
         let mut stage = Stage::new(options.seed, plan);
         for (number, job) in stage.plan.jobs.clone().iter().enumerate() {
             stage.at(job.at_ms, Event::Submit(number));
         }
-        for host in 0..options.hosts {
-            stage.at(HOSTS_AT_MS, Event::Connect(host));
+        let kept = stage.plan.kept.clone();
+        match &kept {
+            None => {
+                for host in 0..options.hosts {
+                    stage.at(HOSTS_AT_MS, Event::Connect(host));
+                }
+            }
+            Some(farm) => kept::stage_farm(&mut stage, farm),
         }
         for (at_ms, trouble) in stage.plan.troubles.clone() {
             stage.at(at_ms, Event::Trouble(trouble));
         }
-        let memory = stage.plan.memory.clone();
-        let hosts = (0..options.hosts).zip(memory);
-        let hosts = hosts.map(|(index, memory)| Host::new(index, options.slots, memory));
+        let hosts: Vec<Host> = match &kept {
+            None => {
+                let hosts = (0..options.hosts).zip(&stage.plan.memory);
+                hosts
+                    .map(|(index, memory)| Host::new(index, options.slots, *memory))
+                    .collect()
+            }
+            Some(farm) => {
+                let hosts = (0..).zip(&farm.hosts);
+                hosts
+                    .map(|(index, host)| Host::like(index, &host.facts))
+                    .collect()
+            }
+        };
+        let jobs = stage.plan.jobs.iter().map(|job| job.at_ms);
+        let words = kept.iter().flat_map(|farm| &farm.words);
+        let coming: Vec<u64> = jobs.chain(words.map(|word| word.at_ms)).collect();
         let mut world = Self {
             options: options.clone(),
+            farm_slots: hosts.iter().map(|host| u64::from(host.slots())).sum(),
             stage,
-            hosts: hosts.collect(),
+            hosts,
             driven: None,
             folder,
             disk: MemoryDisk::new(),
             meter: Meter::default(),
-            submitting: VecDeque::new(),
+            asked: VecDeque::new(),
+            next_job: 1,
+            coming: coming.len(),
+            last_coming_ms: coming.into_iter().max().unwrap_or(0),
+            played: kept::Played::default(),
             submitted_frames: 0,
             talking: Vec::new(),
             samples: Samples::default(),
@@ -183,7 +230,7 @@ impl World {
         let store = Metered::boxed(store, &self.meter);
         let licences = self.stage.plan.licences;
         let licences = licences.and_then(|n| Some((crate::plan::LICENCE.parse().ok()?, n)));
-        let config = tessera_engine::supervisor::Config {
+        let made = || tessera_engine::supervisor::Config {
             global_resources: licences.into_iter().collect(),
             wide_jobs: WideJobs {
                 hosts_percent: self.options.wide_hosts,
@@ -191,8 +238,18 @@ impl World {
             },
             ..Default::default()
         };
+        let kept = self.stage.plan.kept.as_ref();
+        let config = kept.map_or_else(made, |farm| farm.config.clone());
         let keys = self.folder.path().join("keys");
         Ok(Driven::open(store, config, &keys, self.stage.now())?)
+    }
+
+    /// Copies the store to where it is to be kept, if it is.
+    pub(crate) fn keep(&self) -> Result<(), BenchError> {
+        if let Some(to) = &self.options.keep {
+            tessera_store::sqlite::backup(&self.store_path(), to)?;
+        }
+        Ok(())
     }
 
     /// Lets the time pass until the scenario has shown enough.
@@ -231,6 +288,9 @@ impl World {
             && self.began.elapsed() > Duration::from_secs(60 * u64::from(self.options.minutes))
         {
             self.is_cut = true;
+        }
+        if self.stage.plan.kept.is_some() {
+            return self.is_cut || self.is_played_out(at_ms);
         }
         let until = self.stage.plan.until;
         let is_started = self.stage.now_ms > HOSTS_AT_MS;
@@ -276,7 +336,8 @@ impl World {
 
     /// Counts the frames that have not ended for good.
     fn open_frames(&self) -> u64 {
-        self.submitted_frames.saturating_sub(self.stage.ends())
+        let over = self.stage.ends() + self.played.given_up;
+        self.submitted_frames.saturating_sub(over)
     }
 
     /// The queue is there, the hosts come: from now on the farm is at work.
@@ -311,6 +372,9 @@ impl World {
             Event::Trouble(Trouble::Lose) => self.lose(true),
             Event::Trouble(Trouble::Find) => self.lose(false),
             Event::Revive => self.revive()?,
+            Event::Away(host) => self.away(host),
+            Event::Back(host) => self.back(host)?,
+            Event::Word(word) => self.word(word),
         }
         Ok(())
     }
@@ -327,7 +391,7 @@ impl World {
     }
 
     fn submit(&mut self, number: usize) -> Result<(), BenchError> {
-        let Some(plan) = self.stage.plan.jobs.get(number) else {
+        let Some(plan) = self.stage.plan.jobs.get(number).cloned() else {
             return Ok(());
         };
         let Some(driven) = &mut self.driven else {
@@ -335,8 +399,18 @@ impl World {
             self.stage.after(1_000, Event::Submit(number));
             return Ok(());
         };
-        let (request, name) = (plan.request(number), plan.user_name());
         self.submitted_frames += u64::from(plan.frames);
+        self.asked.push_back(Asked::Job(number));
+        self.coming = self.coming.saturating_sub(1);
+        if let Some(job) = &plan.kept {
+            let submission = self.played.submission(job, JobId(self.next_job));
+            self.next_job += 1;
+            driven.ask(Input::Submit(Box::new(submission)));
+            return Ok(());
+        }
+        self.next_job += 1;
+        let name = self.stage.plan.user_name(plan.user);
+        let request = plan.request(number);
         let said = |what: String| BenchError::Wrong {
             at_ms: self.stage.now_ms,
             what,
@@ -359,7 +433,6 @@ impl World {
             key: validated.key,
             is_blocked: validated.is_blocked,
         })));
-        self.submitting.push_back(number);
         Ok(())
     }
 
@@ -468,18 +541,23 @@ impl World {
 
     fn take_answers(&mut self, turned: Turned) -> Result<(), BenchError> {
         for answer in turned.answers {
-            let number = self.submitting.pop_front();
-            match (answer, number) {
-                (Ok(Answer::Submitted { job, .. }), Some(number)) => {
+            let asked = self.asked.pop_front();
+            match (answer, asked) {
+                (Ok(Answer::Submitted { job, .. }), Some(Asked::Job(number))) => {
                     self.stage.jobs.insert(job, number);
                 }
-                (other, _) => return Err(self.wrong(format!("a job is refused: {other:?}"))),
+                (answer, Some(Asked::Word)) => self.said(&answer),
+                (other, asked) => {
+                    return Err(self.wrong(format!("{asked:?} is refused: {other:?}")));
+                }
             }
         }
         for (id, session) in turned.sessions {
             let index = u32::try_from(Host::index_of(id)).unwrap_or(u32::MAX);
             self.with(index, |host, stage| host.greeted(stage, session));
-            self.stage.after(HEARTBEAT_MS, Event::Heartbeat(index));
+            if self.stage.plan.kept.is_none() {
+                self.stage.after(HEARTBEAT_MS, Event::Heartbeat(index));
+            }
         }
         for (id, messages) in turned.orders {
             self.deliver(id, &messages)?;
@@ -511,64 +589,6 @@ impl World {
             });
         }
         Ok(())
-    }
-
-    /// Notes that a frame was given to a host.
-    fn place(&mut self, host: u32, launch: &[u64], run: [u64; 2]) {
-        self.placements += 1;
-        let mut words = vec![self.stage.now_ms, host.into()];
-        words.extend(launch);
-        words.extend(run);
-        self.hash = chance::draw(self.hash, &words);
-        if let (Some(from), Some(restart)) = (self.dispatching_from, &mut self.restart) {
-            let busy = self.spent.busy().saturating_sub(from);
-            restart.dispatching_seconds = busy.as_secs_f64();
-            self.dispatching_from = None;
-        }
-    }
-
-    /// Looks at the farm after what happened.
-    fn observe(&mut self) {
-        let [offered, taken, _] = self.stage.slots;
-        let is_full =
-            taken >= self.options.farm_slots() || self.placements >= self.submitted_frames;
-        if self.fill.is_none() && offered >= self.options.farm_slots() && is_full {
-            let busy = self.spent.since(&self.mark.spent).busy();
-            self.fill = Some(Fill {
-                slots: taken,
-                virtual_seconds: seconds(self.stage.now_ms.saturating_sub(HOSTS_AT_MS)),
-                busy_seconds: busy.as_secs_f64(),
-            });
-        }
-        if self.half.is_none() && 2 * self.stage.ends() >= self.stage.plan.until.ends {
-            self.half = Some(self.used().into_iter().collect());
-        }
-        if self.samples.is_due(self.stage.now_ms) {
-            self.sample();
-        }
-    }
-
-    fn sample(&mut self) {
-        let [offered, taken, working] = self.stage.slots;
-        let (commits, commit_ms) = {
-            let reading = self.meter.read();
-            (reading.commits, reading.spent.as_secs_f64() * 1e3)
-        };
-        let sample = Sample {
-            at_ms: self.stage.now_ms,
-            offered,
-            taken,
-            working,
-            open_frames: self.open_frames(),
-            placements: self.placements,
-            events: self.spent.events,
-            busy_ms: self.spent.busy().as_secs_f64() * 1e3,
-            commits,
-            commit_ms,
-            looked_at: self.looked_at(),
-            memory: resident_bytes(),
-        };
-        self.samples.add(sample);
     }
 }
 

@@ -63,6 +63,7 @@ impl World {
             restart,
             faults: Vec::new(),
             samples: self.samples.all.clone(),
+            replayed: None,
         };
         report.faults = self.faults(&report);
         report
@@ -173,7 +174,7 @@ impl World {
         }
         let used = self.used();
         let share = |(user, frames): (&u64, &u64)| Share {
-            user: format!("user{user:03}"),
+            user: self.stage.plan.user_name(*user),
             wanted_frames: *frames,
             slot_hours: figure(used.get(user).copied().unwrap_or(0)) / 3_600_000.0,
         };
@@ -214,7 +215,13 @@ impl World {
         let (complete, failed) = (of(ItemStatus::Complete), of(ItemStatus::Failed));
         let running = of(ItemStatus::Running);
         let waiting = of(ItemStatus::Pending) + of(ItemStatus::Waiting);
-        let known = complete + failed + running + waiting;
+        let held = of(ItemStatus::Killed) + of(ItemStatus::Blocked) + of(ItemStatus::Suspended);
+        let given_up = if self.stage.plan.kept.is_some() {
+            held
+        } else {
+            0
+        };
+        let known = complete + failed + running + waiting + given_up;
         let missing = items.saturating_sub(known) + self.submitted_frames.saturating_sub(items);
         Frames {
             submitted: self.submitted_frames,
@@ -222,12 +229,24 @@ impl World {
             failed,
             running,
             waiting,
+            given_up,
             missing,
             begun: self.stage.begun,
             ended_well: self.stage.ended_well,
             ended_badly: self.stage.ended_badly,
             ended_by_farm: self.stage.ended_by_farm,
             overlaps: self.stage.overlaps,
+        }
+    }
+
+    /// Says whether hosts may be given up while their processes go on.
+    fn loses_hosts(&self) -> bool {
+        let kept = self.stage.plan.kept.as_ref();
+        let mut moves = kept.iter().flat_map(|farm| &farm.hosts);
+        let goes = |host: &crate::replay::KeptHost| host.moves.iter().any(|(_, is_up)| !is_up);
+        match kept {
+            Some(_) => moves.any(goes),
+            None => self.options.scenario == Scenario::HalfLost,
         }
     }
 
@@ -251,7 +270,7 @@ impl World {
             ),
         );
         must_not(
-            ends.overlaps > 0 && self.options.scenario != Scenario::HalfLost,
+            ends.overlaps > 0 && !self.loses_hosts(),
             format!("{} frames ran twice at a time", ends.overlaps),
         );
         if let Some(restart) = &report.restart {

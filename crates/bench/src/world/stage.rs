@@ -14,8 +14,6 @@ use tessera_model::{ItemIndex, JobId, Timestamp};
 const WALL_MS: i64 = 1_800_000_000_000;
 /// How long a frame runs that fails in a storm.
 const FAILS_AFTER_MS: u64 = 1_000;
-/// Retries that jobs have.
-const RETRIES: u8 = 3;
 
 /// Something that will happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +36,12 @@ pub(crate) enum Event {
     Trouble(Trouble),
     /// The supervisor is started again.
     Revive,
+    /// The connection of a host is gone.
+    Away(u32),
+    /// A host that was away is there again.
+    Back(u32),
+    /// Somebody says something.
+    Word(usize),
 }
 
 /// The stage.
@@ -66,7 +70,9 @@ pub(crate) struct Stage {
     /// Slot time by user.
     pub(crate) used_ms: BTreeMap<u64, u64>,
     alive: BTreeMap<(JobId, ItemIndex), u32>,
-    failures: BTreeMap<(JobId, ItemIndex), u8>,
+    failures: BTreeMap<(JobId, ItemIndex), u32>,
+    /// How often items of kept jobs ended by themselves, where the next run may be another.
+    own_ends: BTreeMap<(JobId, ItemIndex), u32>,
 }
 
 impl Stage {
@@ -90,6 +96,7 @@ impl Stage {
             used_ms: BTreeMap::new(),
             alive: BTreeMap::new(),
             failures: BTreeMap::new(),
+            own_ends: BTreeMap::new(),
         }
     }
 
@@ -102,7 +109,8 @@ impl Stage {
     }
 
     pub(crate) fn wall(&self, at_ms: u64) -> Timestamp {
-        Timestamp(WALL_MS + i64::try_from(at_ms).unwrap_or(i64::MAX / 2))
+        let zero_ms = self.plan.kept.as_ref().map_or(WALL_MS, |it| it.zero_ms);
+        Timestamp(zero_ms.saturating_add(i64::try_from(at_ms).unwrap_or(i64::MAX / 2)))
     }
 
     /// Puts an event in; answers its number.
@@ -131,7 +139,7 @@ impl Stage {
             .map(|Reverse((_, number, event))| (number, event))
     }
 
-    fn plan_of(&self, job: JobId) -> Option<&crate::plan::JobPlan> {
+    pub(crate) fn plan_of(&self, job: JobId) -> Option<&crate::plan::JobPlan> {
         self.plan.jobs.get(*self.jobs.get(&job)?)
     }
 
@@ -141,6 +149,10 @@ impl Stage {
 
     /// Answers how long a run takes and how it ends.
     pub(crate) fn fate(&self, job: JobId, run: Run) -> (u64, End) {
+        if let Some(kept) = self.plan_of(job).and_then(|plan| plan.kept.as_ref()) {
+            let ends = self.own_ends.get(&(job, run.item)).copied();
+            return kept.fates.of(run.item.0, ends.unwrap_or(0));
+        }
         let of = [11, job.0, run.item.0.into(), run.attempt.0.into()];
         let storm = self.plan.storm;
         let storm = storm.filter(|(from, to, _)| (*from..*to).contains(&self.now_ms));
@@ -170,6 +182,13 @@ impl Stage {
             }
         }
         self.last_end_ms = self.now_ms;
+        let plan = self.plan_of(job);
+        let retries = plan.map_or(0, crate::plan::JobPlan::retries);
+        let kept = plan.and_then(|plan| plan.kept.as_ref());
+        let has_more = kept.is_some_and(|kept| kept.fates.has_more(item.0));
+        if has_more && !is_lost && end.outcome() != tessera_model::state::Outcome::Interrupted {
+            *self.own_ends.entry((job, item)).or_default() += 1;
+        }
         match end {
             End::Exit(0) => {
                 self.ended_well += 1;
@@ -184,7 +203,7 @@ impl Stage {
                 self.ended_badly += 1;
                 let failures = self.failures.entry((job, item)).or_default();
                 *failures += 1;
-                self.failed += u64::from(*failures == RETRIES + 1);
+                self.failed += u64::from(*failures == retries + 1);
             }
         }
     }

@@ -120,6 +120,8 @@ pub enum BenchCommand {
     Local(BenchLocalArgs),
     /// A whole farm in this process: the real supervisor, hosts that are made up
     Farm(BenchFarmArgs),
+    /// What a real farm ran, once more: with other settings, or other hosts
+    Replay(BenchReplayArgs),
 }
 
 /// How to measure.
@@ -232,9 +234,85 @@ pub struct BenchFarmArgs {
     /// Real minutes after which the run is cut short
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_440))]
     pub minutes: u32,
+    /// Copy the store to this file at the end, e.g. for tessera bench replay
+    #[arg(long, value_name = "FILE")]
+    pub keep: Option<PathBuf>,
     /// Of a hundred hosts so many may be emptied at once for wide jobs (supervisor_wide_hosts)
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=50))]
     pub wide_hosts: u32,
+    /// Write the report to NAME.json and NAME.html
+    #[arg(long, value_name = "NAME")]
+    pub out: Option<PathBuf>,
+}
+
+/// By what hosts choose among jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplayAlgorithm {
+    /// By age
+    Queue,
+    /// By priority, then age
+    Priority,
+    /// By how near jobs are to the host's cluster, then priority, then age
+    Cluster,
+}
+
+/// What happens when work waits for what stands lower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplayPreempt {
+    /// It waits
+    Disabled,
+    /// Who must leave leaves when its current frame is done
+    Passive,
+    /// Who must leave is ended; its frame is put back
+    Aggressive,
+}
+
+/// Which farm to run once more, and how.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo tessera bench replay /var/lib/tessera
+  sudo tessera bench replay /var/lib/tessera --hosts +10
+  tessera bench replay copy.db --config supervisor.toml --algorithm priority
+  tessera bench replay copy.db --from '2026-12-01 09:00' --to 2026-12-02
+
+Run it without any change first: how far that is from what was is how far the
+rest may be trusted. The store is only read, also while a supervisor uses it.
+The same store, options and seed give the same decisions.")]
+pub struct BenchReplayArgs {
+    /// The folder of a farm, or the file of its store (or a backup of it)
+    #[arg(value_name = "STORE")]
+    pub source: PathBuf,
+    /// Jobs submitted from then on, e.g. 2026-12-01 or '2026-12-01 09:00' (default: from the first on)
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Jobs submitted before then (default: all)
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// The supervisor.toml of the farm (default: that in its folder)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Choose among jobs by this instead (supervisor_queue_algorithm)
+    #[arg(long, value_name = "NAME")]
+    pub algorithm: Option<ReplayAlgorithm>,
+    /// Preempt so instead (supervisor_preempt_policy)
+    #[arg(long, value_name = "POLICY")]
+    pub preempt: Option<ReplayPreempt>,
+    /// So many hosts more, like the commonest kind, or fewer of it
+    #[arg(long, value_name = "+N|-N", allow_hyphen_values = true)]
+    pub hosts: Option<String>,
+    /// Where chance begins: how long launches take
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Where the supervisor of the replay keeps what it knows
+    #[arg(long, value_name = "STORE", default_value = "nothing")]
+    pub store: BenchStore,
+    /// Where the folder of the replay is made, and removed again
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    pub folder: PathBuf,
+    /// Real minutes after which the run is cut short
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_440))]
+    pub minutes: u32,
     /// Write the report to NAME.json and NAME.html
     #[arg(long, value_name = "NAME")]
     pub out: Option<PathBuf>,

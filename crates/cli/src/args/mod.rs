@@ -22,8 +22,9 @@ pub use farm::{
 };
 #[cfg(target_os = "linux")]
 pub use here::{
-    BenchCommand, BenchFarmArgs, BenchLocalArgs, BenchScenario, BenchStore, DemoArgs,
-    DoctorCommand, FolderCommand, Renderer, SupervisorArgs, UninstallArgs, UpArgs,
+    BenchCommand, BenchFarmArgs, BenchLocalArgs, BenchReplayArgs, BenchScenario, BenchStore,
+    DemoArgs, DoctorCommand, FolderCommand, Renderer, ReplayAlgorithm, ReplayPreempt,
+    SupervisorArgs, UninstallArgs, UpArgs,
 };
 pub use install::{
     InstallMode, WorkerCommand, WorkerInstallArgs, WorkerPlace, WorkerSetModeArgs,

@@ -11,6 +11,8 @@ mod lock;
 mod log;
 mod mode;
 mod replace;
+#[cfg(target_os = "linux")]
+mod replay;
 mod resource;
 mod submit;
 mod watch;
@@ -29,7 +31,7 @@ use crate::daemon::{
     ConfigOptions, ConfigQuestion, DesktopChange, DesktopOptions, JoinOptions, WorkerOptions,
 };
 #[cfg(target_os = "linux")]
-use crate::daemon::{FarmBenchOptions, SupervisorOptions};
+use crate::daemon::{FarmBenchOptions, FarmReplayOptions, SupervisorOptions};
 use crate::error::CliError;
 use crate::local;
 
@@ -48,6 +50,9 @@ pub enum Outcome {
     /// Run a farm of made-up hosts and measure it.
     #[cfg(target_os = "linux")]
     BenchFarm(Box<FarmBenchOptions>),
+    /// Run once more what a real farm ran.
+    #[cfg(target_os = "linux")]
+    BenchReplay(Box<FarmReplayOptions>),
     /// Answer a question about the configuration.
     Config(ConfigOptions),
     /// Say or change whom this desktop lets in.
@@ -92,6 +97,11 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
                 args,
                 json,
             })));
+        }
+        #[cfg(target_os = "linux")]
+        Command::Bench(BenchCommand::Replay(args)) => {
+            let options = replay::asked(args, context)?;
+            return Ok(Outcome::BenchReplay(Box::new(options)));
         }
         #[cfg(target_os = "linux")]
         Command::Uninstall(args) => local::uninstall(&args, context)?,
