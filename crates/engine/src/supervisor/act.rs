@@ -3,16 +3,15 @@
 use super::io::{Acted, Answer, Change, Denied, Effect, Target, kind};
 use super::job::{Launch, Phase};
 use super::submit::may_act;
-use super::time::Timer;
 use super::unblock::{or_waits, starts_freed, waits};
+use super::wrangle::HELD;
 use super::{About, Algorithm, Engine, Turn, told};
-use std::collections::BTreeSet;
 use std::time::Duration;
 use tessera_model::action::{Refused, Rule};
 use tessera_model::msg::{LaunchKey, Run, ToWorker};
 use tessera_model::state::WorkStatus;
 use tessera_model::{
-    Action, HostId, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, Principal, UserName,
+    Action, InstanceNo, InstanceStatus, ItemIndex, ItemStatus, JobId, Principal, UserName,
 };
 
 /// So many changed items are told one by one; more are told in runs ([`told`]) and written as whole segments.
@@ -75,6 +74,10 @@ impl Engine {
         }?;
         if action == Action::Retry {
             self.go_on_again(t, id);
+        }
+        let is_anew = matches!(action, Action::Retry | Action::Requeue | Action::Unblock);
+        if is_anew && acted != Acted::default() {
+            self.forgive(t, id, action == Action::Unblock);
         }
         if acted != Acted::default() && !action.job_only() {
             let text = format!(
@@ -451,7 +454,10 @@ impl Engine {
             (Rule::FinishThen(next), Some(key)) => {
                 self.note_leaving(key);
                 self.recall(t, key);
-                if let Some(launch) = self.launches.get_mut(&key) {
+                // An instance that is to be blocked gets there also when it leaves its host for others.
+                let stays = |phase| phase == HELD && next == WorkStatus::Pending;
+                let launch = self.launches.get_mut(&key);
+                if let Some(launch) = launch.filter(|it| !stays(it.phase)) {
                     launch.phase = Phase::Finishing(next);
                     t.change(Change::Launch(key));
                 }
@@ -704,17 +710,6 @@ impl Engine {
         self.launches_of(id)
             .find(|launch| launch.runs().any(|run| run == Run { item, attempt }))
             .map(|launch| launch.key)
-    }
-
-    /// Keeps a job off the hosts that what is migrated leaves.
-    fn bar_hosts(&mut self, t: &mut Turn<'_>, id: JobId, hosts: BTreeSet<HostId>) {
-        let until = t.now.elapsed + self.config.migrate_timeout;
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        job.bars.retain(|(host, _)| !hosts.contains(host));
-        job.bars.extend(hosts.into_iter().map(|host| (host, until)));
-        self.timers.set(until, Timer::Bar(id));
     }
 
     /// Has an instance leave its host for others: at once, its item put back, or when that is done.

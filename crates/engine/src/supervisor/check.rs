@@ -37,6 +37,7 @@ impl Engine {
         self.check_groups(&mut faults);
         self.check_preempts(&mut faults);
         self.check_wide(&mut faults);
+        self.check_wrangling(&mut faults);
         let sizes = |job: &&Job| Size::ALL.map(|size| self.may_start(job, size));
         let ready = self.jobs.values();
         let ready = ready.flat_map(|job| sizes(&job)).filter(|it| *it).count();

@@ -12,6 +12,7 @@ use super::preempt::MADE_PER_TURN_MAX;
 use super::report::STOPS;
 use super::time::Timer;
 use super::wide::empties::Empties;
+use super::wrangle::HELD;
 use super::{About, Algorithm, Engine, Job, Turn};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -425,6 +426,8 @@ impl Engine {
             return;
         };
         let host = launch.host;
+        let is_held = launch.phase == HELD && next == WorkStatus::Pending;
+        let next = if is_held { WorkStatus::Blocked } else { next };
         if launch.phase != Phase::Closing {
             self.recall(t, key);
             let Some(launch) = self.launches.get_mut(&key) else {
@@ -437,7 +440,8 @@ impl Engine {
         self.leave_launch(t, key, bare(next));
     }
 
-    /// Takes an instance off its launch, if it still is on it. Of a job that stopped it has failed, whatever became of the launch.
+    /// Takes an instance off its launch, if it still is on it. Of a job that stopped it has failed, of one that
+    /// is at fault it is blocked, whatever became of the launch.
     pub(super) fn leave_launch(
         &mut self,
         t: &mut Turn<'_>,
@@ -449,10 +453,11 @@ impl Engine {
             .get(&key.job)
             .and_then(|job| job.instance(key.instance));
         if instance.is_some_and(|instance| instance.status.launch() == Some(key.launch)) {
-            let stops = self.launches.get(&key).is_some_and(|it| it.phase == STOPS);
-            let status = match stops && !status.kind().is_ended() {
-                true => InstanceStatus::Failed,
-                false => status,
+            let phase = self.launches.get(&key).map(|it| it.phase);
+            let status = match phase.filter(|_| !status.kind().is_ended()) {
+                Some(STOPS) => InstanceStatus::Failed,
+                Some(HELD) => InstanceStatus::Blocked,
+                Some(_) | None => status,
             };
             self.set_instance(t, key.job, key.instance, status);
         }
@@ -562,6 +567,9 @@ impl Engine {
         self.index_job(id);
         if status.is_ended() != before.is_ended() {
             self.items_left(id);
+        }
+        if status.is_ended() {
+            self.forget_wrangling(id);
         }
         self.job_moved(id);
     }

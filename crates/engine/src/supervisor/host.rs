@@ -91,6 +91,8 @@ pub struct Host {
     pub(super) kept: Kept,
     /// What lost its shepherd there last, if that was counted.
     pub(super) last_loss: Option<super::losses::LastLoss>,
+    /// Jobs that keep off it for what failed there and succeed elsewhere, since when, as long as nothing succeeds there.
+    pub(super) blamed: BTreeMap<JobId, Duration>,
     pub(super) last_heard: Duration,
     pub(super) away_since: Duration,
 }
@@ -148,6 +150,7 @@ impl Host {
             refused: BTreeMap::new(),
             kept: Kept::default(),
             last_loss: None,
+            blamed: BTreeMap::new(),
             last_heard: Duration::ZERO,
             away_since: Duration::ZERO,
         }

@@ -370,6 +370,7 @@ impl Engine {
             spec,
             status: row.status,
             bars: Vec::new(),
+            wrangle: Default::default(),
             losses: Default::default(),
             grown: None,
             took: Default::default(),

@@ -452,6 +452,7 @@ pub mod kind {
     pub const HOST_PANIC: &str = "host.panic";
     pub const HOST_LOCKED: &str = "host.locked";
     pub const HOST_UNLOCKED: &str = "host.unlocked";
+    pub const HOST_WRANGLED: &str = "host.wrangled";
     pub const HOST_DRAINED: &str = "host.drained";
     pub const HOST_REMOVED: &str = "host.removed";
     pub const HOST_RESERVED: &str = "host.reserved";

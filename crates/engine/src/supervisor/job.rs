@@ -7,6 +7,7 @@ use super::items::{Items, Size};
 use super::losses::Losses;
 use super::plan::Demands;
 use super::wide::took::Took;
+use super::wrangle;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +45,12 @@ pub struct Job {
     pub(super) items: Items,
     pub(super) instances: Instances,
     pub(super) status: WorkStatus,
-    /// Hosts that it was migrated away from, until then (monotonic time).
+    /// Hosts that it was migrated away from, or keeps off for what failed there, until then (monotonic time).
     pub(super) bars: Vec<(HostId, Duration)>,
     /// Where each host is to run it once: the hosts that its instances had, each with its own.
     pub(super) visited: BTreeMap<HostId, InstanceNo>,
+    /// How its items fared on hosts.
+    pub(super) wrangle: wrangle::Record,
     /// Items whose shepherd was lost in a row, how often.
     pub(super) losses: BTreeMap<ItemIndex, Losses>,
     pub(super) class: usize,

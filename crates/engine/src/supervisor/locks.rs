@@ -277,6 +277,9 @@ impl Engine {
                 t.event(kind::HOST_UNLOCKED, about(), text);
             }
         }
+        if slots.is_all() {
+            self.forgive_host(t, id);
+        }
         self.refresh_host(id);
         self.note_drained(t, id);
         Ok(())
@@ -401,7 +404,7 @@ impl Engine {
     }
 
     /// Slots were locked: what was given ahead goes back to where others can take it.
-    fn slots_closed(&mut self, t: &mut Turn<'_>, id: HostId) {
+    pub(super) fn slots_closed(&mut self, t: &mut Turn<'_>, id: HostId) {
         self.refresh_host(id);
         self.recall_all(t, id);
     }

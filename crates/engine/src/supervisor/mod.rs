@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `wide` (hosts that are emptied for wide jobs), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `wide` (hosts that are emptied for wide jobs), `wrangle` (whether a host or a job is at fault), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -45,6 +45,7 @@ pub mod told;
 mod unblock;
 pub mod why;
 pub mod wide;
+pub mod wrangle;
 
 pub use credential::{Credential, CredentialRecord, Credentials, Found, Gate};
 pub use deps::Waits;
@@ -64,6 +65,7 @@ pub use modes::{Mode, ModeRecord, Modes};
 pub use pace::FarmRates;
 pub use preempt::{MADE_PER_TURN_MAX, PreemptPolicy, REST};
 pub use wide::{EmptiedFor, WideJobs};
+pub use wrangle::Wrangling;
 
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,6 +104,8 @@ pub struct Config {
     pub global_resources: BTreeMap<tessera_model::GlobalName, u64>,
     /// For which jobs hosts are emptied, and how many.
     pub wide_jobs: WideJobs,
+    /// When hosts and jobs are at fault for what fails; by itself the engine blames nobody.
+    pub wrangling: Wrangling,
 }
 
 impl Config {
@@ -128,6 +132,7 @@ impl Default for Config {
             preempt_policy: PreemptPolicy::default(),
             global_resources: BTreeMap::new(),
             wide_jobs: WideJobs::default(),
+            wrangling: Wrangling::OFF,
         }
     }
 }

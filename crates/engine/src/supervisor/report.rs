@@ -238,7 +238,14 @@ impl Engine {
         if end.end.outcome() != Outcome::Interrupted {
             self.forget_losses(key.job, run.item);
         }
+        let verdict = self.judge_end(t, key, run, end.end.outcome());
+        let is_put_back = self.takes_back(verdict, key, run.item);
         match end.end.outcome() {
+            Outcome::Failed if is_put_back => {
+                core.status = ItemStatus::Pending;
+                core.retries_used = 0;
+                text += &format!(", {}", self.why_put_back(key));
+            }
             Outcome::Done => core.status = ItemStatus::Complete,
             Outcome::Interrupted => core.status = ItemStatus::Pending,
             Outcome::Failed if u32::from(core.retries_used) < limit && !is_retired => {
@@ -290,7 +297,10 @@ impl Engine {
         } else if is_cmdline && core.status == ItemStatus::Complete {
             self.close(t, key, WorkStatus::Complete, Duration::ZERO);
         }
-        if is_failed {
+        self.carry_out(t, key, verdict);
+        let job = self.jobs.get(&key.job);
+        if job.is_some_and(|job| is_failed && job.items.get(run.item).status == ItemStatus::Failed)
+        {
             self.stop_failing(t, key.job);
         }
     }

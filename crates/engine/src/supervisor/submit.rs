@@ -171,6 +171,7 @@ impl Engine {
             status: WorkStatus::Pending,
             bars: Vec::new(),
             visited: Default::default(),
+            wrangle: Default::default(),
             losses: Default::default(),
             class,
             grown: None,

@@ -3,12 +3,15 @@
 mod limits;
 mod rates;
 mod wide;
+mod wrangle;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tessera_engine::supervisor::{Algorithm, Config as EngineConfig, OnHostLost, PreemptPolicy};
+use tessera_engine::supervisor::{
+    Algorithm, Config as EngineConfig, OnHostLost, PreemptPolicy, Wrangling,
+};
 use tessera_model::GlobalName;
 use tessera_model::credential::CREDENTIAL_DAYS_MAX;
 use tessera_model::limits::{GLOBAL_AMOUNT_MAX, GLOBALS_MAX};
@@ -77,6 +80,8 @@ impl Default for Config {
             engine: EngineConfig {
                 // As in Qube!; the engine by itself preempts nobody.
                 preempt_policy: PreemptPolicy::Passive,
+                // Nor does it blame hosts or jobs for what fails.
+                wrangling: Wrangling::default(),
                 ..EngineConfig::default()
             },
         }
@@ -261,6 +266,21 @@ const KEYS: &[Key] = &[
         "supervisor_wide_from",
         |c, v| put(&mut c.engine.wide_jobs.from_percent, wide::from(v)),
         |c| c.engine.wide_jobs.from_percent.to_string(),
+    ),
+    (
+        "supervisor_wrangle_failures",
+        |c, v| put(&mut c.engine.wrangling.failures, wrangle::failures(v)),
+        |c| c.engine.wrangling.failures.to_string(),
+    ),
+    (
+        "supervisor_wrangle_hosts",
+        |c, v| put(&mut c.engine.wrangling.hosts, wrangle::hosts(v)),
+        |c| c.engine.wrangling.hosts.to_string(),
+    ),
+    (
+        "supervisor_wrangle_jobs",
+        |c, v| put(&mut c.engine.wrangling.jobs, wrangle::jobs(v)),
+        |c| c.engine.wrangling.jobs.to_string(),
     ),
     (
         "supervisor_global_resources",

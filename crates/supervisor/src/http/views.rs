@@ -97,11 +97,10 @@ fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> In
         return InstanceRow::default();
     };
     let reason = match &instance.status {
-        InstanceStatus::Failed => instance.failure.clone(),
+        InstanceStatus::Failed | InstanceStatus::Blocked => instance.failure.clone(),
         InstanceStatus::Waiting { reason, .. } => Some(reason.clone()),
         InstanceStatus::Badlogin(refusal) => Some(refusal.to_string()),
         InstanceStatus::Pending
-        | InstanceStatus::Blocked
         | InstanceStatus::Running { .. }
         | InstanceStatus::Suspended { .. }
         | InstanceStatus::Complete

@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     FrameFailed,
     /// A host was away for longer than `worker_lost_timeout`.
     HostLost,
-    /// A host takes no work because something is wrong with it.
+    /// A host takes no work because something is wrong with it, or because the farm locked it for what fails there.
     HostPanic,
     /// Every slot is taken, and work waits.
     FarmFull,
@@ -123,7 +123,7 @@ impl Kind {
             }
             kind::JOB_STRANDED => Some(Self::Stranded),
             kind::HOST_DOWN => Some(Self::HostLost),
-            kind::HOST_PANIC => Some(Self::HostPanic),
+            kind::HOST_PANIC | kind::HOST_WRANGLED => Some(Self::HostPanic),
             _ => None,
         }
     }
@@ -189,6 +189,7 @@ impl Fact {
                 clean(&row.text, TEXT_CHARS)
             }
             Kind::Failed => known.map(|job| job.failure.clone()).unwrap_or_default(),
+            Kind::Blocked => known.map(|job| job.blame.clone()).unwrap_or_default(),
             _ => String::new(),
         };
         Self {
@@ -216,6 +217,8 @@ pub(crate) struct KnownJob {
     frames: BTreeMap<u32, String>,
     /// Why it failed, where that is no matter of its frames.
     failure: String,
+    /// Why the farm blocked it, where nobody did.
+    blame: String,
     /// Whether something of it is held until somebody unblocks it.
     is_held: bool,
     /// The mail that it asks for.
@@ -262,6 +265,11 @@ pub(crate) fn known_jobs(view: &View<'_>, items: &[(u64, Option<u32>)]) -> BTree
                 .engine
                 .why_failed(job)
                 .map(|why| clean(&why, TEXT_CHARS))
+                .unwrap_or_default(),
+            blame: view
+                .engine
+                .why_blamed(job)
+                .map(|why| clean(&format!("{why}; tessera why {id} says more"), TEXT_CHARS))
                 .unwrap_or_default(),
             is_held: job.items().count(ItemStatus::Blocked) > 0
                 || job.instances_in(WorkStatus::Blocked) > 0,
@@ -329,6 +337,10 @@ mod tests {
         }
         assert_eq!(Kind::of(&row(kind::HOST_DOWN, "x")), Some(Kind::HostLost));
         assert_eq!(Kind::of(&row(kind::HOST_AWAY, "x")), None);
+        // What the farm locked is told once, and what people or calendars lock is not.
+        let told = [kind::HOST_PANIC, kind::HOST_WRANGLED].map(|it| Kind::of(&row(it, "x")));
+        assert_eq!(told, [Some(Kind::HostPanic); 2]);
+        assert_eq!(Kind::of(&row(kind::HOST_LOCKED, "x")), None);
         let stranded = row(
             kind::JOB_STRANDED,
             "it waits for what can't come any more: job 3 (failed)",

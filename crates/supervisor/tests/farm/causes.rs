@@ -226,3 +226,77 @@ async fn a_farm_is_told_to_be_full_then_idle() {
     eventually("idle", look).await;
     farm.running.stop().await.expect("stops");
 }
+
+/// A job that both of two hosts have an instance of.
+fn on_both(range: &str) -> SubmitRequest {
+    SubmitRequest {
+        cpus: Some(2),
+        ..frames(range)
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_fails_wherever_it_is_tried_is_told_once_with_the_reason() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm(&server).await;
+    let mut first = farm.worker("rnd001", 1).await;
+    let mut second = farm.worker("rnd002", 1).await;
+    let job = farm.submit(on_both("1-40")).await;
+    for worker in [&mut first, &mut second] {
+        for _ in 0..5 {
+            run(worker, 3).await;
+        }
+    }
+    let why =
+        "5 of its frames failed in a row on each of rnd001, rnd002, and none succeeded anywhere";
+    let about = told(&server, "blocked").await["about"][0].clone();
+    assert_eq!(about["job"], job);
+    let text = about["text"].as_str().expect("why");
+    assert_eq!(text, format!("{why}; tessera why {job} says more"));
+    let reason = farm.client.why(job).await.expect("there").reasons.remove(0);
+    assert_eq!(
+        (reason.kind.as_str(), reason.text),
+        ("blocked", format!("blocked by the farm: {why}"))
+    );
+    // It is so after a restart, too, and who unblocks it lets it go on.
+    let farm = farm.restart().await;
+    let detail = farm.client.job(job).await.expect("there");
+    let reasons = detail.instances.iter().map(|it| it.reason.as_deref());
+    assert_eq!(reasons.collect::<Vec<_>>(), [Some(why); 2]);
+    act(&farm, "unblock", job).await;
+    let address = farm.running.address();
+    first.connect(address, Vec::new()).await.expect("attaches");
+    assert_eq!(first.started().await.key.job.0, job);
+    let told = server.all();
+    let blocked = told.iter().filter(|it| it.json()["kind"] == "blocked");
+    assert_eq!(blocked.count(), 1);
+    farm.running.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_host_that_the_farm_locks_is_told_once() {
+    let server = Server::start(Manner::Takes).await;
+    let farm = farm(&server).await;
+    let mut bad = farm.worker("rnd001", 1).await;
+    let mut good = farm.worker("rnd002", 1).await;
+    for _ in 0..3 {
+        let job = farm.submit(on_both("1-6")).await;
+        for _ in 0..5 {
+            run(&mut bad, 3).await;
+        }
+        for _ in 0..6 {
+            run(&mut good, 0).await;
+        }
+        let job = farm.client.job(job).await.expect("there").job;
+        assert_eq!(job.status, "complete");
+    }
+    let about = told(&server, "host_panic").await["about"][0].clone();
+    assert_eq!(
+        (&about["host"], &about["count"]),
+        (&"rnd001".into(), &1.into())
+    );
+    let text = about["text"].as_str().expect("why");
+    let why = "rnd001 is locked: by the farm: frames of jobs 1, 2, 3 failed here 5 times in a row and succeed elsewhere";
+    assert_eq!(text, why);
+    farm.running.stop().await.expect("stops");
+}

@@ -27,6 +27,7 @@ mod shared;
 mod whole;
 mod wide;
 mod workers;
+mod wrangle;
 
 use super::*;
 use std::time::Duration;
@@ -46,6 +47,8 @@ struct World {
     ms: u64,
     /// What was said to workers and not looked at.
     said: Vec<(HostId, ToWorker)>,
+    /// All that was told.
+    told: Vec<Event>,
     seq: u64,
     sessions: u64,
     /// Whether what must hold is asked after every step; who does not asks when it likes.
@@ -134,6 +137,7 @@ impl World {
             engine: Engine::new(Config::default()),
             ms: 0,
             said: Vec::new(),
+            told: Vec::new(),
             seq: 0,
             sessions: 0,
             checks: true,
@@ -146,6 +150,11 @@ impl World {
             elapsed: Duration::from_millis(self.ms),
         };
         let out = self.engine.handle(now, input);
+        let told = out.changes.into_iter().filter_map(|change| match change {
+            Change::Event(event) => Some(*event),
+            _ => None,
+        });
+        self.told.extend(told);
         for effect in out.effects {
             match effect {
                 Effect::Send {

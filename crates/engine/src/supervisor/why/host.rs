@@ -177,6 +177,9 @@ fn why_kept_off(job: &Job, host: &Host, engine: &Engine) -> Option<HostReason> {
             format!("unlock, start or add other hosts, or do without: tessera kill {id}.{own}");
         return Some((Kind::RanThere, text, Some(hint)));
     }
+    if let Some(wrangled) = engine.why_wrangled(job, host) {
+        return Some(wrangled);
+    }
     let until = job.bars.iter().filter(|(bar, _)| *bar == host.id);
     let until = until.map(|(_, until)| *until).max()?;
     let minutes = until

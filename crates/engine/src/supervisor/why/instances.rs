@@ -175,9 +175,10 @@ impl Engine {
             }
         }
         let left = job.items.ready();
-        let is_explained = reasons
-            .iter()
-            .any(|r| matches!(r.kind, Kind::AccountRefused | Kind::Pause | Kind::Suspended));
+        let is_explained = self.why_blamed(job).is_some()
+            || reasons
+                .iter()
+                .any(|r| matches!(r.kind, Kind::AccountRefused | Kind::Pause | Kind::Suspended));
         if left > 0 && !is_explained && job.instances_in(WorkStatus::Pending) == 0 {
             let n = job.spec.cpus;
             let blocked = job.instances_in(WorkStatus::Blocked);

@@ -58,6 +58,7 @@ pub enum Kind {
     CredentialCheck,
     Migrated,
     RanThere,
+    Wrangled,
     Full,
     NotIdle,
     Reserved,
@@ -74,7 +75,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 48] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -110,6 +112,7 @@ impl Kind {
         Self::CredentialCheck,
         Self::Migrated,
         Self::RanThere,
+        Self::Wrangled,
         Self::Full,
         Self::NotIdle,
         Self::Reserved,
@@ -163,6 +166,7 @@ impl Kind {
             Self::CredentialCheck => "credential_check",
             Self::Migrated => "migrated",
             Self::RanThere => "ran_there",
+            Self::Wrangled => "wrangled",
             Self::Full => "full",
             Self::NotIdle => "not_idle",
             Self::Reserved => "reserved",
@@ -223,6 +227,7 @@ impl Engine {
             ));
             return Some(reasons);
         }
+        reasons.extend(self.why_job_at_fault(job));
         self.why_items(job, &mut reasons);
         reasons.extend(self.why_instances_failed(job));
         if job.next_instance().is_some() {

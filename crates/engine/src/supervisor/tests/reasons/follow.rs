@@ -9,7 +9,7 @@ use tessera_model::{More, Requirement, Reservation};
 impl World {
     /// Carries out the first command with that verb in a hint: as mia, or as an administrator where only one may.
     #[track_caller]
-    pub(super) fn follow(&mut self, hint: &str, verb: &str) {
+    pub(in super::super) fn follow(&mut self, hint: &str, verb: &str) {
         let start = format!("tessera {verb} ");
         let at = hint.find(&start).unwrap_or_else(|| panic!("{hint}"));
         let words = words(&hint[at + start.len()..]);

@@ -11,7 +11,7 @@ use why::{Kind, Reason};
 impl World {
     /// Takes the reason of a kind that a job is told.
     #[track_caller]
-    fn reason(&self, job: JobId, kind: Kind) -> Reason {
+    pub(super) fn reason(&self, job: JobId, kind: Kind) -> Reason {
         let all = self.engine.why(job).expect("there");
         let found = all.iter().find(|it| it.kind == kind).cloned();
         found.unwrap_or_else(|| panic!("nothing of {kind:?}: {all:?}"))
@@ -24,7 +24,7 @@ impl World {
     }
 
     /// Says whether a frame of a job was begun since this was asked last.
-    fn begins(&mut self, job: JobId) -> bool {
+    pub(super) fn begins(&mut self, job: JobId) -> bool {
         let said = std::mem::take(&mut self.said);
         let begins = |what: &ToWorker| match what {
             ToWorker::Start { key, .. } | ToWorker::Run { key, .. } => key.job == job,
@@ -104,6 +104,7 @@ fn proof_of(kind: Kind) -> fn() {
         }
         Kind::Migrated => scenes::migrated,
         Kind::RanThere => once::why_says_that_a_host_has_had_its_run_and_what_lets_the_rest_run,
+        Kind::Wrangled => wrangle::why_says_which_hosts_a_job_keeps_off_and_what_it_says_helps,
         Kind::Full => scenes::full,
         Kind::NotIdle => scenes::not_idle,
         Kind::Reserved => scenes::reserved,
