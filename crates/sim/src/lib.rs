@@ -23,6 +23,7 @@ pub mod waits;
 mod wide;
 mod working;
 pub mod world;
+mod wrangle;
 
 pub use tally::Tally;
 pub use world::{Bug, Plan, World};

@@ -31,6 +31,7 @@ impl World {
             },
             preempt_policy: self.plan.preempt,
             wide_jobs: crate::wide::configured(self.plan.wide),
+            wrangling: crate::wrangle::configured(self.plan.wrangle),
             ..Config::default()
         };
         let engine =
@@ -40,6 +41,7 @@ impl World {
             return Err(format!("after a restart: {faults:?}"));
         }
         self.preempts.restarted();
+        self.wrangles.restarted();
         self.supervisor = Some(Supervisor {
             engine,
             inbox: Vec::new(),
@@ -138,6 +140,10 @@ impl World {
             let handled = (&supervisor.engine, &output);
             self.preempts
                 .handled(&mut self.tally, &self.hosts, policy, elapsed, handled)?;
+            if self.plan.wrangle {
+                self.wrangles
+                    .handled(&mut self.tally, &supervisor.engine, &output)?;
+            }
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;
             }

@@ -67,6 +67,10 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: a wide job started under a flood",
     "seen: a job has a host to itself",
     "seen: more slots than the least of a range",
+    "seen: a job keeps off a bad host",
+    "seen: put back for another host",
+    "seen: a job blocked by the farm",
+    "seen: a host locked by the farm",
 ];
 
 impl Tally {

@@ -445,7 +445,12 @@ impl World {
         let generation = self.serial;
         let shepherd = self.hosts[index].shepherds.get(&key);
         let memory = shepherd.map_or(0, |shepherd| shepherd.promise.memory);
-        let process = host::process(&mut self.rng, run, memory, self.now, generation);
+        let mut process = host::process(&mut self.rng, run, memory, self.now, generation);
+        if self.plan.wrangle {
+            // The last one: jobs may name the first.
+            let is_bad = index > 0 && index + 1 == self.hosts.len();
+            process.end = crate::wrangle::end(key.job, is_bad, process.end);
+        }
         let Some(shepherd) = self.hosts[index].shepherds.get_mut(&key) else {
             return Ok(());
         };

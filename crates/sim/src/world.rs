@@ -11,6 +11,7 @@ use crate::shared;
 use crate::tally::Tally;
 use crate::waits::Judge;
 use crate::wide;
+use crate::wrangle;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_engine::Now;
@@ -53,6 +54,8 @@ pub struct Plan {
     pub desktops: bool,
     /// Whether hosts are emptied for wide jobs, and a flood is tried.
     pub wide: bool,
+    /// Whether a host is bad, and some jobs are, and the farm tells them apart.
+    pub wrangle: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -72,6 +75,7 @@ impl Default for Plan {
             preempt: PreemptPolicy::Disabled,
             desktops: false,
             wide: false,
+            wrangle: false,
             bug: None,
             trace: false,
         }
@@ -174,6 +178,7 @@ pub struct World {
     pub(crate) limits: limits::Judge,
     pub(crate) preempts: preempt::Judge,
     pub(crate) flood: wide::Flood,
+    pub(crate) wrangles: wrangle::Judge,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -211,6 +216,7 @@ impl World {
             limits: limits::Judge::default(),
             preempts: preempt::Judge::default(),
             flood: wide::Flood::default(),
+            wrangles: wrangle::Judge::default(),
             tally: Tally::default(),
             plan,
         }

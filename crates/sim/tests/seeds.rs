@@ -173,6 +173,37 @@ fn who_is_preempted_stands_lower_and_goes_on_and_all_jobs_end() {
 }
 
 #[test]
+fn who_is_to_blame_is_blamed_nobody_else_is_and_all_jobs_end() {
+    let seen = [
+        "seen: a job keeps off a bad host",
+        "seen: put back for another host",
+        "seen: a job blocked by the farm",
+        "seen: a host locked by the farm",
+    ];
+    let mut often = [0; 4];
+    for seed in 70_000..70_040 {
+        let plan = Plan {
+            wrangle: true,
+            waits: seed % 2 == 1,
+            limits: seed % 5 == 3,
+            preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+            ..Plan::default()
+        };
+        match run(seed, &plan) {
+            Ok(tally) => {
+                let has = seen.map(|what| usize::from(tally.0.contains_key(what)));
+                (0..seen.len()).for_each(|at| often[at] += has[at]);
+            }
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    assert!(
+        often.iter().all(|times| *times > 5),
+        "{often:?} of 40 farms"
+    );
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     let first = run(5, &Plan::default());
     assert!(first.is_ok());

@@ -76,7 +76,6 @@ pub enum Kind {
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
     pub const ALL: [Self; 48] = [
-    pub const ALL: [Self; 48] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
