@@ -135,7 +135,10 @@ impl Engine {
         outcome: Outcome,
     ) -> Verdict {
         let wrangling = self.config.wrangling;
-        let Some(launch) = self.launches.get(&key).filter(|_| wrangling.failures > 0) else {
+        // Where each host is to run it once, what fails on one can't go elsewhere.
+        let once = self.jobs.get(&key.job).map(|job| job.spec.is_once_a_host());
+        let is_judged = wrangling.failures > 0 && once == Some(false);
+        let Some(launch) = self.launches.get(&key).filter(|_| is_judged) else {
             return Verdict::Open;
         };
         let host = launch.host;
