@@ -340,7 +340,7 @@ fn words_of_people_are_said_again_or_counted() {
     assert_eq!(it.words, 4, "{it:#?}");
     assert_eq!(
         it.not_replayed,
-        ["1 things done to single frames or instances"],
+        ["things done to single frames or instances: 1"],
         "{it:#?}"
     );
     // Two jobs of twenty frames are killed and blocked.

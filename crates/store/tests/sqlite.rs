@@ -370,6 +370,7 @@ fn who_looks_at_a_store_that_nobody_uses_leaves_no_trace() {
     assert_eq!(lines.expect("reads").len(), 1);
     assert_eq!(look.journal(&["host.up"], 0, 9).expect("reads"), []);
     assert!(look.is_of_one_moment().expect("it is there"));
+    assert_eq!(look.forgotten_before().expect("reads"), None);
     drop(look);
     assert!(files_of(&dir) == before, "something was written");
 }
@@ -387,6 +388,22 @@ fn who_looks_sees_one_moment_and_holds_nobody_up() {
     drop(look);
     let look = Look::open(&place.file()).expect("again");
     assert_eq!(look.load().expect("reads").jobs.len(), 2);
+}
+
+#[test]
+fn who_looks_is_told_what_was_forgotten() {
+    let place = Sqlite::new();
+    let mut session = Session::open(&place);
+    let line = |at_ms| {
+        let row = journal(1, "it was so");
+        Write::Journal(JournalRow { at_ms, ..row })
+    };
+    session.commit(vec![line(100), line(200), line(300)]);
+    session.commit(vec![Write::PruneJournal { before_seq: 3 }]);
+    session.tidy();
+    drop(session);
+    let look = Look::open(&place.file()).expect("nobody uses it");
+    assert_eq!(look.forgotten_before().expect("reads"), Some(300));
 }
 
 #[test]

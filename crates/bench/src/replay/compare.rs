@@ -61,7 +61,7 @@ pub(super) fn set_beside(world: &World, told: Told) -> Replayed {
     let (words, void_words, met_waits) = world.words_said();
     let mut not_replayed = left_out.sentences();
     let mut say = |count: u64, what: &str| {
-        not_replayed.extend((count > 0).then(|| format!("{count} {what}")));
+        not_replayed.extend((count > 0).then(|| format!("{what}: {count}")));
     };
     say(
         void_words,
@@ -69,11 +69,11 @@ pub(super) fn set_beside(world: &World, told: Told) -> Replayed {
     );
     say(
         met_waits,
-        "things to wait for in jobs that are not in it: they count as done",
+        "things to wait for in jobs that are not in it (they count as done)",
     );
     say(
         told.begun_before,
-        "jobs had begun before: what was left of them is played, from its beginning",
+        "the first part of jobs that had begun before (what was left of them is played)",
     );
     let classes = told.classes.iter().enumerate().map(|(number, class)| {
         let of_class = || pairs.iter().filter(|pair| pair.class == number);

@@ -192,7 +192,7 @@ pub(crate) enum What {
 pub(crate) struct LeftOut(BTreeMap<&'static str, u64>);
 
 impl LeftOut {
-    /// Counts something; `what` is said behind its number.
+    /// Counts something; `what` is said before its number.
     fn add(&mut self, what: &'static str, count: u64) {
         if count > 0 {
             *self.0.entry(what).or_default() += count;
@@ -252,6 +252,7 @@ pub fn replay(options: &ReplayOptions) -> Result<Report, ReplayError> {
     };
     let kept = tessera_supervisor::kept::read(look.load()?).map_err(strange)?;
     let lines = words::lines(&look)?;
+    let forgotten_before = look.forgotten_before()?;
     let mut left_out = LeftOut::default();
     let read = jobs::read(&mut look, &found, options, kept.image.jobs, &lines)?;
     if !look.is_of_one_moment()? {
@@ -273,6 +274,12 @@ pub fn replay(options: &ReplayOptions) -> Result<Report, ReplayError> {
     }
     let words = words::words(&hosts, &lines, span, &read.jobs, &mut left_out);
     let (config, mut settings) = settings::read(options, &found, &read.jobs, &kept.image.globals)?;
+    if let Some(at_ms) = forgotten_before.filter(|at_ms| *at_ms > span.from_ms) {
+        settings.assumed.push(format!(
+            "nobody said anything and no host came or went before {}: the journal of then is forgotten",
+            when(at_ms.min(span.to_ms))
+        ));
+    }
     let was_slot_ms = hosts::offered_ms(&hosts, span, read.last_end_ms);
     settings
         .said

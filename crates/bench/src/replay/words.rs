@@ -166,12 +166,12 @@ pub(super) fn words(
                 }
             }
             (kind::JOB_MODIFIED, _) if is_played => left_out.add(
-                "changes of jobs: they are as they were described in the end, from the beginning",
+                "changes of jobs (they are as they were described in the end, from the beginning)",
                 1,
             ),
             (kind::FARM_MODE, _) => left_out.add("modes of maintenance set or unset", 1),
             (kind::RESOURCE_SET, _) => left_out.add(
-                "changes of the farm's own resources: they are as they were in the end",
+                "changes of the farm's own resources (they are as they were in the end)",
                 1,
             ),
             (kind::HOST_REMOVED, _) => left_out.add("hosts that were removed", 1),

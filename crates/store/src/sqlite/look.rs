@@ -4,7 +4,7 @@
 
 use super::map::{self, of_sqlite};
 use super::reader::SqliteReader;
-use super::{load, place, schema};
+use super::{load, place, schema, tidy};
 use crate::READ_LIMIT_MAX;
 use crate::error::StoreError;
 use crate::rows::AttemptRow;
@@ -77,6 +77,22 @@ impl Look {
         values.push(Value::from(limit.min(READ_LIMIT_MAX)));
         self.reader
             .rows(&sql, params_from_iter(values), map::history)
+    }
+
+    /// Answers since when the journal is whole, if older lines were forgotten (milliseconds since 1970).
+    ///
+    /// # Errors
+    /// When the disk or the data is bad.
+    pub fn forgotten_before(&self) -> Result<Option<i64>, StoreError> {
+        let db = &self.reader.db;
+        let oldest = tidy::oldest_seq(db).map_err(|error| of_sqlite(error, &self.reader.file))?;
+        if oldest == 0 {
+            return Ok(None);
+        }
+        let sql = "SELECT at_ms FROM journal WHERE seq > ?1 ORDER BY seq LIMIT 1";
+        let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
+        let first = self.reader.rows(sql, [oldest], |row| row.get(0))?;
+        Ok(Some(first.first().copied().unwrap_or(i64::MAX)))
     }
 
     /// Reads attempts of a job in the order of (item, attempt), after `after`.
