@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tessera_engine::supervisor::items::ItemCore;
 use tessera_engine::supervisor::{JobImage, kind};
 use tessera_model::agenda::FrameRun;
+use tessera_model::reservation::More;
 use tessera_model::{Agenda, JobId, JobKind, JobSpec, Reservation, Split, WorkStatus};
 use tessera_store::sqlite::Look;
 use tessera_store::{AttemptRow, HistoryRow, READ_LIMIT_MAX};
@@ -313,11 +314,10 @@ pub(super) fn classes(jobs: &[KeptJob]) -> (Vec<String>, Vec<usize>) {
 
 /// Names what a job takes of its hosts and of the farm.
 fn named(it: &Reservation) -> String {
-    let more = if it.takes_free { "+" } else { "" };
-    let mut name = format!("{}{more} slot", it.slots);
-    if it.slots != 1 || it.takes_free {
-        name.push('s');
-    }
+    let mut name = match (it.slots, it.more) {
+        (1, More::Nothing) => "1 slot".to_owned(),
+        _ => format!("{} slots", it.slots_form()),
+    };
     for (what, amount) in &it.amounts {
         name += &format!(", {what}={amount}");
     }

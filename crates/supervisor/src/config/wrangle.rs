@@ -35,7 +35,6 @@ pub(super) fn jobs(value: &DeValue<'_>) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
-    use super::*;
     use tessera_engine::supervisor::Wrangling;
 
     #[test]
