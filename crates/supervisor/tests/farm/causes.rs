@@ -1,11 +1,14 @@
 //! Each thing that people can be told of is told when it happens to a farm: from its cause to what a receiver gets.
 
 use crate::notify::{Manner, SOON, Server, configure, kill};
-use crate::world::{Farm, Worker, eventually, frames};
+use crate::world::{Farm, Start, Worker, eventually, frames};
 use serde_json::Value;
+use std::collections::VecDeque;
 use tessera_api::types::{ActionRequest, ModifyRequest, SubmitRequest};
+use tessera_model::Timestamp;
 use tessera_model::host::Refusal;
-use tessera_model::msg::Report;
+use tessera_model::msg::{AttemptEnd, Report, ToWorker};
+use tessera_model::state::End;
 
 const ALL: &str = "on = [\"done\", \"failed\", \"killed\", \"blocked\", \"stranded\", \"badlogin\", \"frame_failed\", \"host_lost\", \
                    \"host_panic\", \"farm_full\", \"farm_idle\"]";
@@ -235,6 +238,44 @@ fn on_both(range: &str) -> SubmitRequest {
     }
 }
 
+/// So many fail on a host before its job keeps off it: five, and the one that was given ahead and has begun by then.
+const IN_A_ROW: usize = 5 + 1;
+
+/// Ends each item that a launch is given with this status, until it is closed; answers how many.
+async fn serve(worker: &mut Worker, status: i32) -> usize {
+    let Start { key, run, .. } = worker.started().await;
+    worker.is_up(key).await;
+    let (mut given, mut count) = (VecDeque::from([run]), 0);
+    loop {
+        // What is said up to the acknowledgement of an end is heard before the next one ends.
+        let said = match given.pop_front() {
+            Some(run) => {
+                count += 1;
+                let seq = worker.ended(key, run, status).await;
+                worker.acknowledged(seq).await
+            }
+            None => vec![worker.next().await],
+        };
+        for it in said {
+            match it {
+                ToWorker::Run { run, .. } => given.push_back(run),
+                ToWorker::EndItem { run, .. } => {
+                    // As a worker does with what has not begun.
+                    given.retain(|it| *it != run);
+                    let end = AttemptEnd::nothing_ran(End::Asked, Timestamp(1_000));
+                    worker.report(Report::ItemEnded { key, run, end }).await;
+                }
+                ToWorker::Close { .. } => {
+                    worker.gone(key).await;
+                    return count;
+                }
+                ToWorker::Ack(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_job_that_fails_wherever_it_is_tried_is_told_once_with_the_reason() {
     let server = Server::start(Manner::Takes).await;
@@ -243,9 +284,7 @@ async fn a_job_that_fails_wherever_it_is_tried_is_told_once_with_the_reason() {
     let mut second = farm.worker("rnd002", 1).await;
     let job = farm.submit(on_both("1-40")).await;
     for worker in [&mut first, &mut second] {
-        for _ in 0..5 {
-            run(worker, 3).await;
-        }
+        assert_eq!(serve(worker, 3).await, IN_A_ROW);
     }
     let why =
         "5 of its frames failed in a row on each of rnd001, rnd002, and none succeeded anywhere";
@@ -280,13 +319,9 @@ async fn a_host_that_the_farm_locks_is_told_once() {
     let mut bad = farm.worker("rnd001", 1).await;
     let mut good = farm.worker("rnd002", 1).await;
     for _ in 0..3 {
-        let job = farm.submit(on_both("1-6")).await;
-        for _ in 0..5 {
-            run(&mut bad, 3).await;
-        }
-        for _ in 0..6 {
-            run(&mut good, 0).await;
-        }
+        let job = farm.submit(on_both("1-12")).await;
+        assert_eq!(serve(&mut bad, 3).await, IN_A_ROW);
+        assert_eq!(serve(&mut good, 0).await, 12);
         let job = farm.client.job(job).await.expect("there").job;
         assert_eq!(job.status, "complete");
     }

@@ -18,7 +18,8 @@ impl Engine {
             return;
         };
         let bad = job.wrangle.rows.iter().filter(|(_, row)| row.is_bad);
-        let names: Vec<String> = bad.map(|(host, _)| self.name_of(*host)).collect();
+        let mut names: Vec<String> = bad.map(|(host, _)| self.name_of(*host)).collect();
+        names.sort();
         let why = format!(
             "{n} of its frames failed in a row on each of {}, and none succeeded anywhere",
             listed(&names)
