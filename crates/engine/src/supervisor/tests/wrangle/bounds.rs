@@ -1,6 +1,7 @@
 //! How often something is put back at most, and what turns all of it off.
 
 use super::*;
+use std::collections::BTreeMap;
 
 #[test]
 fn frames_that_fail_everywhere_are_tried_on_few_hosts_and_hold_up_nobody() {
@@ -34,11 +35,12 @@ fn a_job_keeps_off_no_more_than_half_of_the_hosts_that_it_has() {
     let job = w.submit(frames(400, 1));
     let order = w.order();
     w.end(order, End::Exit(0));
-    let mut most = 0;
+    let (mut most, mut tried) = (0, BTreeMap::<u32, usize>::new());
     while !w.said.is_empty() {
         let order = w.said.remove(0);
         match order {
             (host, ToWorker::Start { key, run, .. } | ToWorker::Run { key, run }) => {
+                *tried.entry(run.item.0).or_default() += 1;
                 w.end((host.0[0], key, run), End::Exit(1));
             }
             (host, ToWorker::Close { key, .. }) => w.gone(host.0[0], key),
@@ -47,6 +49,8 @@ fn a_job_keeps_off_no_more_than_half_of_the_hosts_that_it_has() {
         most = most.max(w.kept_off(job).len());
     }
     assert_eq!(most, 6);
+    // Put back from three hosts, though a fourth was kept off while it ran there.
+    assert_eq!(tried.into_values().max(), Some(1 + 3));
     assert_eq!(w.status(job), WorkStatus::Failed);
 }
 
