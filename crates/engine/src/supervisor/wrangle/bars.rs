@@ -34,7 +34,9 @@ impl Engine {
     }
 
     fn could_take(&self, job: &Job, host: &Host) -> bool {
-        let demands = self.planner.demands(job.class);
+        // A host that is too small for what ran out of memory is none for it to go to.
+        let most = job.class_of(Size::Grown).unwrap_or(job.class);
+        let demands = self.planner.demands(most);
         let mut amounts = demands.amounts.iter();
         let account = host.facts.identity.account_for(job.owner.as_str());
         let is_barred =

@@ -1,6 +1,8 @@
 //! Hosts that are at fault.
 
 use super::*;
+use std::collections::BTreeSet;
+use tessera_model::reservation::MEMORY;
 
 #[test]
 fn a_job_keeps_off_a_bad_host_and_what_failed_there_succeeds_elsewhere() {
@@ -118,6 +120,27 @@ fn who_has_only_one_host_stays_there() {
     let job = w.submit(wide);
     assert_eq!(w.play_with_bad(&[1]).len(), 10);
     assert_eq!(w.status(job), WorkStatus::Failed);
+    assert_eq!(w.told_of(kind::JOB_ACTION, "keeps off"), 0);
+}
+
+#[test]
+fn a_host_too_small_for_what_ran_out_of_memory_is_no_other() {
+    let mut w = farm(&[]);
+    for (number, memory) in [(1, 64), (2, 16)] {
+        w.connect_with(number, 1, Identity::User, &[(MEMORY, memory)]);
+        w.say(number, FromWorker::Inventory(Vec::new()));
+    }
+    let mut greedy = frames(6, 1);
+    greedy.reservation.amounts.insert(MEMORY.to_owned(), 12);
+    let job = w.submit(greedy);
+    // Each runs out of memory once, and fails with more of it then.
+    let mut seen = BTreeSet::new();
+    let (peak, limit) = (12 << 20, 12 << 20);
+    let ran = w.play(|(.., run)| match seen.insert(run.item) {
+        true => End::OutOfMemory { peak, limit },
+        false => End::Exit(1),
+    });
+    assert_eq!((ran.len(), w.status(job)), (12, WorkStatus::Failed));
     assert_eq!(w.told_of(kind::JOB_ACTION, "keeps off"), 0);
 }
 
