@@ -18,6 +18,7 @@ mod replay;
 mod report;
 mod scenario;
 mod text;
+pub mod wire;
 mod world;
 
 pub use metered::Rows;

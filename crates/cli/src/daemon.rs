@@ -31,6 +31,16 @@ pub struct FarmBenchOptions {
     pub json: bool,
 }
 
+/// What `tessera bench wire` was asked for.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub struct WireBenchOptions {
+    /// Which farm.
+    pub args: crate::args::BenchWireArgs,
+    /// Whether the report is printed as JSON.
+    pub json: bool,
+}
+
 /// What `tessera bench replay` was asked for.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]

@@ -2,13 +2,15 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tessera_bench::wire::{self, WireError, WireOptions};
 use tessera_bench::{
     Algorithm, BenchError, HostsChange, Options, PreemptPolicy, ReplayError, ReplayOptions, Report,
     Scenario, StoreKind,
 };
 use tessera_cli::CliError;
 use tessera_cli::args::{BenchFarmArgs, BenchScenario, BenchStore, ReplayAlgorithm, ReplayPreempt};
-use tessera_cli::daemon::{FarmBenchOptions, FarmReplayOptions};
+use tessera_cli::daemon::{FarmBenchOptions, FarmReplayOptions, WireBenchOptions};
 
 /// Runs it and shows the report.
 ///
@@ -33,10 +35,55 @@ pub(crate) fn replay(options: &FarmReplayOptions) -> Result<(), CliError> {
     judge(&report, &format!("--seed {}", report.seed))
 }
 
+/// Puts a supervisor of its own under load over its sockets, and shows what was measured.
+///
+/// # Errors
+/// When it can't run, or something went wrong on the way.
+pub(crate) fn wire(options: &WireBenchOptions) -> Result<(), CliError> {
+    if nix::unistd::geteuid().is_root() {
+        let said = "a supervisor does not run as root, so this does not either";
+        return Err(CliError::usage(said)
+            .hint("run it as an ordinary user: runuser -u USER -- tessera bench wire"));
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::failed(format!("can't find this program: {error}")))?;
+    let args = &options.args;
+    let report = wire::run(&WireOptions {
+        hosts: args.hosts,
+        slots: args.slots,
+        frames: args.frames,
+        queued: args.queued,
+        jobs: args.jobs,
+        idle: Duration::from_secs(args.idle.into()),
+        program: Some(program),
+        folder: args.folder.clone(),
+    });
+    let report = report.map_err(|error| unheard(&error))?;
+    let text = match options.json {
+        true => printed(serde_json::to_string_pretty(&report))? + "\n",
+        false => report.text(),
+    };
+    // That nobody reads it is no error.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
+
+fn unheard(error: &WireError) -> CliError {
+    let mut made = match error {
+        WireError::Asked(_) => CliError::usage(error.to_string()),
+        _ => CliError::failed(error.to_string()),
+    };
+    add_causes(&mut made, error);
+    made
+}
+
+fn printed(report: serde_json::Result<String>) -> Result<String, CliError> {
+    report.map_err(|error| CliError::failed(format!("the report can't be printed: {error}")))
+}
+
 /// Stores a report where it is wanted, and prints it.
 fn show(report: &Report, out: Option<&Path>, json: bool) -> Result<(), CliError> {
-    let printed = serde_json::to_string_pretty(report)
-        .map_err(|error| CliError::failed(format!("the report can't be printed: {error}")))?;
+    let printed = printed(serde_json::to_string_pretty(report))?;
     if let Some(name) = out {
         store(name, "json", &printed)?;
         store(name, "html", &tessera_bench::html(report))?;

@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         Outcome::BenchFarm(options) => bench::farm(&options),
         #[cfg(target_os = "linux")]
         Outcome::BenchReplay(options) => bench::replay(&options),
+        #[cfg(target_os = "linux")]
+        Outcome::BenchWire(options) => bench::wire(&options),
         Outcome::Worker(options) => daemons::worker(options),
         Outcome::Join(options) => in_runtime(join::join(options)),
         Outcome::Config(options) => config::answer(&options),

@@ -122,6 +122,8 @@ pub enum BenchCommand {
     Farm(BenchFarmArgs),
     /// What a real farm ran, once more: with other settings, or other hosts
     Replay(BenchReplayArgs),
+    /// A supervisor of its own over sockets: hosts that are made up join and connect
+    Wire(BenchWireArgs),
 }
 
 /// How to measure.
@@ -243,6 +245,41 @@ pub struct BenchFarmArgs {
     /// Write the report to NAME.json and NAME.html
     #[arg(long, value_name = "NAME")]
     pub out: Option<PathBuf>,
+}
+
+/// How large the farm is, and what it is given.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tessera bench wire
+  tessera bench wire --hosts 1553 --slots 37
+  tessera bench wire --hosts 10000 --slots 1 --queued 10000000 --json
+
+Hosts connect over TLS and say what workers say; they run nothing. Everything is
+on this machine, so what the hosts cost lowers the figures. Not as root: the
+supervisor runs as who starts it.")]
+pub struct BenchWireArgs {
+    /// Hosts
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub hosts: u32,
+    /// Slots of each
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub slots: u32,
+    /// Frames that end as soon as they have begun
+    #[arg(long, value_name = "M", default_value_t = 100_000)]
+    pub frames: u32,
+    /// Frames that wait behind those that fill the farm
+    #[arg(long, value_name = "M", default_value_t = 10_000)]
+    pub queued: u32,
+    /// Jobs of one frame that sixteen clients submit
+    #[arg(long, value_name = "M", default_value_t = 5_000)]
+    pub jobs: u32,
+    /// Seconds for which the idle farm is watched
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
+    pub idle: u32,
+    /// Where the farm's folder is made, and removed again
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    pub folder: PathBuf,
 }
 
 /// By what hosts choose among jobs.

@@ -23,8 +23,8 @@ pub use farm::{
 #[cfg(target_os = "linux")]
 pub use here::{
     BenchCommand, BenchFarmArgs, BenchLocalArgs, BenchReplayArgs, BenchScenario, BenchStore,
-    DemoArgs, DoctorCommand, FolderCommand, Renderer, ReplayAlgorithm, ReplayPreempt,
-    SupervisorArgs, UninstallArgs, UpArgs,
+    BenchWireArgs, DemoArgs, DoctorCommand, FolderCommand, Renderer, ReplayAlgorithm,
+    ReplayPreempt, SupervisorArgs, UninstallArgs, UpArgs,
 };
 pub use install::{
     InstallMode, WorkerCommand, WorkerInstallArgs, WorkerPlace, WorkerSetModeArgs,

@@ -31,7 +31,7 @@ use crate::daemon::{
     ConfigOptions, ConfigQuestion, DesktopChange, DesktopOptions, JoinOptions, WorkerOptions,
 };
 #[cfg(target_os = "linux")]
-use crate::daemon::{FarmBenchOptions, FarmReplayOptions, SupervisorOptions};
+use crate::daemon::{FarmBenchOptions, FarmReplayOptions, SupervisorOptions, WireBenchOptions};
 use crate::error::CliError;
 use crate::local;
 
@@ -53,6 +53,9 @@ pub enum Outcome {
     /// Run once more what a real farm ran.
     #[cfg(target_os = "linux")]
     BenchReplay(Box<FarmReplayOptions>),
+    /// Put a supervisor under load over its sockets and measure it.
+    #[cfg(target_os = "linux")]
+    BenchWire(Box<WireBenchOptions>),
     /// Answer a question about the configuration.
     Config(ConfigOptions),
     /// Say or change whom this desktop lets in.
@@ -102,6 +105,14 @@ pub(crate) fn command(command: Command, context: &Context) -> Result<Outcome, Cl
         Command::Bench(BenchCommand::Replay(args)) => {
             let options = replay::asked(args, context)?;
             return Ok(Outcome::BenchReplay(Box::new(options)));
+        }
+        #[cfg(target_os = "linux")]
+        Command::Bench(BenchCommand::Wire(args)) => {
+            let json = context.json;
+            return Ok(Outcome::BenchWire(Box::new(WireBenchOptions {
+                args,
+                json,
+            })));
         }
         #[cfg(target_os = "linux")]
         Command::Uninstall(args) => local::uninstall(&args, context)?,
