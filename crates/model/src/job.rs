@@ -43,15 +43,18 @@ pub enum JobFlag {
     Elite,
     /// Each host that may run it and is there when it is submitted runs it once.
     HostList,
+    /// Its instances start all at once or not at all.
+    Grid,
 }
 
 impl JobFlag {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ConvertPath,
         Self::Uninterruptible,
         Self::Elite,
         Self::HostList,
+        Self::Grid,
     ];
 
     /// Answers the word for it.
@@ -62,6 +65,7 @@ impl JobFlag {
             Self::Uninterruptible => "uninterruptible",
             Self::Elite => "elite",
             Self::HostList => "host_list",
+            Self::Grid => "grid",
         }
     }
 
@@ -165,6 +169,12 @@ impl JobSpec {
     #[must_use]
     pub fn is_once_a_host(&self) -> bool {
         self.flags.contains(&JobFlag::HostList)
+    }
+
+    /// Says whether its instances start all at once or not at all (flag `grid`).
+    #[must_use]
+    pub fn is_gang(&self) -> bool {
+        self.flags.contains(&JobFlag::Grid)
     }
 
     /// Answers how many items the job has: those of its agenda, or one per instance.

@@ -1,5 +1,6 @@
 //! People: they submit, repeat what was not answered, and act on what is there; when it gets calm they let everything go.
 
+use crate::gang;
 use crate::limits;
 use crate::preempt;
 use crate::rng::Rng;
@@ -37,6 +38,8 @@ pub struct Client {
     limits: bool,
     /// Whether some of them say what preemption may do.
     flags: bool,
+    /// Whether the instances of some start all at once.
+    gangs: bool,
     serial: u64,
     /// Submissions without an answer: ticket → what was sent.
     open: BTreeMap<u64, Submission>,
@@ -54,6 +57,7 @@ impl Client {
             shares: plan.shares,
             limits: plan.limits,
             flags: plan.preempt != PreemptPolicy::Disabled,
+            gangs: plan.grid,
             ..Self::default()
         }
     }
@@ -131,6 +135,9 @@ impl Client {
             }
             if self.flags {
                 preempt::make_flags(rng, &mut submission);
+            }
+            if self.gangs {
+                gang::make_gang(rng, &mut submission.spec);
             }
             requests.push(self.submit(submission));
         }
@@ -374,7 +381,7 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
         let omitgroups = rng.chance(30).then(|| group(rng, 50, "slow"));
         let cluster = rng.chance(30).then(|| cluster(rng));
         let restrictions = rng.chance(30).then(|| restrictions(rng));
-        let patch = Box::new(JobPatch {
+        let patch = JobPatch {
             cluster,
             restrictions,
             requirements,
@@ -384,7 +391,8 @@ fn meddle(rng: &mut Rng, engine: &Engine) -> Option<Request> {
             cpus,
             priority,
             ..JobPatch::default()
-        });
+        };
+        let patch = Box::new(gang::changed(job, patch));
         return Some(Request {
             input: Input::Modify {
                 by: principal(true),

@@ -12,6 +12,7 @@ pub mod check;
 pub mod client;
 pub mod durable;
 mod faults;
+mod gang;
 pub mod host;
 pub mod limits;
 pub mod preempt;

@@ -62,6 +62,9 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
             wide: is_wide(seed, plan),
             // Where hosts are emptied none is bad: a wide job that keeps off it would start late.
             wrangle: (seed % 5 == 2 || plan.wrangle) && !is_wide(seed, plan),
+            // Not where limits or rates let fewer start at once.
+            grid: (seed % 7 == 4 && seed % 5 != 3 && (seed % 4 != 2 || is_wide(seed, plan)))
+                || plan.grid,
             ..plan.clone()
         };
         match run(seed, &plan) {

@@ -144,6 +144,10 @@ impl World {
                 self.wrangles
                     .handled(&mut self.tally, &supervisor.engine, &output)?;
             }
+            if self.plan.grid {
+                self.gangs
+                    .handled(&mut self.tally, &supervisor.engine, &output)?;
+            }
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;
             }

@@ -71,6 +71,10 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: put back for another host",
     "seen: a job blocked by the farm",
     "seen: a host locked by the farm",
+    "seen: a gang waits for room",
+    "seen: a gang starts all at once",
+    "seen: a gang starts all at once again",
+    "seen: one of a gang starts again beside the others",
 ];
 
 impl Tally {

@@ -3,6 +3,7 @@
 use crate::check::Checker;
 use crate::client::{self, Client};
 use crate::durable::Durable;
+use crate::gang;
 use crate::host::Host;
 use crate::limits;
 use crate::preempt;
@@ -56,6 +57,8 @@ pub struct Plan {
     pub wide: bool,
     /// Whether a host is bad, and some jobs are, and the farm tells them apart.
     pub wrangle: bool,
+    /// Whether the instances of some jobs start all at once.
+    pub grid: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -76,6 +79,7 @@ impl Default for Plan {
             desktops: false,
             wide: false,
             wrangle: false,
+            grid: false,
             bug: None,
             trace: false,
         }
@@ -179,6 +183,7 @@ pub struct World {
     pub(crate) preempts: preempt::Judge,
     pub(crate) flood: wide::Flood,
     pub(crate) wrangles: wrangle::Judge,
+    pub(crate) gangs: gang::Judge,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -217,6 +222,7 @@ impl World {
             preempts: preempt::Judge::default(),
             flood: wide::Flood::default(),
             wrangles: wrangle::Judge::default(),
+            gangs: gang::Judge::default(),
             tally: Tally::default(),
             plan,
         }

@@ -204,6 +204,39 @@ fn who_is_to_blame_is_blamed_nobody_else_is_and_all_jobs_end() {
 }
 
 #[test]
+fn all_of_a_gang_start_at_once_or_none_and_all_jobs_end() {
+    let seen = [
+        "seen: a gang waits for room",
+        "seen: a gang starts all at once",
+        "seen: a gang starts all at once again",
+        "seen: one of a gang starts again beside the others",
+    ];
+    let mut often = [0; 4];
+    for seed in 80_000..80_040 {
+        let plan = Plan {
+            grid: true,
+            waits: seed % 2 == 1,
+            wide: seed % 3 == 0,
+            shares: seed % 4 >= 2,
+            wrangle: seed % 5 == 2 && seed % 3 != 0,
+            preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+            ..Plan::default()
+        };
+        match run(seed, &plan) {
+            Ok(tally) => {
+                let has = seen.map(|what| usize::from(tally.0.contains_key(what)));
+                (0..seen.len()).for_each(|at| often[at] += has[at]);
+            }
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    assert!(
+        often.iter().all(|times| *times > 10),
+        "{often:?} of 40 farms"
+    );
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     let first = run(5, &Plan::default());
     assert!(first.is_ok());

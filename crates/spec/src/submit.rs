@@ -237,6 +237,7 @@ impl SubmissionDraft {
             &mut errors,
         );
         check::once_a_host(&spec, self.cpus, &mut errors);
+        check::all_at_once(&spec, &mut errors);
         let groups = ["groups", "omitgroups"];
         check::host_sets(groups, &spec.groups, &spec.omitgroups, &mut errors);
         let is_blocked = errors

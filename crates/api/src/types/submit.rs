@@ -94,7 +94,7 @@ pub struct SubmitRequest {
     pub umask: Option<String>,
     /// Flags: `convert_path` has each host convert the paths in the command by its own table; from an `uninterruptible` job no other takes
     /// its hosts by policy; an `elite` one comes before all others, at once, and only administrators submit such; a `host_list` one is run
-    /// once by each host that is there when it is submitted and may run it.
+    /// once by each host that is there when it is submitted and may run it; all instances of a `grid` one start at once, or none.
     #[schema(example = json!(["convert_path"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,

@@ -187,7 +187,7 @@ pub struct JobFields {
     pub umask: Option<String>,
     /// Flags of the job: convert_path (each host converts the paths in the command by its table), uninterruptible (no other job
     /// takes its hosts from it), elite (before all others, at once; for administrators), host_list (once on each host that is there
-    /// and may run it)
+    /// and may run it), grid (all its instances start at once, or none)
     #[arg(long, value_name = "LIST", help_heading = "Command")]
     pub flags: Vec<String>,
     /// The same as --flags convert_path

@@ -13,7 +13,7 @@ use super::report::STOPS;
 use super::time::Timer;
 use super::wide::empties::Empties;
 use super::wrangle::HELD;
-use super::{About, Algorithm, Engine, Job, Turn};
+use super::{About, Algorithm, Engine, Job, Turn, gang};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -39,7 +39,11 @@ impl Engine {
         }
         let wanted = RefCell::new(BTreeSet::new());
         let mut left = MADE_PER_TURN_MAX;
+        let mut tries = gang::Tries::default();
         while !self.is_farm_paced() {
+            if self.start_gang(t, &wanted, &mut tries) {
+                continue;
+            }
             let judge = Judging {
                 jobs: &self.jobs,
                 hosts: &self.hosts,
@@ -55,7 +59,9 @@ impl Engine {
             };
             if let Some(placement) = self.planner.next(&judge) {
                 self.place(t, placement);
-            } else if !self.let_wide_go(t) && !self.preempt(t, &wanted, &mut left) {
+            } else if self.let_wide_go(t) || self.preempt(t, &wanted, &mut left) {
+                tries.anew();
+            } else {
                 break;
             }
         }
@@ -597,7 +603,7 @@ impl Engine {
 
     /// Says whether a job has an instance with something of that size to do, and may start one now.
     pub(super) fn may_start(&self, job: &Job, size: Size) -> bool {
-        job.next_instance_of(size).is_some() && !self.is_job_paced(job)
+        job.next_instance_of(size).is_some() && job.is_all_ready() && !self.is_job_paced(job)
     }
 
     /// Takes the job out of the planner's index, before its class or place changes.

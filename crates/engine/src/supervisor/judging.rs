@@ -39,6 +39,10 @@ impl Judge for Judging<'_> {
             && (!job.spec.is_once_a_host() || is_next())
     }
 
+    fn is_gathering(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(Job::is_gathering)
+    }
+
     fn is_over_in_time(
         &self,
         job: JobId,

@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `wide` (hosts that are emptied for wide jobs), `wrangle` (whether a host or a job is at fault), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `gang` (what starts all at once), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `wide` (hosts that are emptied for wide jobs), `wrangle` (whether a host or a job is at fault), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -15,6 +15,7 @@ pub mod credential;
 pub mod deps;
 mod dispatch;
 mod failing;
+mod gang;
 pub mod global;
 mod host;
 mod identity;

@@ -297,6 +297,15 @@ pub(crate) fn host_sets(
     }
 }
 
+/// Refuses what can't be told to start all at once: how many instances there are the hosts say.
+pub(crate) fn all_at_once(spec: &JobSpec, errors: &mut Errors) {
+    if spec.is_gang() && spec.is_once_a_host() {
+        let why =
+            "grid and host_list can't be together: a locked host would keep all others waiting";
+        errors.push(FieldError::new("flags", why).hint("leave one of them out"));
+    }
+}
+
 /// Refuses, where each host is to run a job once, what says otherwise.
 pub(crate) fn once_a_host(spec: &JobSpec, cpus: Option<i64>, errors: &mut Errors) {
     if !spec.is_once_a_host() {

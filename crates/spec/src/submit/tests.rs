@@ -178,6 +178,19 @@ fn what_each_host_runs_once_names_neither_instances_nor_frames() {
 }
 
 #[test]
+fn a_job_that_starts_all_at_once_is_not_one_for_each_host() {
+    let grid = |flags: &[&str]| SubmissionDraft {
+        command: vec!["solve".into()],
+        flags: Some(flags.iter().map(|it| (*it).to_owned()).collect()),
+        ..SubmissionDraft::default()
+    };
+    assert!(grid(&["grid"]).validate().expect("good").spec.is_gang());
+    let errors = grid(&["grid", "host_list"]).validate().expect_err("either");
+    let fields: Vec<&str> = errors.iter().map(|it| it.field.as_str()).collect();
+    assert_eq!(fields, ["flags"]);
+}
+
+#[test]
 fn another_amount_of_memory_takes_the_place_of_what_is_reserved() {
     let old = SubmissionDraft {
         command: vec!["render".into()],
@@ -221,7 +234,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         env: Some(vec![("A=B".into(), "1".into()), ("C".into(), "\0".into())]),
         cwd: text("tmp"),
         umask: text("999"),
-        flags: Some(vec!["convert_path,grid".into()]),
+        flags: Some(vec!["convert_path,expand".into()]),
         retrywork: Some(-2),
         retryworkdelay: text("-1"),
         retrysubjob: Some(1_000_000),

@@ -27,7 +27,8 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
     let is_kept = spec.restrictions.is_some() || spec.cluster != ClusterChoice::default();
     let asks = spec.requirements.is_some() || spec.host_order.is_some();
     let waits = spec.after.is_some();
-    if !is_picky && !is_grouped && !is_kept && !is_root && !reserves && !asks && !waits {
+    let is_asked = reserves || asks || waits || spec.is_gang();
+    if !is_picky && !is_grouped && !is_kept && !is_root && !is_asked {
         return Vec::new();
     }
     let spec = spec.clone();
@@ -61,6 +62,8 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
         let large = reserves.then(|| view.engine.too_large(&spec, &owner));
         let large = large.flatten();
         said_all.extend(large.map(|large| format!("it will wait: {large}")));
+        let gang = view.engine.gang_too_large(&spec, &owner);
+        said_all.extend(gang.map(|gang| format!("it will wait: {gang}")));
         said_all.extend(of_globals(view.engine, &spec));
         let demands = view.engine.demands_of(&spec, &owner);
         let is_meant = |host: &&Host| host.suits(&demands);

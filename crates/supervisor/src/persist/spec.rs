@@ -48,8 +48,10 @@ const FORMAT_WEBHOOKS: i64 = 15;
 const FORMAT_SLOTS: i64 = 16;
 /// The format of one that each host runs once: older programs would run it twice on one.
 const FORMAT_ONCE: i64 = 17;
+/// The format of one whose instances start all at once: older programs would start them one by one.
+const FORMAT_GRID: i64 = 19;
 /// The newest format that this program reads.
-const FORMAT_NEWEST: i64 = FORMAT_ONCE;
+const FORMAT_NEWEST: i64 = FORMAT_GRID;
 
 /// What the row of a job has in its `spec` column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -374,7 +376,9 @@ pub(crate) fn format(spec: &JobSpec) -> i64 {
     let has_kinds = farms.any(|name| name.is_per_host() || name.is_scoped());
     let is_of_preempt = |flag: &JobFlag| matches!(flag, JobFlag::Uninterruptible | JobFlag::Elite);
     let mail = spec.mail.as_ref();
-    if spec.is_once_a_host() {
+    if spec.is_gang() {
+        FORMAT_GRID
+    } else if spec.is_once_a_host() {
         FORMAT_ONCE
     } else if matches!(spec.reservation.more, More::UpTo(_) | More::WholeHost) {
         FORMAT_SLOTS

@@ -10,6 +10,7 @@ mod credentials;
 mod deps;
 mod errors;
 mod events;
+mod grid;
 mod jobs;
 mod kept;
 mod learn;

@@ -168,6 +168,12 @@ impl Globals {
         self.free(name) >= amount || (is_shared && has && !self.is_over(name, self.held(name)))
     }
 
+    /// Says whether a launch on a host has one that all share which run there, so that no other is needed.
+    pub(super) fn is_shared_on(&self, name: &GlobalName, host: HostId) -> bool {
+        let has = self.held.get(name).is_some_and(|held| held.is_on(host));
+        name.is_per_host() && has && !self.is_over(name, self.held(name))
+    }
+
     /// Answers how many are left when so many are held. What others use is taken first from what is not the farm's: of 120 that there
     /// are 100 may be the farm's; 50 that it has and 30 that others use leave it 40.
     fn left(&self, name: &GlobalName, held: u64) -> Option<u64> {

@@ -40,6 +40,8 @@ pub struct Demands {
     pub per_host: Option<(JobId, u32)>,
     /// Whether the jobs come before all that are not, on every host.
     pub is_elite: bool,
+    /// The one job whose demands these are, when its instances start all at once or not at all.
+    pub gang: Option<JobId>,
     /// Whether they are of items that ran out of memory, which their jobs have apart from the others.
     pub is_grown: bool,
 }
@@ -64,6 +66,7 @@ impl Demands {
             global: spec.reservation.global.clone(),
             per_host: spec.limits.per_host.map(|most| (id, most)),
             is_elite: spec.flags.contains(&JobFlag::Elite),
+            gang: spec.is_gang().then_some(id),
             is_grown: false,
         }
     }

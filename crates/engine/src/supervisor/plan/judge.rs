@@ -11,6 +11,11 @@ pub trait Judge {
     /// Says whether a job can go to a host with what it has of a class, for reasons that the class does not know (a bar after a migration).
     fn fits(&self, job: JobId, class: usize, host: HostId) -> bool;
 
+    /// Says whether a job starts nothing by itself on any host: its instances start all at once, and none has yet.
+    fn is_gathering(&self, _job: JobId) -> bool {
+        false
+    }
+
     /// Says whether what a job would start on a host that is emptied for others is over in time, or leaves room enough for them.
     fn is_over_in_time(
         &self,

@@ -36,6 +36,8 @@ pub struct Emptied {
     pub since: Duration,
     /// Until when it takes what is over by then; stays what it was.
     pub until: Until,
+    /// For how many of its instances there is to be room: more than one for a gang only.
+    pub times: u32,
     /// Whether nothing else may run there: what its jobs ask for has an idle host only.
     pub is_whole: bool,
 }
@@ -105,7 +107,11 @@ impl Class {
     /// Says whether one slot is not all that its jobs take of a host, or ask of it.
     pub(super) fn may_be_wide(&self) -> bool {
         let demands = &self.demands;
-        demands.slots > 1 || demands.wants_whole || !demands.amounts.is_empty() || self.asks_moving
+        demands.gang.is_some()
+            || demands.slots > 1
+            || demands.wants_whole
+            || !demands.amounts.is_empty()
+            || self.asks_moving
     }
 }
 

@@ -10,6 +10,7 @@ pub mod asks;
 mod class;
 mod demands;
 mod dirty;
+mod gang;
 mod gates;
 mod globals;
 mod judge;
@@ -30,6 +31,7 @@ use super::host::Traits;
 use super::{Algorithm, Host};
 use class::{Class, Free, Shape};
 use dirty::Dirty;
+use gang::Gangs;
 use gates::Gates;
 use kept::{CLASSES_BEHIND_MAX, JOBS_BEHIND_MAX, Kept};
 use operands::Operands;
@@ -92,9 +94,12 @@ pub struct Planner {
     by_group: BTreeMap<JobId, BTreeSet<usize>>,
     algorithm: Algorithm,
     kept: Kept,
+    gangs: Gangs,
     /// By cluster, where that matters.
     open: BTreeMap<ClusterPath, BTreeMap<Shape, BTreeSet<HostId>>>,
     free: BTreeMap<HostId, Free>,
+    /// The slots of all of them.
+    free_slots: u64,
     by_name: BTreeMap<String, BTreeSet<HostId>>,
     dirty_classes: Dirty,
     dirty_hosts: BTreeSet<HostId>,
@@ -146,6 +151,9 @@ impl Planner {
         }
         if self.classes[class].may_be_wide() {
             self.kept.set_head(class, before, after);
+        }
+        if self.classes[class].demands.gang.is_some() {
+            self.gangs.set_head(class, before, after);
         }
         let choice = self.choice_of(class);
         let gate = self.classes[class].gate;
@@ -323,6 +331,7 @@ impl Planner {
         free_of: impl Fn(&str) -> u64,
     ) {
         if let Some(before) = self.free.remove(&host) {
+            self.free_slots -= u64::from(before.shape.0.0);
             self.forget_unmet(host, &before.shape);
             self.close(host, &before.shape);
             take_from(&mut self.by_name, &before.name, host);
@@ -337,6 +346,7 @@ impl Planner {
             let name = name.to_owned();
             self.by_name.entry(name.clone()).or_default().insert(host);
             self.free.insert(host, Free { shape, name });
+            self.free_slots += u64::from(slots);
             self.dirty_hosts.insert(host);
         }
     }
@@ -537,7 +547,8 @@ impl Planner {
                     }
                     classes_behind -= 1;
                 }
-                if !class.demands.admit(&free.name)
+                if class.is_gathering(judge)
+                    || !class.demands.admit(&free.name)
                     || !class.fits(&free.shape)
                     || !class.may_go_to(host, judge)
                     || class.is_unmet_at(host, &free.shape)
@@ -575,6 +586,9 @@ impl Planner {
         unmet: &mut Vec<(usize, HostId, Shape)>,
     ) -> Option<HostId> {
         let class = &self.classes[number];
+        if class.is_gathering(judge) {
+            return None;
+        }
         let (mut shapes, mut each) = (0, 0);
         // Walked once, whatever the number of jobs: what was found for one is kept for the next.
         let open = self.open_for(class, &mut shapes).filter(|host| {

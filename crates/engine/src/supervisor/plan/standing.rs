@@ -69,6 +69,7 @@ impl Planner {
         let asks = demands.asks.as_ref().filter(|_| !known.asks_each);
         let is_asked = self.head(class).is_some() && self.gates.is_open(known.gate);
         is_asked
+            && !known.is_gathering(judge)
             && known.ready.can_be_asked(&place)
             && demands.admit(&host.facts.name)
             && demands.suit(host.traits())

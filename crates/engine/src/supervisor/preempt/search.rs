@@ -172,6 +172,8 @@ impl Engine {
         let flags = &job.spec.flags;
         let is_exempt =
             flags.contains(&JobFlag::Uninterruptible) || flags.contains(&JobFlag::Elite);
+        // What is left of a gang is of use to nobody.
+        let is_exempt = is_exempt || job.spec.is_gang();
         // One that has nothing but its command leaves at its end anyway.
         let is_vain = manner == Manner::AtEnd && job.is_cmdline();
         let may = launch.phase == Phase::Open && runs && !rests && !is_exempt && !is_vain;

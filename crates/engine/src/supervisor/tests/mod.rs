@@ -6,6 +6,7 @@ mod credentials;
 mod deps;
 mod desks;
 mod failing;
+mod gang;
 mod globals;
 mod gpus;
 mod groups;

@@ -10,6 +10,9 @@ use tessera_model::host::Takes;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
 use tessera_model::{HostState, Identity, JobId, JobSpec, More};
 
+/// What is said of a host that nothing keeps from taking a job.
+pub(super) const IN_ITS_TURN: &str = "would take it in its turn";
+
 /// Answers the first reason that keeps a job off a host: what stays before what moves, so that nobody waits for what would not help.
 pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands, engine: &Engine) -> HostReason {
     let unmet = why_requirements(job, host, demands, &engine.jobs);
@@ -32,7 +35,7 @@ pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands, engine: &Engin
         .or_else(|| why_full(host))
         .or_else(|| why_short(job, host, demands))
         .or(moves)
-        .unwrap_or((Kind::BehindJobs, "would take it in its turn".into(), None))
+        .unwrap_or((Kind::BehindJobs, IN_ITS_TURN.into(), None))
 }
 
 /// Answers what the job's lists of hosts say.

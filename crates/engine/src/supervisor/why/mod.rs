@@ -17,6 +17,8 @@ use host::{lacks, why_closed, why_unavailable};
 use tessera_model::reservation::MEMORY;
 use tessera_model::{HostId, ItemStatus, JobId, JobSpec, UserName, WorkStatus};
 
+use host::IN_ITS_TURN;
+
 pub use host::quantity;
 
 /// What kind of reason.
@@ -69,13 +71,14 @@ pub enum Kind {
     ResourceUnknown,
     ResourceTooSmall,
     ResourceInUse,
+    Grid,
     Emptied,
     ReservedForJob,
 }
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -122,6 +125,7 @@ impl Kind {
         Self::ResourceUnknown,
         Self::ResourceTooSmall,
         Self::ResourceInUse,
+        Self::Grid,
         Self::Emptied,
         Self::ReservedForJob,
     ];
@@ -176,6 +180,7 @@ impl Kind {
             Self::ResourceUnknown => "resource_unknown",
             Self::ResourceTooSmall => "resource_too_small",
             Self::ResourceInUse => "resource_in_use",
+            Self::Grid => "grid",
             Self::Emptied => "emptied",
             Self::ReservedForJob => "reserved_for_job",
         }
@@ -237,6 +242,9 @@ impl Engine {
             };
             let is_held = !held.is_empty();
             reasons.extend(held);
+            let gang = self.why_gang(job).filter(|_| !is_held);
+            let is_gang = gang.is_some();
+            reasons.extend(gang);
             for size in Size::ALL {
                 let waits = job.next_instance_of(size).is_some();
                 if let Some(class) = job.class_of(size).filter(|_| waits) {
@@ -245,6 +253,7 @@ impl Engine {
             }
             // No host takes it in its turn as long as that is so.
             reasons.retain(|it| !is_held || it.kind != Kind::BehindJobs);
+            reasons.retain(|it| !is_gang || it.text != IN_ITS_TURN);
         } else {
             self.why_instances(job, &mut reasons);
         }

@@ -23,9 +23,15 @@ impl Engine {
             }
         }
         let all: usize = by_class.values().sum();
+        let gangs: Vec<usize> = by_class.keys().copied().collect();
+        let gangs = gangs.into_iter().filter(|it| self.gathering(*it).is_some());
+        let of_gangs: Vec<usize> = gangs.filter_map(|it| by_class.remove(&it)).collect();
+        if of_gangs.len() > 1 {
+            faults.push(format!("hosts are emptied for {} gangs", of_gangs.len()));
+        }
         let (hosts, most) = (self.hosts.len(), by_class.values().max());
         let is_many = all > FARM_HOSTS_MAX || most.is_some_and(|most| *most > JOB_HOSTS_MAX);
-        if is_many || (all == hosts && hosts > 1) {
+        if is_many || (all == hosts && hosts > 1 && of_gangs.is_empty()) {
             faults.push(format!("{all} of {hosts} hosts are emptied: {by_class:?}"));
         }
     }

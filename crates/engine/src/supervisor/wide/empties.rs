@@ -31,16 +31,17 @@ pub(in super::super) struct Empties<'a> {
 struct Needs<'a>(Vec<(Option<&'a str>, u64)>);
 
 impl<'a> Needs<'a> {
-    /// Answers what a class demands, or that and all slots of the host.
-    fn of(demands: &'a Demands, host: &Host, is_whole: bool) -> Self {
+    /// Answers what so many of a class demand, or that and all slots of the host.
+    fn of(demands: &'a Demands, host: &Host, (is_whole, times): (bool, u32)) -> Self {
         let amounts = demands.amounts.iter();
-        let amounts = amounts.map(|(name, amount)| (Some(name.as_str()), *amount));
+        let all = |amount: u64| amount.saturating_mul(times.into());
+        let amounts = amounts.map(|(name, amount)| (Some(name.as_str()), all(*amount)));
         let slots = if is_whole || demands.wants_whole {
-            host.open_slots()
+            u64::from(host.open_slots())
         } else {
-            demands.slots
+            all(demands.slots.into())
         };
-        let slots = (None, u64::from(slots));
+        let slots = (None, slots);
         Self([slots].into_iter().chain(amounts).collect())
     }
 
@@ -102,15 +103,15 @@ impl Empties<'_> {
         })
     }
 
-    /// Answers when a host has room for what a class demands, with how many must end before that; nothing when what goes on there
+    /// Answers when a host has room for what so many of a class demand, with how many must end before that; nothing when what goes on there
     /// leaves none.
     pub(super) fn until(
         &self,
         host: &Host,
         (class, demands, stand): (usize, &Demands, Stand),
-        is_whole: bool,
+        room: (bool, u32),
     ) -> Option<(Until, usize)> {
-        let needs = Needs::of(demands, host, is_whole);
+        let needs = Needs::of(demands, host, room);
         let (mut beside, mut ending): (Vec<&Taken>, Vec<(Until, &Taken)>) = Default::default();
         for (key, taken) in &host.launches {
             let launch = self.launches.get(key);
@@ -171,7 +172,7 @@ impl Empties<'_> {
         let mut beside: Vec<&Taken> = staying.map(|(_, taken)| taken.as_ref()).collect();
         beside.push(takes);
         beside.extend(host.strays.values().map(AsRef::as_ref));
-        let is_whole = keeping.emptied.is_whole;
-        Needs::of(keeping.demands, host, is_whole).fit(host, &beside)
+        let room = (keeping.emptied.is_whole, keeping.emptied.times);
+        Needs::of(keeping.demands, host, room).fit(host, &beside)
     }
 }

@@ -8,6 +8,7 @@
 
 mod check;
 pub(super) mod empties;
+pub(super) mod gangs;
 pub(super) mod took;
 mod wants;
 mod why;
@@ -114,6 +115,8 @@ struct Candidate {
     until: Until,
     /// How many must end there.
     ending: usize,
+    /// For how many instances there is room then.
+    times: u32,
     /// Whether that is all that runs there.
     is_whole: bool,
 }
@@ -192,10 +195,14 @@ impl Engine {
         let mut gone = Vec::new();
         let most = self.share_of(self.hosts.len());
         for (host, emptied) in kept {
-            let all: usize = counts.values().sum();
+            let is_gang = self.gathering(emptied.class).is_some();
+            let share = counts
+                .iter()
+                .filter(|(class, _)| self.gathering(**class).is_none());
+            let all: usize = share.map(|(_, count)| count).sum();
             let count = counts.entry(emptied.class).or_default();
             let why = self.why_let_go(host, emptied, *count);
-            match why.or((all >= most).then_some("the farm has fewer hosts")) {
+            match why.or((all >= most && !is_gang).then_some("the farm has fewer hosts")) {
                 Some(why) => gone.push((host, emptied, why)),
                 None => *count += 1,
             }
@@ -263,7 +270,8 @@ impl Engine {
         let serves = if is_whole {
             demands.asks.is_none() || self.is_asked_for(demands, &host.emptied())
         } else {
-            may && self.config.wide_jobs.is_wide(demands, host)
+            let is_gang = self.gathering(class).is_some();
+            may && (is_gang || self.config.wide_jobs.is_wide(demands, host))
         };
         serves.then_some(is_whole)
     }
@@ -310,10 +318,12 @@ impl Engine {
         let mut has_gone = self.give_up_overdue(t);
         has_gone |= self.give_way(t);
         let mut looks = HOSTS_LOOKED_MAX;
+        has_gone |= self.look_for_gangs(t, &classes, &mut looks);
         let mut room = self.emptied_max();
         room = room.saturating_sub(self.planner.kept().count());
         // In their order, but those first for which no look was left the last time: what no host serves keeps nobody out.
         let mut classes = classes;
+        classes.retain(|class| self.gathering(*class).is_none());
         classes.sort_by_key(|class| self.planner.waited(*class).looked);
         for class in classes {
             let has_any = self.planner.kept().any(|(_, it)| it.class == class);
@@ -421,15 +431,23 @@ impl Engine {
         let keeping = self.stand_of(class, host)?;
         let demands = self.planner.demands(class);
         let empties = self.empties();
-        let found = empties.until(host, (class, demands, keeping), is_whole);
-        // What has room for it now has another reason not to take it.
-        let (until, ending) = found.filter(|(_, ending)| *ending > 0)?;
-        Some(Candidate {
-            host: host.id,
-            until,
-            ending,
-            is_whole,
-        })
+        let is_gang = self.gathering(class).is_some();
+        let mut times = self.times_on(class, host);
+        while times > 0 {
+            let found = empties.until(host, (class, demands, keeping), (is_whole, times));
+            // What has room for it now has another reason not to take it, unless it is one of several that a gang needs.
+            if let Some((until, ending)) = found.filter(|(_, ending)| *ending > 0 || is_gang) {
+                return Some(Candidate {
+                    host: host.id,
+                    until,
+                    ending,
+                    times,
+                    is_whole,
+                });
+            }
+            times /= 2;
+        }
+        None
     }
 
     /// Answers where the first job of a class stands on a host.
@@ -456,7 +474,9 @@ impl Engine {
             let demands = self.planner.demands(other);
             let asks = demands.asks.as_ref();
             let mut amounts = demands.amounts.iter();
-            host.open_slots() >= demands.slots
+            // One that gathers takes no host for itself alone.
+            self.gathering(other).is_none()
+                && host.open_slots() >= demands.slots
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
                 && host.suits(demands)
                 && host.has_place_for(demands)
@@ -544,6 +564,7 @@ impl Engine {
         let Candidate {
             host: id,
             until,
+            times,
             is_whole,
             ..
         } = candidate;
@@ -555,6 +576,7 @@ impl Engine {
             job,
             since: t.now.elapsed,
             until,
+            times,
             is_whole,
         };
         self.planner.keep(id, emptied);

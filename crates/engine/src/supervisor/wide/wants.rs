@@ -12,6 +12,11 @@ impl Engine {
     ///
     /// What is left of a rate now is not asked: it is back before a host is empty.
     pub(super) fn wanted_by(&self, class: usize) -> Option<(JobId, usize)> {
+        if let Some((job, count)) = self.gathering(class) {
+            // As many as all of it needs, as long as all of it may start.
+            let may = self.instances_left(job) >= count;
+            return Some((job, if may { usize::MAX } else { 0 }));
+        }
         let jobs = self.planner.first_of(class, JOB_HOSTS_MAX);
         let jobs: Vec<&Job> = jobs.filter_map(|id| self.jobs.get(&id)).collect();
         let first = jobs.first()?;

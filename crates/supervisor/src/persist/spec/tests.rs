@@ -123,6 +123,18 @@ fn a_job_that_each_host_runs_once_moves_the_format_and_is_read_for_ever() {
 }
 
 #[test]
+fn a_job_that_starts_all_at_once_moves_the_format_and_is_read_for_ever() {
+    let text = FORMAT_1.replace("\"umask\"", "\"flags\":[\"grid\"],\"umask\"");
+    let read = read(&text, FORMAT_GRID).expect("readable for ever");
+    assert!(read.spec.is_gang());
+    assert_eq!(
+        format(&read.spec),
+        FORMAT_GRID,
+        "older programs would start them one by one"
+    );
+}
+
+#[test]
 fn what_preemption_may_do_moves_the_format_and_is_read_for_ever() {
     for (word, flag) in [
         ("uninterruptible", JobFlag::Uninterruptible),

@@ -112,6 +112,7 @@ fn proof_of(kind: Kind) -> fn() {
         Kind::BehindJobs => scenes::behind_jobs,
         Kind::Preempting => preempt::a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame,
         Kind::CouldPreempt => preempt::where_it_is_disabled_why_says_whom_a_person_could_preempt,
+        Kind::Grid => gang::why_says_for_how_many_there_is_room_and_what_it_says_lets_the_job_run,
         Kind::Emptied => wide::words::why_says_which_host_is_emptied_and_until_when,
         Kind::ReservedForJob => {
             wide::words::why_says_for_whom_a_host_is_reserved_and_what_it_says_lets_the_job_run

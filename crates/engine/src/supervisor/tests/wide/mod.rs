@@ -1,6 +1,7 @@
 //! Hosts that are emptied for wide jobs, on farms where what was ordered is carried out second by second.
 
 mod bounds;
+mod gangs;
 mod guards;
 mod judge;
 mod whole;
