@@ -45,6 +45,7 @@ fn submission(frames: u32, priority: u32, reserves: bool) -> Input {
         flags: Default::default(),
         priority,
         cpus: 4,
+        max_cpus: None,
         reservation: Reservation {
             amounts: reserves
                 .then(|| ("host.memory".to_owned(), MEMORY.0))

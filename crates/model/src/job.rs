@@ -87,6 +87,9 @@ pub struct JobLimits {
     pub start_rate: Option<StartRate>,
 }
 
+/// As many instances as the farm allows.
+pub const CPUS_ALL: u32 = u32::MAX;
+
 /// A job's description, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSpec {
@@ -106,6 +109,9 @@ pub struct JobSpec {
     pub priority: u32,
     /// Number of instances (Qube!'s `cpus`).
     pub cpus: u32,
+    /// How many it may have where nobody else wants the room; [`CPUS_ALL`]: as many as the farm allows; nothing: as the farm says. The
+    /// engine puts the number there when it is submitted.
+    pub max_cpus: Option<u32>,
     /// What each instance takes of its host.
     pub reservation: Reservation,
     /// Only these hosts; empty: any.
@@ -186,10 +192,43 @@ impl JobSpec {
         }
     }
 
-    /// Answers how many instances it has: no more than items.
+    /// Answers how many instances it has, secondary ones among them: no more than items.
     #[must_use]
     pub fn instances(&self) -> u32 {
+        let most = self.max_cpus.filter(|_| self.why_not_grow().is_none());
+        self.cpus.max(most.unwrap_or(0)).min(self.items())
+    }
+
+    /// Answers how many of its instances it has whatever others want: its primary ones.
+    #[must_use]
+    pub fn primaries(&self) -> u32 {
         self.cpus.min(self.items())
+    }
+
+    /// Says whether it has secondary instances, which run where no primary one of anybody wants the room.
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        let asks = self.max_cpus.is_some_and(|most| most > self.cpus);
+        asks && self.instances() > self.primaries()
+    }
+
+    /// Answers what of it keeps it from having secondary instances, whatever it asks for.
+    #[must_use]
+    pub fn why_not_grow(&self) -> Option<&'static str> {
+        let has = |flag| self.flags.contains(&flag);
+        if matches!(self.kind, JobKind::CmdLine) {
+            Some("each instance of a job without frames is one run of its command")
+        } else if self.is_once_a_host() {
+            Some("each host runs a job with the flag host_list once")
+        } else if self.is_gang() {
+            Some("all instances of a job with the flag grid start at once, none of them later")
+        } else if has(JobFlag::Uninterruptible) || has(JobFlag::Elite) {
+            Some(
+                "what a job with the flag uninterruptible or elite has is given to nobody else, and secondary instances are",
+            )
+        } else {
+            None
+        }
     }
 
     /// Answers how people name an item: `7` or `1-5` of an agenda, the instance's number of a `cmdline` job.

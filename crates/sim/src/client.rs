@@ -224,6 +224,7 @@ pub(crate) fn submission(rng: &mut Rng, number: u32) -> Submission {
         flags: Default::default(),
         priority: u32::try_from(rng.between(1, 4)).unwrap_or(1),
         cpus: u32::try_from(rng.between(1, 6)).unwrap_or(1),
+        max_cpus: None,
         reservation: reservation(rng),
         hosts: pick(rng),
         omithosts,

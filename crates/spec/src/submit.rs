@@ -55,6 +55,8 @@ pub struct SubmissionDraft {
     pub priority: Option<i64>,
     /// Number of instances.
     pub cpus: Option<i64>,
+    /// Number of instances where nobody else wants the room; -1: as many as the farm allows, 0: no more than `cpus`.
+    pub max_cpus: Option<i64>,
     /// What each instance takes of its host, `host.processors=1,host.memory=8G`.
     pub reservations: Option<String>,
     /// Memory that each instance takes besides: `8G`, or `learnt`.
@@ -167,6 +169,8 @@ impl SubmissionDraft {
             *PRIORITY_RANGE.end(),
         ));
         let cpus = take(number("cpus", self.cpus, 1..=INSTANCES_MAX, 1));
+        let max_cpus = errors.take(check::max_cpus(self.max_cpus)).flatten();
+        let mut take = |result: Result<u32, FieldError>| errors.take(result).unwrap_or_default();
         let most = u32::try_from(FRAMES_MAX).unwrap_or(u32::MAX);
         let max_failures = take(number("max_failures", self.max_failures, 0..=most, 0));
         let retrywork = take(check::retries("retrywork", self.retrywork));
@@ -188,6 +192,7 @@ impl SubmissionDraft {
             umask,
             priority,
             cpus,
+            max_cpus,
             reservation,
             hosts: lists::hosts("hosts", self.hosts.as_deref(), &mut errors),
             omithosts: lists::hosts("omithosts", self.omithosts.as_deref(), &mut errors),
@@ -354,6 +359,7 @@ impl SubmissionDraft {
             priority: Some(spec.priority.into()),
             // Where each host runs it once, the hosts of that time are counted.
             cpus: (!spec.is_once_a_host()).then_some(spec.cpus.into()),
+            max_cpus: spec.max_cpus.map(check::max_cpus_said),
             reservations: Some(reservation::print_reservation(&spec.reservation)),
             hosts: list(&spec.hosts),
             omithosts: list(&spec.omithosts),
@@ -449,7 +455,7 @@ impl SubmissionDraft {
         if over.chunk.is_some() || over.partitions.is_some() {
             (self.chunk, self.partitions) = (over.chunk, over.partitions);
         }
-        put!(shell name range padding order priority cpus reservations memory hosts omithosts cluster restrictions
+        put!(shell name range padding order priority cpus max_cpus reservations memory hosts omithosts cluster restrictions
              requirements host_order groups omitgroups env cwd umask flags retrywork
              retryworkdelay retrysubjob retry_oom pgrp_limit per_host start_rate timelimit agendatimelimit silence_limit grace
              output_limit progress

@@ -40,9 +40,9 @@ test('what holds together is sent together', () => {
 
 test('what is not said is shown as nothing', () => {
   const bare = spec({ name: 'x', cpus: 1, retrywork: 0, retrysubjob: 0, max_failures: 0, hosts: [] });
-  for (const key of ['max_failures', 'pgrp_limit', 'per_host', 'start_rate', 'mail', 'mail_to', 'webhooks', 'gpus']) expect(field(key).of(bare)).toBe('');
-  const full = spec({ max_failures: 3, pgrp_limit: 9, per_host: 1, start_rate: '5/s', mail: ['done', 'failed'], webhooks: ['chat=done', 'wall=failed'] });
-  expect(['max_failures', 'pgrp_limit', 'per_host', 'start_rate', 'mail', 'webhooks'].map((key) => field(key).of(full))).toEqual(['3', '9', '1', '5/s', 'done,failed', 'chat=done wall=failed']);
+  for (const key of ['max_failures', 'max_cpus', 'pgrp_limit', 'per_host', 'start_rate', 'mail', 'mail_to', 'webhooks', 'gpus']) expect(field(key).of(bare)).toBe('');
+  const full = spec({ max_failures: 3, max_cpus: 20, pgrp_limit: 9, per_host: 1, start_rate: '5/s', mail: ['done', 'failed'], webhooks: ['chat=done', 'wall=failed'] });
+  expect(['max_failures', 'max_cpus', 'pgrp_limit', 'per_host', 'start_rate', 'mail', 'webhooks'].map((key) => field(key).of(full))).toEqual(['3', '20', '9', '1', '5/s', 'done,failed', 'chat=done wall=failed']);
 });
 
 test('times are printed as they are read', () => {

@@ -51,6 +51,7 @@ function mail(on: string[], to: string): Change {
 export const FIELDS: readonly Field[] = [
   { key: 'name', label: 'name', help: '', kind: 'text', of: (spec) => spec.name },
   { key: 'cpus', label: 'instances', help: 'how many run at a time', kind: 'number', of: (spec) => String(spec.cpus) },
+  { key: 'max_cpus', label: 'grows to', help: 'instances where nobody wants the room; -1: as many as the farm allows; empty: no more than those', kind: 'number', of: (spec) => some(spec.max_cpus), nothing: '0', unit: 'instances where nobody wants the room' },
   { key: 'reservations', label: 'reserves', help: 'for instances that start from then on; empty: one slot', kind: 'text', of: (spec) => spec.reservations ?? '' },
   { key: 'gpus', label: 'GPUs', help: 'that each instance which starts from then on has to itself; empty: none', kind: 'text', of: gpus, sent: withGpus },
   { key: 'hosts', label: 'only on', help: 'names, with commas; empty: any', kind: 'list', of: (spec) => list(spec.hosts) },

@@ -8,6 +8,7 @@ export const FIELDS = [
   { key: 'range', label: 'Frames', help: '1-100, 1-100x3, 1,2,8-10; empty: the command runs once', kind: 'text' },
   { key: 'chunk', label: 'Frames at a time', help: '1', kind: 'number' },
   { key: 'cpus', label: 'Instances', help: 'how many run at a time (1)', kind: 'number' },
+  { key: 'max_cpus', label: 'Grows to', help: 'instances where nobody wants the room; -1: as many as the farm allows', kind: 'number' },
   { key: 'priority', label: 'Priority', help: '1 is served first, 9999 last', kind: 'number' },
   { key: 'reservations', label: 'Reserves', help: 'host.processors=1,host.memory=8G', kind: 'text' },
   { key: 'gpus', label: 'GPUs', help: 'that each instance has to itself (0)', kind: 'number' },

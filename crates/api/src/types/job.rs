@@ -49,6 +49,9 @@ pub struct JobSummary {
     /// Instances that are on a host now.
     #[serde(default)]
     pub running_instances: u32,
+    /// How many of those are secondary: beyond `cpus`, until somebody wants their room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub secondary_instances: u32,
     /// Its items.
     pub items: ItemCounts,
     /// When it was submitted.
@@ -98,6 +101,9 @@ pub struct InstanceRow {
     pub instance: u32,
     /// Its state.
     pub status: String,
+    /// Whether it runs beyond the `cpus` of its job, until somebody wants its room.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_secondary: bool,
     /// Why it waits, why no host would become its account, or why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -163,6 +169,9 @@ pub struct SpecView {
     pub priority: u32,
     /// Number of instances.
     pub cpus: u32,
+    /// Number of instances where nobody else wants the room; 0: no more than `cpus`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_cpus: u32,
     /// What each of them takes of its host: `host.processors=1,host.memory=8192` (MiB); slots may be `2+`, `2-4`, `2*` or `all`.
     #[serde(default)]
     pub reservations: String,

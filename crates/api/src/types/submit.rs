@@ -46,6 +46,11 @@ pub struct SubmitRequest {
     #[schema(minimum = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<i64>,
+    /// Number of instances where no primary one of anybody wants the room: those beyond `cpus` are secondary, and leave for others. -1: as
+    /// many as the farm allows, 0: no more than `cpus` (`supervisor_default_max_cpus`).
+    #[schema(minimum = -1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cpus: Option<i64>,
     /// What each instance takes of its host (`host.processors=1`): `host.processors=2,host.memory=8192` (MiB; `8G` is the same). Of slots
     /// also `2+` (all that are free), `2-4` (up to 4 of them), `all` or `2*` (an idle host, all of it, with 2 slots at least).
     #[schema(example = "host.processors=1,host.memory=8G")]
@@ -235,6 +240,9 @@ pub struct ModifyRequest {
     /// Number of instances that run at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<i64>,
+    /// Number of instances where nobody else wants the room; -1: as many as the farm allows, 0: no more than `cpus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cpus: Option<i64>,
     /// What each instance takes of its host; for those that start from then on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reservations: Option<String>,

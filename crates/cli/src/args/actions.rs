@@ -155,6 +155,9 @@ pub struct ModifyArgs {
     /// Number of instances
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub cpus: Option<i64>,
+    /// Number of instances where nobody else wants the room; '*': as many as the farm allows, 0: no more than --cpus
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = super::max_cpus)]
+    pub max_cpus: Option<i64>,
     /// What each instance that starts from now on takes of its host, as in submit; an empty text: one slot
     #[arg(long, value_name = "LIST")]
     pub reservations: Option<String>,

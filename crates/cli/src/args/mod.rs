@@ -429,6 +429,16 @@ fn priority(text: &str) -> Result<i64, String> {
     })
 }
 
+/// Reads a number of instances, or Qube!'s word for as many as there may be.
+fn max_cpus(text: &str) -> Result<i64, String> {
+    match text.trim() {
+        "*" => Ok(-1),
+        text => text
+            .parse()
+            .map_err(|_| "it is neither a whole number nor '*'".to_owned()),
+    }
+}
+
 /// Reads the number of a whole job.
 fn job(text: &str) -> Result<u64, String> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -101,6 +101,15 @@ pub struct JobFields {
         help_heading = "Job"
     )]
     pub cpus: Option<i64>,
+    /// Number of instances where nobody else wants the room: a number, '*' for as many as the farm allows, 0 for no more than --cpus
+    #[arg(
+        long,
+        value_name = "N",
+        allow_hyphen_values = true,
+        value_parser = super::max_cpus,
+        help_heading = "Job"
+    )]
+    pub max_cpus: Option<i64>,
     /// Begin as: pending or blocked (default: pending)
     #[arg(long, value_name = "STATE", help_heading = "Job")]
     pub status: Option<String>,

@@ -124,6 +124,7 @@ fn change(args: ModifyArgs) -> ModifyRequest {
         name: args.name,
         priority: args.priority,
         cpus: args.cpus,
+        max_cpus: args.max_cpus,
         reservations: args.reservations,
         hosts: args.hosts.map(|list| split(&list)),
         omithosts: args.omithosts.map(|list| split(&list)),

@@ -281,6 +281,7 @@ fn request(job: JobFields, defaults: Defaults) -> (SubmitRequest, Vec<CliError>)
         order,
         priority: job.priority,
         cpus: job.cpus,
+        max_cpus: job.max_cpus,
         reservations: reservations(job.reservations, job.gpus),
         memory: job.memory,
         hosts: list(&job.hosts),

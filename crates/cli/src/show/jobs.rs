@@ -113,10 +113,7 @@ pub fn job(look: &Look, detail: &JobDetail) -> String {
     );
     frames_facts(&mut facts, &detail.spec);
     facts.add("priority", job.priority.to_string());
-    facts.add(
-        "instances",
-        format!("{} of {} on a host", job.running_instances, job.cpus),
-    );
+    facts.add("instances", instances_line(job, detail.spec.max_cpus));
     facts.add(
         "submitted",
         format!(
@@ -137,12 +134,25 @@ pub fn job(look: &Look, detail: &JobDetail) -> String {
         facts.add("runs on", detail.hosts.join(", "));
     }
     out += &facts.print(look);
-    let instances = instances(look, job.id, &detail.instances);
+    let instances = instances(look, detail);
     if !instances.is_empty() {
         out.push('\n');
         out += &instances;
     }
     out
+}
+
+/// Says how many instances are on hosts, and of a job that may have more than its `cpus` how many of them are secondary.
+fn instances_line(job: &JobSummary, most: u32) -> String {
+    let own = job
+        .running_instances
+        .saturating_sub(job.secondary_instances);
+    let mut said = format!("{own} of {} on a host", job.cpus);
+    if most > job.cpus {
+        let more = most - job.cpus;
+        said += &format!(", and {} of {more} secondary", job.secondary_instances);
+    }
+    said
 }
 
 fn frames_facts(facts: &mut Facts, spec: &SpecView) {
@@ -294,7 +304,19 @@ pub fn counts_line(counts: &ItemCounts) -> String {
     format!("{} of {}", some.join(", "), counts.total)
 }
 
-fn instances(look: &Look, job: u64, rows: &[InstanceRow]) -> String {
+fn instances(look: &Look, detail: &JobDetail) -> String {
+    let job = detail.job.id;
+    // Those that only wait for room that nobody wants say nothing.
+    let mut missing = detail.job.cpus.saturating_sub(detail.job.running_instances);
+    let says = |row: &&InstanceRow| {
+        if row.status != "pending" || detail.spec.max_cpus <= detail.job.cpus {
+            return true;
+        }
+        let is_missing = missing > 0;
+        missing = missing.saturating_sub(1);
+        is_missing
+    };
+    let rows = detail.instances.iter().filter(says);
     let mut table = Table::new(&[
         Column::left("INSTANCE"),
         Column::left("STATE"),
@@ -321,7 +343,11 @@ fn instances(look: &Look, job: u64, rows: &[InstanceRow]) -> String {
                     .map(|at| time::ago(look, at))
                     .unwrap_or_default(),
             ),
-            Cell::from(row.reason.as_deref().unwrap_or("")),
+            Cell::from(match (row.reason.as_deref(), row.is_secondary) {
+                (Some(reason), _) => reason,
+                (None, true) => "secondary",
+                (None, false) => "",
+            }),
         ]);
     }
     table.print(look)

@@ -1,5 +1,7 @@
 //! What people see, at 80 columns and piped, with names that would rather not be shown.
 
+mod share;
+
 use super::{
     actions, attempts, channels, cleanup, history, host, hosts, info, items, job, jobs,
     mail_wishes, notify_reloaded, notify_tested, reconfigured, resources, tokens, why,

@@ -204,6 +204,13 @@ impl Engine {
                 job.derive_status()
             ));
         }
+        if job.stake != job.stake() {
+            let stake = (job.stake, job.stake());
+            faults.push(format!(
+                "job {id} has the stake {:?}, should be {:?}",
+                stake.0, stake.1
+            ));
+        }
         for size in Size::ALL {
             let is_ready = self.may_start(job, size);
             let class = job.class_of(size);

@@ -10,6 +10,7 @@ use super::judging::Judging;
 use super::plan::{Place, Placement};
 use super::preempt::MADE_PER_TURN_MAX;
 use super::report::STOPS;
+use super::share::{Stake, second_place};
 use super::time::Timer;
 use super::wide::empties::Empties;
 use super::wrangle::HELD;
@@ -296,6 +297,9 @@ impl Engine {
             Phase::Open if owns && may_stay => {
                 match job.and_then(|job| job.next_item(key.instance, &taken)) {
                     Some(_) if self.leaves_instead(t, key) => {}
+                    Some(_) if self.makes_room_beneath(key) => {
+                        self.close(t, key, WorkStatus::Pending, Duration::ZERO);
+                    }
                     Some(item) => {
                         if let Some(run) = self.assign(t, key, item) {
                             self.send_run(t, key, host_id, run);
@@ -582,6 +586,7 @@ impl Engine {
 
     /// Tells the planner whether the job is ready.
     pub(super) fn index_job(&mut self, id: JobId) {
+        self.restake(id);
         let job = self.jobs.get(&id);
         if job.is_some_and(|job| job.grown.map(|grown| grown.growth) != job.items.growth_max()) {
             self.unready(id);
@@ -603,7 +608,10 @@ impl Engine {
 
     /// Says whether a job has an instance with something of that size to do, and may start one now.
     pub(super) fn may_start(&self, job: &Job, size: Size) -> bool {
-        job.next_instance_of(size).is_some() && job.is_all_ready() && !self.is_job_paced(job)
+        job.next_instance_of(size).is_some()
+            && job.is_all_ready()
+            && !self.is_job_paced(job)
+            && self.may_have_next(job)
     }
 
     /// Takes the job out of the planner's index, before its class or place changes.
@@ -620,6 +628,14 @@ impl Engine {
 
 /// Answers where a job stands among the ready ones.
 pub(super) fn place_of(algorithm: Algorithm, job: &Job) -> Place {
+    match job.stake {
+        Stake::Primary => place_as_primary(algorithm, job),
+        Stake::Secondary(level) => second_place(job, level),
+    }
+}
+
+/// Answers where what is primary of a job stands.
+pub(super) fn place_as_primary(algorithm: Algorithm, job: &Job) -> Place {
     let priority = match algorithm {
         // Better than the best that a job can have.
         _ if job.spec.flags.contains(&JobFlag::Elite) => 0,

@@ -80,6 +80,7 @@ impl Engine {
                 let host = launch.host;
                 t.change(Change::Launch(key));
                 self.note_standing(host);
+                self.note_levels(id);
             }
             let job = self.jobs.get_mut(&id);
             if let Some(instance) = job.and_then(|job| job.instances.get_mut(key.instance)) {

@@ -9,6 +9,7 @@ use super::items::Items;
 use super::job::{Instance, Job, Launch, Orders, Phase};
 use super::modes::Modes;
 use super::plan::Demands;
+use super::share::Stake;
 use super::{Config, Engine};
 use crate::Now;
 use std::collections::{BTreeMap, BTreeSet};
@@ -373,6 +374,7 @@ impl Engine {
             wrangle: Default::default(),
             losses: Default::default(),
             grown: None,
+            stake: Stake::default(),
             took: Default::default(),
         };
         match self.jobs.insert(id, job) {

@@ -1,4 +1,5 @@
-//! The instances of a job, with what each event asks of them kept beside them: how many are in which state, and which are pending.
+//! The instances of a job, with what each event asks of them kept beside them: how many are in which state, which are pending and which have
+//! a launch.
 
 use super::Instance;
 use roaring::RoaringBitmap;
@@ -14,6 +15,8 @@ pub(super) struct Instances {
     counts: [u32; WorkStatus::ALL.len()],
     /// Those that are pending, of them that count.
     pending: RoaringBitmap,
+    /// Those that run or are suspended, of them that count.
+    placed: RoaringBitmap,
 }
 
 impl Deref for Instances {
@@ -32,6 +35,7 @@ impl Instances {
             wanted,
             counts: [0; WorkStatus::ALL.len()],
             pending: RoaringBitmap::new(),
+            placed: RoaringBitmap::new(),
         };
         instances.want(wanted);
         instances
@@ -42,6 +46,7 @@ impl Instances {
         self.wanted = wanted;
         self.counts = [0; WorkStatus::ALL.len()];
         self.pending.clear();
+        self.placed.clear();
         for place in 0..self.all.len() {
             self.count(place, true);
         }
@@ -83,6 +88,17 @@ impl Instances {
         } else {
             self.pending.remove(number);
         }
+        let is_placed = matches!(status, WorkStatus::Running | WorkStatus::Suspended);
+        if is_placed && is_more {
+            self.placed.insert(number);
+        } else {
+            self.placed.remove(number);
+        }
+    }
+
+    /// Answers those that run or are suspended, surplus ones left out.
+    pub(super) fn placed(&self) -> &RoaringBitmap {
+        &self.placed
     }
 
     /// Answers those that are pending, surplus ones left out.
@@ -110,7 +126,8 @@ impl Instances {
     pub(super) fn fault(&self, wanted: u32) -> Option<String> {
         let fresh = Self::new(self.all.clone(), wanted);
         let is_same = (self.wanted, self.counts) == (fresh.wanted, fresh.counts)
-            && self.pending == fresh.pending;
+            && self.pending == fresh.pending
+            && self.placed == fresh.placed;
         (!is_same).then(|| format!("instances {self:?}, should be {fresh:?}"))
     }
 }

@@ -206,6 +206,8 @@ pub struct JobPatch {
     pub name: Option<String>,
     pub priority: Option<u32>,
     pub cpus: Option<u32>,
+    /// How many it may have where nobody else wants the room; 0: no more than `cpus`.
+    pub max_cpus: Option<u32>,
     pub reservation: Option<tessera_model::Reservation>,
     pub hosts: Option<BTreeSet<String>>,
     pub omithosts: Option<BTreeSet<String>>,

@@ -6,6 +6,7 @@ use super::io::SessionId;
 use super::items::{Items, Size};
 use super::losses::Losses;
 use super::plan::Demands;
+use super::share::Stake;
 use super::wide::took::Took;
 use super::wrangle;
 use std::collections::{BTreeMap, VecDeque};
@@ -54,6 +55,8 @@ pub struct Job {
     /// Items whose shepherd was lost in a row, how often.
     pub(super) losses: BTreeMap<ItemIndex, Losses>,
     pub(super) class: usize,
+    /// What its next instance would be, as the planner was told.
+    pub(super) stake: Stake,
     /// What its items ask for that ran out of memory, while it has such.
     pub(super) grown: Option<Grown>,
     /// How long its items took.
@@ -222,7 +225,9 @@ impl Job {
     /// Answers what it demands of a host.
     #[must_use]
     pub fn demands(&self) -> Demands {
-        Demands::of(&self.spec, self.id, &self.owner)
+        let mut demands = Demands::of(&self.spec, self.id, &self.owner);
+        demands.is_secondary = self.stake != Stake::Primary;
+        demands
     }
 
     /// Answers its items.
@@ -323,14 +328,15 @@ impl Job {
         own.is_some_and(|own| !self.instances.pending().contains(own.0))
     }
 
-    /// Counts the pending instances that have something of that size to do.
+    /// Counts the pending instances that have something of that size to do; of a job that grows those that it may ask for at a time.
     #[must_use]
     pub fn waiting_of(&self, size: Size) -> u64 {
         let pending = self.instances.pending();
         if self.is_cmdline() {
             self.items.ready_among(pending, size)
         } else {
-            self.items.ready_in(size).min(pending.len())
+            let waiting = self.items.ready_in(size).min(pending.len());
+            waiting.min(self.asks_at_once())
         }
     }
 

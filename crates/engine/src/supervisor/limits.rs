@@ -64,6 +64,8 @@ impl Engine {
     /// Holds somebody's jobs back who has as many instances as they may, or lets them go. A limit of 0 holds from the first job.
     pub(super) fn hold_at_limit(&mut self, user: &UserName) {
         let is_held = self.reached_by(user).is_some();
+        let is_limited = self.config.user_limits.of(user).is_some();
+        self.planner.set_limited(user, is_limited);
         self.planner.set_held(user, is_held);
     }
 }

@@ -38,6 +38,7 @@ mod register;
 mod report;
 mod reseal;
 pub mod reserve;
+mod share;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,7 @@ pub use locks::{LockOrder, LockWish};
 pub use modes::{Mode, ModeRecord, Modes};
 pub use pace::FarmRates;
 pub use preempt::{MADE_PER_TURN_MAX, PreemptPolicy, REST};
+pub use share::{SmartShare, Stake};
 pub use wide::{EmptiedFor, WideJobs};
 pub use wrangle::Wrangling;
 
@@ -101,6 +103,8 @@ pub struct Config {
     pub start_rates: FarmRates,
     /// What happens when work waits for what stands lower (`supervisor_preempt_policy`).
     pub preempt_policy: PreemptPolicy,
+    /// Which jobs have more instances than they need where nobody wants the room.
+    pub smart_share: SmartShare,
     /// What the farm may have of its own resources at most (`supervisor_global_resources`).
     pub global_resources: BTreeMap<tessera_model::GlobalName, u64>,
     /// For which jobs hosts are emptied, and how many.
@@ -131,6 +135,7 @@ impl Default for Config {
             pgrp_limits: UserLimits::default(),
             start_rates: FarmRates::default(),
             preempt_policy: PreemptPolicy::default(),
+            smart_share: SmartShare::OFF,
             global_resources: BTreeMap::new(),
             wide_jobs: WideJobs::default(),
             wrangling: Wrangling::OFF,

@@ -7,6 +7,7 @@ use super::items::Items;
 use super::job::{Instance, Job};
 use super::pace::Paced;
 use super::plan::Demands;
+use super::share::{Stake, may_ask};
 use super::{About, Engine, Turn};
 use std::sync::Arc;
 use tessera_model::limits::RESOURCES_MAX;
@@ -80,6 +81,7 @@ impl Engine {
         self.check_password(now, owner)?;
         check_flags(submission)?;
         self.check_waits(JobId(self.next_job), submission)?;
+        self.share_out(&mut submission.spec)?;
         self.bound_resources(&submission.spec.reservation)
     }
 
@@ -176,6 +178,7 @@ impl Engine {
             class,
             grown: None,
             took: Default::default(),
+            stake: Stake::default(),
         };
         job.status = job.derive_status();
         job
@@ -196,6 +199,7 @@ impl Engine {
                     .into();
             return Err(Denied::Invalid { field: "cpus", why });
         }
+        may_ask(&job.spec, patch.max_cpus)?;
         if let Some(reservation) = &patch.reservation {
             self.bound_resources(reservation)?;
         }
@@ -212,8 +216,12 @@ impl Engine {
         };
         let mut spec = (*job.spec).clone();
         apply_patch(&mut spec, patch);
+        if let Some(most) = patch.max_cpus {
+            spec.max_cpus = Some(self.config.smart_share.most(Some(most)));
+        }
         job.spec = Arc::new(spec);
         job.instances.want(job.spec.instances());
+        job.stake = job.stake();
         let demands = job.demands();
         let class = self.take_class(demands);
         if let Some(job) = self.jobs.get_mut(&id) {
@@ -318,6 +326,11 @@ fn patched_fields(patch: &JobPatch, spec: &JobSpec) -> Vec<String> {
     let numbers = [
         (patch.priority, "priority", spec.priority),
         (patch.cpus, "cpus", spec.cpus),
+        (
+            patch.max_cpus,
+            "max-cpus",
+            spec.max_cpus.unwrap_or_default(),
+        ),
         (patch.retrywork, "retrywork", spec.retrywork),
         (patch.retrysubjob, "retrysubjob", spec.retrysubjob),
         (patch.max_failures, "max-failures", spec.max_failures),
@@ -334,6 +347,7 @@ fn patched_fields(patch: &JobPatch, spec: &JobSpec) -> Vec<String> {
         (patch.name.is_some(), "name"),
         (patch.priority.is_some(), "priority"),
         (patch.cpus.is_some(), "cpus"),
+        (patch.max_cpus.is_some(), "max-cpus"),
         (patch.reservation.is_some(), "reservations"),
         (patch.hosts.is_some(), "hosts"),
         (patch.omithosts.is_some(), "omithosts"),

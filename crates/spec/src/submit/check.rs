@@ -6,9 +6,10 @@ use crate::submit::{OUTPUT_BYTES_MAX, PATH_BYTES_MAX, UMASK_DEFAULT};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+use tessera_model::job::CPUS_ALL;
 use tessera_model::limits::{
-    KEY_BYTES_MAX, NAME_BYTES_MAX, NOTES_BYTES_MAX, OUTPUT_BYTES_DEFAULT, PATTERN_BYTES_MAX,
-    RETRIES_MAX,
+    INSTANCES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, NOTES_BYTES_MAX, OUTPUT_BYTES_DEFAULT,
+    PATTERN_BYTES_MAX, RETRIES_MAX,
 };
 use tessera_model::{
     ClusterChoice, ClusterError, JobKind, JobSpec, Order, Restriction, RestrictionError, UserName,
@@ -43,6 +44,27 @@ pub(crate) fn number(
                 error
             }
         })
+}
+
+/// Checks a number of instances of which -1 is as many as the farm allows.
+pub(crate) fn max_cpus(given: Option<i64>) -> Result<Option<u32>, FieldError> {
+    match given {
+        None => Ok(None),
+        Some(-1) => Ok(Some(CPUS_ALL)),
+        Some(_) => {
+            let most = number("max_cpus", given, 0..=INSTANCES_MAX, 0);
+            let hint = "-1 is as many as the farm allows, 0 no more than cpus";
+            most.map(Some).map_err(|error| error.hint(hint))
+        }
+    }
+}
+
+/// Answers the number that says it.
+pub(crate) fn max_cpus_said(most: u32) -> i64 {
+    match most {
+        CPUS_ALL => -1,
+        most => most.into(),
+    }
 }
 
 /// Checks a number of retries. Qube!'s -1, its default of the farm, is refused: there is none here.

@@ -65,6 +65,7 @@ fn all_that_is_said_arrives() {
         order: text("binary"),
         priority: Some(1),
         cpus: Some(8),
+        max_cpus: Some(-1),
         reservations: text("host.processors=2"),
         memory: text("8G"),
         hosts: Some(vec!["RND1, rnd2".into(), "rnd3".into()]),
@@ -137,6 +138,7 @@ fn all_that_is_said_arrives() {
     let rate = job.limits.start_rate.map(|rate| rate.to_string());
     assert_eq!(rate, text("10/min"));
     assert_eq!(job.max_failures, 5);
+    assert_eq!(job.max_cpus, Some(tessera_model::job::CPUS_ALL));
     assert_eq!(job.env.get("A").map(String::as_str), Some("2"));
     assert_eq!(
         (job.umask, job.retrysubjob, job.grace),
@@ -221,6 +223,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         order: text("sideways"),
         priority: Some(0),
         cpus: Some(-1),
+        max_cpus: Some(-2),
         reservations: text("host.memory=8X"),
         memory: text("much"),
         hosts: Some(vec!["no host".into()]),
@@ -282,6 +285,7 @@ fn all_errors_come_at_once_each_with_its_field() {
         "label",
         "mail",
         "mail_to",
+        "max_cpus",
         "max_failures",
         "memory",
         "name",

@@ -2,6 +2,7 @@
 
 mod limits;
 mod rates;
+mod share;
 mod wide;
 mod wrangle;
 
@@ -10,7 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tessera_engine::supervisor::{
-    Algorithm, Config as EngineConfig, OnHostLost, PreemptPolicy, Wrangling,
+    Algorithm, Config as EngineConfig, OnHostLost, PreemptPolicy, SmartShare, Wrangling,
 };
 use tessera_model::GlobalName;
 use tessera_model::credential::CREDENTIAL_DAYS_MAX;
@@ -80,6 +81,8 @@ impl Default for Config {
             engine: EngineConfig {
                 // As in Qube!; the engine by itself preempts nobody.
                 preempt_policy: PreemptPolicy::Passive,
+                // Jobs have secondary instances when they ask for some.
+                smart_share: SmartShare::ASKED,
                 // Nor does it blame hosts or jobs for what fails.
                 wrangling: Wrangling::default(),
                 ..EngineConfig::default()
@@ -221,6 +224,21 @@ const KEYS: &[Key] = &[
         "supervisor_preempt_policy",
         |c, v| put(&mut c.engine.preempt_policy, preempt_policy(v)),
         |c| quoted(c.engine.preempt_policy.word()),
+    ),
+    (
+        "supervisor_smart_share_mode",
+        |c, v| put(&mut c.engine.smart_share.is_on, share::mode(v)),
+        |c| quoted(share::mode_shown(c.engine.smart_share.is_on)),
+    ),
+    (
+        "supervisor_default_max_cpus",
+        |c, v| put(&mut c.engine.smart_share.default, share::default(v)),
+        |c| share::default_shown(c.engine.smart_share.default),
+    ),
+    (
+        "supervisor_max_cpus_limit",
+        |c, v| put(&mut c.engine.smart_share.limit, share::limit(v)),
+        |c| c.engine.smart_share.limit.to_string(),
     ),
     (
         "supervisor_default_user_subjob_limit",

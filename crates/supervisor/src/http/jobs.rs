@@ -88,7 +88,7 @@ async fn submit_draft(
         let amounts = &mut validated.spec.reservation.amounts;
         amounts.insert(MEMORY.to_owned(), learnt.reserves_mib);
     }
-    let (items, instances) = (validated.spec.items(), validated.spec.instances());
+    let (items, instances) = (validated.spec.items(), validated.spec.primaries());
     let mut warnings = outlook::warnings(app, owner, &validated.spec).await;
     if validated.learns_memory && learnt.is_none() {
         warnings.push(learn::NOTHING_KNOWN.to_owned());
@@ -406,6 +406,7 @@ fn patch(change: Change) -> JobPatch {
         name: change.name,
         priority: change.priority,
         cpus: change.cpus,
+        max_cpus: change.max_cpus,
         reservation: change.reservation,
         hosts: change.hosts,
         omithosts: change.omithosts,

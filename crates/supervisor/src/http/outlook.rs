@@ -26,7 +26,7 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
     let reserves = spec.reservation != Reservation::default();
     let is_kept = spec.restrictions.is_some() || spec.cluster != ClusterChoice::default();
     let asks = spec.requirements.is_some() || spec.host_order.is_some();
-    let waits = spec.after.is_some();
+    let waits = spec.after.is_some() || spec.max_cpus.is_some();
     let is_asked = reserves || asks || waits || spec.is_gang();
     if !is_picky && !is_grouped && !is_kept && !is_root && !is_asked {
         return Vec::new();
@@ -56,6 +56,7 @@ pub(super) async fn warnings(app: &App, owner: UserName, spec: &JobSpec) -> Vec<
         });
         said_all.extend(together::of_all(known, (&spec).into()));
         said_all.extend(view.engine.wait_warnings(&spec));
+        said_all.extend(view.engine.share_warning(&spec));
         said_all.extend(of_requirements(view.engine, &owner, &spec));
         said_all.extend(of_order(view.engine, &spec));
         said_all.extend(of_reservation(view.engine, &spec.reservation));

@@ -43,6 +43,7 @@ pub(crate) fn summary(engine: &Engine, job: &Job) -> JobSummary {
         priority: job.spec.priority,
         cpus: job.spec.cpus,
         running_instances: u32::try_from(on_hosts).unwrap_or(u32::MAX),
+        secondary_instances: job.secondaries(),
         items: counts,
         submitted_ms: job.submitted.0,
         started_ms: job.started.map(|at| at.0),
@@ -116,6 +117,7 @@ fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> In
     InstanceRow {
         instance: no.0,
         status: instance.status.kind().word().to_owned(),
+        is_secondary: engine.level_of(job, no).is_some(),
         reason,
         host: launch
             .map(|launch| launch.host)

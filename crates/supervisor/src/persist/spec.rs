@@ -48,6 +48,8 @@ const FORMAT_WEBHOOKS: i64 = 15;
 const FORMAT_SLOTS: i64 = 16;
 /// The format of one that each host runs once: older programs would run it twice on one.
 const FORMAT_ONCE: i64 = 17;
+/// With `max_cpus`: secondary instances.
+const FORMAT_SHARE: i64 = 18;
 /// The format of one whose instances start all at once: older programs would start them one by one.
 const FORMAT_GRID: i64 = 19;
 /// The newest format that this program reads.
@@ -141,6 +143,9 @@ struct Spec {
     flags: Vec<String>,
     priority: u32,
     cpus: u32,
+    /// Since [`FORMAT_SHARE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_cpus: Option<u32>,
     #[serde(default, skip_serializing_if = "ReservationDoc::is_default")]
     reservation: ReservationDoc,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -378,6 +383,8 @@ pub(crate) fn format(spec: &JobSpec) -> i64 {
     let mail = spec.mail.as_ref();
     if spec.is_gang() {
         FORMAT_GRID
+    } else if spec.max_cpus.is_some_and(|most| most > 0) {
+        FORMAT_SHARE
     } else if spec.is_once_a_host() {
         FORMAT_ONCE
     } else if matches!(spec.reservation.more, More::UpTo(_) | More::WholeHost) {
@@ -468,6 +475,7 @@ impl Spec {
             flags: spec.flags.iter().map(|it| it.word().to_owned()).collect(),
             priority: spec.priority,
             cpus: spec.cpus,
+            max_cpus: spec.max_cpus.filter(|most| *most > 0),
             reservation: ReservationDoc::of(&spec.reservation),
             hosts: spec.hosts.clone(),
             omithosts: spec.omithosts.clone(),
@@ -515,6 +523,8 @@ impl Spec {
             flags: flags(&self.flags)?,
             priority: self.priority,
             cpus: self.cpus,
+            // What is stored was submitted.
+            max_cpus: Some(self.max_cpus.unwrap_or(0)),
             reservation: self.reservation.into_model()?,
             hosts: self.hosts,
             omithosts: self.omithosts,

@@ -181,6 +181,7 @@ fn spec(frames: u32, cpus: u32, retries: u32, waitfor: &[JobId]) -> JobSpec {
         flags: Default::default(),
         priority: 9_999 - cpus,
         cpus,
+        max_cpus: (retries == 1 && frames > 1).then_some(cpus + 2),
         reservation: Reservation {
             slots: 1,
             more: match (retries, cpus % 2) {

@@ -26,6 +26,7 @@ mod refused;
 mod reserve;
 mod resources;
 mod settings;
+mod share;
 mod site;
 mod strangers;
 mod timeline;

@@ -44,6 +44,8 @@ pub struct Demands {
     pub gang: Option<JobId>,
     /// Whether they are of items that ran out of memory, which their jobs have apart from the others.
     pub is_grown: bool,
+    /// Whether they are of secondary instances, which come after all that are not, on every host.
+    pub is_secondary: bool,
 }
 
 impl Demands {
@@ -68,6 +70,7 @@ impl Demands {
             is_elite: spec.flags.contains(&JobFlag::Elite),
             gang: spec.is_gang().then_some(id),
             is_grown: false,
+            is_secondary: false,
         }
     }
 

@@ -352,6 +352,16 @@ impl Gates {
         self.active.values().flat_map(BTreeMap::values)
     }
 
+    /// Says whether somebody waits who wants a resource, behind a shut gate only or whatever gate it is.
+    pub(super) fn is_wanted(&self, name: &GlobalName, by_shut_only: bool) -> bool {
+        let gates = self.by_name.get(name).into_iter().flatten();
+        gates.into_iter().any(|(_, gate)| {
+            let is_open = !by_shut_only
+                && (self.active.contains_key(gate) || self.half_open.contains_key(gate));
+            is_open || self.waiting.contains_key(gate)
+        })
+    }
+
     /// Answers those for which there is not.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> impl Iterator<Item = usize> + '_ {

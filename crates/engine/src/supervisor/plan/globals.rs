@@ -10,6 +10,7 @@ impl Planner {
         let (looked_at, mut half_open) = self.gates.set_free(name, free);
         half_open.extend(self.gates.set_over(name, is_over));
         self.asked = self.asked.saturating_add(looked_at);
+        self.ask_second_for(name);
         // What has a unit and room is asked; there are no more of them than units.
         for host in half_open
             .into_iter()

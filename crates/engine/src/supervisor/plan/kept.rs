@@ -107,11 +107,13 @@ impl Class {
     /// Says whether one slot is not all that its jobs take of a host, or ask of it.
     pub(super) fn may_be_wide(&self) -> bool {
         let demands = &self.demands;
-        demands.gang.is_some()
+        // For a secondary one nothing is emptied.
+        let is_more = demands.gang.is_some()
             || demands.slots > 1
             || demands.wants_whole
             || !demands.amounts.is_empty()
-            || self.asks_moving
+            || self.asks_moving;
+        is_more && !demands.is_secondary
     }
 }
 
@@ -137,6 +139,9 @@ impl Planner {
         host: HostId,
         judge: &impl Judge,
     ) -> bool {
+        if self.leaves_to_primaries(class, place.2) {
+            return false;
+        }
         if self.kept.hosts.is_empty() {
             return true;
         }

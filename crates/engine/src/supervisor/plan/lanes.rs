@@ -42,8 +42,14 @@ impl Planner {
             self.by_group.entry(group).or_default().insert(class);
         } else if let Some(classes) = self.by_group.get_mut(&group) {
             classes.remove(&class);
-            if classes.is_empty() {
+            let left: Vec<usize> = classes.iter().copied().collect();
+            if left.is_empty() {
                 self.by_group.remove(&group);
+            }
+            // What is secondary may have waited for that.
+            let second = left.into_iter().filter(|it| self.is_secondary(*it));
+            for class in second.collect::<Vec<_>>() {
+                self.touch_class(class);
             }
         }
     }

@@ -20,12 +20,14 @@ mod operands;
 mod prefers;
 mod ready;
 mod resources;
+mod second;
 mod standing;
 
 pub use demands::Demands;
 pub use judge::Judge;
 pub use kept::{Emptied, Keeping, Stand, Until, Waited};
 pub use prefers::Prefers;
+pub use second::AFTER_ALL;
 
 use super::host::Traits;
 use super::{Algorithm, Host};
@@ -36,6 +38,7 @@ use gates::Gates;
 use kept::{CLASSES_BEHIND_MAX, JOBS_BEHIND_MAX, Kept};
 use operands::Operands;
 use resources::Resources;
+use second::Second;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -95,6 +98,8 @@ pub struct Planner {
     algorithm: Algorithm,
     kept: Kept,
     gangs: Gangs,
+    /// Those that come after all others.
+    second: Second,
     /// By cluster, where that matters.
     open: BTreeMap<ClusterPath, BTreeMap<Shape, BTreeSet<HostId>>>,
     free: BTreeMap<HostId, Free>,
@@ -121,6 +126,7 @@ impl Planner {
     /// Answers how far the jobs of a class are from a host.
     fn distance(&self, class: &Class, host: &Traits) -> usize {
         match self.algorithm {
+            _ if class.demands.is_secondary => AFTER_ALL,
             Algorithm::Queue | Algorithm::Priority => 0,
             Algorithm::Cluster if class.demands.is_elite => 0,
             Algorithm::Cluster => class.demands.cluster.distance(&host.cluster),
@@ -148,6 +154,13 @@ impl Planner {
         let after = self.head(class);
         if before == after {
             return;
+        }
+        if self.classes[class].demands.is_secondary {
+            self.second.set_head(class, before, after);
+            return;
+        }
+        if after.is_none() {
+            self.ask_those_after(class);
         }
         if self.classes[class].may_be_wide() {
             self.kept.set_head(class, before, after);
@@ -219,6 +232,7 @@ impl Planner {
         debug_assert!(class.ready.is_empty());
         self.in_vain.remove(&number);
         self.dirty_classes.remove(number);
+        self.second.dirty.remove(number);
         self.by_demands.remove(&class.demands);
         if let Some(classes) = self.by_owner.get_mut(&class.demands.owner) {
             classes.remove(&number);
@@ -314,6 +328,7 @@ impl Planner {
             self.touch_class(class);
         } else if is_last {
             self.dirty_classes.remove(class);
+            self.second.dirty.remove(class);
         }
         if is_last {
             self.set_waited(class, Waited::default());
@@ -384,21 +399,6 @@ impl Planner {
         }
     }
 
-    /// Asks again about a class whose other conditions changed.
-    pub fn touch_class(&mut self, class: usize) {
-        let is_shut = self.gates.is_shut(self.classes[class].gate);
-        if let Some(head) = self.head(class).filter(|_| !is_shut) {
-            self.dirty_classes.add(class, head);
-        }
-    }
-
-    /// Asks again about everything: a condition changed that many jobs may have waited for.
-    pub fn touch_all(&mut self) {
-        for class in self.active().collect::<Vec<_>>() {
-            self.touch_class(class);
-        }
-    }
-
     /// Holds back the jobs of somebody, or lets them go.
     pub fn set_held(&mut self, owner: &UserName, is_held: bool) {
         if self.held.contains(owner) == is_held {
@@ -449,7 +449,10 @@ impl Planner {
         while let Some(host) = self.dirty_hosts.first().copied() {
             match self.job_for(host, judge, asked) {
                 Some(placement) => return Some(placement),
-                None => _ = self.dirty_hosts.remove(&host),
+                None => {
+                    self.dirty_hosts.remove(&host);
+                    self.second.note_host(host);
+                }
             }
         }
         // All open hosts have been asked: what is left are jobs that became ready since, or that waited for one of the farm's own
@@ -465,7 +468,8 @@ impl Planner {
             self.dirty_classes.remove(class);
             self.gates.asked(self.classes[class].gate, place, class);
         }
-        None
+        // All that is primary has been asked.
+        self.next_second(judge, asked)
     }
 
     /// Answers the class with the best job of those that something happened to.
@@ -701,7 +705,7 @@ impl Planner {
     ) -> Vec<(usize, JobId)> {
         let own = self.distance(&self.classes[class], host.traits());
         let mut ahead: Vec<(usize, Place)> = Vec::new();
-        for class in self.active() {
+        for class in self.active().chain(self.second.classes()) {
             let class = &self.classes[class];
             let distance = self.distance(class, host.traits());
             if distance > own || !host.suits(&class.demands) || !can(&class.demands) {
@@ -716,7 +720,11 @@ impl Planner {
         // A job with items of either size stands in two classes.
         ahead.dedup();
         ahead.truncate(limit);
-        let nearer = |(distance, (_, _, job))| (own - distance, job);
+        // Whatever is primary comes before what is secondary, however near.
+        let nearer = |(distance, (_, _, job))| match own {
+            AFTER_ALL => (0, job),
+            own => (own - distance, job),
+        };
         ahead.into_iter().map(nearer).collect()
     }
 

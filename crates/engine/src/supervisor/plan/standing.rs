@@ -1,7 +1,7 @@
 //! What the making of room for others ([`super::super::preempt`]) asks of the planner: who waits in vain, who stands before whom on a
 //! host, and whether a job may start on a host if there were room.
 
-use super::{Algorithm, Host, Judge, Place, Planner};
+use super::{AFTER_ALL, Algorithm, Host, Judge, Place, Planner};
 use crate::supervisor::host::Traits;
 use std::collections::BTreeSet;
 use tessera_model::ClusterPath;
@@ -15,6 +15,15 @@ impl Planner {
     /// Answers how far the jobs of a class are from a host of that cluster, as hosts choose.
     #[must_use]
     pub fn distance_to(&self, class: usize, cluster: &ClusterPath) -> usize {
+        if self.classes[class].demands.is_secondary {
+            return AFTER_ALL;
+        }
+        self.distance_of_primary(class, cluster)
+    }
+
+    /// Answers how far what is primary of a job with that class is from a host of that cluster.
+    #[must_use]
+    pub fn distance_of_primary(&self, class: usize, cluster: &ClusterPath) -> usize {
         let demands = &self.classes[class].demands;
         match self.algorithm {
             Algorithm::Queue | Algorithm::Priority => 0,
@@ -56,6 +65,9 @@ impl Planner {
             let first = heads.iter().take_while(is_before);
             found.extend(first.map(|(place, class)| (distance, *place, *class)));
         }
+        let second = self.second.heads();
+        let second = second.take_while(|(place, _)| (AFTER_ALL, place.0) < lowest);
+        found.extend(second.map(|(place, class)| (AFTER_ALL, *place, *class)));
         *looked_at += found.len() as u64;
         found.sort_unstable();
         found.into_iter().map(|(.., class)| class).collect()
@@ -82,6 +94,9 @@ impl Planner {
 
     /// Says whether a host takes a job in spite of those that it is emptied for, if it is for some.
     fn may_enter(&self, class: usize, place: Place, host: &Host, judge: &impl Judge) -> bool {
+        if self.leaves_to_primaries(class, place.2) {
+            return false;
+        }
         let keeping = self.keeping(host.id, host.traits());
         keeping.is_none_or(|keeping| {
             let stand = (self.distance(&self.classes[class], host.traits()), place);

@@ -147,11 +147,13 @@ impl Engine {
         let (victim, job) = (self.jobs.get(&key.job)?, self.jobs.get(&claim.job)?);
         let (who, name, id) = (instance_name(key), &host.facts.name, claim.job);
         let how = match manner {
-            Manner::AtEnd => "leaves at the end of its frame",
+            Manner::AtEnd | Manner::ByHand => "leaves at the end of its frame",
             Manner::AtOnce => "is ended and put back",
         };
-        let lower = self.standing_of(victim, victim.class, &host.traits().cluster);
-        let why = if is_elite(job) {
+        let lower = self.standing_of_one(victim, key.instance, &host.traits().cluster);
+        let why = if self.level_of(victim, key.instance).is_some() {
+            self.why_not_secondary(victim, job)
+        } else if is_elite(job) {
             "elite".to_owned()
         } else if lower.distance != claim.standing.distance {
             let cluster = &host.traits().cluster;
@@ -207,6 +209,7 @@ impl Engine {
             launch.phase = Phase::Open;
         }
         t.change(Change::Launch(key));
+        self.note_levels(key.job);
         self.preempts.rests.remove(&(key.job, key.instance));
         let text = format!(
             "instance {} stays: job {} does not need its room ({why})",
@@ -221,7 +224,9 @@ impl Engine {
     /// An item of a launch has ended, and another that was to leave for a claim elsewhere is still at its own: who ends first leaves
     /// first. Says whether it leaves.
     pub(in super::super) fn leaves_instead(&mut self, t: &mut Turn<'_>, key: LaunchKey) -> bool {
-        if self.config.preempt_policy != PreemptPolicy::Passive || self.preempts.claims.len() == 0 {
+        if self.config.preempt_policy == PreemptPolicy::Aggressive
+            || self.preempts.claims.len() == 0
+        {
             return false;
         }
         let Some((id, way)) = self.claim_for(key) else {
@@ -387,7 +392,7 @@ impl Engine {
     /// Answers the policy's word with what it does, for people.
     pub(super) fn policy_in_words(&self, manner: Manner) -> &'static str {
         match (self.config.preempt_policy, manner) {
-            (_, Manner::AtEnd) => "passive, at the end of its frame",
+            (_, Manner::AtEnd | Manner::ByHand) => "passive, at the end of its frame",
             (PreemptPolicy::Passive, Manner::AtOnce) => "elite, at once",
             (PreemptPolicy::Aggressive | PreemptPolicy::Disabled, Manner::AtOnce) => {
                 "aggressive, at once"

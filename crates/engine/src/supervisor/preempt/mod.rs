@@ -69,6 +69,8 @@ impl PreemptPolicy {
 enum Manner {
     AtEnd,
     AtOnce,
+    /// At the end of its item, when a person says so: the policy has it stay.
+    ByHand,
 }
 
 /// Where a job stands on a host; the least is the best.
@@ -149,16 +151,16 @@ impl Engine {
 
     /// Says whether somebody may have to leave for others at all.
     pub(super) fn preempts_anybody(&self) -> bool {
-        self.config.preempt_policy != PreemptPolicy::Disabled
+        // What is secondary leaves whatever the policy is.
+        self.config.preempt_policy != PreemptPolicy::Disabled || self.config.smart_share.is_on
     }
 
     /// Answers how room is made for a job.
     fn manner_for(&self, job: &Job) -> Manner {
         match self.config.preempt_policy {
+            PreemptPolicy::Disabled => Manner::AtEnd,
             PreemptPolicy::Passive if !is_elite(job) => Manner::AtEnd,
-            PreemptPolicy::Disabled | PreemptPolicy::Passive | PreemptPolicy::Aggressive => {
-                Manner::AtOnce
-            }
+            PreemptPolicy::Passive | PreemptPolicy::Aggressive => Manner::AtOnce,
         }
     }
 

@@ -4,17 +4,19 @@ use super::claims::{Claim, ClaimId};
 use super::index::{Kind, Place};
 use super::pick::{Candidate, Price, pick};
 use super::{Manner, PreemptPolicy, Standing};
-use crate::supervisor::dispatch::place_of;
+use crate::supervisor::dispatch::{place_as_primary, place_of};
 use crate::supervisor::host::Kept;
 use crate::supervisor::job::{Launch, Phase};
 use crate::supervisor::judging::Judging;
+use crate::supervisor::plan::AFTER_ALL;
+use crate::supervisor::share::level_place;
 use crate::supervisor::{Engine, Host, Job};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use tessera_model::credential::CredentialId;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
-use tessera_model::{ClusterPath, HostId, InstanceStatus, JobFlag, Taken};
+use tessera_model::{ClusterPath, HostId, InstanceNo, InstanceStatus, JobFlag, Taken};
 
 /// Registered passwords that must be checked before a host is given work with them.
 pub(in super::super) type Wanted = RefCell<BTreeSet<CredentialId>>;
@@ -49,6 +51,26 @@ impl Engine {
         }
     }
 
+    /// Answers where an instance of a job that runs stands on hosts of a cluster.
+    pub(super) fn standing_of_one(
+        &self,
+        job: &Job,
+        no: InstanceNo,
+        cluster: &ClusterPath,
+    ) -> Standing {
+        if let Some(level) = self.level_of(job, no) {
+            return Standing {
+                distance: AFTER_ALL,
+                priority: level_place(level),
+            };
+        }
+        let (priority, ..) = place_as_primary(self.config.queue_algorithm, job);
+        Standing {
+            distance: self.planner.distance_of_primary(job.class, cluster),
+            priority,
+        }
+    }
+
     /// Answers what one more instance of a class takes of its host and of the farm.
     pub(super) fn need_of(&self, class: usize) -> Taken {
         let demands = self.planner.demands(class);
@@ -76,7 +98,7 @@ impl Engine {
             Manner::AtOnce if self.config.preempt_policy == PreemptPolicy::Passive => {
                 &self.preempts.at_once
             }
-            Manner::AtOnce | Manner::AtEnd => &self.preempts.usual,
+            Manner::AtOnce | Manner::AtEnd | Manner::ByHand => &self.preempts.usual,
         };
         let hosts = if demands.hosts.is_empty() {
             let memory = bits(demands.amounts.get(MEMORY).copied().unwrap_or(0));
@@ -167,6 +189,11 @@ impl Engine {
         let LaunchKey { job, instance, .. } = launch.key;
         let rests = self.preempts.rests.contains_key(&(job, instance));
         let job = self.jobs.get(&job)?;
+        let is_secondary = self.level_of(job, instance).is_some();
+        let is_off = self.config.preempt_policy == PreemptPolicy::Disabled;
+        if !is_secondary && is_off && manner != Manner::ByHand {
+            return None;
+        }
         let status = &job.instance(instance)?.status;
         let runs = matches!(status, InstanceStatus::Running { launch: on, .. } if *on == launch.key.launch);
         let flags = &job.spec.flags;
@@ -175,9 +202,11 @@ impl Engine {
         // What is left of a gang is of use to nobody.
         let is_exempt = is_exempt || job.spec.is_gang();
         // One that has nothing but its command leaves at its end anyway.
-        let is_vain = manner == Manner::AtEnd && job.is_cmdline();
+        let is_vain = manner != Manner::AtOnce && job.is_cmdline();
+        // What is secondary may be asked at any time.
+        let rests = rests && !is_secondary;
         let may = launch.phase == Phase::Open && runs && !rests && !is_exempt && !is_vain;
-        may.then(|| self.standing_of(job, job.class, &host.traits().cluster))
+        may.then(|| self.standing_of_one(job, instance, &host.traits().cluster))
     }
 
     /// Answers what it costs to have a launch leave: what is lost when it is ended; else how long its item may still take, of which
@@ -187,8 +216,8 @@ impl Engine {
         let ran = since.map_or(0, |since| self.now.wall.since_ms(since));
         match (manner, since) {
             (Manner::AtOnce, _) => ran,
-            (Manner::AtEnd, Some(_)) => u64::from(u32::MAX).saturating_sub(ran),
-            (Manner::AtEnd, None) => 0,
+            (Manner::AtEnd | Manner::ByHand, Some(_)) => u64::from(u32::MAX).saturating_sub(ran),
+            (Manner::AtEnd | Manner::ByHand, None) => 0,
         }
     }
 
@@ -197,7 +226,8 @@ impl Engine {
     pub(super) fn places_on(&self, id: HostId) -> (Option<Place>, Option<Place>) {
         let at_once = || self.place_on(id, Manner::AtOnce);
         match self.config.preempt_policy {
-            PreemptPolicy::Disabled => (None, None),
+            // Of what is secondary.
+            PreemptPolicy::Disabled => (self.place_on(id, Manner::AtEnd), None),
             PreemptPolicy::Passive => (self.place_on(id, Manner::AtEnd), at_once()),
             PreemptPolicy::Aggressive => (at_once(), None),
         }

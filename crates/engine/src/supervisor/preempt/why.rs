@@ -21,17 +21,19 @@ impl Engine {
         }
         let wanted = Wanted::default();
         let is_off = self.config.preempt_policy == PreemptPolicy::Disabled;
-        let manner = if is_off {
-            Manner::AtEnd
-        } else {
-            self.manner_for(job)
+        let way_so = |manner: Manner| {
+            let ways = self.hosts.keys();
+            let ways = ways.filter_map(|host| self.way_on(job, class, *host, manner, &wanted));
+            let ways = ways.filter(|way| !way.victims.is_empty());
+            ways.min_by_key(|way| way.price)
         };
-        let ways = self.hosts.keys();
-        let ways = ways.filter_map(|host| self.way_on(job, class, *host, manner, &wanted));
-        let way = ways
-            .filter(|way| !way.victims.is_empty())
-            .min_by_key(|way| way.price)?;
-        self.why_way(&way, manner, is_off)
+        let manner = self.manner_for(job);
+        let is_done = !is_off || self.config.smart_share.is_on;
+        if let Some(way) = is_done.then(|| way_so(manner)).flatten() {
+            return self.why_way(&way, manner, false);
+        }
+        let way = is_off.then(|| way_so(Manner::ByHand)).flatten()?;
+        self.why_way(&way, Manner::ByHand, true)
     }
 
     /// Room is being made for it.

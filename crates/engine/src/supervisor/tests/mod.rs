@@ -24,6 +24,7 @@ mod preempt;
 mod reasons;
 mod reserve;
 mod settings;
+mod share;
 mod shared;
 mod whole;
 mod wide;
@@ -85,6 +86,7 @@ pub(super) fn spec(frames: u32) -> JobSpec {
         flags: Default::default(),
         priority: 9999,
         cpus: 1,
+        max_cpus: None,
         reservation: Default::default(),
         hosts: Default::default(),
         omithosts: Default::default(),

@@ -180,7 +180,7 @@ impl Engine {
                 .iter()
                 .any(|r| matches!(r.kind, Kind::AccountRefused | Kind::Pause | Kind::Suspended));
         if left > 0 && !is_explained && job.instances_in(WorkStatus::Pending) == 0 {
-            let n = job.spec.cpus;
+            let n = job.spec.cpus.max(job.spec.instances());
             let blocked = job.instances_in(WorkStatus::Blocked);
             if blocked > 0 && job.instances_in(WorkStatus::Running) == 0 {
                 let count = u32::try_from(blocked).unwrap_or(u32::MAX);

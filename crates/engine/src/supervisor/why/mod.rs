@@ -1,6 +1,7 @@
 //! Why work waits: for a job the first reason of each kind with the hosts it is about, and what would change it.
 
 mod ahead;
+mod grows;
 mod holders;
 mod host;
 mod hosts;
@@ -28,6 +29,7 @@ pub enum Kind {
     Ended,
     InstanceFailed,
     Running,
+    Secondary,
     Unreachable,
     Blocked,
     Suspended,
@@ -78,10 +80,11 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
+        Self::Secondary,
         Self::Unreachable,
         Self::Blocked,
         Self::Suspended,
@@ -137,6 +140,7 @@ impl Kind {
             Self::Ended => "ended",
             Self::InstanceFailed => "instance_failed",
             Self::Running => "running",
+            Self::Secondary => "secondary",
             Self::Unreachable => "unreachable",
             Self::Blocked => "blocked",
             Self::Suspended => "suspended",
@@ -233,8 +237,9 @@ impl Engine {
         }
         reasons.extend(self.why_job_at_fault(job));
         self.why_items(job, &mut reasons);
+        reasons.extend(self.why_grows(job));
         reasons.extend(self.why_instances_failed(job));
-        if job.next_instance().is_some() {
+        if job.next_instance().is_some() && self.may_have_next(job) {
             let stopped = self.why_stopped();
             let held = match stopped {
                 Some(stopped) => vec![stopped],

@@ -3,16 +3,17 @@
 
 use super::took::expected;
 use crate::Now;
-use crate::supervisor::dispatch::place_of;
+use crate::supervisor::dispatch::place_as_primary;
 use crate::supervisor::host::Traits;
 use crate::supervisor::items::Size;
-use crate::supervisor::plan::{Demands, Keeping, Stand, Until};
+use crate::supervisor::plan::{AFTER_ALL, Demands, Keeping, Stand, Until};
+use crate::supervisor::share::{Stake, second_place};
 use crate::supervisor::{Algorithm, Host, Job, Launch, Phase};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::PROCESSORS;
-use tessera_model::{JobFlag, JobId, Taken, WorkStatus};
+use tessera_model::{InstanceNo, JobFlag, JobId, Taken, WorkStatus};
 
 /// How long what was told to end is expected to take for it.
 const ENDING: Duration = Duration::from_secs(30);
@@ -64,14 +65,29 @@ impl<'a> Needs<'a> {
 }
 
 impl Empties<'_> {
-    /// Answers where a job stands on hosts of that kind.
+    /// Answers where a job stands on hosts of that kind with its next instance.
     pub(in super::super) fn stand(&self, job: &Job, host: &Traits) -> Stand {
+        match job.stake {
+            Stake::Primary => self.stand_as_primary(job, host),
+            Stake::Secondary(level) => (AFTER_ALL, second_place(job, level)),
+        }
+    }
+
+    /// Answers where an instance of a job that runs stands on hosts of that kind.
+    pub(in super::super) fn stand_of(&self, job: &Job, no: InstanceNo, host: &Traits) -> Stand {
+        match job.level_of(no) {
+            None => self.stand_as_primary(job, host),
+            Some(level) => (AFTER_ALL, second_place(job, level)),
+        }
+    }
+
+    fn stand_as_primary(&self, job: &Job, host: &Traits) -> Stand {
         let distance = match self.algorithm {
             Algorithm::Queue | Algorithm::Priority => 0,
             Algorithm::Cluster if job.spec.flags.contains(&JobFlag::Elite) => 0,
             Algorithm::Cluster => job.spec.cluster.distance(&host.cluster),
         };
-        (distance, place_of(self.algorithm, job))
+        (distance, place_as_primary(self.algorithm, job))
     }
 
     /// Answers when nothing of a launch is left there, if what stands behind that class takes no other item; nothing when it goes on.
@@ -89,7 +105,8 @@ impl Empties<'_> {
             return None;
         }
         let is_of = |size| job.class_of(size) == Some(class);
-        let stays = Size::ALL.into_iter().any(is_of) || self.stand(job, &host.traits) < stand;
+        let stays = Size::ALL.into_iter().any(is_of)
+            || self.stand_of(job, launch.key.instance, &host.traits) < stand;
         match launch.phase {
             Phase::Closing => return Some(soon),
             Phase::Open if stays && !job.is_cmdline() && job.items.ready() > 0 => return None,

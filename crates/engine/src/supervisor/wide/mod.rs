@@ -176,7 +176,7 @@ impl Engine {
             return true;
         };
         let empties = self.empties();
-        let stand = empties.stand(job, &host.traits);
+        let stand = empties.stand_of(job, key.instance, &host.traits);
         let mut classes = Size::ALL.into_iter().filter_map(|size| job.class_of(size));
         let taken = self.launches.get(&key).map(|launch| &launch.taken);
         classes.any(|class| keeping.lets_in(class, stand))

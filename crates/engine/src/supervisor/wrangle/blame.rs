@@ -120,6 +120,7 @@ impl Engine {
                 let host = launch.host;
                 t.change(Change::Launch(key));
                 self.note_standing(host);
+                self.note_levels(id);
             }
             self.advance(t, key);
         }

@@ -16,7 +16,9 @@ fn flags_move_the_format_and_a_row_without_them_is_as_before() {
         (FORMAT_PLAIN, false)
     );
     draft.flags = Some(vec!["convert_path".into()]);
-    let flagged = draft.validate().expect("is right").spec;
+    let mut flagged = draft.validate().expect("is right").spec;
+    // As the engine makes it when it is submitted.
+    flagged.max_cpus = Some(0);
     let text = serde_json::to_string(&Spec::of(&flagged)).expect("is JSON");
     assert_eq!(format(&flagged), FORMAT_FLAGS);
     let read: Spec = serde_json::from_str(&text).expect("is a description");
@@ -187,6 +189,21 @@ fn what_stops_after_so_many_failures_moves_the_format() {
     let read = read(&text, FORMAT_STOPS).expect("readable for ever");
     assert_eq!(read.spec.max_failures, 3);
     assert_eq!(format(&read.spec), FORMAT_STOPS);
+    let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
+    let again: Spec = serde_json::from_str(&again).expect("is a description");
+    assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));
+}
+
+#[test]
+fn secondary_instances_move_the_format() {
+    let text = FORMAT_1_WAITS.replace("\"umask\"", "\"max_cpus\":20,\"umask\"");
+    let read = read(&text, FORMAT_SHARE).expect("readable for ever");
+    assert_eq!(read.spec.max_cpus, Some(20));
+    assert_eq!(
+        format(&read.spec),
+        FORMAT_SHARE,
+        "older programs would take its instances for surplus ones"
+    );
     let again = serde_json::to_string(&Spec::of(&read.spec)).expect("is JSON");
     let again: Spec = serde_json::from_str(&again).expect("is a description");
     assert_eq!(again.into_model().as_ref(), Ok(&*read.spec));

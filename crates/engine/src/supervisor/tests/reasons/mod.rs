@@ -66,6 +66,7 @@ fn proof_of(kind: Kind) -> fn() {
         Kind::Ended => scenes::ended,
         Kind::InstanceFailed => scenes::instance_failed,
         Kind::Running => scenes::running,
+        Kind::Secondary => share::why_says_what_is_secondary_and_what_keeps_it_from_more,
         Kind::Unreachable => scenes::unreachable,
         Kind::Blocked => scenes::blocked,
         Kind::Suspended => scenes::suspended,
