@@ -4,6 +4,7 @@ use crate::gang;
 use crate::limits;
 use crate::preempt;
 use crate::rng::Rng;
+use crate::share;
 use crate::shared;
 use crate::waits;
 use crate::world::{Plan, Request};
@@ -36,6 +37,8 @@ pub struct Client {
     shares: bool,
     /// Whether they are limited.
     limits: bool,
+    /// Whether some of them may have secondary instances.
+    grow: bool,
     /// Whether some of them say what preemption may do.
     flags: bool,
     /// Whether the instances of some start all at once.
@@ -56,6 +59,7 @@ impl Client {
             waits: plan.waits,
             shares: plan.shares,
             limits: plan.limits,
+            grow: plan.grow,
             flags: plan.preempt != PreemptPolicy::Disabled,
             gangs: plan.grid,
             ..Self::default()
@@ -139,6 +143,9 @@ impl Client {
             if self.gangs {
                 gang::make_gang(rng, &mut submission.spec);
             }
+            if self.grow {
+                share::make_growing(rng, &mut submission.spec);
+            }
             requests.push(self.submit(submission));
         }
         if calm {
@@ -150,6 +157,8 @@ impl Client {
             requests.push(shared::say(rng));
         } else if self.limits && rng.chance(8) {
             requests.extend(limits::change(rng, engine));
+        } else if self.grow && rng.chance(8) {
+            requests.extend(share::change(rng, engine));
         } else if self.waits && rng.chance(5) {
             requests.extend(wait_anew(rng, engine));
         } else if rng.chance(60) {

@@ -17,6 +17,7 @@ pub mod host;
 pub mod limits;
 pub mod preempt;
 pub mod rng;
+pub mod share;
 pub mod shared;
 mod supervising;
 pub mod tally;

@@ -65,6 +65,7 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
             // Not where limits or rates let fewer start at once.
             grid: (seed % 7 == 4 && seed % 5 != 3 && (seed % 4 != 2 || is_wide(seed, plan)))
                 || plan.grid,
+            grow: seed % 7 == 6 || plan.grow,
             ..plan.clone()
         };
         match run(seed, &plan) {

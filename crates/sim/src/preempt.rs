@@ -4,6 +4,7 @@
 use crate::client::principal;
 use crate::host::Host;
 use crate::rng::Rng;
+use crate::share;
 use crate::tally::Tally;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -57,6 +58,8 @@ impl Judge {
     ) -> Result<(), String> {
         let mut victim: Option<(Instance, bool)> = None;
         let (mut count, mut back) = (0, Vec::new());
+        // What is secondary is judged elsewhere.
+        let mut is_secondary = false;
         for change in &output.changes {
             let Change::Event(event) = change else {
                 continue;
@@ -64,6 +67,7 @@ impl Judge {
             match event.kind {
                 kind::INSTANCE_PREEMPTED => {
                     count += 1;
+                    is_secondary = share::is_of_secondary(event);
                     victim = instance_of(event).map(|it| (it, event.text.contains("is ended")));
                 }
                 kind::JOB_PREEMPTS if event.text.starts_with("gives up") => {
@@ -71,6 +75,7 @@ impl Judge {
                         self.rooms.remove(&(host, job));
                     }
                 }
+                kind::JOB_PREEMPTS if is_secondary => is_secondary = false,
                 kind::JOB_PREEMPTS => {
                     let (Some((who, at_once)), Some(host), Some(job)) =
                         (victim.take(), event.host, event.job)

@@ -30,6 +30,7 @@ impl World {
                 false => FarmRates::default(),
             },
             preempt_policy: self.plan.preempt,
+            smart_share: crate::share::configured(self.plan.grow),
             wide_jobs: crate::wide::configured(self.plan.wide),
             wrangling: crate::wrangle::configured(self.plan.wrangle),
             ..Config::default()
@@ -42,6 +43,7 @@ impl World {
         }
         self.preempts.restarted();
         self.wrangles.restarted();
+        self.share.restarted(&engine);
         self.supervisor = Some(Supervisor {
             engine,
             inbox: Vec::new(),
@@ -146,6 +148,10 @@ impl World {
             }
             if self.plan.grid {
                 self.gangs
+                    .handled(&mut self.tally, &supervisor.engine, &output)?;
+            }
+            if self.plan.grow {
+                self.share
                     .handled(&mut self.tally, &supervisor.engine, &output)?;
             }
             for effect in &output.effects {

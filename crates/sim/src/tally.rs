@@ -61,6 +61,8 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: preempted at once",
     "seen: preempted by an elite job",
     "seen: preempted work goes on",
+    "seen: a secondary instance",
+    "seen: a secondary instance left for a primary one",
     "seen: room went to whom it was made for",
     "seen: somebody need not leave after all",
     "seen: a host is emptied for a wide job",

@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::limits;
 use crate::preempt;
 use crate::rng::Rng;
+use crate::share;
 use crate::shared;
 use crate::tally::Tally;
 use crate::waits::Judge;
@@ -59,6 +60,8 @@ pub struct Plan {
     pub wrangle: bool,
     /// Whether the instances of some jobs start all at once.
     pub grid: bool,
+    /// Whether jobs have secondary instances.
+    pub grow: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -80,6 +83,7 @@ impl Default for Plan {
             wide: false,
             wrangle: false,
             grid: false,
+            grow: false,
             bug: None,
             trace: false,
         }
@@ -181,6 +185,7 @@ pub struct World {
     pub(crate) shared: shared::Judge,
     pub(crate) limits: limits::Judge,
     pub(crate) preempts: preempt::Judge,
+    pub(crate) share: share::Judge,
     pub(crate) flood: wide::Flood,
     pub(crate) wrangles: wrangle::Judge,
     pub(crate) gangs: gang::Judge,
@@ -220,6 +225,7 @@ impl World {
             shared: shared::Judge::default(),
             limits: limits::Judge::default(),
             preempts: preempt::Judge::default(),
+            share: share::Judge::default(),
             flood: wide::Flood::default(),
             wrangles: wrangle::Judge::default(),
             gangs: gang::Judge::default(),

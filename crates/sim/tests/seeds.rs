@@ -85,6 +85,40 @@ fn a_wide_job_starts_in_bounded_time_under_a_flood() {
 }
 
 #[test]
+fn jobs_grow_where_nobody_waits_and_give_it_back() {
+    let seen = [
+        "seen: a secondary instance",
+        "seen: a secondary instance left for a primary one",
+        "seen: a secondary instance left for a job with fewer",
+    ];
+    let mut often = [0; 3];
+    for seed in 70_000..70_040 {
+        let plan = Plan {
+            hosts: 4,
+            grow: true,
+            preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+            waits: seed % 2 == 1,
+            shares: seed % 4 >= 2,
+            limits: seed % 5 == 3,
+            user_limit: (seed % 4 == 1).then_some(4),
+            ..Plan::default()
+        };
+        match run(seed, &plan) {
+            Ok(tally) => {
+                for (what, often) in seen.iter().zip(&mut often) {
+                    *often += u32::from(tally.0.contains_key(what));
+                }
+            }
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    assert!(
+        often[0] >= 20 && often[1] >= 5 && often[2] >= 1,
+        "{often:?} of {seen:?}"
+    );
+}
+
+#[test]
 fn nobody_has_more_instances_than_they_may_and_all_jobs_end() {
     for seed in 30_000..30_030 {
         let plan = Plan {

@@ -426,7 +426,12 @@ fn a_modified_job_grows_and_shrinks_at_the_end_of_its_frames() {
 fn what_could_not_be_given_back_is_never_secondary() {
     let mut w = world();
     w.connect(1, 8);
-    for flag in [JobFlag::Uninterruptible, JobFlag::Elite, JobFlag::HostList] {
+    for flag in [
+        JobFlag::Uninterruptible,
+        JobFlag::Elite,
+        JobFlag::HostList,
+        JobFlag::Grid,
+    ] {
         let flagged = |spec: JobSpec| JobSpec {
             flags: [flag].into(),
             ..spec
