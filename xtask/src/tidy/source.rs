@@ -73,6 +73,8 @@ const KEPT: &[Kept] = &[
             "crates/macos/",
             "crates/maclaunch/src/real.rs",
             "crates/maclaunch/src/user.rs",
+            // A benchmark that a person starts has a supervisor of its own.
+            "crates/bench/src/wire/supervisor.rs",
             "crates/cli/",
             "crates/worker/src/chain/",
             "crates/worker/src/tool.rs",
