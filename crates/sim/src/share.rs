@@ -250,5 +250,7 @@ fn is_of_its_own(kind: Kind) -> bool {
             | Kind::Wrangled
             | Kind::Emptied
             | Kind::ReservedForJob
+            // It has room coming to it; what was made for somebody secondary before it waited is theirs.
+            | Kind::Preempting
     )
 }

@@ -10,10 +10,11 @@ use tessera_model::state::End;
 use tessera_wire::link::{Attached, WorkerLink};
 use tokio::sync::mpsc;
 
-/// How often something happened to all hosts together, and when it did last.
+/// How often something happened to all hosts together, and when it did first and last.
 #[derive(Debug, Default)]
 pub(super) struct Count {
     times: AtomicU64,
+    first_ns: AtomicU64,
     last_ns: AtomicU64,
 }
 
@@ -67,14 +68,27 @@ impl Shared {
 
     fn count(&self, count: &Count) {
         let ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // Only the first finds nothing there.
+        let _ = count
+            .first_ns
+            .compare_exchange(0, ns, Ordering::SeqCst, Ordering::SeqCst);
         count.last_ns.fetch_max(ns, Ordering::SeqCst);
         count.times.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Answers how long after a moment something happened first.
+    pub(super) fn first_after(&self, count: &Count, from: Instant) -> Duration {
+        self.after(&count.first_ns, from)
+    }
+
     /// Answers how long after a moment something happened last.
     pub(super) fn last_after(&self, count: &Count, from: Instant) -> Duration {
-        let last = Duration::from_nanos(count.last_ns.load(Ordering::SeqCst));
-        (self.began + last).saturating_duration_since(from)
+        self.after(&count.last_ns, from)
+    }
+
+    fn after(&self, ns: &AtomicU64, from: Instant) -> Duration {
+        let at = Duration::from_nanos(ns.load(Ordering::SeqCst));
+        (self.began + at).saturating_duration_since(from)
     }
 }
 

@@ -111,22 +111,14 @@ impl Farm<'_> {
         let (slots, shared) = (self.slots(), self.shared());
         let began = Instant::now();
         let mut jobs = Vec::new();
-        let mut first = None;
         for frames in parts(slots, FILL_FRAMES) {
             jobs.push(submit(&self.client, frames, frames, PRIORITIES[1]).await?);
-            if first.is_none() {
-                self.until("no host was told to start anything", || {
-                    shared.begun.times() > 0
-                })
-                .await?;
-                first = Some(began.elapsed());
-            }
         }
         self.until("slots are still free", || shared.begun.times() >= slots)
             .await?;
         let filled = Filled {
             slots,
-            first_ms: millis(first.unwrap_or_default()),
+            first_ms: millis(shared.first_after(&shared.begun, began)),
             all_ms: millis(shared.last_after(&shared.begun, began)),
         };
         for frames in parts(u64::from(self.options.queued), JOB_FRAMES) {
