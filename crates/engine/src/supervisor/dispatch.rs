@@ -530,18 +530,11 @@ impl Engine {
             return;
         };
         let is_over = job.items.ended() == job.items.len();
-        let mut idle: Vec<InstanceNo> = Vec::new();
-        if is_over {
-            let idles = |word: WorkStatus| {
-                !word.is_ended() && !matches!(word, WorkStatus::Running | WorkStatus::Suspended)
-            };
-            idle.extend(
-                job.instances
-                    .iter()
-                    .filter(|i| idles(i.status.kind()))
-                    .map(|i| i.no),
-            );
-        }
+        // Each launch that ends after that comes here, too.
+        let idle: Vec<InstanceNo> = match is_over {
+            true => job.instances.idle().collect(),
+            false => Vec::new(),
+        };
         for no in idle {
             self.set_instance(t, id, no, InstanceStatus::Complete);
         }

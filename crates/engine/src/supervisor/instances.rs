@@ -13,6 +13,8 @@ pub(super) struct Instances {
     /// Those before it count; what comes after, a smaller `cpus` has made surplus.
     wanted: u32,
     counts: [u32; WorkStatus::ALL.len()],
+    /// How many have neither ended nor a host, surplus ones among them.
+    idle: usize,
     /// Those that are pending, of them that count.
     pending: RoaringBitmap,
     /// Those that run or are suspended, of them that count.
@@ -34,6 +36,7 @@ impl Instances {
             all,
             wanted,
             counts: [0; WorkStatus::ALL.len()],
+            idle: 0,
             pending: RoaringBitmap::new(),
             placed: RoaringBitmap::new(),
         };
@@ -45,6 +48,7 @@ impl Instances {
     pub(super) fn want(&mut self, wanted: u32) {
         self.wanted = wanted;
         self.counts = [0; WorkStatus::ALL.len()];
+        self.idle = 0;
         self.pending.clear();
         self.placed.clear();
         for place in 0..self.all.len() {
@@ -77,10 +81,17 @@ impl Instances {
 
     fn count(&mut self, place: usize, is_more: bool) {
         let number = u32::try_from(place).unwrap_or(u32::MAX);
+        let status = self.all[place].status.kind();
+        if is_idle(status) {
+            self.idle = if is_more {
+                self.idle + 1
+            } else {
+                self.idle - 1
+            };
+        }
         if number >= self.wanted {
             return;
         }
-        let status = self.all[place].status.kind();
         let count = &mut self.counts[status as usize];
         *count = if is_more { *count + 1 } else { *count - 1 };
         if status == WorkStatus::Pending && is_more {
@@ -122,12 +133,24 @@ impl Instances {
         ended.map(|status| self.in_state(status)).sum()
     }
 
+    /// Answers those that have neither ended nor a host, surplus ones among them. Costs nothing when there are none.
+    pub(super) fn idle(&self) -> impl Iterator<Item = InstanceNo> + '_ {
+        let all = if self.idle > 0 { &*self.all } else { &[] };
+        let idle = all.iter().filter(|it| is_idle(it.status.kind()));
+        idle.map(|it| it.no)
+    }
+
     /// Says what is wrong with what is kept beside them; for the engine's own check.
     pub(super) fn fault(&self, wanted: u32) -> Option<String> {
         let fresh = Self::new(self.all.clone(), wanted);
-        let is_same = (self.wanted, self.counts) == (fresh.wanted, fresh.counts)
+        let is_same = (self.wanted, self.counts, self.idle)
+            == (fresh.wanted, fresh.counts, fresh.idle)
             && self.pending == fresh.pending
             && self.placed == fresh.placed;
         (!is_same).then(|| format!("instances {self:?}, should be {fresh:?}"))
     }
+}
+
+fn is_idle(status: WorkStatus) -> bool {
+    !status.is_ended() && !matches!(status, WorkStatus::Running | WorkStatus::Suspended)
 }
