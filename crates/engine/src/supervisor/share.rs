@@ -10,6 +10,7 @@ use super::io::Denied;
 use super::job::Phase;
 use super::plan::Place;
 use super::{Engine, Job, Launch};
+use std::collections::BTreeSet;
 use tessera_model::job::CPUS_ALL;
 use tessera_model::msg::LaunchKey;
 use tessera_model::{InstanceNo, JobId, JobSpec};
@@ -121,6 +122,13 @@ impl Job {
     }
 }
 
+/// Says whether a launch is what its instance has, and goes on.
+fn stays(job: &Job, launch: &Launch) -> bool {
+    let instance = job.instance(launch.key.instance);
+    let is_its = instance.and_then(|it| it.status.launch()) == Some(launch.key.launch);
+    is_its && launch.phase == Phase::Open
+}
+
 /// Refuses secondary instances to a job that never has any.
 pub(super) fn may_ask(spec: &JobSpec, most: Option<u32>) -> Result<(), Denied> {
     let why = spec
@@ -213,12 +221,7 @@ impl Engine {
         if !job.spec.grows() {
             return None;
         }
-        let stays = |launch: &&Launch| {
-            let instance = job.instance(launch.key.instance);
-            let is_its = instance.and_then(|it| it.status.launch()) == Some(launch.key.launch);
-            is_its && launch.phase == Phase::Open
-        };
-        let mut staying = self.launches_of(job.id).filter(stays);
+        let mut staying = self.launches_of(job.id).filter(|launch| stays(job, launch));
         match staying.position(|launch| launch.key.instance == no) {
             Some(before) => {
                 let before = u32::try_from(before).unwrap_or(u32::MAX);
@@ -226,6 +229,25 @@ impl Engine {
             }
             None => job.level_of(no),
         }
+    }
+
+    /// Answers which of a job's instances that run are secondary: those that [`Self::level_of`] knows a level of, all at once.
+    #[must_use]
+    pub fn secondaries_of(&self, job: &Job) -> BTreeSet<InstanceNo> {
+        if !job.spec.grows() {
+            return BTreeSet::new();
+        }
+        let mut left = job.spec.primaries();
+        let is_secondary = |launch: &&Launch| {
+            if !stays(job, launch) {
+                return job.level_of(launch.key.instance).is_some();
+            }
+            let is_primary = left > 0;
+            left = left.saturating_sub(1);
+            !is_primary
+        };
+        let launches = self.launches_of(job.id).filter(is_secondary);
+        launches.map(|launch| launch.key.instance).collect()
     }
 
     /// Gives a job the class of what it demands now.

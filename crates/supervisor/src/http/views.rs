@@ -80,10 +80,11 @@ pub(crate) fn detail(view: &View<'_>, job: &Job, may_read: bool) -> JobDetail {
         spec.env.clear();
         spec.cwd = None;
     }
-    let shown = job
-        .instances()
-        .iter()
-        .map(|instance| instance_row(view.engine, job, instance.no));
+    let secondary = view.engine.secondaries_of(job);
+    let shown = job.instances().iter().map(|instance| {
+        let is_secondary = secondary.contains(&instance.no);
+        instance_row(view.engine, job, instance.no, is_secondary)
+    });
     JobDetail {
         job: summary(view.engine, job),
         spec,
@@ -93,7 +94,12 @@ pub(crate) fn detail(view: &View<'_>, job: &Job, may_read: bool) -> JobDetail {
     }
 }
 
-fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> InstanceRow {
+fn instance_row(
+    engine: &Engine,
+    job: &Job,
+    no: tessera_model::InstanceNo,
+    is_secondary: bool,
+) -> InstanceRow {
     let Some(instance) = job.instance(no) else {
         return InstanceRow::default();
     };
@@ -117,7 +123,7 @@ fn instance_row(engine: &Engine, job: &Job, no: tessera_model::InstanceNo) -> In
     InstanceRow {
         instance: no.0,
         status: instance.status.kind().word().to_owned(),
-        is_secondary: engine.level_of(job, no).is_some(),
+        is_secondary,
         reason,
         host: launch
             .map(|launch| launch.host)

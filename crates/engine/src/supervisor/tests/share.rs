@@ -296,6 +296,16 @@ fn one_that_leaves_is_none_of_those_that_it_asked_for() {
     );
     let job = w.engine.job(job).expect("there");
     assert_eq!(w.engine.level_of(job, third.instance), None);
+    are_the_same(&w, job);
+}
+
+/// What is asked of all instances at once is what is asked of each.
+fn are_the_same(w: &World, job: &Job) {
+    let all = job.instances().iter().map(|it| it.no);
+    let each = all.filter(|no| w.engine.level_of(job, *no).is_some());
+    let each: Vec<InstanceNo> = each.collect();
+    let at_once: Vec<InstanceNo> = w.engine.secondaries_of(job).into_iter().collect();
+    assert_eq!(at_once, each);
 }
 
 #[test]
@@ -482,6 +492,8 @@ fn a_restarted_supervisor_knows_what_is_secondary() {
     let known = w.engine.job(job).expect("there");
     let levels: Vec<Option<u32>> = (0..6).map(|no| known.level_of(InstanceNo(no))).collect();
     assert_eq!(levels, [None, None, Some(0), Some(1), Some(2), Some(3)]);
+    assert_eq!(w.engine.secondaries_of(known).len(), 4);
+    are_the_same(&w, known);
 }
 
 #[test]
