@@ -65,6 +65,24 @@ fn jobs_that_wait_for_each_other_start_in_order_and_all_end() {
     }
 }
 
+/// Runs farms of these seeds; answers in how many of them each of these was seen.
+///
+/// # Panics
+/// When a farm does what it must not.
+fn count<const N: usize>(
+    seeds: std::ops::Range<u64>,
+    seen: [&str; N],
+    plan: impl Fn(u64) -> Plan,
+) -> [usize; N] {
+    let mut often = [0; N];
+    for seed in seeds {
+        let tally = run(seed, &plan(seed)).unwrap_or_else(|fault| panic!("{fault}"));
+        let has = seen.map(|what| usize::from(tally.0.contains_key(what)));
+        (0..N).for_each(|at| often[at] += has[at]);
+    }
+    often
+}
+
 #[test]
 fn a_wide_job_starts_in_bounded_time_under_a_flood() {
     for seed in 60_000..60_030 {
@@ -91,27 +109,16 @@ fn jobs_grow_where_nobody_waits_and_give_it_back() {
         "seen: a secondary instance left for a primary one",
         "seen: a secondary instance left for a job with fewer",
     ];
-    let mut often = [0; 3];
-    for seed in 70_000..70_040 {
-        let plan = Plan {
-            hosts: 4,
-            grow: true,
-            preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
-            waits: seed % 2 == 1,
-            shares: seed % 4 >= 2,
-            limits: seed % 5 == 3,
-            user_limit: (seed % 4 == 1).then_some(4),
-            ..Plan::default()
-        };
-        match run(seed, &plan) {
-            Ok(tally) => {
-                for (what, often) in seen.iter().zip(&mut often) {
-                    *often += u32::from(tally.0.contains_key(what));
-                }
-            }
-            Err(fault) => panic!("{fault}"),
-        }
-    }
+    let often = count(70_000..70_040, seen, |seed| Plan {
+        hosts: 4,
+        grow: true,
+        preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+        waits: seed % 2 == 1,
+        shares: seed % 4 >= 2,
+        limits: seed % 5 == 3,
+        user_limit: (seed % 4 == 1).then_some(4),
+        ..Plan::default()
+    });
     assert!(
         often[0] >= 20 && often[1] >= 5 && often[2] >= 1,
         "{often:?} of {seen:?}"
@@ -142,22 +149,12 @@ fn no_group_job_or_farm_has_or_starts_more_than_it_may_and_all_jobs_end() {
         "seen: a licence shared on a host",
         "seen: all of what is scoped is given",
     ];
-    let mut often = [0; 5];
-    for seed in 40_000..40_040 {
-        let plan = Plan {
-            limits: true,
-            waits: seed % 2 == 1,
-            shares: seed % 4 >= 2,
-            ..Plan::default()
-        };
-        match run(seed, &plan) {
-            Ok(tally) => {
-                let has = seen.map(|what| usize::from(tally.0.contains_key(what)));
-                (0..seen.len()).for_each(|at| often[at] += has[at]);
-            }
-            Err(fault) => panic!("{fault}"),
-        }
-    }
+    let often = count(40_000..40_040, seen, |seed| Plan {
+        limits: true,
+        waits: seed % 2 == 1,
+        shares: seed % 4 >= 2,
+        ..Plan::default()
+    });
     assert!(
         often.iter().all(|times| *times > 10),
         "{often:?} of 40 farms"
@@ -214,23 +211,13 @@ fn who_is_to_blame_is_blamed_nobody_else_is_and_all_jobs_end() {
         "seen: a job blocked by the farm",
         "seen: a host locked by the farm",
     ];
-    let mut often = [0; 4];
-    for seed in 70_000..70_040 {
-        let plan = Plan {
-            wrangle: true,
-            waits: seed % 2 == 1,
-            limits: seed % 5 == 3,
-            preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
-            ..Plan::default()
-        };
-        match run(seed, &plan) {
-            Ok(tally) => {
-                let has = seen.map(|what| usize::from(tally.0.contains_key(what)));
-                (0..seen.len()).for_each(|at| often[at] += has[at]);
-            }
-            Err(fault) => panic!("{fault}"),
-        }
-    }
+    let often = count(70_000..70_040, seen, |seed| Plan {
+        wrangle: true,
+        waits: seed % 2 == 1,
+        limits: seed % 5 == 3,
+        preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+        ..Plan::default()
+    });
     assert!(
         often.iter().all(|times| *times > 5),
         "{often:?} of 40 farms"
@@ -245,25 +232,15 @@ fn all_of_a_gang_start_at_once_or_none_and_all_jobs_end() {
         "seen: a gang starts all at once again",
         "seen: one of a gang starts again beside the others",
     ];
-    let mut often = [0; 4];
-    for seed in 80_000..80_040 {
-        let plan = Plan {
-            grid: true,
-            waits: seed % 2 == 1,
-            wide: seed % 3 == 0,
-            shares: seed % 4 >= 2,
-            wrangle: seed % 5 == 2 && seed % 3 != 0,
-            preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
-            ..Plan::default()
-        };
-        match run(seed, &plan) {
-            Ok(tally) => {
-                let has = seen.map(|what| usize::from(tally.0.contains_key(what)));
-                (0..seen.len()).for_each(|at| often[at] += has[at]);
-            }
-            Err(fault) => panic!("{fault}"),
-        }
-    }
+    let often = count(80_000..80_040, seen, |seed| Plan {
+        grid: true,
+        waits: seed % 2 == 1,
+        wide: seed % 3 == 0,
+        shares: seed % 4 >= 2,
+        wrangle: seed % 5 == 2 && seed % 3 != 0,
+        preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+        ..Plan::default()
+    });
     assert!(
         often.iter().all(|times| *times > 10),
         "{often:?} of 40 farms"

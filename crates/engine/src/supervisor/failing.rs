@@ -6,7 +6,7 @@ use super::job::Phase;
 use super::report::STOPS;
 use super::{About, Engine, Turn};
 use tessera_model::msg::LaunchKey;
-use tessera_model::{InstanceNo, InstanceStatus, ItemStatus, JobId, WorkStatus};
+use tessera_model::{InstanceStatus, ItemStatus, JobId, WorkStatus};
 
 impl Engine {
     /// An item of a job failed: stops the job when there are as many such as may be.
@@ -20,21 +20,7 @@ impl Engine {
             return;
         }
         let why = format!("{failed} of the job's frames failed (max-failures {most})");
-        let live = job
-            .instances
-            .iter()
-            .filter(|it| !it.status.kind().is_ended());
-        let live: Vec<(InstanceNo, Option<LaunchKey>)> = live
-            .map(|it| {
-                let launch = it.status.launch();
-                let key = launch.map(|launch| LaunchKey {
-                    job: id,
-                    instance: it.no,
-                    launch,
-                });
-                (it.no, key)
-            })
-            .collect();
+        let live = job.live(job.instances.len());
         if live.is_empty() {
             return;
         }

@@ -355,6 +355,22 @@ impl Job {
         sizes.find(|size| self.class_of(*size) == Some(class))
     }
 
+    /// Answers which of its first so many instances have not ended, with the launch of those that have one.
+    pub(super) fn live(&self, first: usize) -> Vec<(InstanceNo, Option<LaunchKey>)> {
+        let instances = self.instances.iter().take(first);
+        let live = instances.filter(|it| !it.status.kind().is_ended());
+        let with_launch = live.map(|it| {
+            let launch = it.status.launch();
+            let key = launch.map(|launch| LaunchKey {
+                job: self.id,
+                instance: it.no,
+                launch,
+            });
+            (it.no, key)
+        });
+        with_launch.collect()
+    }
+
     /// Counts instances in a state, surplus ones left out.
     #[must_use]
     pub fn instances_in(&self, word: WorkStatus) -> usize {

@@ -107,6 +107,15 @@ impl Class {
             && (self.asks_each || asks.is_none_or(|asks| asks.met_by(traits)))
     }
 
+    /// Says whether a host has room for one of its jobs and is one of those that they may go to, as far as is known without asking
+    /// what moves there.
+    pub(super) fn suits(&self, host: HostId, free: &Free, judge: &impl Judge) -> bool {
+        self.demands.admit(&free.name)
+            && self.fits(&free.shape)
+            && self.may_go_to(host, judge)
+            && !self.is_unmet_at(host, &free.shape)
+    }
+
     /// Says whether a host can serve it that has the shape for it, what it asks host by host left out.
     pub(super) fn may_go_to(&self, host: HostId, judge: &impl Judge) -> bool {
         let each = self.wants.iter().flat_map(|wants| &wants.each);

@@ -551,12 +551,7 @@ impl Planner {
                     }
                     classes_behind -= 1;
                 }
-                if class.is_gathering(judge)
-                    || !class.demands.admit(&free.name)
-                    || !class.fits(&free.shape)
-                    || !class.may_go_to(host, judge)
-                    || class.is_unmet_at(host, &free.shape)
-                {
+                if class.is_gathering(judge) || !class.suits(host, free, judge) {
                     continue;
                 }
                 if !class.is_met_at(host, judge) {

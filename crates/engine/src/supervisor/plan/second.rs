@@ -126,12 +126,7 @@ impl Planner {
             let is_open = self.gates.is_open(class.gate)
                 || (self.gates.is_half_open(class.gate)
                     && self.gates.only_on(class.gate).contains(&host));
-            if !is_open
-                || !class.demands.admit(&free.name)
-                || !class.fits(&free.shape)
-                || !class.may_go_to(host, judge)
-                || class.is_unmet_at(host, &free.shape)
-            {
+            if !is_open || !class.suits(host, free, judge) {
                 continue;
             }
             if !class.is_met_at(host, judge) {

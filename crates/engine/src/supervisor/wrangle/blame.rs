@@ -24,19 +24,7 @@ impl Engine {
             "{n} of its frames failed in a row on each of {}, and none succeeded anywhere",
             listed(&names)
         );
-        let live = job.instances.iter().take(job.spec.instances() as usize);
-        let live = live.filter(|it| !it.status.kind().is_ended());
-        let live: Vec<(InstanceNo, Option<LaunchKey>)> = live
-            .map(|it| {
-                let launch = it.status.launch();
-                let key = launch.map(|launch| LaunchKey {
-                    job: id,
-                    instance: it.no,
-                    launch,
-                });
-                (it.no, key)
-            })
-            .collect();
+        let live = job.live(job.spec.instances() as usize);
         self.tell_of_job(t, id, None, format!("blocked by the farm: {why}"));
         for (no, key) in live {
             let job = self.jobs.get_mut(&id);
