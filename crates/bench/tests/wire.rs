@@ -14,6 +14,7 @@ fn options() -> WireOptions {
         // Processes of daemons do not run as root, as which tests may.
         program: None,
         folder: std::env::temp_dir(),
+        tell: |_| {},
     }
 }
 

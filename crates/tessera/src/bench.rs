@@ -57,6 +57,7 @@ pub(crate) fn wire(options: &WireBenchOptions) -> Result<(), CliError> {
         idle: Duration::from_secs(args.idle.into()),
         program: Some(program),
         folder: args.folder.clone(),
+        tell,
     });
     let report = report.map_err(|error| unheard(&error))?;
     let text = match options.json {
@@ -66,6 +67,12 @@ pub(crate) fn wire(options: &WireBenchOptions) -> Result<(), CliError> {
     // That nobody reads it is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(())
+}
+
+/// Says what is done next, where it is in nobody's way.
+fn tell(what: &str) {
+    // That nobody reads it is no error.
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 fn unheard(error: &WireError) -> CliError {

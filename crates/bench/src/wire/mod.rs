@@ -51,6 +51,8 @@ pub struct WireOptions {
     pub program: Option<PathBuf>,
     /// Where the farm's folder is made, and removed again.
     pub folder: PathBuf,
+    /// Told what is done next: a large farm takes minutes.
+    pub tell: fn(&str),
 }
 
 impl WireOptions {

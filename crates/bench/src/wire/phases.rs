@@ -39,9 +39,12 @@ struct Farm<'a> {
 
 /// Runs all phases.
 pub(super) async fn run(options: &WireOptions) -> Result<WireReport, WireError> {
+    let tell = options.tell;
+    tell("a supervisor is started");
     let supervisor = Supervisor::start(options).await?;
     let mut memory = vec![supervisor.memory("with no hosts")];
     let (shared, urgent_starts) = Shared::new();
+    tell(&format!("{} hosts join and connect", options.hosts));
     let crowd = Crowd::gather(options, &supervisor, shared).await?;
     memory.push(supervisor.memory("with all hosts connected"));
     let farm = Farm {
@@ -50,12 +53,21 @@ pub(super) async fn run(options: &WireOptions) -> Result<WireReport, WireError> 
         supervisor,
         crowd,
     };
+    tell("it is watched when idle");
     let idle = farm.watch().await;
+    tell(&format!("{} slots are filled", farm.slots()));
     let (filled, jobs) = farm.fill().await?;
     memory.push(farm.supervisor.memory("with all slots taken and the queue"));
+    tell("urgent frames ask for slots");
     let urgent_ms = farm.hurry(urgent_starts).await?;
+    tell("what runs and waits is killed");
     let killed = farm.kill(&jobs).await?;
+    tell(&format!(
+        "{} frames end as soon as they begin",
+        options.frames
+    ));
     let ran = farm.run().await?;
+    tell(&format!("{} jobs of one frame are submitted", options.jobs));
     let submitted = farm.submit_many().await?;
     memory.push(farm.supervisor.memory("in the end"));
     let lost = farm.crowd.shared.lost.times();
