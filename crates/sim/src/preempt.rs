@@ -61,8 +61,13 @@ impl Judge {
         // What is secondary is judged elsewhere.
         let mut is_secondary = false;
         for change in &output.changes {
-            let Change::Event(event) = change else {
-                continue;
+            let event = match change {
+                Change::Instance(job, no) => {
+                    self.forget_ended(engine, (*job, *no));
+                    continue;
+                }
+                Change::Event(event) => event,
+                _ => continue,
             };
             match event.kind {
                 kind::INSTANCE_PREEMPTED => {
@@ -109,6 +114,15 @@ impl Judge {
             return Err(format!("{count} were preempted in one turn"));
         }
         Ok(())
+    }
+
+    /// What has ended and is retried begins anew: it may be preempted like anything else.
+    fn forget_ended(&mut self, engine: &Engine, who: Instance) {
+        let instance = engine.job(who.0).and_then(|job| job.instance(who.1));
+        if instance.is_some_and(|it| it.status.kind().is_ended()) {
+            self.left.remove(&who);
+            self.again.remove(&who);
+        }
     }
 
     fn preempted(
