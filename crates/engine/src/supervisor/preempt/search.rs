@@ -235,8 +235,18 @@ impl Engine {
 
     fn place_on(&self, id: HostId, manner: Manner) -> Option<Place> {
         let host = self.hosts.get(&id).filter(|host| host.is_open())?;
-        let leaving = self.staying_on(host);
-        let leaving = leaving.filter_map(|launch| self.may_leave(launch, host, manner));
+        let mut known = None;
+        let leaving = host.launches.keys().filter_map(|key| {
+            // Of a job that does not grow all others stand where the first does that may leave.
+            if known == Some(key.job) {
+                return None;
+            }
+            let launch = self.launches.get(key)?;
+            let standing = self.may_leave(launch, host, manner)?;
+            let job = self.jobs.get(&key.job)?;
+            known = (!job.spec.grows()).then_some(job.id);
+            Some(standing)
+        });
         // Room that was made for somebody goes to who stands higher.
         let claims = self.preempts.claims.on(id).map(|(_, claim)| claim.standing);
         let lowest = leaving.chain(claims).max()?;
