@@ -2,6 +2,7 @@
 //! after it; of how the engine looks for room it knows nothing.
 
 use crate::rng::Rng;
+use crate::share;
 use crate::tally::Tally;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_engine::supervisor::{Change, Engine, Job, JobPatch, Output, kind};
@@ -17,16 +18,7 @@ pub(crate) fn make_gang(rng: &mut Rng, spec: &mut JobSpec) {
     }
     spec.flags.insert(JobFlag::Grid);
     spec.cpus = u32::try_from(rng.between(2, GANG_MAX.into())).unwrap_or(2);
-    spec.reservation = Default::default();
-    for names in [
-        &mut spec.hosts,
-        &mut spec.omithosts,
-        &mut spec.groups,
-        &mut spec.omitgroups,
-    ] {
-        names.clear();
-    }
-    (spec.restrictions, spec.requirements) = (None, None);
+    share::ask_for_any_host(spec);
     spec.cluster = Default::default();
 }
 

@@ -55,17 +55,21 @@ pub(crate) fn make_growing(rng: &mut Rng, spec: &mut JobSpec) {
         // Such that many of them want the same.
         spec.cpus = 1;
         spec.kind = JobKind::CmdRange(long(rng));
-        spec.reservation = Reservation::default();
-        spec.restrictions = None;
-        spec.requirements = None;
-        for names in [
-            &mut spec.hosts,
-            &mut spec.omithosts,
-            &mut spec.groups,
-            &mut spec.omitgroups,
-        ] {
-            names.clear();
-        }
+        ask_for_any_host(spec);
+    }
+}
+
+/// Has a job take one slot of any host that its cluster lets it have.
+pub(crate) fn ask_for_any_host(spec: &mut JobSpec) {
+    spec.reservation = Reservation::default();
+    (spec.restrictions, spec.requirements) = (None, None);
+    for names in [
+        &mut spec.hosts,
+        &mut spec.omithosts,
+        &mut spec.groups,
+        &mut spec.omitgroups,
+    ] {
+        names.clear();
     }
 }
 

@@ -97,19 +97,24 @@ impl World {
     }
 }
 
+/// A job of which one item runs for long on a third host, and all that is tried elsewhere has failed.
+fn with_a_slow_one() -> (World, JobId, Order) {
+    let mut w = farm(&[1, 1, 1]);
+    let job = w.submit(frames(40, 3));
+    let orders: Vec<Order> = (0..3).map(|_| w.order()).collect();
+    let slow = orders[2];
+    for order in &orders[..2] {
+        w.end(*order, End::Exit(1));
+    }
+    w.config_hosts(2);
+    w.play(|_| End::Exit(1));
+    (w, job, slow)
+}
+
 #[test]
 fn what_runs_is_finished_and_its_instances_are_blocked_then() {
     for how in ["ends", "is lost", "is preempted"] {
-        let mut w = farm(&[1, 1, 1]);
-        // One that runs for long on the third, and all that is tried elsewhere fails.
-        let job = w.submit(frames(40, 3));
-        let orders: Vec<Order> = (0..3).map(|_| w.order()).collect();
-        let slow = orders[2];
-        for order in &orders[..2] {
-            w.end(*order, End::Exit(1));
-        }
-        w.config_hosts(2);
-        w.play(|_| End::Exit(1));
+        let (mut w, job, slow) = with_a_slow_one();
         assert_eq!(w.status(job), WorkStatus::Running, "the slow one runs");
         let phase = w.engine.launch(slow.1).expect("there").phase;
         assert_eq!(phase, Phase::Finishing(WorkStatus::Blocked));
@@ -146,15 +151,7 @@ impl World {
 
 #[test]
 fn who_unblocks_while_something_is_finished_has_it_go_on_too() {
-    let mut w = farm(&[1, 1, 1]);
-    let job = w.submit(frames(40, 3));
-    let orders: Vec<Order> = (0..3).map(|_| w.order()).collect();
-    let slow = orders[2];
-    for order in &orders[..2] {
-        w.end(*order, End::Exit(1));
-    }
-    w.config_hosts(2);
-    w.play(|_| End::Exit(1));
+    let (mut w, job, slow) = with_a_slow_one();
     w.act(Action::Unblock, Target::Job(job)).expect("allowed");
     let launch = w.engine.launch(slow.1).expect("there");
     assert_eq!(launch.phase, Phase::Open);
