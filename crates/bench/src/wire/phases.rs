@@ -200,7 +200,8 @@ impl Farm<'_> {
         let shared = self.shared();
         shared.is_quick.store(true, Ordering::SeqCst);
         let frames = u64::from(self.options.frames);
-        let (ended, spent) = (shared.ended.times(), self.supervisor.processor_seconds());
+        let (ended, launched) = (shared.ended.times(), shared.launched.times());
+        let spent = self.supervisor.processor_seconds();
         let began = Instant::now();
         let each: Vec<u64> =
             parts(frames, u64::from(JOB_FRAMES_MAX).min(frames.div_ceil(10))).collect();
@@ -221,6 +222,7 @@ impl Farm<'_> {
         let now = self.supervisor.processor_seconds();
         Ok(Ran {
             frames,
+            launches: shared.launched.times() - launched,
             seconds,
             supervisor_seconds: now.zip(spent).map(|(now, before)| now - before),
         })

@@ -51,6 +51,8 @@ pub struct Killed {
 pub struct Ran {
     /// How many.
     pub frames: u64,
+    /// In how many launches.
+    pub launches: u64,
     /// From the submission until all jobs were complete.
     pub seconds: f64,
     /// Seconds of the supervisor's processor time.
@@ -166,8 +168,9 @@ impl WireReport {
             format!("; {each:.0} us of the supervisor's processor time each")
         });
         let text = format!(
-            "{} frames that end at once in {:.2} s, {:.0} frames/s{cost}",
+            "{} frames that end at once in {} launches in {:.2} s, {:.0} frames/s{cost}",
             it.frames,
+            it.launches,
             it.seconds,
             crate::measure::figure(it.frames) / it.seconds.max(f64::MIN_POSITIVE)
         );

@@ -27,8 +27,11 @@ use tessera_model::{
     JobSpec, KernelLimits, LaunchNo, Taken, WorkStatus,
 };
 
-/// How long an item that was given ahead may wait behind the current one before it is taken back.
+/// How long an item that was given ahead may wait behind the current one before it is taken back, where the job's other instances have
+/// nothing else to take.
 const AHEAD_PATIENCE: Duration = Duration::from_millis(500);
+/// The same while they have: only its place in the order is late. The word that it is over may be late as well, when much is over at once.
+const AHEAD_PATIENCE_BUSY: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Places what can be placed.
@@ -328,7 +331,7 @@ impl Engine {
                 launch.ahead_since = t.now.elapsed;
             }
             let job = self.jobs.get(&key.job).filter(|job| !job.is_cmdline());
-            let job = job.filter(|job| job.items.ready() > u64::from(job.spec.instances()));
+            let job = job.filter(|job| job.has_more_than_it_takes());
             let item = job.and_then(|job| job.next_item(key.instance, &launch.taken));
             let Some(run) = item.and_then(|item| self.assign(t, key, item)) else {
                 return;
@@ -358,12 +361,19 @@ impl Engine {
 
     /// Items that were given ahead and wait for long behind a slow one go back to where other instances can take them.
     pub(super) fn ahead_over(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
+        let job = self.jobs.get(&key.job);
         let Some(launch) = self.launches.get_mut(&key) else {
             return;
         };
-        let due = launch.ahead_since + AHEAD_PATIENCE;
+        let patience = match job.is_some_and(super::Job::has_more_than_it_takes) {
+            true => AHEAD_PATIENCE_BUSY,
+            false => AHEAD_PATIENCE,
+        };
+        let due = launch.ahead_since + patience;
         launch.is_watched = !launch.ahead.is_empty() && due > t.now.elapsed;
         if launch.is_watched {
+            // The others may have nothing to take by then.
+            let due = due.min(t.now.elapsed + AHEAD_PATIENCE);
             self.timers.set(due, Timer::Ahead(key));
         } else if !launch.ahead.is_empty() {
             launch.ahead_max = 0;
@@ -372,7 +382,8 @@ impl Engine {
         }
     }
 
-    /// Takes back what a launch was given ahead; it may start again when the worker has said that it did not.
+    /// Takes back what a launch was given ahead; it may start again when the worker has said that it did not. What ended before
+    /// the worker heard of it counts (`report`).
     pub(super) fn recall(&mut self, t: &mut Turn<'_>, key: LaunchKey) {
         let Some(launch) = self.launches.get(&key) else {
             return;
@@ -410,6 +421,9 @@ impl Engine {
         let mut core = job.items.get(run.item);
         core.status = ItemStatus::Pending;
         job.items.hold(run.item);
+        if let Some(launch) = self.launches.get_mut(&key) {
+            launch.orders.recalled(run);
+        }
         let text = "taken back before it began".to_owned();
         self.set_item(
             t,

@@ -107,6 +107,7 @@ impl Engine {
         };
         let host = launch.host;
         let was_current = launch.current == Some(run);
+        let was_recalled = launch.orders.was_recalled(run);
         if !launch.take(run) {
             return;
         }
@@ -116,7 +117,8 @@ impl Engine {
             launch.progress = None;
         }
         t.change(Change::Launch(key));
-        let counted = self.is_current(key.job, run);
+        let counted = self.is_current(key.job, run)
+            || was_recalled && self.ran_all_the_same(key.job, run, end);
         self.keep_attempt(t, key, run, Ok(end.clone()), counted);
         if let Some(launch) = self.launches.get_mut(&key).filter(|_| was_current) {
             launch.current_since = t.now.wall;
@@ -161,6 +163,19 @@ impl Engine {
                 return false;
             };
             core.status.is_active() && core.attempt == run.attempt
+        })
+    }
+
+    /// Says whether an item that was taken back ended by itself before its worker heard of that, and is what it was then: what it
+    /// did is done, and nobody has begun it since.
+    fn ran_all_the_same(&self, job: JobId, run: Run, end: &AttemptEnd) -> bool {
+        let items = self.jobs.get(&job).map(|job| &job.items);
+        items.is_some_and(|items| {
+            let is_as_it_was = run.item.0 < items.len() && {
+                let core = items.get(run.item);
+                core.status == ItemStatus::Pending && core.attempt == run.attempt
+            };
+            is_as_it_was && end.end.outcome() != Outcome::Interrupted && !items.is_shut(run.item)
         })
     }
 

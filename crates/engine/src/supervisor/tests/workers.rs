@@ -428,6 +428,9 @@ fn very_quick_items_are_given_several_ahead_and_all_come_back_when_one_is_slow()
     let items: Vec<u32> = given.iter().map(|run| run.item.0).collect();
     assert_eq!(items, [1, 2, 3, 4, 5]);
     assert!(w.said.is_empty(), "{:?}", w.said);
+    // The job has others to give out meanwhile.
+    w.wait(4);
+    assert!(w.said.is_empty(), "{:?}", w.said);
     w.wait(1);
     let grace = Duration::ZERO;
     for &run in given[1..].iter().rev() {
@@ -442,11 +445,82 @@ fn very_quick_items_are_given_several_ahead_and_all_come_back_when_one_is_slow()
     assert!(w.said.is_empty(), "{:?}", w.said);
 }
 
+/// A worker with five quick items of a job of nine, whose word about the first of them is late: the other four are taken back.
+fn with_four_taken_back(w: &mut World, job: JobId) -> (u8, LaunchKey, Vec<Run>) {
+    let (number, key, run) = w.order();
+    let elapsed = Duration::from_millis(1);
+    let end = AttemptEnd {
+        elapsed,
+        ..ended(End::Exit(0))
+    };
+    w.report(number, Report::ItemEnded { key, run, end });
+    let given: Vec<Run> = (0..5).map(|_| w.order().2).collect();
+    // The job has others to give out meanwhile.
+    w.wait(4);
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    w.wait(5);
+    for &run in given[1..].iter().rev() {
+        let grace = Duration::ZERO;
+        assert_eq!(w.heard().1, ToWorker::EndItem { key, run, grace });
+        assert_eq!(w.item(job, run.item.0), ItemStatus::Pending);
+    }
+    (number, key, given)
+}
+
+#[test]
+fn what_ended_before_its_worker_heard_that_it_is_taken_back_is_not_run_again() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(9));
+    let (number, key, given) = with_four_taken_back(&mut w, job);
+    let ends = [
+        (given[0], End::Exit(0), ItemStatus::Complete),
+        (given[1], End::Exit(0), ItemStatus::Complete),
+        (given[2], End::Exit(3), ItemStatus::Failed),
+        // It is given out again at once.
+        (given[3], End::Asked, ItemStatus::Running),
+    ];
+    for (run, end, status) in ends {
+        let end = quickly(end);
+        w.report(number, Report::ItemEnded { key, run, end });
+        assert_eq!(w.item(job, run.item.0), status, "{run:?}");
+    }
+    // None of those that ended by themselves is given out again; the others are.
+    w.said
+        .retain(|(_, said)| !matches!(said, ToWorker::EndItem { .. }));
+    let mut again = Vec::new();
+    while !w.said.is_empty() {
+        let (_, _, run) = w.order();
+        again.push((run.item, run.attempt));
+        let end = quickly(End::Exit(0));
+        w.report(number, Report::ItemEnded { key, run, end });
+    }
+    let ran = |run: &Run| again.iter().any(|(item, _)| *item == run.item);
+    assert!(!given[..3].iter().any(ran), "{again:?}");
+    assert!(again.contains(&(given[3].item, Attempt(2))), "{again:?}");
+    assert!(!ran(&given[4]), "nobody knows yet whether it began");
+}
+
+#[test]
+fn what_somebody_ended_while_it_was_taken_back_stays_as_they_want_it() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(9));
+    let (number, key, given) = with_four_taken_back(&mut w, job);
+    w.act(Action::Kill, Target::Items(job, vec![given[1].item]))
+        .expect("allowed");
+    for run in [given[0], given[1]] {
+        let end = quickly(End::Exit(0));
+        w.report(number, Report::ItemEnded { key, run, end });
+    }
+    assert_eq!(w.item(job, given[1].item.0), ItemStatus::Killed);
+}
+
 #[test]
 fn an_item_given_ahead_does_not_wait_long_behind_a_slow_one() {
     let mut w = World::new();
     w.connect(1, 1);
-    let job = w.submit(spec(5));
+    let job = w.submit(spec(4));
     let (number, key, run) = w.order();
     let end = quickly(End::Exit(0));
     w.report(number, Report::ItemEnded { key, run, end });
