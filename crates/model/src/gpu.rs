@@ -17,6 +17,8 @@ pub const GPUS_UNCLEAR: &str = "host.gpus_unclear";
 pub const GPU_MODEL: &str = "host.gpu_model";
 /// The property with the memory, in MiB, of the one that has least; absent when that of one isn't known.
 pub const GPU_MEMORY: &str = "host.gpu_memory";
+/// The property with the slots that are kept for each GPU which nobody has (`worker_gpu_slots`); absent when none are.
+pub const GPU_SLOTS: &str = "host.gpu_slots";
 /// The most GPUs of a host that are told apart.
 pub const GPUS_MAX: usize = 64;
 /// Most bytes of the name of a model.

@@ -236,12 +236,18 @@ impl Engine {
 
     fn check_hosts(&self, faults: &mut Vec<String>) {
         for host in self.hosts.values() {
-            let (slots, is_idle, amounts) = self.planner.free_of(host.id);
+            let ((slots, kept), is_idle, amounts) = self.planner.free_of(host.id);
             let name = &host.facts.name;
             if slots != host.free() {
                 let free = host.free();
                 faults.push(format!(
                     "{name} has {free} free slots, the planner thinks {slots}"
+                ));
+            }
+            if kept != host.gpu_slots().min(slots) {
+                let own = host.gpu_slots();
+                faults.push(format!(
+                    "{name} keeps {own} slots for GPUs, the planner thinks {kept}"
                 ));
             }
             if slots > 0 && is_idle != host.is_idle() {

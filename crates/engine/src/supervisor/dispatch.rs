@@ -2,6 +2,7 @@
 //! which every state of a job changes.
 
 use super::act::bare;
+use super::gpu_slots::is_without_gpus;
 use super::host::Host;
 use super::io::{Change, Effect, StartOrder, kind};
 use super::items::{ItemCore, Size};
@@ -107,6 +108,8 @@ impl Engine {
         let has = |(name, amount): (&String, &u64)| host.unused_of(name) >= *amount;
         let slots = u64::from(taken.slots);
         debug_assert!(host.unused_of(PROCESSORS) >= slots && taken.amounts.iter().all(has));
+        let kept = u64::from(host.gpu_slots()) * u64::from(is_without_gpus(&taken));
+        debug_assert!(host.unused_of(PROCESSORS) >= slots + kept);
         let mut global = taken.global.iter();
         debug_assert!(global.all(|(name, amount)| self.globals.can_give(name, *amount, host_id)));
         let Some(job) = self.jobs.get_mut(&id) else {
@@ -240,7 +243,7 @@ impl Engine {
     }
 
     /// Says whether a host has given more of what a launch has than it offers now, what is about to end left out: it was told to offer
-    /// less. What runs goes on, and no such launch takes another item until the rest fits.
+    /// less, or keeps more for GPUs. What runs goes on, and no such launch takes another item until the rest fits.
     fn is_overfull(&self, host: &Host, taken: &Taken) -> bool {
         let stays = |key: &LaunchKey| {
             let launch = self.launches.get(key);
@@ -256,7 +259,11 @@ impl Engine {
             let total = host.total_of(name);
             host.used_of(name) > total && amount(name) > total
         };
-        let offered = host.open_slots();
+        let kept = match is_without_gpus(taken) {
+            true => host.gpu_slots(),
+            false => 0,
+        };
+        let offered = host.open_slots().saturating_sub(kept);
         (host.used() > offered && slots() > offered) || taken.amounts.keys().any(is_short_of)
     }
 

@@ -188,7 +188,7 @@ impl Host {
     }
 
     /// Says whether it can't be known which of its GPUs are free.
-    fn has_unclear_gpus(&self) -> bool {
+    pub(super) fn has_unclear_gpus(&self) -> bool {
         let all = [&self.launches, &self.strays, &self.given_up];
         let is_there = |key: &LaunchKey| all.iter().any(|it| it.contains_key(key));
         self.unclear.iter().any(is_there)

@@ -17,6 +17,7 @@ mod dispatch;
 mod failing;
 mod gang;
 pub mod global;
+mod gpu_slots;
 mod host;
 mod identity;
 mod image;
@@ -495,13 +496,16 @@ impl Engine {
         match self.hosts.get(&host) {
             Some(known) => {
                 let free_of = |resource: &str| known.free_of(resource);
-                let (name, free) = (&known.facts.name, (known.free(), known.is_idle()));
+                let (name, free) = (
+                    &known.facts.name,
+                    (known.free(), known.gpu_slots(), known.is_idle()),
+                );
                 self.planner
                     .set_free(host, name, &known.traits, free, free_of);
             }
             None => self
                 .planner
-                .set_free(host, "", &Default::default(), (0, false), |_| 0),
+                .set_free(host, "", &Default::default(), (0, 0, false), |_| 0),
         }
         self.note_standing(host);
     }

@@ -41,10 +41,12 @@ pub(super) fn takes(job: &Job, size: Size, host: &Host) -> Taken {
         amounts.insert(MEMORY.to_owned(), memory);
     }
     let least = reservation.slots;
+    // What it needs at least may be kept for GPUs that it does not have; what it takes beside is not.
+    let spare = || host.spare_slots(amounts.get(GPUS).copied().unwrap_or(0));
     let slots = match reservation.more {
         More::Nothing => least,
-        More::Free => least.max(host.free()),
-        More::UpTo(most) => least.max(host.free().min(most)),
+        More::Free => least.max(spare()),
+        More::UpTo(most) => least.max(spare().min(most)),
         More::WholeHost => least.max(host.open_slots()),
     };
     let gpus = host.gpus_for(amounts.get(GPUS).copied().unwrap_or(0));

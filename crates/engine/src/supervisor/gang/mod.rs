@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::credential::CredentialId;
 use tessera_model::msg::LaunchKey;
+use tessera_model::reservation::PROCESSORS;
 use tessera_model::{GlobalName, HostId, InstanceNo, JobId, LaunchNo, WorkStatus};
 
 /// Gangs that are looked at in a turn, the first ones.
@@ -318,7 +319,8 @@ pub(super) fn imagined(job: JobId, number: u32) -> LaunchKey {
 pub(super) fn has_room(engine: &Engine, demands: &Demands, host: &Host) -> bool {
     let mut amounts = demands.amounts.iter();
     let asks = demands.asks.as_ref();
-    host.free() >= demands.slots
+    host.is_open()
+        && host.free_for(demands, PROCESSORS) >= u64::from(demands.slots)
         && (!demands.wants_whole || host.is_idle())
         && amounts.all(|(name, amount)| host.free_of(name) >= *amount)
         && host.has_place_for(demands)

@@ -6,6 +6,7 @@ use crate::supervisor::plan::Demands;
 use crate::supervisor::why::{Kind, Reason};
 use crate::supervisor::wide::gangs::times_in;
 use crate::supervisor::{Engine, Host, Job};
+use tessera_model::reservation::PROCESSORS;
 use tessera_model::{HostState, JobId, JobSpec, StartRate, UserName};
 
 /// Why all of a gang can't start at once, and who says so.
@@ -88,7 +89,9 @@ impl Engine {
         let rooms = self.hosts.values().filter(may);
         let mut most = 0_u64;
         for host in rooms {
-            most += u64::from(times_in(demands, host.facts.slots, host));
+            let slots = host.total_for(demands, PROCESSORS);
+            let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+            most += u64::from(times_in(demands, slots, host));
             if most >= u64::from(count) {
                 return None;
             }

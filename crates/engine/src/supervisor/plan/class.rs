@@ -16,8 +16,9 @@ use tessera_model::HostId;
 use tessera_model::requirements::Operand;
 
 /// Hosts that can give away the same and are of a kind are alike for every class: the most slots first, then by the amounts of
-/// the resources that somebody reserves, by their numbers, then by whether nothing is there.
-pub(super) type Shape = (Reverse<u32>, Vec<u64>, Arc<Traits>, bool);
+/// the resources that somebody reserves, by their numbers, then by whether nothing is there, then by the slots that are not for jobs
+/// without GPUs.
+pub(super) type Shape = (Reverse<u32>, Vec<u64>, Arc<Traits>, bool, u32);
 
 /// What an open host can give away.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub(super) struct Class {
     pub(super) ready: Ready,
     /// The gate that it is behind, by what it wants of the farm's own resources.
     pub(super) gate: usize,
+    /// Slots that are kept for GPUs are not for it.
+    is_without_gpus: bool,
     /// What it asks is asked host by host.
     pub(super) asks_each: bool,
     /// The same without what it says of how many of a job a host may have: that is no matter of how much of one it needs.
@@ -59,6 +62,7 @@ impl Class {
         operands: &mut Operands,
     ) -> (Self, bool) {
         let mut class = Self {
+            is_without_gpus: demands.is_without_gpus(),
             demands,
             wants,
             users: 1,
@@ -97,10 +101,11 @@ impl Class {
     }
 
     /// Says whether hosts of that shape can serve it.
-    pub(super) fn fits(&self, (Reverse(slots), amounts, traits, is_idle): &Shape) -> bool {
+    pub(super) fn fits(&self, (Reverse(slots), amounts, traits, is_idle, kept): &Shape) -> bool {
         let wants = self.wants.as_ref();
         let asks = self.demands.asks.as_ref();
-        *slots >= self.demands.slots
+        let kept = *kept * u32::from(self.is_without_gpus);
+        slots.saturating_sub(kept) >= self.demands.slots
             && (*is_idle || !self.demands.wants_whole)
             && wants.is_some_and(|wants| wants.are_in(amounts))
             && self.demands.suit(traits)

@@ -336,13 +336,14 @@ impl Planner {
         is_ready
     }
 
-    /// Tells how many slots a host can give away, 0 closes it, whether that is because nothing is there, and how much of other resources.
+    /// Tells how many slots a host can give away, 0 closes it, how many of them are not for jobs without GPUs, whether nothing is there, and
+    /// how much of other resources.
     pub fn set_free(
         &mut self,
         host: HostId,
         name: &str,
         traits: &Arc<Traits>,
-        (slots, is_idle): (u32, bool),
+        (slots, kept, is_idle): (u32, u32, bool),
         free_of: impl Fn(&str) -> u64,
     ) {
         if let Some(before) = self.free.remove(&host) {
@@ -356,7 +357,13 @@ impl Planner {
             for (resource, number) in self.resources.numbers() {
                 amounts[number] = free_of(resource);
             }
-            let shape = (Reverse(slots), amounts, Arc::clone(traits), is_idle);
+            let shape = (
+                Reverse(slots),
+                amounts,
+                Arc::clone(traits),
+                is_idle,
+                kept.min(slots),
+            );
             self.open_as(host, &shape);
             let name = name.to_owned();
             self.by_name.entry(name.clone()).or_default().insert(host);
@@ -735,17 +742,17 @@ impl Planner {
         self.classes[class].users
     }
 
-    /// Answers what it believes a host can give away: slots, whether nothing is there, and the amount of a resource that somebody reserves;
-    /// for the engine's own check.
+    /// Answers what it believes a host can give away: slots, those of them that are not for jobs without GPUs, whether nothing is there, and
+    /// the amount of a resource that somebody reserves; for the engine's own check.
     #[must_use]
-    pub fn free_of(&self, host: HostId) -> (u32, bool, BTreeMap<&str, u64>) {
+    pub fn free_of(&self, host: HostId) -> ((u32, u32), bool, BTreeMap<&str, u64>) {
         let Some(Free { shape, .. }) = self.free.get(&host) else {
-            return (0, false, BTreeMap::new());
+            return ((0, 0), false, BTreeMap::new());
         };
         let amount = |number: usize| shape.1.get(number).copied().unwrap_or(0);
         let amounts = self.resources.numbers();
         let amounts = amounts.map(|(name, number)| (name, amount(number)));
-        (shape.0.0, shape.3, amounts.collect())
+        ((shape.0.0, shape.4), shape.3, amounts.collect())
     }
 
     /// Counts the ready jobs, those that are held back among them; for the engine's own check.

@@ -1,7 +1,7 @@
 //! Making room: who is found leaves, the room is kept for whom it was made, and given up when it is wanted no more.
 
 use super::claims::{Claim, ClaimId};
-use super::search::{Wanted, Way, names_of, sum_of};
+use super::search::{Wanted, Way, kept_beside, names_of, sum_of};
 use super::{Manner, PreemptPolicy, Standing, is_elite};
 use crate::supervisor::deps::group_of;
 use crate::supervisor::dispatch::place_of;
@@ -12,7 +12,7 @@ use crate::supervisor::plan::Placement;
 use crate::supervisor::{About, Engine, Host, Job, Turn};
 use std::collections::BTreeSet;
 use tessera_model::msg::LaunchKey;
-use tessera_model::{HostId, JobId, WorkStatus};
+use tessera_model::{HostId, JobId, Taken, WorkStatus};
 
 /// Claims that are looked at when an item ends whose instance might leave for one of them, at most.
 const SWAPS_LOOKED_AT_MAX: usize = 16;
@@ -94,7 +94,7 @@ impl Engine {
         }
         // Who stood lower and was to have that room looks for another.
         while let Some(lowest) = self.claims_on(way.host).pop().filter(|it| *it != claim)
-            && self.is_overclaimed(way.host, &names_of(&need))
+            && self.is_overclaimed(way.host, &need)
         {
             self.give_up(t, lowest, &format!("job {id} comes before it"));
         }
@@ -102,18 +102,20 @@ impl Engine {
         self.refresh_host(way.host);
     }
 
-    /// Says whether what stays on a host and all claims there are more than it has, of one of these.
-    fn is_overclaimed(&self, id: HostId, names: &[&str]) -> bool {
+    /// Says whether what stays on a host and all claims there are more than it has of something that one needs, and may have.
+    fn is_overclaimed(&self, id: HostId, need: &Taken) -> bool {
         let Some(host) = self.hosts.get(&id) else {
             return true;
         };
-        names.iter().any(|name| {
+        names_of(need).iter().any(|name| {
             let staying = self
                 .staying_on(host)
                 .map(|launch| host.part_of(&launch.taken, name));
             let stays = staying.fold(0, u64::saturating_add);
             let claimed = self.preempts.claims.wanted_on(host, name);
-            stays.saturating_add(claimed) > host.open_of_any(name)
+            let there = self.staying_on(host).map(|launch| launch.taken.as_ref());
+            let kept = kept_beside(host, need, name, there);
+            stays.saturating_add(claimed).saturating_add(kept) > host.open_of_any(name)
         })
     }
 
@@ -344,8 +346,7 @@ impl Engine {
                 continue;
             }
             let can = host.is_some_and(|host| {
-                self.may_have(claim, host, wanted)
-                    && !self.is_overclaimed(id, &names_of(&claim.need))
+                self.may_have(claim, host, wanted) && !self.is_overclaimed(id, &claim.need)
             });
             if !can {
                 let why = "it can't start there now";
@@ -406,8 +407,10 @@ fn is_there(host: &Host, claim: &Claim, before: &[Claim]) -> bool {
     names_of(&claim.need).into_iter().all(|name| {
         let first = before.iter().map(|it| host.part_of(&it.need, name));
         let first = first.fold(0, u64::saturating_add);
+        let there = host.launches.values().chain(host.strays.values());
+        let kept = kept_beside(host, &claim.need, name, there.map(AsRef::as_ref));
         let free = host.unused_of(name).saturating_sub(first);
-        free >= host.part_of(&claim.need, name)
+        free.saturating_sub(kept) >= host.part_of(&claim.need, name)
     })
 }
 

@@ -5,6 +5,7 @@ use super::index::{Kind, Place};
 use super::pick::{Candidate, Price, pick};
 use super::{Manner, PreemptPolicy, Standing};
 use crate::supervisor::dispatch::{place_as_primary, place_of};
+use crate::supervisor::gpu_slots::{gpus_of, is_without_gpus};
 use crate::supervisor::host::Kept;
 use crate::supervisor::job::{Launch, Phase};
 use crate::supervisor::judging::Judging;
@@ -148,15 +149,26 @@ impl Engine {
             let claimed = higher.iter().map(|claim| host.part_of(&claim.need, name));
             let taken = stays.chain(claimed).fold(0, u64::saturating_add);
             let asked = taken.saturating_add(host.part_of(&need, name));
-            asked.saturating_sub(host.open_of_any(name))
+            let there = staying.iter().map(|launch| launch.taken.as_ref());
+            let kept = kept_beside(host, &need, name, there);
+            asked
+                .saturating_add(kept)
+                .saturating_sub(host.open_of_any(name))
         });
         let short: Vec<u64> = short.collect();
+        let is_beside_gpus = is_without_gpus(&need) && host.slots_of_gpu() > 0;
+        let gives = |taken: &Taken, name: &str| match name {
+            // What is kept for its GPUs when it is gone it gives nobody.
+            PROCESSORS if is_beside_gpus => host.part_beside_gpus(taken),
+            name => host.part_of(taken, name),
+        };
         let candidates = staying.into_iter().filter_map(|launch| {
             let standing = self.may_leave(launch, host, manner)?;
-            (standing > own).then(|| Candidate {
+            let is_loss = is_beside_gpus && host.keeps_more_without(&launch.taken);
+            (standing > own && !is_loss).then(|| Candidate {
                 who: launch.key,
                 gives: (names.iter())
-                    .map(|name| host.part_of(&launch.taken, name))
+                    .map(|name| gives(&launch.taken, name))
                     .collect(),
                 standing,
                 cost: self.cost_of(launch, manner),
@@ -270,7 +282,16 @@ impl Engine {
                 .map(|launch| host.part_of(&launch.taken, name));
             let stays = staying.fold(0, u64::saturating_add);
             let claimed = self.preempts.claims.wanted_on(host, name);
-            let all = stays.saturating_add(claimed);
+            let claims = self.preempts.claims.on(host.id);
+            let mut needs = claims.map(|(_, claim)| &claim.need);
+            let kept = match needs.find(|it| is_without_gpus(it)) {
+                Some(need) => {
+                    let gpus = self.staying_on(host).map(|launch| launch.taken.as_ref());
+                    kept_beside(host, need, name, gpus.chain([taken]))
+                }
+                None => 0,
+            };
+            let all = stays.saturating_add(claimed).saturating_add(kept);
             // One that is locked altogether finishes what it has; of locked slots nobody is given one back.
             let has = match host.is_locked() {
                 true => host.total_of_any(name),
@@ -293,6 +314,20 @@ impl Engine {
 pub(super) fn names_of(taken: &Taken) -> Vec<&str> {
     let amounts = taken.amounts.keys().map(String::as_str);
     std::iter::once(PROCESSORS).chain(amounts).collect()
+}
+
+/// Answers how many of its slots a host keeps from a need for the GPUs that none of these has; of nothing else something is kept.
+pub(super) fn kept_beside<'a>(
+    host: &Host,
+    need: &Taken,
+    name: &str,
+    there: impl Iterator<Item = &'a Taken>,
+) -> u64 {
+    if name != PROCESSORS || !is_without_gpus(need) || host.slots_of_gpu() == 0 {
+        return 0;
+    }
+    let gpus = there.map(gpus_of).fold(0, u64::saturating_add);
+    host.gpu_slots_beside(gpus)
 }
 
 /// Answers what is kept for all of them together.

@@ -383,7 +383,7 @@ fn play(seed: u64, algorithm: Algorithm) {
                 number,
                 "rnd",
                 &kind(&planner, &small),
-                (small.slots, false),
+                (small.slots, 0, false),
                 |_| 0,
             );
             hosts.insert(number, small);
@@ -418,7 +418,7 @@ fn play(seed: u64, algorithm: Algorithm) {
                 found.host,
                 "rnd",
                 &kind(&planner, small),
-                (small.slots, false),
+                (small.slots, 0, false),
                 |_| 0,
             );
         }

@@ -8,6 +8,7 @@ mod desks;
 mod failing;
 mod gang;
 mod globals;
+mod gpu_slots;
 mod gpus;
 mod groups;
 mod limits;

@@ -148,7 +148,7 @@ fn queued_work_costs_nothing() {
 /// Makes as many classes with a job each that no host can serve, and answers what it costs to ask about all of them.
 fn cost_of_all_classes(classes: u64) -> u64 {
     let mut planner = Planner::default();
-    planner.set_free(host(1), "rnd1", &Default::default(), (1, false), |_| 0);
+    planner.set_free(host(1), "rnd1", &Default::default(), (1, 0, false), |_| 0);
     for n in 0..classes {
         let demands = Demands {
             hosts: [format!("other{n}")].into(),
@@ -179,7 +179,7 @@ fn hosts_are_walked_once_for_all_jobs_of_a_class() {
             host(number),
             "rnd",
             &Default::default(),
-            (u32::from(number), false),
+            (u32::from(number), 0, false),
             |_| 0,
         );
     }
@@ -208,12 +208,12 @@ fn the_best_job_of_all_classes_is_the_next() {
     // Its head was the best and goes before anybody asks; another comes that is better than all.
     planner.set_ready(classes[&3], (6, 0, JobId(3)), false);
     planner.set_ready(classes[&0], (1, 0, JobId(9)), true);
-    planner.set_free(host(1), "rnd1", &Default::default(), (1, false), |_| 0);
+    planner.set_free(host(1), "rnd1", &Default::default(), (1, 0, false), |_| 0);
     assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(9)));
     planner.set_ready(classes[&0], (1, 0, JobId(9)), false);
     assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(2)));
-    planner.set_free(host(1), "", &Default::default(), (0, false), |_| 0);
-    planner.set_free(host(2), "rnd2", &Default::default(), (1, false), |_| 0);
+    planner.set_free(host(1), "", &Default::default(), (0, 0, false), |_| 0);
+    planner.set_free(host(2), "rnd2", &Default::default(), (1, 0, false), |_| 0);
     planner.set_ready(classes[&2], (7, 0, JobId(2)), false);
     assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(1)));
 }
@@ -233,7 +233,7 @@ fn a_job_in_two_classes_is_asked_in_both_when_what_both_wait_for_comes() {
     // Its items that ran out of memory want another host than those that did not.
     let (plain, grown) = (of_hosts("small"), of_hosts("large"));
     assert!(plain < grown);
-    planner.set_free(host(1), "small", &Default::default(), (1, false), |_| 0);
+    planner.set_free(host(1), "small", &Default::default(), (1, 0, false), |_| 0);
     let place = (5, 0, JobId(1));
     planner.set_ready(plain, place, true);
     assert_eq!(planner.next(&|_, _| true), None, "nobody has a licence");
@@ -282,7 +282,7 @@ fn cost_of_a_host(classes: u64) -> u64 {
         planner.set_ready(class, (5, 0, JobId(n)), true);
     }
     assert_eq!(planner.next(&|_, _| true), None);
-    planner.set_free(host(1), "rnd1", &Default::default(), (1, false), |_| 0);
+    planner.set_free(host(1), "rnd1", &Default::default(), (1, 0, false), |_| 0);
     let before = planner.asked();
     assert_eq!(planner.next(&|_, _| true).map(|it| it.job), Some(JobId(0)));
     planner.asked() - before
@@ -330,4 +330,20 @@ fn a_resource_beyond_the_bound_is_planned_host_by_host() {
         w.engine.host(host(2)).expect("there").free_of(&names[last]),
         1
     );
+}
+
+/// Answers what a job without a GPU costs that comes beside so many idle hosts which keep all of their slots.
+fn cost_beside_kept(hosts: u8) -> u64 {
+    let mut w = World::new();
+    for number in 1..=hosts {
+        w.keeping(number, (2, 1, 2), &[]);
+    }
+    let cost = cost(&mut w, |w| _ = w.submit(spec(1)));
+    assert!(w.said.is_empty(), "{:?}", w.said);
+    cost
+}
+
+#[test]
+fn hosts_that_keep_their_slots_for_gpus_cost_as_much_as_one() {
+    assert_eq!(cost_beside_kept(1), cost_beside_kept(100));
 }

@@ -6,6 +6,7 @@ use crate::supervisor::plan::Demands;
 use crate::supervisor::plan::asks::reserved;
 use crate::supervisor::{Engine, Host, Job};
 use std::collections::{BTreeMap, BTreeSet};
+use tessera_model::gpu::GPUS;
 use tessera_model::host::Takes;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
 use tessera_model::{HostState, Identity, JobId, JobSpec, More};
@@ -32,6 +33,7 @@ pub(super) fn why_host(job: &Job, host: &Host, demands: &Demands, engine: &Engin
         .or_else(|| why_kept_off(job, host, engine))
         .or_else(|| why_full_of(job, host))
         .or_else(|| why_busy(job, host, demands))
+        .or_else(|| why_gpu_slots(job, host, demands))
         .or_else(|| why_full(host))
         .or_else(|| why_short(job, host, demands))
         .or(moves)
@@ -90,10 +92,59 @@ fn why_short(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason> {
     let text = format!("{has} of {total} of {resource} free on {name}; {asked} asked");
     let has_some = |(resource, _): (&String, &u64)| free(host, resource) > 0;
     let is_some = !demands.is_grown && demands.amounts.iter().all(has_some);
-    let less = reserve_less(job, host, free, job.spec.reservation.more).filter(|_| is_some);
+    let for_it = |host: &Host, resource: &str| host.free_for(demands, resource);
+    let less = reserve_less(job, host, for_it, job.spec.reservation.more).filter(|_| is_some);
     let less = less.map_or_else(String::new, |less| format!("; {less} fits there now"));
     let hint = format!("it starts when enough is given back there{less}");
     Some((Kind::Reserved, text, Some(hint)))
+}
+
+/// Answers that what a job without GPUs lacks of a host's slots is kept for GPUs that nobody has, now or as long as it is so.
+fn why_gpu_slots(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason> {
+    let (kept, asked) = (host.gpu_slots(), u64::from(demands.slots));
+    let free = host.free_of_any(PROCESSORS);
+    let spare = host.free_for(demands, PROCESSORS);
+    let slots = host.open_slots();
+    // Where only what others have lacks, that is said.
+    let is_kept = free >= asked || u64::from(slots.saturating_sub(kept)) < asked;
+    if !demands.is_without_gpus() || kept == 0 || spare >= asked || !is_kept {
+        return None;
+    }
+    let (name, idle) = (&host.facts.name, gpus(host.idle_gpus()));
+    let text = format!(
+        "{kept} of {slots} slots of {name} are kept for {idle} that nobody has, and {spare} others are free; {asked} asked"
+    );
+    let mut spec = JobSpec::clone(&job.spec);
+    spec.reservation.amounts.insert(GPUS.to_owned(), 1);
+    let id = job.id;
+    let list = reserved(&spec);
+    let for_it = |host: &Host, resource: &str| host.free_for(demands, resource);
+    let less = reserve_less(job, host, for_it, job.spec.reservation.more);
+    let less = less.filter(|_| !demands.is_grown);
+    let less = less.map_or_else(String::new, |less| format!("; {less} fits there now"));
+    let hint = format!(
+        "a job that uses a GPU gets them: tessera modify {id} --reservations {list}{less}; or less worker_gpu_slots there"
+    );
+    Some((Kind::GpuSlots, text, Some(hint)))
+}
+
+fn gpus(number: u64) -> String {
+    match number {
+        1 => "1 GPU".to_owned(),
+        more => format!("{more} GPUs"),
+    }
+}
+
+/// Answers that all free slots of a host are kept for GPUs.
+pub(super) fn why_only_gpus(host: &Host) -> Option<(Kind, String)> {
+    let (kept, free) = (host.gpu_slots(), host.free());
+    let (slots, idle) = (host.open_slots(), gpus(host.idle_gpus()));
+    (kept > 0 && free <= kept).then(|| {
+        let text = format!(
+            "{kept} of {slots} slots are kept for {idle} that nobody has (worker_gpu_slots): only jobs with GPUs get one of the {free} that are free"
+        );
+        (Kind::GpuSlots, text)
+    })
 }
 
 /// Answers that something is on a host which a job wants for itself, and what of it would start there now.
@@ -105,7 +156,14 @@ fn why_busy(job: &Job, host: &Host, demands: &Demands) -> Option<HostReason> {
     let free = |host: &Host, resource: &str| host.free_of_any(resource);
     let mut amounts = demands.amounts.iter();
     let has_rest = amounts.all(|(resource, asked)| free(host, resource) >= *asked);
-    let beside = reserve_less(job, host, free, More::Free).filter(|_| has_rest);
+    // Without the host to itself it has no slot that is kept for GPUs.
+    let is_without_gpus = !demands.amounts.contains_key(GPUS);
+    let kept = u64::from(host.gpu_slots()) * u64::from(is_without_gpus);
+    let spare = |host: &Host, resource: &str| match resource {
+        PROCESSORS => free(host, resource).saturating_sub(kept),
+        _ => free(host, resource),
+    };
+    let beside = reserve_less(job, host, spare, More::Free).filter(|_| has_rest);
     let beside = beside.map_or_else(String::new, |command| {
         format!("; {command} starts it beside what is on {name}")
     });

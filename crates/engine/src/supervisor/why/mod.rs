@@ -14,7 +14,7 @@ use super::items::Size;
 use super::modes::Mode;
 use super::plan::Demands;
 use super::{Engine, Host, Job};
-use host::{lacks, why_closed, why_unavailable};
+use host::{lacks, why_closed, why_only_gpus, why_unavailable};
 use tessera_model::reservation::MEMORY;
 use tessera_model::{HostId, ItemStatus, JobId, JobSpec, UserName, WorkStatus};
 
@@ -66,6 +66,7 @@ pub enum Kind {
     Full,
     NotIdle,
     Reserved,
+    GpuSlots,
     TooSmall,
     BehindJobs,
     Preempting,
@@ -80,7 +81,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -121,6 +122,7 @@ impl Kind {
         Self::Full,
         Self::NotIdle,
         Self::Reserved,
+        Self::GpuSlots,
         Self::TooSmall,
         Self::BehindJobs,
         Self::Preempting,
@@ -177,6 +179,7 @@ impl Kind {
             Self::Full => "full",
             Self::NotIdle => "not_idle",
             Self::Reserved => "reserved",
+            Self::GpuSlots => "gpu_slots",
             Self::TooSmall => "too_small",
             Self::BehindJobs => "behind_jobs",
             Self::Preempting => "preempting",
@@ -352,7 +355,9 @@ impl Engine {
     fn nearest_first(&self, demands: &Demands) -> Vec<&Host> {
         let mut hosts: Vec<&Host> = self.hosts.values().collect();
         let lacking = |host: &&Host| {
-            let short = lacks(host, demands, |host, resource| host.free_of_any(resource));
+            let short = lacks(host, demands, |host, resource| {
+                host.free_for(demands, resource)
+            });
             short.map_or(0, |short| short.asked - short.has)
         };
         hosts.sort_by_cached_key(lacking);
@@ -392,16 +397,25 @@ impl Engine {
         first
     }
 
-    /// Answers, for a job that no host of the farm can ever serve as the hosts are, what it asks for and the most that one
-    /// has; nothing when a host would do, or there is none to tell.
+    /// Answers, for a job that no host of the farm can serve as the hosts are, what it asks for and the most that one has for it while
+    /// nobody uses GPUs; nothing when a host would do, or there is none to tell.
     #[must_use]
     pub fn too_large(&self, spec: &JobSpec, owner: &UserName) -> Option<String> {
         let demands = self.demands_of(spec, owner);
         let admitted = self.hosts.values();
         let admitted: Vec<&Host> = admitted.filter(|host| host.suits(&demands)).collect();
         let short_of = |host: &&Host| {
-            let short = lacks(host, &demands, |host, resource| host.total_of_any(resource));
-            short.map(|short| (short.asked - short.has, host.facts.name.clone(), short))
+            let short = lacks(host, &demands, |host, resource| {
+                host.total_for(&demands, resource)
+            });
+            let kept = short
+                .as_ref()
+                .map_or(0, |short| host.total_of_any(&short.resource) - short.has);
+            let name = match kept {
+                0 => host.facts.name.clone(),
+                kept => format!("{}, beside {kept} for its GPUs", host.facts.name),
+            };
+            short.map(|short| (short.asked - short.has, name, short))
         };
         let shorts: Option<Vec<_>> = admitted.iter().map(short_of).collect();
         let nearest = shorts?.into_iter().min_by_key(|(lacking, ..)| *lacking);
@@ -432,7 +446,8 @@ impl Engine {
         let host = self.hosts.get(&id)?;
         let stopped = || Some((Kind::Stopped, self.why_stopped()?.text));
         let Some((kind, text, _)) = why_closed(host) else {
-            return stopped().or_else(|| self.why_host_reserved(id));
+            let reserved = stopped().or_else(|| self.why_host_reserved(id));
+            return reserved.or_else(|| why_only_gpus(host));
         };
         let text = match kind {
             Kind::Full => self.slots_in_use(&[host]),

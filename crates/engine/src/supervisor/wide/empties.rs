@@ -28,8 +28,13 @@ pub(in super::super) struct Empties<'a> {
     pub(in super::super) now: Now,
 }
 
-/// What is asked of a host, resource by resource; slots under no name.
-struct Needs<'a>(Vec<(Option<&'a str>, u64)>);
+/// What is asked of a host.
+struct Needs<'a> {
+    /// Resource by resource; slots under no name.
+    all: Vec<(Option<&'a str>, u64)>,
+    /// Whether slots that are kept for GPUs are not for it: no matter who has GPUs now, it counts on none of them.
+    is_beside_gpus: bool,
+}
 
 impl<'a> Needs<'a> {
     /// Answers what so many of a class demand, or that and all slots of the host.
@@ -43,23 +48,33 @@ impl<'a> Needs<'a> {
             all(demands.slots.into())
         };
         let slots = (None, slots);
-        Self([slots].into_iter().chain(amounts).collect())
+        Self {
+            all: [slots].into_iter().chain(amounts).collect(),
+            is_beside_gpus: !is_whole && demands.is_without_gpus(),
+        }
     }
 
-    fn total(host: &Host, name: Option<&str>) -> u64 {
-        name.map_or(u64::from(host.open_slots()), |name| host.total_of(name))
+    fn total(&self, host: &Host, name: Option<&str>) -> u64 {
+        match name {
+            Some(name) => host.total_of(name),
+            None if self.is_beside_gpus => host.slots_beside_gpus().into(),
+            None => host.open_slots().into(),
+        }
     }
 
-    fn taken(host: &Host, taken: &Taken, name: Option<&str>) -> u64 {
-        host.part_of(taken, name.unwrap_or(PROCESSORS))
+    fn taken(&self, host: &Host, taken: &Taken, name: Option<&str>) -> u64 {
+        match name {
+            None if self.is_beside_gpus => host.part_beside_gpus(taken),
+            name => host.part_of(taken, name.unwrap_or(PROCESSORS)),
+        }
     }
 
     /// Says whether a host has room for it beside those.
     fn fit(&self, host: &Host, beside: &[&Taken]) -> bool {
-        self.0.iter().all(|(name, asked)| {
-            let taken = beside.iter().map(|taken| Self::taken(host, taken, *name));
+        self.all.iter().all(|(name, asked)| {
+            let taken = beside.iter().map(|taken| self.taken(host, taken, *name));
             let taken = taken.fold(*asked, u64::saturating_add);
-            taken <= Self::total(host, *name)
+            taken <= self.total(host, *name)
         })
     }
 }

@@ -24,7 +24,7 @@ impl Engine {
             return 1;
         };
         let demands = self.planner.demands(class);
-        let times = times_in(demands, host.open_slots(), host).min(count);
+        let times = times_in(demands, host.slots_for(demands), host).min(count);
         if demands.asks.is_none() {
             return times;
         }

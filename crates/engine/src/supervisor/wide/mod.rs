@@ -251,7 +251,7 @@ impl Engine {
     fn would_do(&self, class: usize, job: JobId, host: &Host) -> Option<bool> {
         let demands = self.planner.demands(class);
         let mut amounts = demands.amounts.iter();
-        let has_all = host.open_slots() >= demands.slots
+        let has_all = host.slots_for(demands) >= demands.slots
             && amounts.all(|(name, amount)| host.total_of(name) >= *amount);
         let now = self.now.elapsed;
         let is_barred = || {
@@ -476,7 +476,7 @@ impl Engine {
             let mut amounts = demands.amounts.iter();
             // One that gathers takes no host for itself alone.
             self.gathering(other).is_none()
-                && host.open_slots() >= demands.slots
+                && host.slots_for(demands) >= demands.slots
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
                 && host.suits(demands)
                 && host.has_place_for(demands)

@@ -44,7 +44,7 @@ impl Engine {
         let gate = || self.credentials.gate(host, &job.owner, self.now);
         matches!(host.state, HostState::Up | HostState::Away)
             && !host.is_locked()
-            && host.open_slots() >= demands.slots
+            && host.slots_for(demands) >= demands.slots
             && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
             && host.suits(demands)
             && host.facts.admits(job.owner.as_str())

@@ -109,6 +109,7 @@ fn proof_of(kind: Kind) -> fn() {
         Kind::Full => scenes::full,
         Kind::NotIdle => scenes::not_idle,
         Kind::Reserved => scenes::reserved,
+        Kind::GpuSlots => gpu_slots::why_says_what_is_kept_and_what_it_says_lets_the_job_run,
         Kind::TooSmall => scenes::too_small,
         Kind::BehindJobs => scenes::behind_jobs,
         Kind::Preempting => preempt::a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame,

@@ -510,3 +510,76 @@ fn nobody_is_preempted_for_who_may_not_start_on_an_emptied_host() {
     farm.until_started(job, 900).expect("it starts");
     assert!(!farm.started.contains_key(&between), "it stands behind");
 }
+
+#[test]
+fn no_host_is_emptied_for_slots_that_are_kept_for_gpus() {
+    let mut farm = Farm::new(WideJobs::default());
+    farm.w.keeping(1, (8, 2, 2), &[]);
+    let small = farm.flood(1, 4, 400)[0];
+    let large = JobSpec {
+        priority: 1,
+        ..wide(5)
+    };
+    let asks = tessera_model::Requirement::parse("host.processors.used == 0");
+    let idle = farm.submit(JobSpec {
+        requirements: Some(std::sync::Arc::new(asks.expect("right"))),
+        ..large.clone()
+    });
+    let large = farm.submit(large);
+    farm.seconds(2 * DECIDED_SECONDS);
+    assert_eq!(farm.emptied(), [], "they would not start on an empty one");
+    // All that is not kept, and all of it, can be made free.
+    let fitting = farm.submit(JobSpec {
+        priority: 1,
+        ..wide(4)
+    });
+    assert_eq!(farm.until_emptied(), 1);
+    assert!(farm.until_started(fitting, 600).is_some());
+    farm.seconds(60);
+    let whole = wide_and_alone(2);
+    let whole = farm.submit(JobSpec {
+        priority: 1,
+        ..whole
+    });
+    assert!(farm.until_started(whole, 900).is_some());
+    let has = |job: JobId| farm.started.contains_key(&job);
+    assert!(has(small) && !has(large) && !has(idle));
+}
+
+#[test]
+fn a_gpu_that_is_in_use_now_is_no_reason_to_empty_a_host() {
+    let mut farm = Farm::new(WideJobs::default());
+    farm.w.keeping(1, (8, 2, 2), &[]);
+    // Both go on for ever and stand before it: what one has of the slots beside those for GPUs is not free for four more.
+    let first = |gpus: u64, slots: u32, frames: u32| {
+        let mut spec = JobSpec {
+            priority: 1,
+            ..spec(frames)
+        };
+        spec.reservation.slots = slots;
+        if gpus > 0 {
+            spec.reservation.amounts = [("host.gpus".to_owned(), gpus)].into();
+        }
+        spec
+    };
+    farm.submit(first(2, 1, 4_000));
+    farm.submit(first(0, 2, 4_000));
+    farm.flood(1, 5, 4_000);
+    assert_eq!(
+        farm.starts.len(),
+        7,
+        "while GPUs are in use nothing is kept"
+    );
+    let job = farm.submit(JobSpec {
+        priority: 2,
+        ..wide(4)
+    });
+    farm.seconds(2 * DECIDED_SECONDS);
+    assert_eq!((farm.emptied(), farm.started.get(&job)), (vec![], None));
+}
+
+fn wide_and_alone(slots: u32) -> JobSpec {
+    let mut alone = wide(slots);
+    alone.reservation.more = tessera_model::More::WholeHost;
+    alone
+}
