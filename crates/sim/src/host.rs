@@ -20,6 +20,8 @@ pub struct Host {
     pub slots: u32,
     /// Its memory in MiB.
     pub memory: u64,
+    /// Slots that it keeps for each GPU that nobody has.
+    pub gpu_slots: u32,
     /// Whether its configuration was changed: it offers less, and is in other groups. That ends nothing there.
     pub is_changed: bool,
     /// The worker's process, when it runs.
@@ -145,6 +147,7 @@ impl Host {
             name: format!("rnd{number:03}"),
             slots,
             memory: 0,
+            gpu_slots: 0,
             is_changed: false,
             worker: None,
             incarnation: 0,

@@ -13,6 +13,7 @@ pub mod client;
 pub mod durable;
 mod faults;
 mod gang;
+mod gpu_slots;
 pub mod host;
 pub mod limits;
 pub mod preempt;

@@ -66,6 +66,7 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
             grid: (seed % 7 == 4 && seed % 5 != 3 && (seed % 4 != 2 || is_wide(seed, plan)))
                 || plan.grid,
             grow: seed % 7 == 6 || plan.grow,
+            gpu_slots: seed % 6 == 5 || plan.gpu_slots,
             ..plan.clone()
         };
         match run(seed, &plan) {

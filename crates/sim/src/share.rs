@@ -252,6 +252,8 @@ fn is_of_its_own(kind: Kind) -> bool {
             | Kind::Migrated
             | Kind::RanThere
             | Kind::Wrangled
+            // What is kept there for GPUs goes to what has some, also to what is secondary.
+            | Kind::GpuSlots
             | Kind::Emptied
             | Kind::ReservedForJob
             // It has room coming to it; what was made for somebody secondary before it waited is theirs.

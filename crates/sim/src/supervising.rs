@@ -1,6 +1,7 @@
 //! The supervisor of the world: turns, commits, effects, and crashes between them.
 
 use crate::check;
+use crate::gpu_slots;
 use crate::host::Promise;
 use crate::limits;
 use crate::world::{Bug, Event, Request, Supervisor, TURN_MAX, World};
@@ -153,6 +154,9 @@ impl World {
             if self.plan.grow {
                 self.share
                     .handled(&mut self.tally, &supervisor.engine, &output)?;
+            }
+            if self.plan.gpu_slots {
+                gpu_slots::handled(&mut self.tally, &supervisor.engine, &output)?;
             }
             for effect in &output.effects {
                 check::placed(&self.hosts, effect)?;

@@ -77,6 +77,8 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: a gang starts all at once",
     "seen: a gang starts all at once again",
     "seen: one of a gang starts again beside the others",
+    "seen: placed beside slots kept for GPUs",
+    "seen: slots kept for GPUs go to who has some",
 ];
 
 impl Tally {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tessera_engine::Now;
 use tessera_engine::supervisor::Input;
 use tessera_engine::worker::{self, Worker};
-use tessera_model::gpu::GPUS;
+use tessera_model::gpu::{GPU_SLOTS, GPUS};
 use tessera_model::host::{CLUSTER_PROPERTY, GROUPS_PROPERTY, RESTRICTIONS_PROPERTY};
 use tessera_model::msg::{AttemptEnd, FromWorker, LaunchKey, Run};
 use tessera_model::reservation::MEMORY;
@@ -636,6 +636,10 @@ fn facts(host: &host::Host, is_desktop: bool) -> HostFacts {
             (
                 RESTRICTIONS_PROPERTY.to_owned(),
                 host.restrictions().to_owned(),
+            ),
+            (
+                GPU_SLOTS.to_owned(),
+                crate::gpu_slots::said(host).to_string(),
             ),
         ]
         .into(),

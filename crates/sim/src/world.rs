@@ -4,6 +4,7 @@ use crate::check::Checker;
 use crate::client::{self, Client};
 use crate::durable::Durable;
 use crate::gang;
+use crate::gpu_slots;
 use crate::host::Host;
 use crate::limits;
 use crate::preempt;
@@ -62,6 +63,8 @@ pub struct Plan {
     pub grid: bool,
     /// Whether jobs have secondary instances.
     pub grow: bool,
+    /// Whether hosts keep slots for GPUs that nobody has.
+    pub gpu_slots: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -84,6 +87,7 @@ impl Default for Plan {
             wrangle: false,
             grid: false,
             grow: false,
+            gpu_slots: false,
             bug: None,
             trace: false,
         }
@@ -209,6 +213,9 @@ impl World {
         // Jobs may name the first host only, and must fit on it.
         if let Some(first) = hosts.first_mut() {
             first.slots = first.slots.max(client::SLOTS_MAX);
+        }
+        if plan.gpu_slots {
+            hosts.iter_mut().for_each(gpu_slots::keep_some);
         }
         Self {
             rng,

@@ -248,6 +248,27 @@ fn all_of_a_gang_start_at_once_or_none_and_all_jobs_end() {
 }
 
 #[test]
+fn slots_kept_for_gpus_go_to_nobody_without_and_all_jobs_end() {
+    let seen = [
+        "seen: placed beside slots kept for GPUs",
+        "seen: slots kept for GPUs go to who has some",
+    ];
+    let often = count(90_000..90_060, seen, |seed| Plan {
+        gpu_slots: true,
+        grow: seed % 4 == 1,
+        grid: seed % 7 == 4,
+        waits: seed % 2 == 1,
+        wide: seed % 3 == 0,
+        preempt: PreemptPolicy::ALL[usize::try_from(seed % 3).unwrap_or(0)],
+        ..Plan::default()
+    });
+    assert!(
+        often.iter().all(|times| *times > 20),
+        "{often:?} of 60 farms"
+    );
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     let first = run(5, &Plan::default());
     assert!(first.is_ok());
