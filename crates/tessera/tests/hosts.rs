@@ -170,7 +170,8 @@ fn an_aggressive_preemption_ends_a_frame_that_runs_again_later() {
     until("nothing of the farm runs", || place.processes().is_empty());
 }
 
-/// Two frames at once on a host with two GPUs that are made up: each sees its own, and one of them is the next job's.
+/// Two frames at once on a host with two GPUs that are made up: each sees its own, and one of them is the next job's. While the host keeps its
+/// slots for them a job without one waits.
 #[test]
 fn each_frame_that_reserves_a_gpu_sees_its_own() {
     let Some(place) = Place::new() else { return };
@@ -204,6 +205,20 @@ fn each_frame_that_reserves_a_gpu_sees_its_own() {
     fs::write(&mark, b"").expect("written");
     assert_eq!(place.ask(&["wait", "2", "--timeout", "60s"]).0, 0);
     assert!(["0\n", "1\n"].contains(&said("2").as_str()));
+    // Both slots are for them: what uses none waits until that is no longer so.
+    let keeping = format!("{two}worker_gpu_slots = 1\n");
+    fs::write(&file, keeping).expect("written");
+    assert_eq!(place.ask(&["reconfigure"]).0, 0);
+    assert_eq!(place.ask(&["submit", "--", "echo", "here"]).0, 0);
+    let why = place.ask(&["why", "3"]).1;
+    assert!(why.contains("2 of 2 slots"), "{why}");
+    let gpu = ["submit", "--gpus", "1", "--", "echo", "there"];
+    assert_eq!(place.ask(&gpu).0, 0);
+    assert_eq!(place.ask(&["wait", "4", "--timeout", "60s"]).0, 0);
+    assert_eq!(said("3"), "");
+    fs::write(&file, two).expect("written");
+    assert_eq!(place.ask(&["reconfigure"]).0, 0);
+    assert_eq!(place.ask(&["wait", "3", "--timeout", "60s"]).0, 0);
     up.interrupt();
     assert_eq!(up.wait(), 0);
 }

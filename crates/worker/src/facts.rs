@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tessera_model::credential::{CREDENTIAL_ALWAYS, CREDENTIAL_OPTIONAL};
-use tessera_model::gpu::{GPU_DEVICES, GPU_MEMORY, GPU_MODEL, GPUS, Gpus};
+use tessera_model::gpu::{GPU_DEVICES, GPU_MEMORY, GPU_MODEL, GPU_SLOTS, GPUS, Gpus};
 use tessera_model::week::LOCK_SCHEDULE_PROPERTY;
 use tessera_model::{HostFacts, Identity};
 
@@ -100,8 +100,12 @@ pub(crate) fn facts(
     gpu_facts(&mut all, settings.config.worker_gpus.or(&findings.gpus));
     all.properties
         .extend(settings.config.worker_properties.clone());
-    // What locks the host is the calendar's own key.
+    // What locks the host, and keeps slots of it, are keys of their own.
     all.properties.remove(LOCK_SCHEDULE_PROPERTY);
+    all.properties.remove(GPU_SLOTS);
+    if settings.config.worker_gpu_slots > 0 {
+        all.property("gpu_slots", &settings.config.worker_gpu_slots.to_string());
+    }
     all.property("lock_schedule", &schedule);
     all.property("utc_offset", &zone::utc_offset());
     all.resources

@@ -50,6 +50,8 @@ pub struct Config {
     pub worker_lock_schedule: Option<LockCalendar>,
     /// Which GPUs it offers.
     pub worker_gpus: OfferedGpus,
+    /// Slots that are kept for each GPU which nobody has; told as `host.gpu_slots`.
+    pub worker_gpu_slots: u32,
     /// More `host.*` properties.
     pub worker_properties: BTreeMap<String, String>,
     /// More `host.*` amounts.
@@ -179,6 +181,7 @@ impl Default for Config {
             worker_restrictions: None,
             worker_lock_schedule: None,
             worker_gpus: OfferedGpus::default(),
+            worker_gpu_slots: 0,
             worker_properties: BTreeMap::new(),
             worker_resources: BTreeMap::new(),
             proxy_execution_mode: None,

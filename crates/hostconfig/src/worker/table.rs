@@ -237,6 +237,15 @@ pub const KEYS: &[Key] = &[
         show: |it| Some(quoted(&it.worker_description)),
     },
     Key {
+        name: "worker_gpu_slots",
+        wanted: "a number from 0 (none) to 4096",
+        setter: Farm,
+        when: Now,
+        about: "slots that only jobs with GPUs get, for each GPU that nobody has",
+        take: |it, value| read::slots(value).map(|new| it.worker_gpu_slots = new),
+        show: |it| Some(it.worker_gpu_slots.to_string()),
+    },
+    Key {
         name: "worker_gpus",
         wanted: "\"auto\", \"none\" or a list of at most 64 \"MAKER/MODEL:MiB\" in the order of their places, makers nvidia, amd and intel",
         setter: Farm,

@@ -227,6 +227,7 @@ fn the_table_knows_every_key_once_in_order_and_shows_what_it_reads() {
         worker_restrictions: _,
         worker_lock_schedule: _,
         worker_gpus: _,
+        worker_gpu_slots: _,
         worker_properties: _,
         worker_resources: _,
         proxy_execution_mode: _,
@@ -263,6 +264,7 @@ fn the_table_knows_every_key_once_in_order_and_shows_what_it_reads() {
         ("worker_credential_key_days", "3660"),
         ("worker_credential_pool", r#""night""#),
         ("worker_description", r#""by \"the\" door""#),
+        ("worker_gpu_slots", "4096"),
         (
             "worker_gpus",
             r#"["nvidia/RTX A6000:49140", "amd/W7900:46080"]"#,
@@ -338,6 +340,7 @@ fn what_decides_whom_jobs_become_is_the_hosts_own() {
             "worker_cluster",
             "worker_cpus",
             "worker_description",
+            "worker_gpu_slots",
             "worker_gpus",
             "worker_groups",
             "worker_lock_schedule",

@@ -44,6 +44,7 @@ async fn a_change_is_taken_while_a_job_runs_and_ends_nothing() {
     let values = [
         ("worker_cpus", "2"),
         ("worker_groups", "[\"gpu\"]"),
+        ("worker_gpu_slots", "3"),
         ("proxy_nice_value", "5"),
     ];
     bench
@@ -55,6 +56,7 @@ async fn a_change_is_taken_while_a_job_runs_and_ends_nothing() {
         (facts.slots, facts.properties["host.groups"].as_str()),
         (2, "gpu")
     );
+    assert_eq!(facts.properties["host.gpu_slots"], "3");
     assert_eq!(
         in_use.restart.into_iter().collect::<Vec<_>>(),
         ["proxy_nice_value"]
@@ -70,13 +72,15 @@ async fn a_change_is_taken_while_a_job_runs_and_ends_nothing() {
         [key(1)]
     );
     assert!(bench.host.lock().ends.is_empty(), "what ran was ended");
-    // Back to what its own file says, when nothing is set any more.
+    // Back to what its own file says, when nothing is set any more. Slots for GPUs are said by their own key alone.
+    let property = [("worker_properties", "[\"host.gpu_slots=9\"]")];
     bench
         .farm
-        .order(ToWorker::Settings(Box::new(served(2, &[]))))
+        .order(ToWorker::Settings(Box::new(served(2, &property))))
         .await;
     let (facts, in_use) = taken(&bench, 2).await;
     assert_eq!((facts.slots, in_use.restart.len()), (4, 0));
+    assert!(!facts.properties.contains_key("host.gpu_slots"));
     bench.host.end(key(1), 0);
     bench.stop().await;
 }
