@@ -71,6 +71,14 @@ impl ClusterPath {
         self.names.starts_with(&other.names)
     }
 
+    /// Answers it and all that it is below, the deepest first, the top last.
+    pub fn and_above(&self) -> impl Iterator<Item = Self> + '_ {
+        let depths = (0..=self.names.len()).rev();
+        depths.map(|depth| Self {
+            names: self.names.iter().take(depth).cloned().collect(),
+        })
+    }
+
     /// Counts the names that both begin with.
     fn common(&self, other: &Self) -> usize {
         let pairs = self.names.iter().zip(&other.names);
@@ -177,6 +185,12 @@ impl ClusterChoice {
 
     pub(crate) fn parts(&self) -> &[Choice] {
         &self.parts
+    }
+
+    /// Answers the cluster that is named first.
+    #[must_use]
+    pub fn first(&self) -> Option<&ClusterPath> {
+        self.parts.first().map(|it| &it.path)
     }
 
     /// Answers how far the job is from a host of that cluster: 1 where it belongs, else by the nearest of its clusters.

@@ -35,6 +35,7 @@ impl Engine {
         self.check_waits_of_all(&mut faults);
         self.check_limits(&mut faults);
         self.check_groups(&mut faults);
+        self.check_shares(&mut faults);
         self.check_preempts(&mut faults);
         self.check_wide(&mut faults);
         self.check_wrangling(&mut faults);

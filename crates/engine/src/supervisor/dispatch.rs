@@ -57,6 +57,7 @@ impl Engine {
                     jobs: &self.jobs,
                     launches: &self.launches,
                     algorithm: self.config.queue_algorithm,
+                    weights: &self.config.cluster_weights,
                     now: t.now,
                 },
                 now: t.now,
@@ -182,6 +183,7 @@ impl Engine {
         self.launches.insert(key, launch);
         self.count_in(&order.owner);
         self.count_group_in(id);
+        self.count_share_in(id, order.taken.slots);
         self.note_start(id, &order.taken);
         self.wide_placed(class, host_id);
         self.refresh_host(host_id);

@@ -421,9 +421,11 @@ impl Engine {
             orders: Orders::default(),
         };
         let owner = job.owner.clone();
+        let slots = launch.taken.slots;
         self.launches.insert(key, launch);
         self.count_in(&owner);
         self.count_group_in(key.job);
+        self.count_share_in(key.job, slots);
         Ok(())
     }
 

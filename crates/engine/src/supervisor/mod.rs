@@ -1,7 +1,7 @@
 //! The supervisor's engine: all jobs, hosts and launches of the farm, and what follows from each thing that happens.
 //!
 //! [`Engine::handle`] takes one input and answers what must be made durable and then done. Its parts: `submit`, `act` and `unblock`
-//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `gang` (what starts all at once), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `wide` (hosts that are emptied for wide jobs), `wrangle` (whether a host or a job is at fault), `time` (what is about time), `why` (reasons), `image`
+//! (people), `connection`, `report`, `inventory` and `identity` (workers), `credential`, `checking`, `register` and `reseal` (registered passwords), `deps` (what waits for what), `dispatch` (placing instances), `judging` (what the planner asks for that), `limits` (how much one person may run), `locks` (of hosts), `modes` (of the farm), `losses` (items that lose their shepherds), `pgrp` (how much one process group), `pace` (how quickly instances start), `gang` (what starts all at once), `failing` (when a job stops), `preempt` (who makes room for others), `reserve` (what they take of hosts), `global` (of the farm itself), `weights` (parts of the farm that clusters have), `wide` (hosts that are emptied for wide jobs), `wrangle` (whether a host or a job is at fault), `time` (what is about time), `why` (reasons), `image`
 //! (what the store keeps), `check` (what must always hold).
 //!
 //! **Invariant:** an item has at most one current attempt, and the launch that has it is known. **Invariant:** a slot is
@@ -46,6 +46,7 @@ mod tests;
 mod time;
 pub mod told;
 mod unblock;
+pub mod weights;
 pub mod why;
 pub mod wide;
 pub mod wrangle;
@@ -68,6 +69,7 @@ pub use modes::{Mode, ModeRecord, Modes};
 pub use pace::FarmRates;
 pub use preempt::{MADE_PER_TURN_MAX, PreemptPolicy, REST};
 pub use share::{SmartShare, Stake};
+pub use weights::ClusterWeights;
 pub use wide::{EmptiedFor, WideJobs};
 pub use wrangle::Wrangling;
 
@@ -96,6 +98,8 @@ pub struct Config {
     pub credential_days: u32,
     /// By what a host chooses among jobs (`supervisor_queue_algorithm`).
     pub queue_algorithm: Algorithm,
+    /// Which clusters have parts of the farm by weight (`supervisor_cluster_weights`).
+    pub cluster_weights: ClusterWeights,
     /// How many instances one person may have at once.
     pub user_limits: UserLimits,
     /// How many instances one process group of theirs may have at once.
@@ -132,6 +136,7 @@ impl Default for Config {
             enforce_password: false,
             credential_days: 90,
             queue_algorithm: Algorithm::default(),
+            cluster_weights: ClusterWeights::default(),
             user_limits: UserLimits::default(),
             pgrp_limits: UserLimits::default(),
             start_rates: FarmRates::default(),
@@ -306,7 +311,8 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let mut engine = Self {
-            planner: plan::Planner::new(config.queue_algorithm),
+            planner: plan::Planner::new(config.queue_algorithm)
+                .sharing(config.cluster_weights.clone()),
             globals: Globals::new(config.global_resources.clone()),
             config,
             next_job: 1,

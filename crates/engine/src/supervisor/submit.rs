@@ -214,6 +214,7 @@ impl Engine {
         let Some(job) = self.jobs.get_mut(&id) else {
             return Err(Denied::NoJob(id));
         };
+        let before = job.spec.cluster.clone();
         let mut spec = (*job.spec).clone();
         apply_patch(&mut spec, patch);
         if let Some(most) = patch.max_cpus {
@@ -228,6 +229,7 @@ impl Engine {
             let before = std::mem::replace(&mut job.class, class);
             self.planner.drop_class(before);
         }
+        self.move_share(id, &before);
         self.regrow(id, true);
         self.join_group(id);
         self.pace(&Paced::Job(id));

@@ -264,10 +264,10 @@ impl Search<'_> {
             return false;
         }
         let empties = engine.empties();
-        let stands = |job: &Job| empties.stand(job, host.traits());
+        let turn = |job: &Job| engine.planner.turn_of(empties.stand(job, host.traits()));
         let next = engine.planner.next_on(id, &self.judge, &mut self.looked_at);
         let next = next.and_then(|next| engine.jobs.get(&next.job));
-        let is_contested = next.is_some_and(|next| stands(next) < stands(job));
+        let is_contested = next.is_some_and(|next| turn(next) < turn(job));
         self.is_contested |= is_contested;
         !is_contested
     }

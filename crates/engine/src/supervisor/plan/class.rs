@@ -38,6 +38,8 @@ pub(super) struct Class {
     pub(super) ready: Ready,
     /// The gate that it is behind, by what it wants of the farm's own resources.
     pub(super) gate: usize,
+    /// The share in which its jobs stand.
+    pub(super) share: usize,
     /// Slots that are kept for GPUs are not for it.
     is_without_gpus: bool,
     /// What it asks is asked host by host.
@@ -68,6 +70,7 @@ impl Class {
             users: 1,
             ready: Ready::default(),
             gate: super::gates::OPEN,
+            share: super::OUTSIDE,
             asks_each: false,
             asks_moving: false,
             prefers_each: false,

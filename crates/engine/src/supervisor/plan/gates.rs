@@ -13,8 +13,11 @@ use tessera_model::{ClusterChoice, GlobalName, HostId};
 /// The gate of classes that want nothing of it; always open.
 pub(super) const OPEN: usize = 0;
 
-/// Classes with a ready job, by the first of them; by cluster, where that matters.
-pub(super) type Heads = BTreeMap<ClusterChoice, BTreeSet<(Place, usize)>>;
+/// What classes are kept under: their clusters, where these matter, and their share.
+pub(super) type Kind = (ClusterChoice, usize);
+
+/// Classes with a ready job, by the first of them.
+pub(super) type Heads = BTreeMap<Kind, BTreeSet<(Place, usize)>>;
 
 /// What the classes of one gate want.
 #[derive(Debug, Clone, Default)]
@@ -325,13 +328,13 @@ impl Gates {
     pub(super) fn set_head(
         &mut self,
         number: usize,
-        choice: &ClusterChoice,
+        kind: &Kind,
         class: usize,
         (before, after): (Option<Place>, Option<Place>),
     ) {
         let side = self.side(self.gates[number].state());
         let kinds = side.entry(number).or_default();
-        let heads = kinds.entry(choice.clone()).or_default();
+        let heads = kinds.entry(kind.clone()).or_default();
         if let Some(before) = before {
             heads.remove(&(before, class));
         }
@@ -339,7 +342,7 @@ impl Gates {
             heads.insert((after, class));
         }
         if heads.is_empty() {
-            kinds.remove(choice);
+            kinds.remove(kind);
         }
         if kinds.is_empty() {
             side.remove(&number);
@@ -463,7 +466,7 @@ mod tests {
     }
 
     fn head(all: &mut Gates, gate: usize, class: usize, place: Place) {
-        all.set_head(gate, &ClusterChoice::default(), class, (None, Some(place)));
+        all.set_head(gate, &Kind::default(), class, (None, Some(place)));
     }
 
     #[test]
@@ -484,7 +487,7 @@ mod tests {
         assert!(all.is_shut(both));
         assert_eq!(all.next_opened(&mut 0), None);
         assert_eq!(all.faults(), Vec::<String>::new());
-        all.set_head(both, &ClusterChoice::default(), 7, (Some(place(1)), None));
+        all.set_head(both, &Kind::default(), 7, (Some(place(1)), None));
         all.drop(both);
         assert_eq!(
             all.take(&wants(&[("global.a", 1)])),

@@ -2,7 +2,7 @@
 //! in time. And the classes that may need such a host, by their first jobs.
 
 use super::class::Class;
-use super::{Demands, Judge, Place, Planner};
+use super::{Demands, Judge, Place, Planner, Stand};
 use crate::supervisor::host::Traits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,9 +12,6 @@ use tessera_model::{HostId, JobId};
 pub(super) const CLASSES_BEHIND_MAX: usize = 32;
 /// Jobs of a class that such a host asks, at most.
 pub(super) const JOBS_BEHIND_MAX: usize = 8;
-
-/// Where a job stands on a host: how far it is from the host's cluster, then its place.
-pub type Stand = (usize, Place);
 
 /// When a host will be empty enough (monotonic time).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +77,7 @@ impl Keeping<'_> {
     /// Says whether a job of a class goes there as if it were not emptied: it is for that class, or the job stands before it.
     #[must_use]
     pub fn lets_in(&self, class: usize, stand: Stand) -> bool {
-        self.emptied.class == class || stand < self.stand
+        self.emptied.class == class || stand.comes_before(&self.stand)
     }
 }
 
@@ -127,7 +124,7 @@ impl Planner {
         Some(Keeping {
             emptied,
             demands: &class.demands,
-            stand: (self.distance(class, traits), place),
+            stand: self.stand(class, traits, place),
         })
     }
 
@@ -148,7 +145,7 @@ impl Planner {
         let traits = self.free.get(&host).map(|free| &free.shape.2);
         let keeping = traits.and_then(|traits| Some((traits, self.keeping(host, traits)?)));
         keeping.is_none_or(|(traits, keeping)| {
-            let stand = (self.distance(&self.classes[class], traits), place);
+            let stand = self.stand(&self.classes[class], traits, place);
             keeping.lets_in(class, stand) || judge.is_over_in_time(place.2, class, host, &keeping)
         })
     }
@@ -237,16 +234,20 @@ impl Planner {
         let Some(own) = self.head(class) else {
             return Vec::new();
         };
-        let distance = |number: usize| self.distance(&self.classes[number], host);
-        let own = (distance(class), own);
+        let stand = |number: usize, place| self.stand(&self.classes[number], host, place);
+        let own = stand(class, own);
         let mut before = Vec::new();
         for heads in self.gates.kinds() {
-            let Some(far) = heads.first().map(|(_, number)| distance(*number)) else {
+            let Some(first) = heads.first().map(|(place, number)| stand(*number, *place)) else {
                 continue;
             };
-            let stand = heads.iter().map(|(place, number)| ((far, *place), *number));
-            let first = stand.take_while(|(stand, _)| *stand < own).take(limit);
-            before.extend(first.map(|(_, number)| number));
+            // All of a kind are as far, and in one share.
+            let is_before = |(place, _): &&(Place, usize)| {
+                let place = *place;
+                Stand { place, ..first }.comes_before(&own)
+            };
+            let first = heads.iter().take_while(is_before).take(limit);
+            before.extend(first.map(|(_, number)| *number));
             if before.len() >= limit {
                 break;
             }

@@ -1,11 +1,12 @@
-//! The planner: which job gets a free slot. A host takes first what is nearest to its cluster, of that what has the best priority,
-//! of that the oldest ([`super::Algorithm`]).
+//! The planner: which job gets a free slot. A host takes first what is nearest to its cluster, of that what is of the share that has least for
+//! its weight, where the site says so ([`shares`]), of that what has the best priority, of that the oldest ([`super::Algorithm`]).
 //!
 //! Matching is by class, not by scanning: jobs with the same demands on a host share a class, each class keeps its ready
 //! jobs in order, and an event asks just the heads of the classes that it touched. A class goes with its last job.
 //! **Invariant:** the cost of one event does not grow with the number of queued items or of idle hosts; tests count it
 //! ([`Planner::asked`]).
 
+mod ahead;
 pub mod asks;
 mod class;
 mod demands;
@@ -21,24 +22,28 @@ mod prefers;
 mod ready;
 mod resources;
 mod second;
+mod shares;
 mod standing;
 
+pub use ahead::Ahead;
 pub use demands::Demands;
 pub use judge::Judge;
-pub use kept::{Emptied, Keeping, Stand, Until, Waited};
+pub use kept::{Emptied, Keeping, Until, Waited};
 pub use prefers::Prefers;
 pub use second::AFTER_ALL;
+pub use shares::{InTurn, OUTSIDE, Part, Stand};
 
 use super::host::Traits;
 use super::{Algorithm, Host};
 use class::{Class, Free, Shape};
 use dirty::Dirty;
 use gang::Gangs;
-use gates::Gates;
+use gates::{Gates, Kind};
 use kept::{CLASSES_BEHIND_MAX, JOBS_BEHIND_MAX, Kept};
 use operands::Operands;
 use resources::Resources;
 use second::Second;
+use shares::Shares;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,6 +101,7 @@ pub struct Planner {
     /// Classes in which they have ready jobs.
     by_group: BTreeMap<JobId, BTreeSet<usize>>,
     algorithm: Algorithm,
+    shares: Shares,
     kept: Kept,
     gangs: Gangs,
     /// Those that come after all others.
@@ -133,14 +139,15 @@ impl Planner {
         }
     }
 
-    /// Answers the clusters that the classes are kept under which have the same as this one.
-    fn choice_of(&self, class: usize) -> ClusterChoice {
-        match self.algorithm {
+    /// Answers what the classes are kept under which have the same clusters and share as this one.
+    fn kind_of(&self, class: usize) -> Kind {
+        let choice = match self.algorithm {
             Algorithm::Queue | Algorithm::Priority => ClusterChoice::default(),
             // As near to all hosts as nothing else is.
             Algorithm::Cluster if self.classes[class].demands.is_elite => ClusterChoice::nowhere(),
             Algorithm::Cluster => self.classes[class].demands.cluster.clone(),
-        }
+        };
+        (choice, self.classes[class].share)
     }
 
     /// Answers the classes that have a ready job and do not wait for one of the farm's own resources.
@@ -168,9 +175,9 @@ impl Planner {
         if self.classes[class].demands.gang.is_some() {
             self.gangs.set_head(class, before, after);
         }
-        let choice = self.choice_of(class);
+        let kind = self.kind_of(class);
         let gate = self.classes[class].gate;
-        self.gates.set_head(gate, &choice, class, (before, after));
+        self.gates.set_head(gate, &kind, class, (before, after));
     }
 
     /// Answers the cluster that hosts of that kind are kept under.
@@ -198,6 +205,7 @@ impl Planner {
         let wants = self.resources.by_number(&demands.amounts);
         let (mut class, is_new_operand) = Class::new(demands.clone(), wants, &mut self.operands);
         class.gate = self.gates.take(&demands.global);
+        class.share = self.shares.of(&demands);
         let asks_each = class.asks_each;
         let number = match self.vacant.pop() {
             Some(number) => {
@@ -529,22 +537,25 @@ impl Planner {
         let free = self.free.get(&host)?;
         let shared = self.gates.kinds_on(host, asked);
         let kinds = self.gates.kinds().chain(shared);
-        let distance = |number| self.distance(&self.classes[number], &free.shape.2);
-        let kinds = kinds.filter_map(|heads| Some((distance(heads.first()?.1), heads)));
+        let kinds = kinds.filter_map(|heads| {
+            let (head, number) = *heads.first()?;
+            let stand = self.stand(&self.classes[number], &free.shape.2, head);
+            Some((stand, self.turn_of(stand), heads))
+        });
         let mut kinds: Vec<_> = kinds.collect();
         *asked += kinds.len().saturating_sub(1) as u64;
-        kinds.sort_by_key(|(distance, _)| *distance);
-        let mut best: Option<(usize, Place, usize)> = None;
+        kinds.sort_by_key(|(_, (distance, part, _), _)| (*distance, *part));
+        let mut best: Option<(InTurn, usize)> = None;
         let keeping = self.keeping(host, &free.shape.2);
         // What stands behind those that the host is emptied for is asked within bounds: mostly nothing of it is over in time.
         let (mut classes_behind, jobs_max) = match keeping {
             Some(_) => (CLASSES_BEHIND_MAX, JOBS_BEHIND_MAX),
             None => (usize::MAX, usize::MAX),
         };
-        for (distance, heads) in kinds {
+        for (stand, (distance, part, _), heads) in kinds {
             // None that comes after the best one so far.
-            let is_before = |place: Place, best: Option<(usize, Place, usize)>| {
-                best.is_none_or(|(nearest, best, _)| (distance, place) < (nearest, best))
+            let is_before = |place: Place, best: Option<(InTurn, usize)>| {
+                best.is_none_or(|(best, _)| (distance, part, place) < best)
             };
             for &(head, number) in heads {
                 if !is_before(head, best) {
@@ -552,7 +563,11 @@ impl Planner {
                 }
                 *asked += 1;
                 let class = &self.classes[number];
-                if keeping.is_some_and(|it| !it.lets_in(number, (distance, head))) {
+                let stand = Stand {
+                    place: head,
+                    ..stand
+                };
+                if keeping.is_some_and(|it| !it.lets_in(number, stand)) {
                     if classes_behind == 0 {
                         break;
                     }
@@ -570,10 +585,11 @@ impl Planner {
                     *asked += 1;
                     judge.fits(place.2, number, host) && self.lets_in(number, **place, host, judge)
                 });
-                best = first.map(|place| (distance, *place, number)).or(best);
+                let found = first.map(|place| ((distance, part, *place), number));
+                best = found.or(best);
             }
         }
-        best.map(|(_, (_, _, job), class)| Placement { job, host, class })
+        best.map(|((.., (_, _, job)), class)| Placement { job, host, class })
     }
 
     /// Answers the nearest, and of those the emptiest, open host that a job of the class can go to.
@@ -692,42 +708,6 @@ impl Planner {
         let mut serving: Vec<_> = serving.collect();
         serving.sort_unstable();
         Box::new(serving.into_iter().map(|(_, _, host)| host))
-    }
-
-    /// Answers the ready jobs that come before one of a class on a host, the first of them, each with how much nearer it is. Only
-    /// those of classes that the host suits and `can` serve, and that `fits` lets there.
-    #[must_use]
-    pub fn before(
-        &self,
-        (class, place): (usize, Place),
-        host: &Host,
-        limit: usize,
-        can: impl Fn(&Demands) -> bool,
-        fits: impl Fn(JobId) -> bool,
-    ) -> Vec<(usize, JobId)> {
-        let own = self.distance(&self.classes[class], host.traits());
-        let mut ahead: Vec<(usize, Place)> = Vec::new();
-        for class in self.active().chain(self.second.classes()) {
-            let class = &self.classes[class];
-            let distance = self.distance(class, host.traits());
-            if distance > own || !host.suits(&class.demands) || !can(&class.demands) {
-                continue;
-            }
-            let is_before = |it: &&Place| distance < own || **it < place;
-            let ready = class.ready.iter().take_while(is_before);
-            let first = ready.filter(|(_, _, job)| fits(*job)).take(limit);
-            ahead.extend(first.map(|place| (distance, *place)));
-        }
-        ahead.sort_unstable();
-        // A job with items of either size stands in two classes.
-        ahead.dedup();
-        ahead.truncate(limit);
-        // Whatever is primary comes before what is secondary, however near.
-        let nearer = |(distance, (_, _, job))| match own {
-            AFTER_ALL => (0, job),
-            own => (own - distance, job),
-        };
-        ahead.into_iter().map(nearer).collect()
     }
 
     /// Says whether the job is among the ready ones; for the engine's own check.

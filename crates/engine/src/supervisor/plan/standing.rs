@@ -1,7 +1,7 @@
 //! What the making of room for others ([`super::super::preempt`]) asks of the planner: who waits in vain, who stands before whom on a
 //! host, and whether a job may start on a host if there were room.
 
-use super::{AFTER_ALL, Algorithm, Host, Judge, Place, Planner};
+use super::{AFTER_ALL, Algorithm, Host, InTurn, Judge, OUTSIDE, Part, Place, Planner};
 use crate::supervisor::host::Traits;
 use std::collections::BTreeSet;
 use tessera_model::ClusterPath;
@@ -46,31 +46,32 @@ impl Planner {
         ready.take_while(move |_| is_asked)
     }
 
-    /// Answers the classes whose first job comes, on hosts of that cluster, before what stands at this distance with this priority; the
+    /// Answers the classes whose first job comes, on hosts of that cluster, before what is meant, by its distance, its priority, and its share; the
     /// best first. Counts what was looked at.
     pub fn waiting_before(
         &self,
         cluster: &ClusterPath,
-        lowest: (usize, u32),
+        is_before: impl Fn(usize, u32, usize) -> bool,
         looked_at: &mut u64,
     ) -> Vec<usize> {
-        let mut found: Vec<(usize, Place, usize)> = Vec::new();
+        let mut found: Vec<(InTurn, usize)> = Vec::new();
         for heads in self.gates.kinds() {
             *looked_at += 1;
-            let distance = heads
-                .first()
-                .map(|(_, class)| self.distance_to(*class, cluster));
-            let Some(distance) = distance else { continue };
-            let is_before = |head: &&(Place, usize)| (distance, head.0.0) < lowest;
-            let first = heads.iter().take_while(is_before);
-            found.extend(first.map(|(place, class)| (distance, *place, *class)));
+            let Some((_, first)) = heads.first() else {
+                continue;
+            };
+            let (distance, share) = (self.distance_to(*first, cluster), self.share_of(*first));
+            let part = self.part(share);
+            let first = heads.iter();
+            let first = first.take_while(|(place, _)| is_before(distance, place.0, share));
+            found.extend(first.map(|(place, class)| ((distance, part, *place), *class)));
         }
         let second = self.second.heads();
-        let second = second.take_while(|(place, _)| (AFTER_ALL, place.0) < lowest);
-        found.extend(second.map(|(place, class)| (AFTER_ALL, *place, *class)));
+        let second = second.take_while(|(place, _)| is_before(AFTER_ALL, place.0, OUTSIDE));
+        found.extend(second.map(|(place, class)| ((AFTER_ALL, Part::NONE, *place), *class)));
         *looked_at += found.len() as u64;
         found.sort_unstable();
-        found.into_iter().map(|(.., class)| class).collect()
+        found.into_iter().map(|(_, class)| class).collect()
     }
 
     /// Says whether a job may start on a host if there were room for it.
@@ -99,7 +100,7 @@ impl Planner {
         }
         let keeping = self.keeping(host.id, host.traits());
         keeping.is_none_or(|keeping| {
-            let stand = (self.distance(&self.classes[class], host.traits()), place);
+            let stand = self.stand(&self.classes[class], host.traits(), place);
             keeping.lets_in(class, stand)
                 || judge.is_over_in_time(place.2, class, host.id, &keeping)
         })

@@ -1,6 +1,7 @@
 //! What must always hold of the room that is made for others.
 
 use super::claims::Claim;
+use super::index::Place;
 use super::search::{names_of, sum_of};
 use crate::supervisor::Engine;
 use crate::supervisor::job::Phase;
@@ -21,26 +22,24 @@ impl Engine {
                 faults.push(format!("{name} keeps {:?}, claims are {kept:?}", host.kept));
             }
             let (usual, at_once) = self.places_on(host.id);
-            let known = self.preempts.usual.place(host.id);
-            let known_at_once = self.preempts.at_once.place(host.id);
+            let known = self.preempts.usual.places_of(host.id);
+            let known_at_once = self.preempts.at_once.places_of(host.id);
             // What leaves by itself is noted when it is gone.
-            let is_stale = |now: Option<&super::index::Place>,
-                            known: Option<&super::index::Place>| {
-                let now = now.map(|place| place.lowest);
-                now.is_some() && now > known.map(|place| place.lowest)
+            let is_stale = |now: &[Place], known: &[Place]| {
+                now.iter().any(|now| {
+                    let mut of_share = known.iter().map(|it| it.lowest);
+                    !of_share.any(|it| it.share == now.lowest.share && it >= now.lowest)
+                })
             };
-            if is_stale(usual.as_ref(), known) || is_stale(at_once.as_ref(), known_at_once) {
+            if is_stale(&usual, known) || is_stale(&at_once, known_at_once) {
                 faults.push(format!(
                     "{name} has {usual:?} that may leave, known is {known:?}"
                 ));
             }
         }
-        let places = self
-            .preempts
-            .usual
-            .places()
-            .chain(self.preempts.at_once.places());
-        for (host, _) in places.filter(|(host, _)| !self.hosts.contains_key(host)) {
+        let known = self.preempts.usual.hosts();
+        let known = known.chain(self.preempts.at_once.hosts());
+        for host in known.filter(|host| !self.hosts.contains_key(host)) {
             faults.push(format!("something may leave {host}, which is not there"));
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Place {
     pub(super) cluster: ClusterPath,
     pub(super) kind: Kind,
     pub(super) name: String,
-    /// The lowest of what may leave there.
+    /// The lowest of what may leave there of a share.
     pub(super) lowest: Standing,
 }
 
@@ -45,35 +45,41 @@ struct Group {
 /// Hosts where something may leave.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
-    groups: BTreeMap<ClusterPath, Group>,
+    /// By the cluster of the hosts and the share of what may leave.
+    groups: BTreeMap<(ClusterPath, usize), Group>,
     by_name: BTreeMap<String, BTreeSet<HostId>>,
-    places: BTreeMap<HostId, Place>,
+    /// For each share that has something there one; none is empty.
+    places: BTreeMap<HostId, Vec<Place>>,
 }
 
 impl Index {
-    /// Notes where a host is now, or that nothing may leave there.
-    pub(super) fn set(&mut self, host: HostId, place: Option<Place>) {
-        if self.places.get(&host) == place.as_ref() {
+    /// Notes where a host is now for each share that has something there, or that nothing may leave there.
+    pub(super) fn set(&mut self, host: HostId, places: Vec<Place>) {
+        if self.places_of(host) == places {
             return;
         }
-        if let Some(before) = self.places.remove(&host) {
+        for before in self.places.remove(&host).into_iter().flatten() {
             self.take_out(host, &before);
         }
-        if let Some(place) = place {
+        for place in &places {
             let key = (Reverse(place.lowest), host);
-            let group = self.groups.entry(place.cluster.clone()).or_default();
+            let of = (place.cluster.clone(), place.lowest.share);
+            let group = self.groups.entry(of).or_default();
             group.all.insert(key);
             let alike = group.kinds.entry(place.kind.clone()).or_default();
             alike.insert(key);
             let named = self.by_name.entry(place.name.clone()).or_default();
             named.insert(host);
-            self.places.insert(host, place);
+        }
+        if !places.is_empty() {
+            self.places.insert(host, places);
         }
     }
 
     fn take_out(&mut self, host: HostId, place: &Place) {
         let key = (Reverse(place.lowest), host);
-        if let Some(group) = self.groups.get_mut(&place.cluster) {
+        let of = (place.cluster.clone(), place.lowest.share);
+        if let Some(group) = self.groups.get_mut(&of) {
             group.all.remove(&key);
             if let Some(alike) = group.kinds.get_mut(&place.kind) {
                 alike.remove(&key);
@@ -82,7 +88,7 @@ impl Index {
                 }
             }
             if group.all.is_empty() {
-                self.groups.remove(&place.cluster);
+                self.groups.remove(&of);
             }
         }
         if let Some(named) = self.by_name.get_mut(&place.name) {
@@ -93,9 +99,9 @@ impl Index {
         }
     }
 
-    /// Answers where a host is, if something may leave there.
-    pub(super) fn place(&self, host: HostId) -> Option<&Place> {
-        self.places.get(&host)
+    /// Answers where a host is for each share that has something there which may leave.
+    pub(super) fn places_of(&self, host: HostId) -> &[Place] {
+        self.places.get(&host).map_or(&[], Vec::as_slice)
     }
 
     /// Answers the hosts where something stands lower than `own` says for their cluster, the lowest first, of kinds that suit. Counts
@@ -107,10 +113,11 @@ impl Index {
         looked_at: &mut u64,
     ) -> Vec<HostId> {
         let mut found: Vec<(Reverse<Standing>, HostId)> = Vec::new();
-        for (cluster, group) in &self.groups {
+        for ((cluster, _), group) in &self.groups {
             *looked_at += 1;
             let own = own(cluster);
-            let is_lower = |at: &&(Reverse<Standing>, HostId)| at.0.0 > own;
+            // All of a group are of one share: the first that does not is followed by none that does.
+            let is_lower = |at: &&(Reverse<Standing>, HostId)| at.0.0.gives_way_to(&own);
             if group.all.first().filter(is_lower).is_none() {
                 continue;
             }
@@ -125,7 +132,10 @@ impl Index {
         found.sort_unstable();
         found.truncate(HOSTS_MAX);
         *looked_at += found.len() as u64;
-        found.into_iter().map(|(_, host)| host).collect()
+        // Something of several shares may leave the same one.
+        let mut seen = BTreeSet::new();
+        let hosts = found.into_iter().map(|(_, host)| host);
+        hosts.filter(|host| seen.insert(*host)).collect()
     }
 
     /// Answers those of the hosts with these names where something stands lower, likewise.
@@ -139,17 +149,18 @@ impl Index {
         let mut found: Vec<(Reverse<Standing>, HostId)> = Vec::new();
         for host in named.take(HOSTS_MAX) {
             *looked_at += 1;
-            let place = self.places.get(host);
-            let lower = place.filter(|place| place.lowest > own(&place.cluster));
-            found.extend(lower.map(|place| (Reverse(place.lowest), *host)));
+            let places = self.places_of(*host).iter();
+            let lower = places.filter(|place| place.lowest.gives_way_to(&own(&place.cluster)));
+            let lowest = lower.map(|place| place.lowest).max();
+            found.extend(lowest.map(|lowest| (Reverse(lowest), *host)));
         }
         found.sort_unstable();
         found.into_iter().map(|(_, host)| host).collect()
     }
 
-    /// Answers all hosts with where they are; for the engine's own check.
-    pub(super) fn places(&self) -> impl Iterator<Item = (HostId, &Place)> {
-        self.places.iter().map(|(host, place)| (*host, place))
+    /// Answers all hosts where something may leave; for the engine's own check.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = HostId> {
+        self.places.keys().copied()
     }
 }
 
@@ -178,6 +189,7 @@ mod tests {
         Standing {
             distance: 1,
             priority,
+            share: 0,
         }
     }
 
@@ -185,7 +197,7 @@ mod tests {
     fn hosts_are_found_the_lowest_first_and_forgotten() {
         let mut index = Index::default();
         for (number, priority) in [(1, 5), (2, 9), (3, 1)] {
-            index.set(host(number), Some(place(&format!("rnd{number}"), priority)));
+            index.set(host(number), vec![place(&format!("rnd{number}"), priority)]);
         }
         let lower = |index: &Index, own: u32| index.lower(|_| standing(own), |_| true, &mut 0);
         assert_eq!(lower(&index, 1), [host(2), host(1)]);
@@ -193,10 +205,10 @@ mod tests {
         let names = ["rnd1".to_owned(), "rnd3".to_owned(), "other".to_owned()];
         let named = index.lower_of(names.iter(), |_| standing(1), &mut 0);
         assert_eq!(named, [host(1)]);
-        index.set(host(2), Some(place("rnd2", 1)));
+        index.set(host(2), vec![place("rnd2", 1)]);
         assert_eq!(lower(&index, 1), [host(1)]);
         for number in 1..=3 {
-            index.set(host(number), None);
+            index.set(host(number), Vec::new());
         }
         assert!(index.groups.is_empty() && index.by_name.is_empty());
     }
@@ -206,7 +218,7 @@ mod tests {
         let cost = |hosts: u8, own: u32| {
             let mut index = Index::default();
             for number in 1..=hosts {
-                index.set(host(number), Some(place(&format!("rnd{number}"), 5)));
+                index.set(host(number), vec![place(&format!("rnd{number}"), 5)]);
             }
             let mut looked_at = 0;
             index.lower(|_| standing(own), |_| true, &mut looked_at);

@@ -93,13 +93,22 @@ impl Engine {
             self.have_leave(t, claim, *key, manner);
         }
         // Who stood lower and was to have that room looks for another.
-        while let Some(lowest) = self.claims_on(way.host).pop().filter(|it| *it != claim)
+        while let Some(lowest) = self.lowest_claim(way.host, &standing)
             && self.is_overclaimed(way.host, &need)
         {
             self.give_up(t, lowest, &format!("job {id} comes before it"));
         }
         self.preempts.claimed.insert(way.host);
         self.refresh_host(way.host);
+    }
+
+    /// Answers the lowest claim on a host that makes room for who stands so.
+    fn lowest_claim(&self, host: HostId, standing: &Standing) -> Option<ClaimId> {
+        let mut claims = self.claims_on(host).into_iter().rev();
+        claims.find(|id| {
+            let claim = self.preempts.claims.get(*id);
+            claim.is_some_and(|claim| claim.standing.gives_way_to(standing))
+        })
     }
 
     /// Says whether what stays on a host and all claims there are more than it has of something that one needs, and may have.
@@ -253,7 +262,7 @@ impl Engine {
         let better = waiting.filter_map(|(id, claim)| {
             let job = self.jobs.get(&claim.job)?;
             let standing = self.standing_of(job, claim.class, cluster);
-            let is_other = claim.host != launch.host && standing < lowest;
+            let is_other = claim.host != launch.host && lowest.gives_way_to(&standing);
             is_other.then_some((standing, id, claim, job))
         });
         let mut better: Vec<_> = better.collect();

@@ -19,6 +19,7 @@ mod why;
 
 use super::dispatch::place_of;
 use super::items::Size;
+use super::plan::OUTSIDE;
 use super::time::Timer;
 use super::{Engine, Job, Turn};
 use bounds::Room;
@@ -80,6 +81,8 @@ struct Standing {
     distance: usize,
     /// Its priority.
     priority: u32,
+    /// In which share it is.
+    share: usize,
 }
 
 impl Standing {
@@ -87,7 +90,16 @@ impl Standing {
     const LOWEST: Self = Self {
         distance: usize::MAX,
         priority: u32::MAX,
+        share: OUTSIDE,
     };
+
+    /// Says whether it stands lower than another that may have its room by that: it is further, or of a worse priority within the share. Of
+    /// another share nobody leaves for who is as far: who has most for its weight is another one as soon as he has left.
+    fn gives_way_to(&self, other: &Self) -> bool {
+        let is_alike = self.share == other.share || other.share == OUTSIDE;
+        self.distance > other.distance
+            || (self.distance == other.distance && is_alike && self.priority > other.priority)
+    }
 }
 
 /// What the engine keeps for it; nothing of it outlives the process.
@@ -245,17 +257,26 @@ impl Engine {
     fn classes_before(&mut self, host: HostId) -> Vec<usize> {
         let looked_at = &mut self.preempts.looked_at;
         let mut classes = Vec::new();
-        if let Some(place) = self.preempts.usual.place(host) {
-            let lowest = (place.lowest.distance, place.lowest.priority);
+        let places = self.preempts.usual.places_of(host);
+        if let Some(place) = places.first() {
+            let is_before = |distance, priority, share| {
+                let own = Standing {
+                    distance,
+                    priority,
+                    share,
+                };
+                places.iter().any(|it| it.lowest.gives_way_to(&own))
+            };
             classes = self
                 .planner
-                .waiting_before(&place.cluster, lowest, looked_at);
+                .waiting_before(&place.cluster, is_before, looked_at);
         }
-        if let Some(place) = self.preempts.at_once.place(host) {
+        if let Some(place) = self.preempts.at_once.places_of(host).first() {
             // Only elite jobs are before that.
+            let is_elite = |distance, priority, _| (distance, priority) < ELITE;
             let elite = self
                 .planner
-                .waiting_before(&place.cluster, ELITE, looked_at);
+                .waiting_before(&place.cluster, is_elite, looked_at);
             classes.splice(0..0, elite);
         }
         classes

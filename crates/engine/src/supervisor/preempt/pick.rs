@@ -121,7 +121,11 @@ mod tests {
         Candidate {
             who,
             gives: gives.to_vec(),
-            standing: Standing { distance, priority },
+            standing: Standing {
+                distance,
+                priority,
+                share: 0,
+            },
             cost,
         }
     }

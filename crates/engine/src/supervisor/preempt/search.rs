@@ -9,11 +9,11 @@ use crate::supervisor::gpu_slots::{gpus_of, is_without_gpus};
 use crate::supervisor::host::Kept;
 use crate::supervisor::job::{Launch, Phase};
 use crate::supervisor::judging::Judging;
-use crate::supervisor::plan::AFTER_ALL;
+use crate::supervisor::plan::{AFTER_ALL, OUTSIDE};
 use crate::supervisor::share::level_place;
 use crate::supervisor::{Engine, Host, Job};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tessera_model::credential::CredentialId;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::{MEMORY, PROCESSORS};
@@ -49,6 +49,7 @@ impl Engine {
         Standing {
             distance: self.planner.distance_to(class, cluster),
             priority,
+            share: self.planner.share_of(class),
         }
     }
 
@@ -63,12 +64,14 @@ impl Engine {
             return Standing {
                 distance: AFTER_ALL,
                 priority: level_place(level),
+                share: OUTSIDE,
             };
         }
         let (priority, ..) = place_as_primary(self.config.queue_algorithm, job);
         Standing {
             distance: self.planner.distance_of_primary(job.class, cluster),
             priority,
+            share: self.config.cluster_weights.standing_in(&job.spec),
         }
     }
 
@@ -138,7 +141,7 @@ impl Engine {
         let own = self.standing_of(job, class, &host.traits().cluster);
         let need = self.need_of(class);
         let higher = self.preempts.claims.on(id);
-        let higher = higher.filter(|(_, claim)| claim.standing <= own);
+        let higher = higher.filter(|(_, claim)| !claim.standing.gives_way_to(&own));
         let higher: Vec<&Claim> = higher.map(|(_, claim)| claim).collect();
         let staying: Vec<&Launch> = self.staying_on(host).collect();
         let names = names_of(&need);
@@ -165,7 +168,7 @@ impl Engine {
         let candidates = staying.into_iter().filter_map(|launch| {
             let standing = self.may_leave(launch, host, manner)?;
             let is_loss = is_beside_gpus && host.keeps_more_without(&launch.taken);
-            (standing > own && !is_loss).then(|| Candidate {
+            (standing.gives_way_to(&own) && !is_loss).then(|| Candidate {
                 who: launch.key,
                 gives: (names.iter())
                     .map(|name| gives(&launch.taken, name))
@@ -235,18 +238,21 @@ impl Engine {
 
     /// Answers where a host is among those where something may leave as the policy says, and where it ends nothing, among those where
     /// something may be ended.
-    pub(super) fn places_on(&self, id: HostId) -> (Option<Place>, Option<Place>) {
-        let at_once = || self.place_on(id, Manner::AtOnce);
+    pub(super) fn places_on(&self, id: HostId) -> (Vec<Place>, Vec<Place>) {
+        let at_once = || self.lowest_on(id, Manner::AtOnce);
         match self.config.preempt_policy {
             // Of what is secondary.
-            PreemptPolicy::Disabled => (self.place_on(id, Manner::AtEnd), None),
-            PreemptPolicy::Passive => (self.place_on(id, Manner::AtEnd), at_once()),
-            PreemptPolicy::Aggressive => (at_once(), None),
+            PreemptPolicy::Disabled => (self.lowest_on(id, Manner::AtEnd), Vec::new()),
+            PreemptPolicy::Passive => (self.lowest_on(id, Manner::AtEnd), at_once()),
+            PreemptPolicy::Aggressive => (at_once(), Vec::new()),
         }
     }
 
-    fn place_on(&self, id: HostId, manner: Manner) -> Option<Place> {
-        let host = self.hosts.get(&id).filter(|host| host.is_open())?;
+    /// Answers the lowest of each share that may leave a host.
+    fn lowest_on(&self, id: HostId, manner: Manner) -> Vec<Place> {
+        let Some(host) = self.hosts.get(&id).filter(|host| host.is_open()) else {
+            return Vec::new();
+        };
         let mut known = None;
         let leaving = host.launches.keys().filter_map(|key| {
             // Of a job that does not grow all others stand where the first does that may leave.
@@ -261,8 +267,12 @@ impl Engine {
         });
         // Room that was made for somebody goes to who stands higher.
         let claims = self.preempts.claims.on(id).map(|(_, claim)| claim.standing);
-        let lowest = leaving.chain(claims).max()?;
-        Some(Place {
+        let mut by_share: BTreeMap<usize, Standing> = BTreeMap::new();
+        for standing in leaving.chain(claims) {
+            let lowest = by_share.entry(standing.share).or_insert(standing);
+            *lowest = standing.max(*lowest);
+        }
+        let place = |lowest: Standing| Place {
             cluster: self.planner.kept_under(host.traits()),
             kind: Kind {
                 traits: std::sync::Arc::clone(&host.traits),
@@ -271,7 +281,8 @@ impl Engine {
             },
             name: host.facts.name.clone(),
             lowest,
-        })
+        };
+        by_share.into_values().map(place).collect()
     }
 
     /// Says whether, beside what stays on a host and all claims there, this can stay, too.

@@ -27,6 +27,7 @@ mod reserve;
 mod settings;
 mod share;
 mod shared;
+mod weights;
 mod whole;
 mod wide;
 mod workers;

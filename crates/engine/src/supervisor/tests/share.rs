@@ -33,11 +33,11 @@ fn growing(frames: u32, cpus: u32, most: u32) -> JobSpec {
 
 /// What runs on the hosts, as their workers know it.
 #[derive(Default)]
-struct Hosts(BTreeMap<LaunchKey, (u8, Run)>);
+pub(super) struct Hosts(pub(super) BTreeMap<LaunchKey, (u8, Run)>);
 
 impl Hosts {
     /// Has the workers hear all that was said to them.
-    fn hear(&mut self, w: &mut World) {
+    pub(super) fn hear(&mut self, w: &mut World) {
         while !w.said.is_empty() {
             match w.heard() {
                 (host, ToWorker::Start { key, run, .. } | ToWorker::Run { key, run }) => {
@@ -53,14 +53,14 @@ impl Hosts {
     }
 
     /// Ends the frame of one launch.
-    fn end(&mut self, w: &mut World, key: LaunchKey) {
+    pub(super) fn end(&mut self, w: &mut World, key: LaunchKey) {
         let (host, run) = self.0[&key];
         w.end((host, key, run), End::Exit(0));
         self.hear(w);
     }
 
     /// Ends the frames of all that runs now, one after the other.
-    fn round(&mut self, w: &mut World) {
+    pub(super) fn round(&mut self, w: &mut World) {
         for key in self.0.keys().copied().collect::<Vec<_>>() {
             if self.0.contains_key(&key) {
                 self.end(w, key);
@@ -69,7 +69,7 @@ impl Hosts {
     }
 
     /// Counts what runs of a job.
-    fn of(&self, job: JobId) -> usize {
+    pub(super) fn of(&self, job: JobId) -> usize {
         self.0.keys().filter(|key| key.job == job).count()
     }
 }

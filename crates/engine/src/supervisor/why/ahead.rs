@@ -4,7 +4,8 @@ use super::host::lacks;
 use super::{Kind, Reason};
 use crate::supervisor::credential::Gate;
 use crate::supervisor::dispatch::place_of;
-use crate::supervisor::plan::Demands;
+use crate::supervisor::plan::{Ahead, Demands};
+use crate::supervisor::weights::CLUSTER_WEIGHT_MAX;
 use crate::supervisor::{Algorithm, Engine, Host, Job};
 use tessera_model::JobId;
 
@@ -18,8 +19,15 @@ impl Engine {
         let can = |demands: &Demands| self.may_ever_serve(host, demands);
         let fits = |id: JobId| self.is_let_on(id, host);
         let ahead = (self.planner).before((class, place), host, AHEAD_MAX, can, fits);
-        let (nearer, _) = *ahead.first()?;
-        let names: Vec<String> = ahead.iter().map(|(_, id)| format!("job {id}")).collect();
+        let Ahead {
+            nearer,
+            is_by_share,
+            job: first,
+        } = *ahead.first()?;
+        if is_by_share {
+            return self.why_of_share(job, &ahead, self.jobs.get(&first)?);
+        }
+        let names: Vec<String> = ahead.iter().map(|it| format!("job {}", it.job)).collect();
         let (id, names) = (job.id, names.join(", "));
         let cluster = &host.traits().cluster;
         let (text, hint) = if nearer > 0 {
@@ -44,6 +52,64 @@ impl Engine {
         };
         let count = u32::try_from(ahead.len()).unwrap_or(u32::MAX);
         Some(Reason::plain(Kind::BehindJobs, count, text, Some(hint)))
+    }
+
+    /// Answers that jobs of a share come first which has less for its weight.
+    fn why_of_share(&self, job: &Job, ahead: &[Ahead], first: &Job) -> Option<Reason> {
+        let of_share: Vec<&Ahead> = ahead.iter().filter(|it| it.is_by_share).collect();
+        let names: Vec<String> = of_share
+            .iter()
+            .map(|it| format!("job {}", it.job))
+            .collect();
+        let weights = &self.config.cluster_weights;
+        let named = |job: &Job| weights.named(weights.share_of(&job.spec.cluster));
+        let ((own, _), (other, _)) = named(job).zip(named(first))?;
+        let (has, others) = (
+            self.part_of(&job.spec.cluster),
+            self.part_of(&first.spec.cluster),
+        );
+        let text = format!(
+            "cluster {own} has {} slots for a weight of {}, {other} {} for {}: {other} comes first ({})",
+            has.used,
+            has.weight,
+            others.used,
+            others.weight,
+            names.join(", ")
+        );
+        let more = self.weight_before(job, first);
+        let more = more.map_or_else(String::new, |weight| {
+            format!("; or {own}={weight} in supervisor_cluster_weights")
+        });
+        let hint = format!("{}{more}", self.as_one_of(job, first));
+        let count = u32::try_from(of_share.len()).unwrap_or(u32::MAX);
+        Some(Reason::plain(Kind::Share, count, text, Some(hint)))
+    }
+
+    /// Answers what makes a job one of the share of another one, before that one.
+    fn as_one_of(&self, job: &Job, first: &Job) -> String {
+        let algorithm = self.config.queue_algorithm;
+        let (id, cluster) = (job.id, &first.spec.cluster);
+        let modify = format!("tessera modify {id} --cluster {cluster}");
+        if place_of(algorithm, job) < place_of(algorithm, first) {
+            return modify;
+        }
+        let better = first.spec.priority.checked_sub(1).filter(|it| *it > 0);
+        match better.filter(|_| algorithm != Algorithm::Queue) {
+            Some(priority) => format!("{modify} --priority {priority}"),
+            None => format!("{modify} and then tessera top {id}"),
+        }
+    }
+
+    /// Answers the smallest weight with which the share of a job would come before that of another one.
+    fn weight_before(&self, job: &Job, first: &Job) -> Option<u32> {
+        let (has, others) = (
+            self.part_of(&job.spec.cluster),
+            self.part_of(&first.spec.cluster),
+        );
+        let least = has.used.saturating_mul(others.weight.into());
+        let weight = least.checked_div(others.used)?.saturating_add(1);
+        let weight = u32::try_from(weight).ok()?;
+        (weight <= CLUSTER_WEIGHT_MAX).then_some(weight)
     }
 
     /// Says whether a host that suits these demands has as much as they ask for, and takes their owner's jobs.

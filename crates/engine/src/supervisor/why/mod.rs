@@ -69,6 +69,7 @@ pub enum Kind {
     GpuSlots,
     TooSmall,
     BehindJobs,
+    Share,
     Preempting,
     CouldPreempt,
     ResourceUnknown,
@@ -81,7 +82,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them. Each has a scene in the tests: that the answer is right, and that following it lets the job run.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::Ended,
         Self::InstanceFailed,
         Self::Running,
@@ -125,6 +126,7 @@ impl Kind {
         Self::GpuSlots,
         Self::TooSmall,
         Self::BehindJobs,
+        Self::Share,
         Self::Preempting,
         Self::CouldPreempt,
         Self::ResourceUnknown,
@@ -182,6 +184,7 @@ impl Kind {
             Self::GpuSlots => "gpu_slots",
             Self::TooSmall => "too_small",
             Self::BehindJobs => "behind_jobs",
+            Self::Share => "share",
             Self::Preempting => "preempting",
             Self::CouldPreempt => "could_preempt",
             Self::ResourceUnknown => "resource_unknown",
@@ -260,7 +263,8 @@ impl Engine {
                 }
             }
             // No host takes it in its turn as long as that is so.
-            reasons.retain(|it| !is_held || it.kind != Kind::BehindJobs);
+            let is_turn = |kind| matches!(kind, Kind::BehindJobs | Kind::Share);
+            reasons.retain(|it| !is_held || !is_turn(it.kind));
             reasons.retain(|it| !is_gang || it.text != IN_ITS_TURN);
         } else {
             self.why_instances(job, &mut reasons);

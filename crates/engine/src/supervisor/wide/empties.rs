@@ -6,9 +6,9 @@ use crate::Now;
 use crate::supervisor::dispatch::place_as_primary;
 use crate::supervisor::host::Traits;
 use crate::supervisor::items::Size;
-use crate::supervisor::plan::{AFTER_ALL, Demands, Keeping, Stand, Until};
+use crate::supervisor::plan::{AFTER_ALL, Demands, Keeping, OUTSIDE, Stand, Until};
 use crate::supervisor::share::{Stake, second_place};
-use crate::supervisor::{Algorithm, Host, Job, Launch, Phase};
+use crate::supervisor::{Algorithm, ClusterWeights, Host, Job, Launch, Phase};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tessera_model::msg::LaunchKey;
@@ -25,6 +25,7 @@ pub(in super::super) struct Empties<'a> {
     pub(in super::super) jobs: &'a BTreeMap<JobId, Job>,
     pub(in super::super) launches: &'a BTreeMap<LaunchKey, Launch>,
     pub(in super::super) algorithm: Algorithm,
+    pub(in super::super) weights: &'a ClusterWeights,
     pub(in super::super) now: Now,
 }
 
@@ -84,7 +85,7 @@ impl Empties<'_> {
     pub(in super::super) fn stand(&self, job: &Job, host: &Traits) -> Stand {
         match job.stake {
             Stake::Primary => self.stand_as_primary(job, host),
-            Stake::Secondary(level) => (AFTER_ALL, second_place(job, level)),
+            Stake::Secondary(level) => stand_as_secondary(job, level),
         }
     }
 
@@ -92,7 +93,7 @@ impl Empties<'_> {
     pub(in super::super) fn stand_of(&self, job: &Job, no: InstanceNo, host: &Traits) -> Stand {
         match job.level_of(no) {
             None => self.stand_as_primary(job, host),
-            Some(level) => (AFTER_ALL, second_place(job, level)),
+            Some(level) => stand_as_secondary(job, level),
         }
     }
 
@@ -102,7 +103,11 @@ impl Empties<'_> {
             Algorithm::Cluster if job.spec.flags.contains(&JobFlag::Elite) => 0,
             Algorithm::Cluster => job.spec.cluster.distance(&host.cluster),
         };
-        (distance, place_as_primary(self.algorithm, job))
+        Stand {
+            distance,
+            share: self.weights.standing_in(&job.spec),
+            place: place_as_primary(self.algorithm, job),
+        }
     }
 
     /// Answers when nothing of a launch is left there, if what stands behind that class takes no other item; nothing when it goes on.
@@ -121,7 +126,9 @@ impl Empties<'_> {
         }
         let is_of = |size| job.class_of(size) == Some(class);
         let stays = Size::ALL.into_iter().any(is_of)
-            || self.stand_of(job, launch.key.instance, &host.traits) < stand;
+            || self
+                .stand_of(job, launch.key.instance, &host.traits)
+                .comes_before(&stand);
         match launch.phase {
             Phase::Closing => return Some(soon),
             Phase::Open if stays && !job.is_cmdline() && job.items.ready() > 0 => return None,
@@ -206,5 +213,13 @@ impl Empties<'_> {
         beside.extend(host.strays.values().map(AsRef::as_ref));
         let room = (keeping.emptied.is_whole, keeping.emptied.times);
         Needs::of(keeping.demands, host, room).fit(host, &beside)
+    }
+}
+
+fn stand_as_secondary(job: &Job, level: u32) -> Stand {
+    Stand {
+        distance: AFTER_ALL,
+        share: OUTSIDE,
+        place: second_place(job, level),
     }
 }

@@ -137,6 +137,7 @@ impl Engine {
             jobs: &self.jobs,
             launches: &self.launches,
             algorithm: self.config.queue_algorithm,
+            weights: &self.config.cluster_weights,
             now: self.now,
         }
     }

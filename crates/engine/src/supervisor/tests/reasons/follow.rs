@@ -51,6 +51,8 @@ impl World {
                 names.map(str::to_owned).collect()
             };
             match name.as_str() {
+                "--cluster" => patch.cluster = Some(value.parse().expect("clusters")),
+                "--priority" => patch.priority = Some(value.parse().expect("a number")),
                 "--cpus" => patch.cpus = Some(value.parse().expect("a number")),
                 "--hosts" => patch.hosts = Some(set()),
                 "--omithosts" => patch.omithosts = Some(set()),

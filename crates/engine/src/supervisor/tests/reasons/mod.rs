@@ -112,6 +112,7 @@ fn proof_of(kind: Kind) -> fn() {
         Kind::GpuSlots => gpu_slots::why_says_what_is_kept_and_what_it_says_lets_the_job_run,
         Kind::TooSmall => scenes::too_small,
         Kind::BehindJobs => scenes::behind_jobs,
+        Kind::Share => weights::why_says_what_the_shares_have_and_what_it_says_lets_the_job_run,
         Kind::Preempting => preempt::a_passive_policy_lets_the_lower_go_at_the_end_of_its_frame,
         Kind::CouldPreempt => preempt::where_it_is_disabled_why_says_whom_a_person_could_preempt,
         Kind::Grid => gang::why_says_for_how_many_there_is_room_and_what_it_says_lets_the_job_run,

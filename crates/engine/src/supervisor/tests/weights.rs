@@ -1,0 +1,356 @@
+//! Shares between clusters by weight: who comes first, what it leaves as it is, and that everybody comes to their part.
+
+use super::share::Hosts;
+use super::*;
+use crate::supervisor::why::Kind;
+use tessera_model::{JobFlag, JobKind};
+
+/// A farm where these clusters have these weights.
+fn world_of(weights: &[(&str, u32)], config: Config) -> World {
+    let named = weights.iter();
+    let named = named.map(|(path, weight)| (path.parse().expect("a path"), *weight));
+    let mut w = World::new();
+    w.engine = Engine::new(Config {
+        cluster_weights: ClusterWeights::new(named.collect()),
+        ..config
+    });
+    w
+}
+
+fn world(weights: &[(&str, u32)]) -> World {
+    world_of(weights, Config::default())
+}
+
+/// A job in these clusters with so many instances of one slot, each of which runs once.
+fn many(cluster: &str, cpus: u32) -> JobSpec {
+    JobSpec {
+        kind: JobKind::CmdLine,
+        cpus,
+        cluster: cluster.parse().expect("clusters"),
+        ..spec(1)
+    }
+}
+
+fn submit_elite(w: &mut World, spec: JobSpec) -> JobId {
+    let flags = [JobFlag::Elite].into();
+    match w.try_submit("root", JobSpec { flags, ..spec }, None) {
+        Ok(Answer::Submitted { job, .. }) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn with_priority(priority: u32, spec: JobSpec) -> JobSpec {
+    JobSpec { priority, ..spec }
+}
+
+/// Answers what the shares have, in the order of their names.
+fn used(w: &World) -> Vec<u64> {
+    let shares = w.engine.shares();
+    shares.into_iter().map(|(.., used)| used).collect()
+}
+
+/// Ends one of what runs of a job, if there is one: the one that began first.
+fn end_one(w: &mut World, hosts: &mut Hosts, job: JobId) -> bool {
+    let one = hosts.0.keys().find(|key| key.job == job).copied();
+    if let Some(key) = one {
+        hosts.end(w, key);
+    }
+    one.is_some()
+}
+
+#[test]
+fn two_clusters_come_to_their_parts_and_back_to_them() {
+    let mut w = world(&[("/showA", 3), ("/showB", 1)]);
+    for number in 1..=4 {
+        w.connect(number, 10);
+    }
+    let mut hosts = Hosts::default();
+    let one = w.submit(many("/showA", 90));
+    hosts.hear(&mut w);
+    assert_eq!(used(&w), [0, 40, 0], "who is alone has all");
+    let other = w.submit(many("/showB", 400));
+    hosts.hear(&mut w);
+    assert_eq!(used(&w), [0, 40, 0], "nobody leaves for it");
+    let mut ended = 0;
+    while used(&w)[1..] != [30, 10] {
+        ended += 1;
+        assert!(ended <= 10, "each slot that comes free goes to /showB");
+        end_one(&mut w, &mut hosts, one);
+    }
+    for round in 0..30 {
+        let job = if round % 3 == 0 { other } else { one };
+        end_one(&mut w, &mut hosts, job);
+        assert_eq!(used(&w), [0, 30, 10], "round {round}");
+    }
+    // One runs dry: the other has all that it leaves.
+    while end_one(&mut w, &mut hosts, one) {}
+    assert_eq!(used(&w), [0, 0, 40]);
+    // It comes back: what comes free is its, up to its part.
+    w.submit(many("/showA", 90));
+    for freed in 1..=30 {
+        end_one(&mut w, &mut hosts, other);
+        assert_eq!(used(&w), [0, freed, 40 - freed]);
+    }
+    end_one(&mut w, &mut hosts, other);
+    assert_eq!(used(&w), [0, 30, 10]);
+}
+
+#[test]
+fn wide_instances_count_with_all_their_slots_to_within_one_of_them() {
+    let mut w = world(&[("/a", 1), ("/b", 1)]);
+    w.connect(1, 24);
+    let mut hosts = Hosts::default();
+    let mut wide = many("/a", 100);
+    wide.reservation.slots = 4;
+    let wide = w.submit(wide);
+    hosts.hear(&mut w);
+    let small = w.submit(many("/b", 100));
+    for _ in 0..3 {
+        end_one(&mut w, &mut hosts, wide);
+    }
+    assert_eq!(used(&w), [0, 12, 12]);
+    assert_eq!((hosts.of(wide), hosts.of(small)), (3, 12));
+}
+
+#[test]
+fn what_is_of_no_named_cluster_has_one_part_together() {
+    let mut w = world(&[("/a", 2), ("/a/deep", 1)]);
+    w.connect(1, 8);
+    for cluster in ["/x", "/y", "/a/one", "/a/deep/er", "/a/deep"] {
+        w.submit(many(cluster, 50));
+    }
+    let paths: Vec<_> = w.engine.shares().into_iter().map(|it| it.0).collect();
+    let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
+    assert_eq!(paths, ["/", "/a", "/a/deep"]);
+    // What was there first had all; as it ends the others have theirs.
+    let mut hosts = Hosts::default();
+    hosts.hear(&mut w);
+    for _ in 0..4 {
+        hosts.round(&mut w);
+    }
+    assert_eq!(used(&w), [2, 4, 2]);
+}
+
+#[test]
+fn the_rest_has_the_weight_that_it_is_given() {
+    let mut w = world(&[("/a", 1), ("/", 3)]);
+    w.submit(many("/a", 50));
+    w.submit(many("/x", 50));
+    w.connect(1, 8);
+    assert_eq!(used(&w), [6, 2]);
+}
+
+#[test]
+fn priority_decides_within_a_share_only_whatever_the_algorithm() {
+    for queue_algorithm in Algorithm::ALL {
+        let config = Config {
+            queue_algorithm,
+            ..Config::default()
+        };
+        let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+        let behind = w.submit(with_priority(9, many("/b", 10)));
+        let first = w.submit(with_priority(1, many("/a", 10)));
+        let second = w.submit(with_priority(8, many("/b", 10)));
+        w.connect(1, 8);
+        let mut hosts = Hosts::default();
+        hosts.hear(&mut w);
+        assert_eq!(hosts.of(first), 4, "{queue_algorithm:?}");
+        let best = match queue_algorithm {
+            Algorithm::Queue => behind,
+            Algorithm::Priority | Algorithm::Cluster => second,
+        };
+        assert_eq!(hosts.of(best), 4, "{queue_algorithm:?}");
+    }
+}
+
+#[test]
+fn hosts_of_a_clusters_own_serve_it_first_and_elite_jobs_come_before_all() {
+    let mut w = world(&[("/a", 1), ("/b", 100)]);
+    let own = w.submit(many("/a", 3));
+    let other = w.submit(many("/b", 20));
+    let elite = submit_elite(&mut w, many("/a", 1));
+    w.connect_as(1, 5, Identity::User);
+    let mut facts = w.engine.host(host(1)).expect("there").facts.clone();
+    let cluster = ("host.cluster".to_owned(), "/a".to_owned());
+    facts.properties.extend([cluster]);
+    w.say(1, FromWorker::Hello(facts));
+    w.say(1, FromWorker::Inventory(Vec::new()));
+    let ToWorker::Start { key, .. } = w.said[0].1 else {
+        panic!("{:?}", w.said);
+    };
+    assert_eq!(key.job, elite);
+    let mut hosts = Hosts::default();
+    hosts.hear(&mut w);
+    assert_eq!((hosts.of(own), hosts.of(other)), (3, 1), "the nearer first");
+    assert_eq!(used(&w), [0, 4, 1], "what is elite is had as well");
+}
+
+#[test]
+fn a_job_takes_what_it_has_into_another_share_and_all_is_counted_anew_at_a_start() {
+    let weights = [("/a", 1), ("/b", 1)];
+    let mut w = world(&weights);
+    w.connect(1, 8);
+    let job = w.submit(many("/a", 6));
+    w.submit(many("/b", 1));
+    assert_eq!(used(&w), [0, 6, 1]);
+    let patch = Box::new(JobPatch {
+        cluster: Some("/b/deep".parse().expect("a cluster")),
+        ..JobPatch::default()
+    });
+    let by = person("mia");
+    w.step(Input::Modify { by, job, patch });
+    assert_eq!(used(&w), [0, 0, 7]);
+    let now = Now {
+        wall: Timestamp(9_000_000),
+        elapsed: Duration::ZERO,
+    };
+    let config = world(&weights).engine.config.clone();
+    w.engine = Engine::restore(config, now, w.engine.image()).expect("whole");
+    assert_eq!(used(&w), [0, 0, 7]);
+    assert_eq!(w.engine.faults(), Vec::<String>::new());
+}
+
+/// Runs one job on a farm of one slot, has another one come, and says whether the first one leaves for it.
+fn leaves(first: (&str, u32), second: (&str, u32), is_elite: bool) -> bool {
+    let config = Config {
+        preempt_policy: PreemptPolicy::Aggressive,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    w.connect(1, 1);
+    let mut runs = with_priority(first.1, spec(5));
+    runs.cluster = first.0.parse().expect("a cluster");
+    w.submit(runs);
+    w.order();
+    let mut comes = with_priority(second.1, spec(5));
+    comes.cluster = second.0.parse().expect("a cluster");
+    match is_elite {
+        true => submit_elite(&mut w, comes),
+        false => w.submit(comes),
+    };
+    w.wait(600);
+    !w.said.is_empty()
+}
+
+#[test]
+fn nobody_leaves_for_another_share_but_for_what_is_elite() {
+    assert!(leaves(("/a", 9), ("/a", 1), false), "within a share");
+    assert!(leaves(("/a", 9), ("/a/x", 1), false), "within a share");
+    assert!(!leaves(("/a", 9), ("/b", 1), false));
+    assert!(!leaves(("/x", 9), ("/b", 1), false));
+    assert!(leaves(("/a", 1), ("/b", 9), true));
+}
+
+#[test]
+fn who_may_leave_within_a_share_is_found_beside_others_that_stand_lower() {
+    let config = Config {
+        preempt_policy: PreemptPolicy::Aggressive,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    for number in 1..=40 {
+        w.connect(number, 1);
+        let cluster = if number == 40 { "/a" } else { "/b" };
+        let priority = if number == 40 { 5 } else { 9 };
+        w.submit(JobSpec {
+            hosts: [format!("rnd{number}")].into(),
+            ..with_priority(priority, many(cluster, 1))
+        });
+    }
+    w.said.clear();
+    let job = w.submit(with_priority(1, many("/a", 1)));
+    let (victim, said) = w.heard();
+    assert_eq!(victim, host(40), "{said:?}");
+    assert_eq!(w.reason(job, Kind::Preempting).hosts, ["rnd40"]);
+}
+
+#[test]
+fn a_host_that_is_emptied_takes_nothing_of_another_share() {
+    let mut w = world(&[("/a", 1), ("/b", 1)]);
+    w.connect(1, 4);
+    let mut hosts = Hosts::default();
+    let small = w.submit(with_priority(1, many("/b", 200)));
+    hosts.hear(&mut w);
+    let mut wide = with_priority(5, many("/a", 1));
+    wide.reservation.slots = 4;
+    let wide = w.submit(wide);
+    for _ in 0..60 {
+        w.wait(10);
+        end_one(&mut w, &mut hosts, small);
+        if hosts.of(wide) > 0 {
+            break;
+        }
+    }
+    assert_eq!(hosts.of(wide), 1, "it has not starved");
+}
+
+#[test]
+fn without_weights_nothing_costs_more_and_with_them_no_more_than_a_look_at_each_cluster() {
+    let cost = |weights: &[(&str, u32)], jobs: u32, clusters: u32| {
+        let mut w = world(weights);
+        w.connect(1, 1);
+        w.submit(many("/x", 1));
+        let order = w.order();
+        for number in 0..jobs {
+            w.submit(many(&format!("/show{}", number % clusters), 100));
+        }
+        let before = w.engine.planner.asked();
+        w.end(order, End::Exit(0));
+        w.gone(1, order.1);
+        w.engine.planner.asked() - before
+    };
+    let weights = [("/show0", 2), ("/show1", 3), ("/show2", 5)];
+    let plain = cost(&[], 8, 8);
+    assert_eq!(plain, cost(&[], 80, 8));
+    assert_eq!(
+        cost(&weights, 8, 8),
+        plain,
+        "each cluster is looked at once"
+    );
+    assert_eq!(cost(&weights, 80, 8), plain, "however much waits");
+}
+
+pub(super) fn why_says_what_the_shares_have_and_what_it_says_lets_the_job_run() {
+    let scene = || {
+        let mut w = world(&[("/showA", 3), ("/showB", 1)]);
+        w.connect(1, 10);
+        let mut hosts = Hosts::default();
+        w.submit(many("/showA", 9));
+        let other = w.submit(many("/showB", 1));
+        hosts.hear(&mut w);
+        let behind = w.submit(with_priority(1, many("/showA", 4)));
+        let first = w.submit(with_priority(3, many("/showB", 4)));
+        (w, hosts, other, behind, first)
+    };
+    let (mut w, mut hosts, other, behind, first) = scene();
+    // As long as all is taken by the first ones the best of either comes next.
+    end_one(&mut w, &mut hosts, other);
+    assert_eq!(hosts.of(first), 1, "9 for 3 are more than none for 1");
+    let (mut w, mut hosts, other, behind_too, _) = scene();
+    assert_eq!(behind, behind_too);
+    let more = w.submit(with_priority(1, many("/showA", 4)));
+    w.act_as("root", Action::Kill, Target::Job(behind))
+        .expect("allowed");
+    let told = w.reason(more, Kind::Share);
+    assert_eq!(
+        told.text,
+        format!(
+            "cluster /showA has 9 slots for a weight of 3, /showB 1 for 1: /showB comes first (job {first})"
+        )
+    );
+    let hint = told.hint.expect("a way out");
+    assert_eq!(
+        hint,
+        format!(
+            "tessera modify {more} --cluster /showB; or /showA=10 in supervisor_cluster_weights"
+        )
+    );
+    w.follow(&hint, "modify");
+    end_one(&mut w, &mut hosts, other);
+    assert_eq!(hosts.of(more), 1);
+}
+
+#[test]
+fn why_says_what_the_shares_have() {
+    why_says_what_the_shares_have_and_what_it_says_lets_the_job_run();
+}
