@@ -7,6 +7,7 @@ use crate::rng::Rng;
 use crate::share;
 use crate::shared;
 use crate::waits;
+use crate::weights;
 use crate::world::{Plan, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct Client {
     flags: bool,
     /// Whether the instances of some start all at once.
     gangs: bool,
+    /// Whether most of them are in clusters that share the farm.
+    weights: bool,
     serial: u64,
     /// Submissions without an answer: ticket → what was sent.
     open: BTreeMap<u64, Submission>,
@@ -62,6 +65,7 @@ impl Client {
             grow: plan.grow,
             flags: plan.preempt != PreemptPolicy::Disabled,
             gangs: plan.grid,
+            weights: plan.weights,
             ..Self::default()
         }
     }
@@ -145,6 +149,9 @@ impl Client {
             }
             if self.grow {
                 share::make_growing(rng, &mut submission.spec);
+            }
+            if self.weights {
+                weights::make_weighted(rng, &mut submission.spec);
             }
             requests.push(self.submit(submission));
         }

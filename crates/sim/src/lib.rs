@@ -23,6 +23,7 @@ pub mod shared;
 mod supervising;
 pub mod tally;
 pub mod waits;
+mod weights;
 mod wide;
 mod working;
 pub mod world;

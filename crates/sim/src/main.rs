@@ -67,6 +67,7 @@ fn run_all(first: u64, count: u64, plan: &Plan) -> ExitCode {
                 || plan.grid,
             grow: seed % 7 == 6 || plan.grow,
             gpu_slots: seed % 6 == 5 || plan.gpu_slots,
+            weights: seed % 11 == 5 || plan.weights,
             ..plan.clone()
         };
         match run(seed, &plan) {

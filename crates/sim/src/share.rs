@@ -97,7 +97,7 @@ pub(crate) fn is_of_secondary(event: &Event) -> bool {
 }
 
 /// Counts the instances of a job that have a host.
-fn placed(job: &Job) -> usize {
+pub(crate) fn placed(job: &Job) -> usize {
     job.instances_in(WorkStatus::Running) + job.instances_in(WorkStatus::Suspended)
 }
 
@@ -227,7 +227,7 @@ fn primaries_first(engine: &Engine) -> Result<(), String> {
 }
 
 /// Says whether a job asks for nothing that only some hosts have, and is held by nothing but room.
-fn is_plain(spec: &JobSpec) -> bool {
+pub(crate) fn is_plain(spec: &JobSpec) -> bool {
     let sets = [&spec.hosts, &spec.omithosts, &spec.groups, &spec.omitgroups];
     spec.reservation == Reservation::default()
         && sets.iter().all(|set| set.is_empty())
@@ -237,7 +237,7 @@ fn is_plain(spec: &JobSpec) -> bool {
 }
 
 /// Says whether a job may wait beside a free slot for that reason.
-fn is_of_its_own(kind: Kind) -> bool {
+pub(crate) fn is_of_its_own(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Stopped

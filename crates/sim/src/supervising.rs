@@ -32,6 +32,7 @@ impl World {
             },
             preempt_policy: self.plan.preempt,
             smart_share: crate::share::configured(self.plan.grow),
+            cluster_weights: crate::weights::configured(self.plan.weights),
             wide_jobs: crate::wide::configured(self.plan.wide),
             wrangling: crate::wrangle::configured(self.plan.wrangle),
             ..Config::default()
@@ -150,6 +151,10 @@ impl World {
             if self.plan.grid {
                 self.gangs
                     .handled(&mut self.tally, &supervisor.engine, &output)?;
+            }
+            if self.plan.weights {
+                self.weights
+                    .handled(&mut self.tally, &self.hosts, handled)?;
             }
             if self.plan.grow {
                 self.share

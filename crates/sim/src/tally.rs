@@ -79,6 +79,8 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: one of a gang starts again beside the others",
     "seen: placed beside slots kept for GPUs",
     "seen: slots kept for GPUs go to who has some",
+    "seen: a share waits for its turn",
+    "seen: a share comes before a better priority",
 ];
 
 impl Tally {

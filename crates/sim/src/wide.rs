@@ -47,6 +47,7 @@ impl World {
         };
         let is_there = engine.jobs().any(|job| job.spec.name == WIDE);
         let ready = engine.jobs().filter(|job| is_small(job)).count();
+        let is_weighted = self.plan.weights;
         if !is_there {
             let slots = client::SLOTS_MAX;
             let wants_whole = self.rng.chance(50);
@@ -57,12 +58,22 @@ impl World {
                 }
                 spec.priority = 1;
                 spec.cpus = 1;
+                if is_weighted {
+                    spec.cluster = crate::weights::FLOODED.parse().unwrap_or_default();
+                }
             });
         }
         for _ in ready..READY_JOBS {
             self.flood.serial += 1;
             let name = format!("small{}", self.flood.serial);
-            self.submit_plain(name, |spec| spec.priority = 9999);
+            self.submit_plain(name, |spec| {
+                spec.priority = 9999;
+                if is_weighted {
+                    // Of another share, and of the best priority there: it would come before the wide one at each other slot.
+                    spec.cluster = crate::weights::FLOODING.parse().unwrap_or_default();
+                    spec.priority = 1;
+                }
+            });
         }
     }
 

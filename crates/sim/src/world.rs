@@ -13,6 +13,7 @@ use crate::share;
 use crate::shared;
 use crate::tally::Tally;
 use crate::waits::Judge;
+use crate::weights;
 use crate::wide;
 use crate::wrangle;
 use std::collections::BTreeMap;
@@ -65,6 +66,8 @@ pub struct Plan {
     pub grow: bool,
     /// Whether hosts keep slots for GPUs that nobody has.
     pub gpu_slots: bool,
+    /// Whether clusters share the farm by weight.
+    pub weights: bool,
     /// A bug planted into the harness; the checks must find it.
     pub bug: Option<Bug>,
     /// Print everything that happens.
@@ -88,6 +91,7 @@ impl Default for Plan {
             grid: false,
             grow: false,
             gpu_slots: false,
+            weights: false,
             bug: None,
             trace: false,
         }
@@ -193,6 +197,7 @@ pub struct World {
     pub(crate) flood: wide::Flood,
     pub(crate) wrangles: wrangle::Judge,
     pub(crate) gangs: gang::Judge,
+    pub(crate) weights: weights::Judge,
     /// What happened how often.
     pub tally: Tally,
 }
@@ -236,6 +241,7 @@ impl World {
             flood: wide::Flood::default(),
             wrangles: wrangle::Judge::default(),
             gangs: gang::Judge::default(),
+            weights: weights::Judge::default(),
             tally: Tally::default(),
             plan,
         }

@@ -269,6 +269,28 @@ fn slots_kept_for_gpus_go_to_nobody_without_and_all_jobs_end() {
 }
 
 #[test]
+fn each_share_has_its_turn_and_all_jobs_end() {
+    let seen = [
+        "seen: a share waits for its turn",
+        "seen: a share comes before a better priority",
+    ];
+    let often = count(90_000..90_040, seen, |seed| Plan {
+        weights: true,
+        jobs: 16,
+        waits: seed % 2 == 1,
+        wide: seed % 3 == 0,
+        limits: seed % 5 == 3,
+        grow: seed % 7 == 6,
+        preempt: PreemptPolicy::ALL[usize::try_from(seed / 2 % 3).unwrap_or(0)],
+        ..Plan::default()
+    });
+    assert!(
+        often.iter().all(|times| *times > 20),
+        "{often:?} of 40 farms"
+    );
+}
+
+#[test]
 fn the_same_seed_does_the_same() {
     let first = run(5, &Plan::default());
     assert!(first.is_ok());

@@ -52,6 +52,12 @@ pub(super) fn read(
     settings.said.push(word("algorithm", now, before));
     let (now, before) = (config.preempt_policy.word(), preempt.word());
     settings.said.push(word("preemption", now, before));
+    if !config.cluster_weights.is_empty() {
+        let all = config.cluster_weights.iter();
+        let all = all.map(|(path, weight)| format!("{path}={weight}"));
+        let all: Vec<String> = all.collect();
+        settings.said.push(format!("shares: {}", all.join(", ")));
+    }
     add_globals(&mut config.global_resources, globals, jobs, &mut settings);
     Ok((config, settings))
 }

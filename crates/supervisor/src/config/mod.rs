@@ -3,6 +3,7 @@
 mod limits;
 mod rates;
 mod share;
+mod weights;
 mod wide;
 mod wrangle;
 
@@ -219,6 +220,11 @@ const KEYS: &[Key] = &[
         "supervisor_queue_algorithm",
         |c, v| put(&mut c.engine.queue_algorithm, algorithm(v)),
         |c| quoted(c.engine.queue_algorithm.word()),
+    ),
+    (
+        "supervisor_cluster_weights",
+        |c, v| put(&mut c.engine.cluster_weights, weights::read(v)),
+        |c| weights::shown(&c.engine.cluster_weights),
     ),
     (
         "supervisor_preempt_policy",
@@ -729,7 +735,7 @@ mod tests {
     fn values_are_shown_as_they_would_be_written() {
         for config in [
             Config::default(),
-            Config::parse("farm_name = \"a \\\"b\\\"\"\nsupervisor_address = \"farm:1\"\non_host_lost = \"hold\"\nsupervisor_global_resources = \"license.a=3,global.b=2\"\nsupervisor_start_rate = \"30/90s\"\nsupervisor_resource_start_rates = \"license.a=1/s\"\nsupervisor_pgrp_subjob_limits = \"mia=3\"")
+            Config::parse("farm_name = \"a \\\"b\\\"\"\nsupervisor_address = \"farm:1\"\non_host_lost = \"hold\"\nsupervisor_global_resources = \"license.a=3,global.b=2\"\nsupervisor_start_rate = \"30/90s\"\nsupervisor_resource_start_rates = \"license.a=1/s\"\nsupervisor_pgrp_subjob_limits = \"mia=3\"\nsupervisor_cluster_weights = \"/a=3\"")
                 .expect("valid"),
         ] {
             let lines = config.values().into_iter().filter(|(_, value)| !value.is_empty());

@@ -210,6 +210,28 @@ fn a_job_takes_what_it_has_into_another_share_and_all_is_counted_anew_at_a_start
     assert_eq!(w.engine.faults(), Vec::<String>::new());
 }
 
+#[test]
+fn elite_jobs_come_before_all_shares() {
+    let config = Config {
+        queue_algorithm: Algorithm::Priority,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    w.connect(1, 4);
+    w.submit(many("/a", 1));
+    let runs = w.order();
+    w.submit(many("/a", 2));
+    w.submit(many("/c", 20));
+    w.submit(many("/b", 20));
+    w.said.clear();
+    // Its share has most for its weight.
+    let elite = submit_elite(&mut w, many("/a", 1));
+    w.end(runs, End::Exit(0));
+    w.said.clear();
+    w.gone(1, runs.1);
+    assert_eq!(w.order().1.job, elite);
+}
+
 /// Runs one job on a farm of one slot, has another one come, and says whether the first one leaves for it.
 fn leaves(first: (&str, u32), second: (&str, u32), is_elite: bool) -> bool {
     let config = Config {
