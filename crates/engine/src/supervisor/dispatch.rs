@@ -300,7 +300,11 @@ impl Engine {
         });
         if !is_idle {
             if phase == Phase::Open && owns && may_stay {
-                self.give_ahead(t, key, host_id);
+                if self.evens_out(t, key) {
+                    self.take_host_from(t, key, false);
+                } else {
+                    self.give_ahead(t, key, host_id);
+                }
             }
             return;
         }
@@ -309,7 +313,7 @@ impl Engine {
             Phase::Open if owns && may_stay => {
                 match job.and_then(|job| job.next_item(key.instance, &taken)) {
                     Some(_) if self.leaves_instead(t, key) => {}
-                    Some(_) if self.makes_room_beneath(key) => {
+                    Some(_) if self.makes_room_beneath(key) || self.evens_out(t, key) => {
                         self.close(t, key, WorkStatus::Pending, Duration::ZERO);
                     }
                     Some(item) => {

@@ -212,6 +212,8 @@ pub struct Engine {
     starts: pace::Starts,
     planner: plan::Planner,
     preempts: preempt::Preempts,
+    /// Launches that leave for a share which has less.
+    leaving: weights::Leaving,
     globals: Globals,
     modes: Modes,
     looks: wide::Looks,
@@ -331,6 +333,7 @@ impl Engine {
             groups: pgrp::Groups::default(),
             starts: pace::Starts::default(),
             preempts: preempt::Preempts::default(),
+            leaving: weights::Leaving::default(),
             looks: wide::Looks::default(),
             timers: time::Timers::default(),
             now: Now {

@@ -477,6 +477,7 @@ impl Engine {
         }
         self.count_group_out(key.job);
         self.count_share_out(key.job, launch.taken.slots);
+        self.leaving.forget(key);
         t.change(Change::Launch(key));
         self.instance_moved(key.job, key.instance);
         // Of a job that stopped nothing more is begun.

@@ -5,10 +5,14 @@
 //! its jobs ([`Part`](super::plan::Part)), elite and secondary ones among them: whoever has them, they are had. Of jobs that are equally near to a
 //! host those come first whose share has least for its weight; nothing is held back for a share that wants nothing.
 
+mod even;
+
 use super::Engine;
 use super::plan::{OUTSIDE, Part};
 use std::collections::BTreeMap;
 use tessera_model::{ClusterChoice, ClusterPath, JobFlag, JobId, JobSpec};
+
+pub(super) use even::Leaving;
 
 /// The largest weight of a cluster.
 pub const CLUSTER_WEIGHT_MAX: u32 = 1_000;
@@ -91,6 +95,20 @@ impl Engine {
     pub fn part_of(&self, cluster: &ClusterChoice) -> Part {
         let share = self.config.cluster_weights.share_of(cluster);
         self.planner.part(share)
+    }
+
+    /// Tells what two shares have, of which the second comes first.
+    pub(super) fn shares_told(&self, own: usize, other: usize) -> String {
+        let told = |share: usize| {
+            let named = self.config.cluster_weights.named(share);
+            let path = named.map_or_else(String::new, |(path, _)| path.to_string());
+            (path, self.planner.part(share))
+        };
+        let ((own, has), (other, others)) = (told(own), told(other));
+        format!(
+            "cluster {own} has {} slots for a weight of {}, {other} {} for {}",
+            has.used, has.weight, others.used, others.weight
+        )
     }
 
     fn counted_in(&self, id: JobId) -> usize {

@@ -13,6 +13,9 @@ use std::cmp::Ordering;
 /// The share of what is in none: of elite jobs and of secondary instances, and of all where no cluster has a weight.
 pub const OUTSIDE: usize = 0;
 
+/// Classes of a kind that are looked at when an item ends, at most.
+const OF_A_KIND_MAX: usize = 4;
+
 /// What a share has for its weight; the least is the first. Compared exactly.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
@@ -153,6 +156,38 @@ impl Planner {
         }
     }
 
+    /// Answers classes of other shares than this one that are as near to hosts of that kind and have something that waits for a host alone: the
+    /// first of each kind, those first whose share has least for its weight. Counts what was looked at.
+    #[must_use]
+    pub fn of_other_shares(
+        &self,
+        own: Stand,
+        host: &Traits,
+        limit: usize,
+        looked_at: &mut u64,
+    ) -> Vec<(Stand, usize)> {
+        let mut found: Vec<(InTurn, Stand, usize)> = Vec::new();
+        for heads in self.gates.kinds() {
+            *looked_at += 1;
+            for (place, number) in heads.iter().take(OF_A_KIND_MAX) {
+                let stand = self.stand(&self.classes[*number], host, *place);
+                let is_one = stand.distance == own.distance
+                    && ![own.share, OUTSIDE].contains(&stand.share)
+                    && self.part(stand.share) < self.part(own.share);
+                if !is_one {
+                    break;
+                }
+                found.push((self.turn_of(stand), stand, *number));
+            }
+        }
+        found.sort_unstable_by_key(|(turn, _, number)| (*turn, *number));
+        found.truncate(limit);
+        found
+            .into_iter()
+            .map(|(_, stand, number)| (stand, number))
+            .collect()
+    }
+
     /// Answers when a host takes what stands so, as shares are now.
     #[must_use]
     pub fn turn_of(&self, stand: Stand) -> InTurn {
@@ -171,6 +206,7 @@ mod tests {
         assert_eq!(part(24, 3), part(8, 1));
         assert!(part(24, 3) > part(7, 1) && part(24, 3) < part(9, 1));
         assert!(part(u64::MAX, 1000) < part(u64::MAX, 999));
+        assert!(part(7, 3) > part(2, 1), "a third more");
         assert_eq!(part(0, 7), Part::NONE);
     }
 

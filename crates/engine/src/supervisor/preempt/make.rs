@@ -424,6 +424,6 @@ fn is_there(host: &Host, claim: &Claim, before: &[Claim]) -> bool {
 }
 
 /// Prints an instance as people write it.
-pub(super) fn instance_name(key: LaunchKey) -> String {
+pub(in crate::supervisor) fn instance_name(key: LaunchKey) -> String {
     format!("{}.{}", key.job, key.instance)
 }

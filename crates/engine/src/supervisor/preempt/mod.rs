@@ -21,11 +21,12 @@ use super::dispatch::place_of;
 use super::items::Size;
 use super::plan::OUTSIDE;
 use super::time::Timer;
-use super::{Engine, Job, Turn};
+use super::{Engine, Host, Job, Launch, Turn};
 use bounds::Room;
 use claims::Claims;
 use index::Index;
-use search::Wanted;
+pub(super) use make::instance_name;
+pub(super) use search::{Wanted, names_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_model::{HostId, InstanceNo, InstanceStatus, JobId};
@@ -165,6 +166,13 @@ impl Engine {
     pub(super) fn preempts_anybody(&self) -> bool {
         // What is secondary leaves whatever the policy is.
         self.config.preempt_policy != PreemptPolicy::Disabled || self.config.smart_share.is_on
+    }
+
+    /// Says whether the policy lets a launch leave at the end of its item for who waits, and it is not secondary.
+    pub(super) fn may_leave_by_policy(&self, launch: &Launch, host: &Host) -> bool {
+        let standing = self.may_leave(launch, host, Manner::AtEnd);
+        self.config.preempt_policy != PreemptPolicy::Disabled
+            && standing.is_some_and(|it| it.share != OUTSIDE)
     }
 
     /// Answers how room is made for a job.

@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Answers what one more instance of a class takes of its host and of the farm.
-    pub(super) fn need_of(&self, class: usize) -> Taken {
+    pub(in crate::supervisor) fn need_of(&self, class: usize) -> Taken {
         let demands = self.planner.demands(class);
         Taken {
             slots: demands.slots,
@@ -322,7 +322,7 @@ impl Engine {
 }
 
 /// Answers the names of what somebody takes of a host, slots first.
-pub(super) fn names_of(taken: &Taken) -> Vec<&str> {
+pub(in crate::supervisor) fn names_of(taken: &Taken) -> Vec<&str> {
     let amounts = taken.amounts.keys().map(String::as_str);
     std::iter::once(PROCESSORS).chain(amounts).collect()
 }

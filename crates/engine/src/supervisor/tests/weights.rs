@@ -95,6 +95,95 @@ fn two_clusters_come_to_their_parts_and_back_to_them() {
     assert_eq!(used(&w), [0, 30, 10]);
 }
 
+/// A job in a cluster with so many instances that take frame after frame.
+fn long(cluster: &str, cpus: u32) -> JobSpec {
+    JobSpec {
+        cpus,
+        cluster: cluster.parse().expect("clusters"),
+        ..spec(2_000)
+    }
+}
+
+/// Counts who was told to leave.
+fn left(w: &World) -> usize {
+    let told = w.told.iter();
+    told.filter(|it| it.kind == kind::INSTANCE_PREEMPTED)
+        .count()
+}
+
+#[test]
+fn at_the_end_of_a_frame_as_many_leave_as_another_share_lacks_and_no_more() {
+    let config = Config {
+        preempt_policy: PreemptPolicy::Passive,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/showA", 3), ("/showB", 1)], config);
+    for number in 1..=4 {
+        w.connect(number, 5);
+    }
+    let mut hosts = Hosts::default();
+    let one = w.submit(long("/showA", 20));
+    hosts.hear(&mut w);
+    let other = w.submit(long("/showB", 20));
+    w.wait(200);
+    hosts.hear(&mut w);
+    assert_eq!(
+        (used(&w), left(&w)),
+        (vec![0, 20, 0], 0),
+        "not before the end"
+    );
+    for _ in 0..4 {
+        hosts.round(&mut w);
+    }
+    assert_eq!((used(&w), left(&w)), (vec![0, 15, 5], 5));
+    let told = w.told.iter();
+    let mut told = told.filter(|it| it.kind == kind::INSTANCE_PREEMPTED);
+    let text = "leaves at the end of its frame on rnd1: cluster /showA has 20 slots for a weight of 3, /showB 0 for 1";
+    let first = &told.next().expect("told").text;
+    assert!(first.ends_with(text), "{first}");
+    // As many as it wants, and no more than that.
+    let third = w.submit(long("/other", 2));
+    for _ in 0..4 {
+        hosts.round(&mut w);
+    }
+    assert_eq!((hosts.of(third), left(&w)), (2, 7));
+    // The others keep their parts among each other: 18 by 3 to 1, within one slot.
+    assert_eq!((hosts.of(one), hosts.of(other)), (13, 5));
+}
+
+#[test]
+fn where_nobody_is_preempted_nobody_leaves_for_a_share() {
+    let mut w = world(&[("/showA", 3), ("/showB", 1)]);
+    w.connect(1, 8);
+    let mut hosts = Hosts::default();
+    w.submit(long("/showA", 8));
+    w.submit(long("/showB", 8));
+    hosts.hear(&mut w);
+    hosts.round(&mut w);
+    hosts.round(&mut w);
+    assert_eq!((used(&w), left(&w)), (vec![0, 8, 0], 0));
+}
+
+#[test]
+fn as_many_leave_as_wait_though_all_frames_end_at_once() {
+    let config = Config {
+        preempt_policy: PreemptPolicy::Passive,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    w.connect(1, 8);
+    let mut hosts = Hosts::default();
+    let one = w.submit(long("/a", 8));
+    hosts.hear(&mut w);
+    w.submit(many("/b", 1));
+    let running: Vec<_> = hosts.0.iter().map(|(key, it)| (*key, *it)).collect();
+    for (key, (host, run)) in running {
+        w.end((host, key, run), End::Exit(0));
+    }
+    hosts.hear(&mut w);
+    assert_eq!((left(&w), hosts.of(one)), (1, 7));
+}
+
 #[test]
 fn wide_instances_count_with_all_their_slots_to_within_one_of_them() {
     let mut w = world(&[("/a", 1), ("/b", 1)]);
@@ -271,13 +360,18 @@ fn who_may_leave_within_a_share_is_found_beside_others_that_stand_lower() {
     };
     let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
     for number in 1..=40 {
-        w.connect(number, 1);
-        let cluster = if number == 40 { "/a" } else { "/b" };
-        let priority = if number == 40 { 5 } else { 9 };
-        w.submit(JobSpec {
-            hosts: [format!("rnd{number}")].into(),
-            ..with_priority(priority, many(cluster, 1))
-        });
+        // Of two that run on the last one the other share's stands lowest.
+        w.connect(number, 1 + u32::from(number / 40));
+        let hosts = [format!("rnd{number}")];
+        for (cluster, priority) in [("/b", 9), ("/a", 5)]
+            .iter()
+            .take(1 + usize::from(number / 40))
+        {
+            w.submit(JobSpec {
+                hosts: hosts.clone().into(),
+                ..with_priority(*priority, many(cluster, 1))
+            });
+        }
     }
     w.said.clear();
     let job = w.submit(with_priority(1, many("/a", 1)));

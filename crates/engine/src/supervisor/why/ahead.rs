@@ -62,20 +62,11 @@ impl Engine {
             .map(|it| format!("job {}", it.job))
             .collect();
         let weights = &self.config.cluster_weights;
-        let named = |job: &Job| weights.named(weights.share_of(&job.spec.cluster));
+        let share = |job: &Job| weights.share_of(&job.spec.cluster);
+        let named = |job: &Job| weights.named(share(job));
         let ((own, _), (other, _)) = named(job).zip(named(first))?;
-        let (has, others) = (
-            self.part_of(&job.spec.cluster),
-            self.part_of(&first.spec.cluster),
-        );
-        let text = format!(
-            "cluster {own} has {} slots for a weight of {}, {other} {} for {}: {other} comes first ({})",
-            has.used,
-            has.weight,
-            others.used,
-            others.weight,
-            names.join(", ")
-        );
+        let told = self.shares_told(share(job), share(first));
+        let text = format!("{told}: {other} comes first ({})", names.join(", "));
         let more = self.weight_before(job, first);
         let more = more.map_or_else(String::new, |weight| {
             format!("; or {own}={weight} in supervisor_cluster_weights")
