@@ -310,7 +310,7 @@ endpoint!(
     /// Reads that certificate and its key anew; a faulty one changes nothing. Needs an administrator.
     site_reload: post, path = "/site/reload", tag = "farm", responses((status = 200, body = SiteCertificate), Errors));
 endpoint!(
-    /// Lists the farm's own resources, what is taken of them and by whom.
+    /// Lists the farm's own resources, what is taken of them and by whom, and which clusters have parts of the farm.
     resources: get, path = "/resources", tag = "farm", responses((status = 200, body = Resources), Errors));
 endpoint!(
     /// Says how many there are of a resource, or how many are in use; needs an administrator.

@@ -48,7 +48,7 @@ pub use notify::{
     SetMailWishes,
 };
 pub use quantity::Quantity;
-pub use resource::{ResourceHolder, ResourceRequest, ResourceRow, Resources};
+pub use resource::{ResourceHolder, ResourceRequest, ResourceRow, Resources, ShareRow};
 pub use session::{Session, SessionLink, SessionRequest};
 pub use settings::{
     FileFinding, HostChange, SetWorkerFile, SettingChange, WorkerFile, WorkerFileCheck,

@@ -8,6 +8,20 @@ use utoipa::ToSchema;
 pub struct Resources {
     /// By name.
     pub resources: Vec<ResourceRow>,
+    /// Clusters that have parts of the farm by weight (`supervisor_cluster_weights`), the rest (`/`) among them; none: no parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<ShareRow>,
+}
+
+/// A cluster that has a part of the farm by weight.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct ShareRow {
+    /// The cluster; `/` for all jobs that are of no other.
+    pub cluster: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Slots of what runs of its jobs.
+    pub slots: u64,
 }
 
 /// One of the farm's own resources.

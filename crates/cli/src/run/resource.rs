@@ -17,7 +17,7 @@ pub(super) async fn resource(
     match command {
         ResourceCommand::List => {
             let all = context.client()?.resources().await?;
-            context.show(&all, |look, all| show::resources(look, &all.resources))?;
+            context.show(&all, |look, all| show::resources_and_shares(look, all))?;
         }
         ResourceCommand::Set(args) => set(args, context).await?,
         ResourceCommand::Remove { names } => {
@@ -53,6 +53,7 @@ async fn set(args: ResourceSetArgs, context: &Context) -> Result<(), CliError> {
     let row = context.client()?.set_resource(&args.name, &request).await?;
     let all = Resources {
         resources: vec![row],
+        shares: Vec::new(),
     };
     context.show(&all, |look, all| show::resources(look, &all.resources))
 }

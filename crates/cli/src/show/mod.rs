@@ -31,7 +31,7 @@ pub use items::{attempts, history, items, not_kept};
 pub use jobs::{bar, counts_line, items_ended, job, job_state, jobs};
 pub use mode::modes;
 pub use notify::{channels, mail_wishes, notify_reloaded, notify_tested};
-pub use resource::resources;
+pub use resource::{resources, resources_and_shares};
 pub use why::{host_why, item_why, why};
 
 use crate::out::{Look, text};

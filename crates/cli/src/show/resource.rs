@@ -2,10 +2,34 @@
 
 use crate::out::table::{Cell, Column, Table};
 use crate::out::{Look, Tone, text, time};
-use tessera_api::types::ResourceRow;
+use tessera_api::types::{ResourceRow, Resources};
 
 /// Jobs that a line names, at most.
 const JOBS_SHOWN: usize = 8;
+
+/// Prints a list of resources, then which clusters have parts of the farm.
+#[must_use]
+pub fn resources_and_shares(look: &Look, all: &Resources) -> String {
+    let mut out = resources(look, &all.resources);
+    if all.shares.is_empty() {
+        return out;
+    }
+    let mut table = Table::new(&[
+        Column::flexible("CLUSTER"),
+        Column::right("WEIGHT"),
+        Column::right("SLOTS"),
+    ]);
+    for it in &all.shares {
+        table.row([
+            Cell::from(&it.cluster),
+            Cell::from(it.weight.to_string()),
+            Cell::from(it.slots.to_string()),
+        ]);
+    }
+    out.push('\n');
+    out += &table.print(look);
+    out
+}
 
 /// Prints a list of resources, then what counts no more.
 #[must_use]

@@ -8,10 +8,10 @@ use axum::extract::{Extension, State};
 use http::StatusCode;
 use std::time::Duration;
 use tessera_api::ErrorCode;
-use tessera_api::types::{ResourceHolder, ResourceRequest, ResourceRow, Resources};
+use tessera_api::types::{ResourceHolder, ResourceRequest, ResourceRow, Resources, ShareRow};
 use tessera_engine::supervisor::{Engine, GlobalWish, Input, Outside};
-use tessera_model::GlobalName;
 use tessera_model::limits::{GLOBAL_AMOUNT_MAX, SECONDS_MAX};
+use tessera_model::{ClusterPath, GlobalName};
 use tessera_spec::FieldError;
 
 /// Jobs that are listed as having a resource, at most.
@@ -19,16 +19,23 @@ const HOLDERS_MAX: usize = 100;
 
 /// `GET /resources`
 pub(crate) async fn list(State(app): State<App>) -> Answer<axum::Json<Resources>> {
-    let resources = app.core.read(|view| {
-        let names = view.engine.globals().names();
-        names
-            .into_iter()
-            .map(|name| row(view.engine, name))
-            .collect()
+    let all = app.core.read(|view| {
+        let names = view.engine.globals().names().into_iter();
+        let shares = view.engine.shares().into_iter();
+        Resources {
+            resources: names.map(|name| row(view.engine, name)).collect(),
+            shares: shares.map(share).collect(),
+        }
     });
-    Ok(axum::Json(Resources {
-        resources: resources.await?,
-    }))
+    Ok(axum::Json(all.await?))
+}
+
+fn share((cluster, weight, slots): (ClusterPath, u32, u64)) -> ShareRow {
+    ShareRow {
+        cluster: cluster.to_string(),
+        weight,
+        slots,
+    }
 }
 
 fn row(engine: &Engine, name: &GlobalName) -> ResourceRow {

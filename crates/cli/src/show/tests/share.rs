@@ -1,6 +1,7 @@
 //! What people see of a job that has more instances than its `cpus`.
 
 use super::*;
+use crate::show::resources_and_shares;
 
 #[test]
 fn a_job_that_grew_says_what_is_secondary_and_nothing_of_what_only_waits() {
@@ -50,4 +51,28 @@ fn a_job_that_grew_says_what_is_secondary_and_nothing_of_what_only_waits() {
     short.instances[2].status = "pending".into();
     let said = both(|look| job(look, &short));
     assert!(said.contains("12.1") && !said.contains("12.3"), "{said}");
+}
+
+#[test]
+fn parts_of_the_farm_stand_below_its_resources() {
+    let share = |cluster: &str, weight, slots| tessera_api::types::ShareRow {
+        cluster: cluster.to_owned(),
+        weight,
+        slots,
+    };
+    let mut all = tessera_api::types::Resources::default();
+    let none = both(|look| resources_and_shares(look, &all));
+    assert!(!none.contains("WEIGHT"), "{none}");
+    all.shares = vec![share("/", 1, 0), share("/showA", 3, 24)];
+    let shown = both(|look| resources_and_shares(look, &all));
+    let piped = shown.lines().skip_while(|line| *line != "--- piped");
+    let piped: Vec<&str> = piped.skip(3).collect();
+    assert_eq!(
+        piped,
+        [
+            "CLUSTER  WEIGHT  SLOTS",
+            "/             1      0",
+            "/showA        3     24",
+        ]
+    );
 }
