@@ -81,6 +81,7 @@ pub const MUST_HAPPEN: &[&str] = &[
     "seen: slots kept for GPUs go to who has some",
     "seen: a share waits for its turn",
     "seen: a share comes before a better priority",
+    "seen: somebody leaves for a share that has less",
 ];
 
 impl Tally {

@@ -98,6 +98,9 @@ impl Judge {
         let emptied = engine.hosts().map(|host| host.id);
         let emptied = emptied.filter(|host| engine.emptied_for(*host).is_some());
         self.emptied = emptied.collect();
+        for event in &events {
+            left_for_less(tally, event)?;
+        }
         // Who was made to leave waits since: not before.
         if events.iter().any(|it| it.kind == kind::INSTANCE_PREEMPTED) {
             return Ok(());
@@ -126,6 +129,28 @@ impl Judge {
         }
         Ok(())
     }
+}
+
+/// Who leaves for a share says what both have: that one has no more for its weight even then.
+fn left_for_less(tally: &mut Tally, event: &Event) -> Result<(), String> {
+    let told = event.text.split_once(": cluster ");
+    let Some((_, told)) = told.filter(|_| event.kind == kind::INSTANCE_PREEMPTED) else {
+        return Ok(());
+    };
+    let is_digit = |c: char| !c.is_ascii_digit();
+    let numbers = told.split(is_digit).filter_map(|it| it.parse().ok());
+    let numbers: Vec<u64> = numbers.collect();
+    let [has, weight, others, other] = numbers[..] else {
+        return Err(format!("what is told of shares is unclear: {told}"));
+    };
+    // One slot at least moves.
+    if (has.saturating_sub(1)) * other < (others + 1) * weight {
+        return Err(format!(
+            "somebody leaves for who would leave for him: {told}"
+        ));
+    }
+    tally.add("seen: somebody leaves for a share that has less");
+    Ok(())
 }
 
 /// The engine counts what is there.

@@ -273,6 +273,7 @@ fn each_share_has_its_turn_and_all_jobs_end() {
     let seen = [
         "seen: a share waits for its turn",
         "seen: a share comes before a better priority",
+        "seen: somebody leaves for a share that has less",
     ];
     let often = count(90_000..90_040, seen, |seed| Plan {
         weights: true,
@@ -285,7 +286,7 @@ fn each_share_has_its_turn_and_all_jobs_end() {
         ..Plan::default()
     });
     assert!(
-        often.iter().all(|times| *times > 20),
+        often[0] > 20 && often[1] > 20 && often[2] > 5,
         "{often:?} of 40 farms"
     );
 }

@@ -76,13 +76,12 @@ impl Engine {
         let waiting = self
             .planner
             .of_other_shares(own, host.traits(), LOOKED_AT_MAX, looked_at);
-        let found = waiting.into_iter().find_map(|(stand, class)| {
+        waiting.into_iter().find_map(|(stand, class)| {
             *looked_at += 1;
             let slots = self.slots_for(launch, host, (stand, class))?;
             self.is_even(own.share, launch.taken.slots, stand.share, slots)
                 .then_some((stand.share, slots))
-        });
-        found
+        })
     }
 
     /// Says whether a share that gives so many slots away has no less for its weight even then than the one that gets so many.
