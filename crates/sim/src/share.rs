@@ -35,7 +35,7 @@ fn most(rng: &mut Rng) -> u32 {
 }
 
 /// An agenda of many items.
-fn long(rng: &mut Rng) -> Agenda {
+pub(crate) fn long(rng: &mut Rng) -> Agenda {
     let run = FrameRun {
         start: 1,
         step: 1,

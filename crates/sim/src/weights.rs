@@ -26,7 +26,7 @@ pub(crate) fn configured(is_tried: bool) -> ClusterWeights {
     ClusterWeights::new(named.collect())
 }
 
-/// Puts a job into one of those clusters; most of them want many slots for a short time.
+/// Puts a job into one of those clusters; most of them want many slots.
 pub(crate) fn make_weighted(rng: &mut Rng, spec: &mut JobSpec) {
     if rng.chance(20) {
         return;
@@ -35,7 +35,11 @@ pub(crate) fn make_weighted(rng: &mut Rng, spec: &mut JobSpec) {
     spec.cluster = cluster.unwrap_or_default();
     if rng.chance(70) && !spec.is_gang() {
         share::ask_for_any_host(spec);
-        spec.kind = JobKind::CmdLine;
+        // Some end by themselves, and what others have they have for long.
+        spec.kind = match rng.chance(60) {
+            true => JobKind::CmdLine,
+            false => JobKind::CmdRange(share::long(rng)),
+        };
         spec.cpus = u32::try_from(rng.between(3, 10)).unwrap_or(3);
         spec.max_cpus = None;
     }
