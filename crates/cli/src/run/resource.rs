@@ -17,7 +17,7 @@ pub(super) async fn resource(
     match command {
         ResourceCommand::List => {
             let all = context.client()?.resources().await?;
-            context.show(&all, |look, all| show::resources_and_shares(look, all))?;
+            context.show(&all, show::resources_and_shares)?;
         }
         ResourceCommand::Set(args) => set(args, context).await?,
         ResourceCommand::Remove { names } => {
