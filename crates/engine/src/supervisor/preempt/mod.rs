@@ -141,6 +141,11 @@ impl Engine {
         self.preempts.claims.len()
     }
 
+    /// Counts those of a job.
+    pub(super) fn claims_of(&self, id: JobId) -> u64 {
+        self.preempts.claims.of(id).count() as u64
+    }
+
     /// Makes room for what waits, as far as one turn may, and gives out what was made. Says whether the planner is to be asked again.
     pub(super) fn preempt(&mut self, t: &mut Turn<'_>, wanted: &Wanted, left: &mut usize) -> bool {
         let in_vain = self.planner.take_in_vain();

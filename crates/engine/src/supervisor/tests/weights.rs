@@ -185,6 +185,29 @@ fn as_many_leave_as_wait_though_all_frames_end_at_once() {
 }
 
 #[test]
+fn nobody_leaves_for_who_has_room_coming_from_what_is_secondary() {
+    let config = Config {
+        preempt_policy: PreemptPolicy::Passive,
+        smart_share: SmartShare::ASKED,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    w.connect(1, 4);
+    let mut hosts = Hosts::default();
+    let one = w.submit(JobSpec {
+        max_cpus: Some(4),
+        ..long("/a", 3)
+    });
+    hosts.hear(&mut w);
+    let other = w.submit(many("/b", 1));
+    assert_eq!((hosts.of(one), left(&w)), (4, 1));
+    hosts.round(&mut w);
+    hosts.round(&mut w);
+    assert_eq!(w.status(other), WorkStatus::Complete);
+    assert_eq!((hosts.of(one), left(&w)), (4, 1), "it has grown again");
+}
+
+#[test]
 fn wide_instances_count_with_all_their_slots_to_within_one_of_them() {
     let mut w = world(&[("/a", 1), ("/b", 1)]);
     w.connect(1, 24);

@@ -121,7 +121,8 @@ impl Engine {
         may.then(|| host.part_of(&need, PROCESSORS))
     }
 
-    /// Says whether more instances of the first jobs of a class may start than so many, as far as limits and the farm's own resources go.
+    /// Says whether more instances of the first jobs of a class may start than so many, as far as limits and the farm's own resources go:
+    /// those for which room is made anyway left out.
     fn more_wait(&self, class: usize, leaving: usize) -> bool {
         let leaving = u64::try_from(leaving).unwrap_or(u64::MAX);
         let mut global = self.planner.demands(class).global.iter();
@@ -132,7 +133,8 @@ impl Engine {
         let jobs = places.filter_map(|(.., id)| self.jobs.get(&id));
         let waiting = jobs.map(|job| {
             let waiting: u64 = Size::ALL.iter().map(|size| job.waiting_of(*size)).sum();
-            waiting.min(self.instances_left(job.id).into())
+            let waiting = waiting.min(self.instances_left(job.id).into());
+            waiting.saturating_sub(self.claims_of(job.id))
         });
         global.all(is_enough) && waiting.sum::<u64>() > leaving
     }
