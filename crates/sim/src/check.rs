@@ -32,17 +32,24 @@ pub struct Checker {
     strays: Vec<(usize, LaunchKey, Run)>,
 }
 
+/// How long the word that a host is changed may be on its way.
+const CHANGE_ON_ITS_WAY_MS: u64 = 100;
+
 /// An instance goes to a host.
 ///
 /// # Errors
 /// When its job does not allow that one.
-pub fn placed(hosts: &[Host], effect: &Effect) -> Result<(), String> {
+pub fn placed(hosts: &[Host], now: u64, effect: &Effect) -> Result<(), String> {
     let Effect::Start { host, order, .. } = effect else {
         return Ok(());
     };
     let Some(host) = hosts.iter().find(|it| it.id == *host) else {
         return Err(format!("{} goes to {host}, which nobody knows", order.key));
     };
+    if now < host.changed_at + CHANGE_ON_ITS_WAY_MS {
+        // It may have been chosen for what it was.
+        return Ok(());
+    }
     let (spec, name) = (&order.spec, &host.name);
     let is_in = |names: &BTreeSet<String>| host.groups().split(',').any(|it| names.contains(it));
     let is_named = spec.hosts.is_empty() || spec.hosts.contains(name);

@@ -79,6 +79,7 @@ impl World {
 
     /// A host's worker says what it is now, if it is connected; else it does when it is.
     fn says_again(&mut self, host: usize) {
+        self.hosts[host].changed_at = self.now;
         if let Some(session) = self.hosts[host].session {
             self.at(1, Event::HelloAgain { host, session });
         }

@@ -24,6 +24,8 @@ pub struct Host {
     pub gpu_slots: u32,
     /// Whether its configuration was changed: it offers less, and is in other groups. That ends nothing there.
     pub is_changed: bool,
+    /// When that was so or not so for the last time (ms).
+    pub changed_at: u64,
     /// The worker's process, when it runs.
     pub worker: Option<Worker>,
     /// Counts the worker's processes; what was meant for an older one is lost with it.
@@ -149,6 +151,7 @@ impl Host {
             memory: 0,
             gpu_slots: 0,
             is_changed: false,
+            changed_at: 0,
             worker: None,
             incarnation: 0,
             session: None,

@@ -164,7 +164,7 @@ impl World {
                 gpu_slots::handled(&mut self.tally, &supervisor.engine, &output)?;
             }
             for effect in &output.effects {
-                check::placed(&self.hosts, effect)?;
+                check::placed(&self.hosts, self.now, effect)?;
             }
             if let Some(limit) = self.plan.user_limit {
                 check::limited(&mut self.tally, &supervisor.engine, limit)?;
