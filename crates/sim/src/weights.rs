@@ -8,6 +8,7 @@ use crate::tally::Tally;
 use std::collections::{BTreeMap, BTreeSet};
 use tessera_engine::supervisor::why::Kind;
 use tessera_engine::supervisor::{Change, ClusterWeights, Engine, Event, Job, Output, kind};
+use tessera_model::gpu::GPUS;
 use tessera_model::{ClusterPath, HostId, JobFlag, JobId, JobKind, JobSpec};
 
 /// Who has how much; the last one is all other jobs.
@@ -186,6 +187,10 @@ fn in_its_turn(
 ) -> Result<(), String> {
     let cluster: ClusterPath = host.cluster().parse().unwrap_or_default();
     let own = share_of(&job.spec);
+    // What is kept for GPUs is for who has some.
+    if host.gpu_slots > 0 && job.spec.reservation.amounts.contains_key(GPUS) {
+        return Ok(());
+    }
     for other in engine
         .jobs()
         .filter(|it| is_judged(it) && is_plain(&it.spec))

@@ -141,7 +141,7 @@ impl Engine {
             host.suits(demands)
                 && host.facts.admits(job.owner.as_str())
                 && host.state != HostState::Down
-                && host.facts.slots >= demands.slots
+                && host.slots_unlocked_for(demands) >= demands.slots
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
         };
         let least = demands.amounts.get(MEMORY).copied().unwrap_or(0);
@@ -230,6 +230,9 @@ impl Engine {
             }
             (Some((tries, _)), None) => {
                 format!(", try {tries} of {limit}; no host.memory is reserved")
+            }
+            (None, Some(_)) if largest == 0 => {
+                ", no host that it may use always has the rest for it".to_owned()
             }
             (None, Some(_)) if had.is_some_and(|had| had >= largest) => {
                 format!(", no host that it may use has more than {largest} MiB")

@@ -209,6 +209,39 @@ fn a_setting_that_keeps_more_ends_nothing_and_fills_nothing_again() {
 }
 
 #[test]
+fn no_more_memory_is_asked_for_than_a_host_has_beside_what_it_can_keep() {
+    let mut w = World::new();
+    // Rnd2 has more memory, and of its slots one that is never kept.
+    let small = HostFacts {
+        resources: [(MEMORY.to_owned(), 40)].into(),
+        ..keeping(1, (2, 0, 0))
+    };
+    w.says(1, small, &[]);
+    w.keeping(2, (3, 2, 1), &[]);
+    let mut ask = wanting(1, 2, 0);
+    ask.reservation.amounts.insert(MEMORY.to_owned(), 30);
+    let job = w.submit(ask);
+    for (limit, status) in [(30, ItemStatus::Pending), (40, ItemStatus::Failed)] {
+        let order = w.order();
+        assert_eq!((order.0, order.2.item), (1, ItemIndex(0)));
+        let end = End::OutOfMemory {
+            peak: limit << 20,
+            limit: limit << 20,
+        };
+        w.end(order, end);
+        assert_eq!(w.item(job, 0), status, "with {limit} MiB");
+        // The others have what the job reserves.
+        while w.item(job, 0) == ItemStatus::Pending {
+            match w.heard() {
+                (_, ToWorker::Run { key, run }) => w.end((1, key, run), End::Exit(0)),
+                (_, ToWorker::Close { key, .. }) => w.gone(1, key),
+                (_, said) => panic!("{said:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_restart_forgets_nothing_of_it() {
     let mut w = World::new();
     w.keeping(1, (4, 2, 1), &[]);
