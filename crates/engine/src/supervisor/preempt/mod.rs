@@ -26,7 +26,7 @@ use bounds::Room;
 use claims::Claims;
 use index::Index;
 pub(super) use make::instance_name;
-pub(super) use search::{Wanted, names_of};
+pub(super) use search::{Wanted, kept_beside, names_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tessera_model::{HostId, InstanceNo, InstanceStatus, JobId};

@@ -328,7 +328,7 @@ pub(in crate::supervisor) fn names_of(taken: &Taken) -> Vec<&str> {
 }
 
 /// Answers how many of its slots a host keeps from a need for the GPUs that none of these has; of nothing else something is kept.
-pub(super) fn kept_beside<'a>(
+pub(in crate::supervisor) fn kept_beside<'a>(
     host: &Host,
     need: &Taken,
     name: &str,

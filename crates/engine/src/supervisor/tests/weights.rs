@@ -185,6 +185,27 @@ fn as_many_leave_as_wait_though_all_frames_end_at_once() {
 }
 
 #[test]
+fn nobody_leaves_for_a_share_whose_slot_would_be_kept_for_gpus() {
+    let config = Config {
+        preempt_policy: PreemptPolicy::Passive,
+        ..Config::default()
+    };
+    for (each, leaves) in [(1, 0), (0, 1)] {
+        let mut w = world_of(&[("/a", 1), ("/b", 1)], config.clone());
+        w.keeping(1, (2, 2, each), &[]);
+        let mut hosts = Hosts::default();
+        let mut with_gpus = long("/a", 2);
+        let gpus = tessera_model::gpu::GPUS.to_owned();
+        with_gpus.reservation.amounts.insert(gpus, 1);
+        let one = w.submit(with_gpus);
+        hosts.hear(&mut w);
+        w.submit(many("/b", 1));
+        hosts.round(&mut w);
+        assert_eq!((hosts.of(one), left(&w)), (2 - leaves, leaves), "{each}");
+    }
+}
+
+#[test]
 fn nobody_leaves_for_who_has_room_coming_from_what_is_secondary() {
     let config = Config {
         preempt_policy: PreemptPolicy::Passive,

@@ -7,7 +7,7 @@
 use crate::supervisor::io::kind;
 use crate::supervisor::items::Size;
 use crate::supervisor::plan::{OUTSIDE, Part, Stand};
-use crate::supervisor::preempt::{Wanted, instance_name, names_of};
+use crate::supervisor::preempt::{Wanted, instance_name, kept_beside, names_of};
 use crate::supervisor::{About, Engine, Host, Launch, Turn};
 use std::collections::BTreeMap;
 use tessera_model::msg::LaunchKey;
@@ -112,7 +112,10 @@ impl Engine {
         let has_room = names_of(&need).into_iter().all(|name| {
             let gives = host.part_of(&launch.taken, name);
             let free = host.free_of_any(name).saturating_add(gives);
-            free >= host.part_of(&need, name)
+            let others = host.launches.iter().filter(|(key, _)| **key != launch.key);
+            let there = others.chain(&host.strays).map(|(_, taken)| taken.as_ref());
+            let kept = kept_beside(host, &need, name, there);
+            free.saturating_sub(kept) >= host.part_of(&need, name)
         });
         let (leaving, _) = self.leaving.coming_to(stand.share);
         let may = has_room
