@@ -162,6 +162,21 @@ fn the_page_needs_nothing_else() {
     for outside in ["http:", "https:", "<script", "<link", "src="] {
         assert!(!page.contains(outside), "{outside}");
     }
+    let titles = page.split("<h2>").skip(1);
+    let titles: Vec<&str> = titles.filter_map(|it| it.split("</h2>").next()).collect();
+    for told in [
+        "Slots",
+        "Placements a second",
+        "What an event costs",
+        "commit",
+        "memory",
+        "first frame",
+        "users",
+    ] {
+        let is_it = |title: &&str| title.to_lowercase().contains(&told.to_lowercase());
+        assert!(titles.iter().any(|it| is_it(it)), "{told}: {titles:?}");
+    }
+    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     let text = tessera_bench::text(&report);
     assert!(text.contains(&report.placements_hash), "{text}");
     let json = serde_json::to_value(&report).expect("it is JSON");

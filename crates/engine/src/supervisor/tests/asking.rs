@@ -107,6 +107,42 @@ fn a_host_is_used_only_where_what_the_job_asks_holds() {
 }
 
 #[test]
+fn hosts_are_chosen_by_the_model_and_the_memory_of_their_gpus() {
+    let mut w = World::new();
+    // As workers say it (`tessera-worker`): the models, and the memory of the GPU that has least in MiB.
+    let gpus = [
+        (1, "RTX A6000", "49140"),
+        (2, "RTX A6000,Tesla T4", "15360"),
+        (3, "W7900", "46080"),
+    ];
+    for (number, models, memory) in gpus {
+        let said = [("gpu_model", models), ("gpu_memory", memory)];
+        connect_saying(&mut w, number, 8, &said, 1);
+    }
+    connect_saying(&mut w, 4, 8, &[], 1);
+    for (text, expected) in [
+        ("host.gpu_model has \"Tesla T4\"", 2),
+        ("host.gpu_model has \"W7900\"", 3),
+        (
+            "host.gpu_model has \"RTX A6000\" and host.gpu_memory >= 40G",
+            1,
+        ),
+        (
+            "host.gpu_memory >= 40G and not (host.gpu_model has \"RTX A6000\")",
+            3,
+        ),
+        ("host.gpu_memory < 16G", 2),
+    ] {
+        w.submit(asking(text));
+        assert_eq!(w.order().0, expected, "{text}");
+    }
+    for text in ["host.gpu_memory >= 48G", "host.gpu_model has RTX"] {
+        w.submit(asking(text));
+        assert!(w.said.is_empty(), "{text}: {:?}", w.said);
+    }
+}
+
+#[test]
 fn one_instance_of_a_job_goes_to_a_host_when_it_asks_so() {
     let mut w = World::new();
     connect_saying(&mut w, 1, 8, &[], 1);

@@ -69,28 +69,34 @@ fn end_on(w: &mut World, number: u8, job: JobId) {
 
 #[test]
 fn one_is_for_all_that_runs_on_a_host_and_comes_back_with_the_last() {
-    let mut w = world(&[(SHAKE, 1)]);
+    // What the farm counts alone and what a licence server says are given out alike.
+    one_for_a_host(SHAKE);
+    one_for_a_host("global_host.scratch");
+}
+
+fn one_for_a_host(name: &str) {
+    let mut w = world(&[(name, 1)]);
     w.connect(1, 3);
     w.connect(2, 3);
-    let job = w.submit(wanting(2, &[SHAKE]));
+    let job = w.submit(wanting(2, &[name]));
     let first = started(&mut w);
     let (on, other) = (first[0].0, 3 - first[0].0);
     assert_eq!(first, [(on, 1), (on, 1)], "both where the one is");
-    assert_eq!(held(&w, SHAKE), 1);
+    assert_eq!(held(&w, name), 1);
     // Another job shares it there, and goes nowhere else.
-    let second = w.submit(wanting(3, &[SHAKE]));
+    let second = w.submit(wanting(3, &[name]));
     assert_eq!(started(&mut w), [(on, 2)]);
     let why = w.engine.why(second).expect("there");
     let why = why.iter().find(|it| it.kind == Kind::ResourceInUse);
     assert_eq!(
-        why.map(|it| it.text.as_str()),
-        Some("license_host.shake 1/1 held by job 1 (1), job 2 (1)")
+        why.map(|it| it.text.clone()),
+        Some(format!("{name} 1/1 held by job 1 (1), job 2 (1)"))
     );
     // Room on that host is enough; what ends there gives nothing back as long as something is left.
     end_on(&mut w, on, job);
     assert_eq!(started(&mut w), [(on, 2), (on, 2)]);
-    assert_eq!(held(&w, SHAKE), 1);
-    w.submit(wanting(1, &[SHAKE]));
+    assert_eq!(held(&w, name), 1);
+    w.submit(wanting(1, &[name]));
     assert_eq!(started(&mut w), []);
     w.act(Action::Kill, Target::Job(second)).expect("allowed");
     let keys: Vec<_> = w.engine.launches_of(second).map(|it| it.key).collect();
@@ -99,11 +105,11 @@ fn one_is_for_all_that_runs_on_a_host_and_comes_back_with_the_last() {
     assert_eq!(started(&mut w), [(on, 3)], "it is there still");
     keys[1..].iter().for_each(|key| w.gone(on, *key));
     end_on(&mut w, on, JobId(3));
-    assert_eq!(held(&w, SHAKE), 0);
+    assert_eq!(held(&w, name), 0);
     // Free again, it may go anywhere.
     w.submit(JobSpec {
         hosts: [format!("rnd{other}")].into(),
-        ..wanting(1, &[SHAKE])
+        ..wanting(1, &[name])
     });
     assert_eq!(started(&mut w), [(other, 4)]);
 }
