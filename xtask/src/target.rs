@@ -36,7 +36,8 @@ pub(crate) fn has_library(tree: &Tree, target: &str) -> Result<bool> {
     if is_complete() {
         return Ok(true);
     }
-    let words = ["target", "add", target, "--no-self-update"];
+    // Nothing beside it: newer ones refuse what older ones took.
+    let words = ["target", "add", target];
     let added = Run::new("rustup", &tree.top, STEP_MINUTES)
         .words(words)
         .go();

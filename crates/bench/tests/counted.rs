@@ -48,7 +48,10 @@ const STEADY_MOST: [f64; 4] = [0.75, 2.35, 2.35, 95.0];
 /// What an event costs in itself: growth alone would not tell that it costs twice as much everywhere.
 fn is_bounded(what: &str, report: &Report, most: [f64; 4]) {
     for ((name, counted), most) in counts(&report.counted).into_iter().zip(most) {
-        assert!(counted <= most, "{what}: {name}: {counted:.3}, at most {most}");
+        assert!(
+            counted <= most,
+            "{what}: {name}: {counted:.3}, at most {most}"
+        );
     }
 }
 

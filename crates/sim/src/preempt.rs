@@ -140,7 +140,9 @@ impl Judge {
                 "{who:?} leaves {host} for {job}, and one is not there"
             ));
         };
-        let (of_victim, of_other) = (standing(at, &victim.spec), standing(at, &other.spec));
+        let has_shares = !engine.shares().is_empty();
+        let standing = |spec: &JobSpec| standing(at, spec, has_shares);
+        let (of_victim, of_other) = (standing(&victim.spec), standing(&other.spec));
         if of_victim <= of_other {
             return Err(format!(
                 "{who:?} ({of_victim:?}) leaves {} for job {job} ({of_other:?})",
@@ -235,10 +237,13 @@ fn is_elite(spec: &JobSpec) -> bool {
 }
 
 /// Answers where a job stands on a host: the less, the sooner it is served.
-fn standing(host: &Host, spec: &JobSpec) -> (usize, u32) {
+fn standing(host: &Host, spec: &JobSpec, has_shares: bool) -> (usize, u32) {
     if is_elite(spec) {
         return (0, 0);
     }
     let cluster: ClusterPath = host.cluster().parse().unwrap_or_default();
+    if has_shares && cluster.depth() == 0 {
+        return (1, spec.priority);
+    }
     (spec.cluster.distance(&cluster), spec.priority)
 }

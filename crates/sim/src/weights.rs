@@ -198,8 +198,8 @@ fn in_its_turn(
         let share = share_of(&other.spec);
         let wanted = other.spec.cpus.min(other.spec.items()) as usize;
         let waits = placed(other) < wanted && other.next_instance().is_some();
-        let is_as_near =
-            other.spec.cluster.distance(&cluster) == job.spec.cluster.distance(&cluster);
+        let is_as_near = cluster.depth() == 0
+            || other.spec.cluster.distance(&cluster) == job.spec.cluster.distance(&cluster);
         if share == own || !waits || !is_as_near {
             continue;
         }

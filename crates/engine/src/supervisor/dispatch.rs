@@ -185,6 +185,10 @@ impl Engine {
         self.count_group_in(id);
         self.count_share_in(id, order.taken.slots);
         self.note_start(id, &order.taken);
+        let emptied = self.planner.kept_on(host_id);
+        if emptied.is_some_and(|it| it.class == class) {
+            self.leaving.stays(key);
+        }
         self.wide_placed(class, host_id);
         self.refresh_host(host_id);
         self.set_instance(
@@ -434,9 +438,6 @@ impl Engine {
         let mut core = job.items.get(run.item);
         core.status = ItemStatus::Pending;
         job.items.hold(run.item);
-        if let Some(launch) = self.launches.get_mut(&key) {
-            launch.orders.recalled(run);
-        }
         let text = "taken back before it began".to_owned();
         self.set_item(
             t,
@@ -447,6 +448,9 @@ impl Engine {
             kind::ITEM_CHANGED,
             text,
         );
+        if let Some(job) = self.jobs.get_mut(&key.job) {
+            job.items.take_back(run.item);
+        }
         let grace = Duration::ZERO;
         self.send(t, host, ToWorker::EndItem { key, run, grace });
     }

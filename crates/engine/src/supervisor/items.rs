@@ -87,6 +87,8 @@ pub struct Items {
     grown: BTreeMap<u8, u32>,
     /// Items whose older attempt is not yet proven gone.
     held: RoaringBitmap,
+    /// Those of them that were taken back before the farm heard that they began, and that nobody has changed since.
+    taken_back: RoaringBitmap,
     gate: Gate,
     /// How many pending items wait for others, where they differ.
     shut: u32,
@@ -136,6 +138,7 @@ impl Items {
             ready_grown: RoaringBitmap::new(),
             grown: BTreeMap::new(),
             held: RoaringBitmap::new(),
+            taken_back: RoaringBitmap::new(),
             gate: Gate::Open,
             shut: 0,
             ranks,
@@ -231,6 +234,7 @@ impl Items {
         self.shut -= u32::from(self.counts_shut(item.0, before));
         self.shut += u32::from(self.counts_shut(item.0, core));
         self.cells[item.0 as usize] = core.pack();
+        self.taken_back.remove(item.0);
         self.index(item, core);
     }
 
@@ -255,9 +259,21 @@ impl Items {
         self.index(item, self.get(item));
     }
 
+    /// Notes that a held item was taken back.
+    pub fn take_back(&mut self, item: ItemIndex) {
+        self.taken_back.insert(item.0);
+    }
+
+    /// Says whether an item was taken back: nobody has changed it since, nor heard what became of it.
+    #[must_use]
+    pub fn is_taken_back(&self, item: ItemIndex) -> bool {
+        self.taken_back.contains(item.0)
+    }
+
     /// Lets a held item go.
     pub fn release(&mut self, item: ItemIndex) {
         self.held.remove(item.0);
+        self.taken_back.remove(item.0);
         self.index(item, self.get(item));
     }
 

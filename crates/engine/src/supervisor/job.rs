@@ -136,8 +136,6 @@ pub struct Launch {
 pub(super) struct Orders {
     start: Option<SessionId>,
     runs: Vec<(Run, SessionId)>,
-    /// What was taken back before the farm heard that it began.
-    recalled: Vec<Run>,
 }
 
 impl Orders {
@@ -149,24 +147,7 @@ impl Orders {
                 .map(|session| (first, session))
                 .into_iter()
                 .collect(),
-            recalled: Vec::new(),
         }
-    }
-
-    /// Notes the order not to run an item.
-    pub(super) fn recalled(&mut self, run: Run) {
-        self.recalled.push(run);
-    }
-
-    /// Says whether an item was taken back, and nobody has said yet what became of it.
-    pub(super) fn was_recalled(&self, run: Run) -> bool {
-        self.recalled.contains(&run)
-    }
-
-    /// Something was said of an item that ends it.
-    fn over(&mut self, run: Run) {
-        self.runs.retain(|(sent, _)| *sent != run);
-        self.recalled.retain(|recalled| *recalled != run);
     }
 
     /// Notes the order to run an item on this connection.
@@ -194,7 +175,7 @@ impl Launch {
 
     /// Takes an item off, wherever it is; the next one becomes the current one. Says whether it was there.
     pub(super) fn take(&mut self, run: Run) -> bool {
-        self.orders.over(run);
+        self.orders.runs.retain(|(sent, _)| *sent != run);
         if self.current == Some(run) {
             self.current = self.ahead.pop_front();
             return true;
@@ -208,7 +189,6 @@ impl Launch {
     pub(super) fn take_all(&mut self) -> Vec<Run> {
         let runs = self.runs().collect();
         self.orders.runs.clear();
-        self.orders.recalled.clear();
         self.current = None;
         self.ahead.clear();
         runs

@@ -107,7 +107,6 @@ impl Engine {
         };
         let host = launch.host;
         let was_current = launch.current == Some(run);
-        let was_recalled = launch.orders.was_recalled(run);
         if !launch.take(run) {
             return;
         }
@@ -117,8 +116,7 @@ impl Engine {
             launch.progress = None;
         }
         t.change(Change::Launch(key));
-        let counted = self.is_current(key.job, run)
-            || was_recalled && self.ran_all_the_same(key.job, run, end);
+        let counted = self.is_current(key.job, run) || self.ran_all_the_same(key.job, run, end);
         self.keep_attempt(t, key, run, Ok(end.clone()), counted);
         if let Some(launch) = self.launches.get_mut(&key).filter(|_| was_current) {
             launch.current_since = t.now.wall;
@@ -173,7 +171,7 @@ impl Engine {
         items.is_some_and(|items| {
             let is_as_it_was = run.item.0 < items.len() && {
                 let core = items.get(run.item);
-                core.status == ItemStatus::Pending && core.attempt == run.attempt
+                items.is_taken_back(run.item) && core.attempt == run.attempt
             };
             is_as_it_was && end.end.outcome() != Outcome::Interrupted && !items.is_shut(run.item)
         })

@@ -2,7 +2,7 @@
 //!
 //! A job's *share* is the deepest weighted cluster that is its first one or above it; the top cluster, `/`, is one with weight 1 where it is
 //! not named: the rest. Shares are flat: what a cluster below another has is not the other's. Each has for its weight the slots of all launches of
-//! its jobs ([`Part`](super::plan::Part)), elite and secondary ones among them: whoever has them, they are had. Of jobs that are equally near to a
+//! its jobs ([`Part`]), elite and secondary ones among them: whoever has them, they are had. Of jobs that are equally near to a
 //! host those come first whose share has least for its weight; nothing is held back for a share that wants nothing.
 
 mod even;
@@ -18,6 +18,9 @@ pub(super) use even::Leaving;
 pub const CLUSTER_WEIGHT_MAX: u32 = 1_000;
 /// Clusters that have a weight, at most.
 pub const CLUSTER_WEIGHTS_MAX: usize = 256;
+
+/// How far all jobs are from hosts in no cluster, where clusters have weights: as far as a host's own cluster is.
+const AS_NEAR: usize = 1;
 
 /// Which clusters have a weight; none: no shares.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,6 +51,16 @@ impl ClusterWeights {
     /// Answers the clusters with their weights, the rest among them.
     pub fn iter(&self) -> impl Iterator<Item = (&ClusterPath, u32)> {
         self.all.iter().map(|(path, weight)| (path, *weight))
+    }
+
+    /// Answers how far jobs in these clusters are from a host of that cluster. With shares a host in none is as near to all: it is nobody's
+    /// own, and jobs without a cluster would come before all shares there else.
+    #[must_use]
+    pub fn distance(&self, jobs: &ClusterChoice, host: &ClusterPath) -> usize {
+        match self.is_empty() || host.depth() > 0 {
+            true => jobs.distance(host),
+            false => AS_NEAR,
+        }
     }
 
     /// Answers the number of the share of jobs in these clusters.

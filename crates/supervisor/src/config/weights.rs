@@ -28,7 +28,8 @@ pub(super) fn read(value: &DeValue<'_>) -> Result<ClusterWeights, String> {
         if all.insert(path, weight).is_some() {
             return Err(bad("that cluster is named twice".to_owned()));
         }
-        if all.len() > CLUSTER_WEIGHTS_MAX {
+        // The rest is there whether it is named or not.
+        if all.keys().filter(|path| path.depth() > 0).count() > CLUSTER_WEIGHTS_MAX {
             return Err(format!("{}, at most {CLUSTER_WEIGHTS_MAX}", wants()));
         }
     }

@@ -99,7 +99,10 @@ impl Engine {
         wanted: &Wanted,
         tries: &mut Tries,
     ) -> bool {
-        for (_, class) in self.planner.gangs(GANGS_MAX) {
+        let mut gangs = self.planner.gangs(GANGS_MAX);
+        // Those first whose share has least for its weight.
+        gangs.sort_by_key(|(_, class)| self.planner.part(self.planner.share_of(*class)));
+        for (_, class) in gangs {
             let demands = self.planner.demands(class);
             let (slots, gang) = (u64::from(demands.slots), demands.gang);
             let job = gang.and_then(|id| self.jobs.get(&id));

@@ -1,6 +1,6 @@
 //! Which ready jobs come before one on a host; for `why`.
 
-use super::{AFTER_ALL, Demands, Host, InTurn, Place, Planner};
+use super::{AFTER_ALL, Demands, Host, InTurn, OUTSIDE, Place, Planner};
 use tessera_model::JobId;
 
 /// A job that comes before another one on a host.
@@ -10,8 +10,8 @@ pub struct Ahead {
     pub job: JobId,
     /// By how much it is nearer to the host's cluster.
     pub nearer: usize,
-    /// Whether, being as near, it comes first since its share has less for its weight.
-    pub is_by_share: bool,
+    /// The share that it is of, when it comes first, being as near, since that one has less for its weight.
+    pub by_share: Option<usize>,
 }
 
 impl Planner {
@@ -31,7 +31,7 @@ impl Planner {
             self.turn_of(self.stand(class, host.traits(), place))
         };
         let own = turn(class, place);
-        let mut ahead: Vec<InTurn> = Vec::new();
+        let mut ahead: Vec<(InTurn, usize)> = Vec::new();
         for number in self.active().chain(self.second.classes()) {
             let class = &self.classes[number];
             let first = class.ready.first().map(|first| turn(number, *first));
@@ -43,20 +43,22 @@ impl Planner {
             }
             let turns = class.ready.iter().map(|place| (distance, part, *place));
             let before = turns.take_while(|turn| *turn < own);
-            ahead.extend(before.filter(|(.., (_, _, job))| fits(*job)).take(limit));
+            let before = before.filter(|(.., (_, _, job))| fits(*job)).take(limit);
+            ahead.extend(before.map(|turn| (turn, class.share)));
         }
         ahead.sort_unstable();
         // A job with items of either size stands in two classes.
         ahead.dedup();
         ahead.truncate(limit);
-        let of = |(distance, part, (_, _, job)): InTurn| Ahead {
+        let of = |((distance, part, (_, _, job)), share): (InTurn, usize)| Ahead {
             job,
             // Whatever is primary comes before what is secondary, however near.
             nearer: match own.0 {
                 AFTER_ALL => 0,
                 own => own - distance,
             },
-            is_by_share: distance == own.0 && part < own.1,
+            by_share: Some(share)
+                .filter(|share| *share != OUTSIDE && distance == own.0 && part < own.1),
         };
         ahead.into_iter().map(of).collect()
     }

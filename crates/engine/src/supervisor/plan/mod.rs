@@ -135,7 +135,7 @@ impl Planner {
             _ if class.demands.is_secondary => AFTER_ALL,
             Algorithm::Queue | Algorithm::Priority => 0,
             Algorithm::Cluster if class.demands.is_elite => 0,
-            Algorithm::Cluster => class.demands.cluster.distance(&host.cluster),
+            Algorithm::Cluster => self.shares.distance(&class.demands, &host.cluster),
         }
     }
 

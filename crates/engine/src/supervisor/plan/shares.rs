@@ -9,6 +9,7 @@ use super::{Demands, Place, Planner};
 use crate::supervisor::host::Traits;
 use crate::supervisor::weights::ClusterWeights;
 use std::cmp::Ordering;
+use tessera_model::ClusterPath;
 
 /// The share of what is in none: of elite jobs and of secondary instances, and of all where no cluster has a weight.
 pub const OUTSIDE: usize = 0;
@@ -95,6 +96,11 @@ impl Shares {
             true => OUTSIDE,
             false => self.weights.share_of(&demands.cluster),
         }
+    }
+
+    /// Answers how far a class is from hosts of that cluster.
+    pub(super) fn distance(&self, demands: &Demands, host: &ClusterPath) -> usize {
+        self.weights.distance(&demands.cluster, host)
     }
 
     pub(super) fn part(&self, share: usize) -> Part {

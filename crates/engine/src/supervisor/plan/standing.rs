@@ -28,7 +28,7 @@ impl Planner {
         match self.algorithm {
             Algorithm::Queue | Algorithm::Priority => 0,
             Algorithm::Cluster if demands.is_elite => 0,
-            Algorithm::Cluster => demands.cluster.distance(cluster),
+            Algorithm::Cluster => self.shares.distance(demands, cluster),
         }
     }
 

@@ -31,13 +31,23 @@ impl Engine {
 
     /// Says whether a class may have one more claim, as far as that is the same for all its jobs.
     pub(super) fn room_of_class(&self, class: usize) -> Room {
+        self.room_of_class_beside(class, 0)
+    }
+
+    /// Says whether as many of a class may start besides all claims as it is made room for otherwise, and one more.
+    pub(in crate::supervisor) fn has_room_beside(&self, class: usize, others: u64) -> bool {
+        self.room_of_class_beside(class, others) == Room::Some
+    }
+
+    fn room_of_class_beside(&self, class: usize, others: u64) -> Room {
         let demands = self.planner.demands(class);
         let claims = &self.preempts.claims;
         let limit = self.config.user_limits.of(&demands.owner);
         let has = u64::from(self.running_of(&demands.owner));
-        let has = has + u64::from(claims.of_owner(&demands.owner));
+        let has = has + u64::from(claims.of_owner(&demands.owner)) + others;
         let is_enough = |(name, amount): (&_, &u64)| {
-            self.globals.free(name) >= claims.of_global(name).saturating_add(*amount)
+            let all = amount.saturating_mul(others.saturating_add(1));
+            self.globals.free(name) >= claims.of_global(name).saturating_add(all)
         };
         if limit.is_some_and(|limit| has >= u64::from(limit))
             || !demands.global.iter().all(is_enough)
@@ -45,9 +55,11 @@ impl Engine {
             return Room::None;
         }
         let resources = demands.global.keys();
-        let resources =
-            resources.map(|it| (Paced::Resource(it.clone()), claims.wanting(it).into()));
-        let farm = (Paced::Farm, claims.len() as u64);
+        let resources = resources.map(|it| {
+            let wanting = u64::from(claims.wanting(it));
+            (Paced::Resource(it.clone()), wanting + others)
+        });
+        let farm = (Paced::Farm, claims.len() as u64 + others);
         self.room_by_rates([farm].into_iter().chain(resources))
     }
 

@@ -130,12 +130,12 @@ impl Index {
             }
         }
         found.sort_unstable();
-        found.truncate(HOSTS_MAX);
-        *looked_at += found.len() as u64;
         // Something of several shares may leave the same one.
         let mut seen = BTreeSet::new();
-        let hosts = found.into_iter().map(|(_, host)| host);
-        hosts.filter(|host| seen.insert(*host)).collect()
+        found.retain(|(_, host)| seen.insert(*host));
+        found.truncate(HOSTS_MAX);
+        *looked_at += found.len() as u64;
+        found.into_iter().map(|(_, host)| host).collect()
     }
 
     /// Answers those of the hosts with these names where something stands lower, likewise.

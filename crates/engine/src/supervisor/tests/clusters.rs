@@ -378,6 +378,10 @@ fn best_for<'a>(
         match algorithm {
             Algorithm::Queue => (0, part, 0, **id),
             Algorithm::Priority => (0, part, job.priority, **id),
+            // Where there are shares a host in no cluster is as near to all.
+            Algorithm::Cluster if !parts.0.is_empty() && host.traits.cluster.depth() == 0 => {
+                (1, part, job.priority, **id)
+            }
             Algorithm::Cluster => (
                 job.cluster.distance(&host.traits.cluster),
                 part,

@@ -185,6 +185,196 @@ fn as_many_leave_as_wait_though_all_frames_end_at_once() {
 }
 
 #[test]
+fn no_more_leave_for_a_share_than_may_start_by_the_rates() {
+    let rate = |text: &str| text.parse().expect("a good rate");
+    let world = |farm: Option<&str>| {
+        let mut w = world_of(
+            &[("/a", 1), ("/b", 1)],
+            Config {
+                preempt_policy: PreemptPolicy::Passive,
+                start_rates: FarmRates {
+                    farm: farm.map(rate),
+                    ..FarmRates::default()
+                },
+                ..Config::default()
+            },
+        );
+        w.connect(1, 8);
+        let mut hosts = Hosts::default();
+        w.submit(long("/a", 8));
+        hosts.hear(&mut w);
+        (w, hosts)
+    };
+    let (mut w, mut hosts) = world(Some("8/60s"));
+    w.submit(long("/b", 8));
+    hosts.round(&mut w);
+    hosts.round(&mut w);
+    assert_eq!((used(&w), left(&w)), (vec![0, 8, 0], 0), "nothing starts");
+    w.wait(61);
+    hosts.round(&mut w);
+    hosts.round(&mut w);
+    assert_eq!((used(&w), left(&w)), (vec![0, 4, 4], 4));
+    // A rate of the job itself.
+    let (mut w, mut hosts) = world(None);
+    let mut slow = long("/b", 8);
+    slow.limits.start_rate = Some(rate("1/60s"));
+    w.submit(slow);
+    for minute in 1..=3 {
+        hosts.round(&mut w);
+        hosts.round(&mut w);
+        assert_eq!(
+            (used(&w), left(&w)),
+            (vec![0, 8 - minute, minute], minute as usize)
+        );
+        w.wait(61);
+        hosts.hear(&mut w);
+    }
+}
+
+#[test]
+fn no_more_leave_for_a_share_than_a_limit_of_its_owner_lets_start() {
+    let mut w = world_of(
+        &[("/a", 1), ("/b", 1)],
+        Config {
+            preempt_policy: PreemptPolicy::Passive,
+            user_limits: UserLimits {
+                default: None,
+                named: [(name("tom"), Some(1))].into(),
+            },
+            ..Config::default()
+        },
+    );
+    w.connect(1, 8);
+    let mut hosts = Hosts::default();
+    w.submit(long("/a", 8));
+    hosts.hear(&mut w);
+    for _ in 0..6 {
+        w.try_submit("tom", many("/b", 1), None).expect("taken");
+    }
+    let running: Vec<_> = hosts.0.iter().map(|(key, it)| (*key, *it)).collect();
+    for (key, (host, run)) in running {
+        w.end((host, key, run), End::Exit(0));
+    }
+    hosts.hear(&mut w);
+    assert_eq!((used(&w), left(&w)), (vec![0, 7, 1], 1));
+}
+
+#[test]
+fn what_a_host_was_emptied_for_does_not_leave_for_a_share() {
+    let config = Config {
+        preempt_policy: PreemptPolicy::Passive,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    w.connect(1, 4);
+    w.connect(2, 4);
+    let mut hosts = Hosts::default();
+    w.submit(long("/b", 8));
+    hosts.hear(&mut w);
+    let mut wide = long("/a", 2);
+    wide.reservation.slots = 4;
+    let wide = w.submit(wide);
+    for _ in 0..60 {
+        w.wait(10);
+        hosts.round(&mut w);
+        if hosts.of(wide) > 0 {
+            break;
+        }
+    }
+    assert_eq!((hosts.of(wide), used(&w)), (1, vec![0, 4, 4]));
+    // However little the other one has.
+    w.submit(long("/c", 4));
+    let before = left(&w);
+    for _ in 0..6 {
+        hosts.round(&mut w);
+    }
+    assert_eq!(hosts.of(wide), 1);
+    assert!(left(&w) > before, "those of /b leave");
+}
+
+#[test]
+fn no_host_is_emptied_for_a_share_that_has_had_its_turn() {
+    let mut w = world(&[("/a", 1), ("/b", 1)]);
+    w.connect(1, 4);
+    w.connect(2, 4);
+    let mut hosts = Hosts::default();
+    let own = w.submit(many("/b", 5));
+    hosts.hear(&mut w);
+    w.submit(many("/a", 90));
+    hosts.hear(&mut w);
+    let mut wide = with_priority(1, many("/b", 1));
+    wide.reservation.slots = 4;
+    w.submit(wide);
+    w.wait(600);
+    assert_eq!(used(&w), [0, 3, 5]);
+    let emptied = |w: &World| {
+        (1..=2)
+            .filter(|it| w.engine.emptied_for(host(*it)).is_some())
+            .count()
+    };
+    assert_eq!(emptied(&w), 0, "it has more than its part");
+    end_one(&mut w, &mut hosts, own);
+    w.wait(600);
+    assert_eq!((used(&w), emptied(&w)), (vec![0, 4, 4], 1));
+}
+
+#[test]
+fn jobs_without_a_cluster_have_no_more_than_the_rest_has() {
+    let mut w = world(&[("/a", 2), ("/b", 1)]);
+    for cluster in ["/", "/a/x", "/b"] {
+        w.submit(many(cluster, 50));
+    }
+    w.connect(1, 8);
+    assert_eq!(used(&w), [2, 4, 2]);
+    assert!(
+        !leaves(("/a", 9), ("/", 1), false),
+        "nor leaves anybody for them"
+    );
+    assert!(leaves(("/x", 9), ("/", 1), false), "but within the rest");
+}
+
+#[test]
+fn gangs_start_in_the_turn_of_their_shares() {
+    let mut w = world(&[("/a", 1), ("/b", 1)]);
+    w.connect(1, 4);
+    w.connect(2, 1);
+    let gang = |cluster: &str, priority: u32| JobSpec {
+        flags: [JobFlag::Grid].into(),
+        ..with_priority(priority, many(cluster, 4))
+    };
+    let first = w.submit(gang("/a", 1));
+    w.submit(many("/a", 1));
+    let mut hosts = Hosts::default();
+    hosts.hear(&mut w);
+    let second = w.submit(gang("/a", 1));
+    let other = w.submit(gang("/b", 9));
+    while end_one(&mut w, &mut hosts, first) {}
+    assert_eq!((hosts.of(second), hosts.of(other)), (0, 4));
+}
+
+#[test]
+fn why_says_of_no_elite_job_that_its_share_comes_first() {
+    let config = Config {
+        queue_algorithm: Algorithm::Priority,
+        ..Config::default()
+    };
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    w.connect(1, 1);
+    w.submit(many("/a", 1));
+    submit_elite(&mut w, many("/a", 2));
+    let behind = w.submit(many("/a", 2));
+    let reasons = w.engine.why(behind).expect("there");
+    assert!(
+        reasons.iter().all(|it| it.kind != Kind::Share),
+        "{reasons:?}"
+    );
+    assert!(
+        reasons.iter().any(|it| it.kind == Kind::BehindJobs),
+        "{reasons:?}"
+    );
+}
+
+#[test]
 fn nobody_leaves_for_a_share_whose_slot_would_be_kept_for_gpus() {
     let config = Config {
         preempt_policy: PreemptPolicy::Passive,

@@ -507,13 +507,37 @@ fn what_somebody_ended_while_it_was_taken_back_stays_as_they_want_it() {
     w.connect(1, 1);
     let job = w.submit(spec(9));
     let (number, key, given) = with_four_taken_back(&mut w, job);
-    w.act(Action::Kill, Target::Items(job, vec![given[1].item]))
-        .expect("allowed");
-    for run in [given[0], given[1]] {
+    let item = |run: Run| Target::Items(job, vec![run.item]);
+    w.act(Action::Kill, item(given[1])).expect("allowed");
+    // Who retries it wants it to run with what the job says by then.
+    w.act(Action::Kill, item(given[2])).expect("allowed");
+    w.act(Action::Retry, item(given[2])).expect("allowed");
+    for run in [given[0], given[1], given[2]] {
         let end = quickly(End::Exit(0));
         w.report(number, Report::ItemEnded { key, run, end });
     }
     assert_eq!(w.item(job, given[1].item.0), ItemStatus::Killed);
+    assert_eq!(w.item(job, given[2].item.0), ItemStatus::Pending);
+    for run in [given[3], given[4]] {
+        let end = quickly(End::Asked);
+        w.report(number, Report::ItemEnded { key, run, end });
+    }
+    w.said
+        .retain(|(_, said)| !matches!(said, ToWorker::EndItem { .. }));
+    let mut again = Vec::new();
+    while !w.said.is_empty() {
+        match w.heard().1 {
+            ToWorker::Start { key, run, .. } | ToWorker::Run { key, run } => {
+                again.push((run.item, run.attempt));
+                let end = quickly(End::Exit(0));
+                w.report(number, Report::ItemEnded { key, run, end });
+            }
+            ToWorker::Close { key, .. } => w.gone(number, key),
+            said => panic!("{said:?}"),
+        }
+    }
+    assert!(again.contains(&(given[2].item, Attempt(2))), "{again:?}");
+    assert!(!again.iter().any(|(item, _)| *item == given[1].item));
 }
 
 #[test]

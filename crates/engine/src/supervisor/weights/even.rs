@@ -4,31 +4,45 @@
 //! **Invariant:** one leaves only where the other share would have no more for its weight even then than its own, so nobody leaves for who would
 //! leave for him; and no more leave at a time than wait.
 
+use crate::supervisor::deps::group_of;
 use crate::supervisor::io::kind;
 use crate::supervisor::items::Size;
+use crate::supervisor::pace::Paced;
 use crate::supervisor::plan::{OUTSIDE, Part, Stand};
 use crate::supervisor::preempt::{Wanted, instance_name, kept_beside, names_of};
 use crate::supervisor::{About, Engine, Host, Launch, Turn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use tessera_model::JobId;
 use tessera_model::msg::LaunchKey;
 use tessera_model::reservation::PROCESSORS;
 
 /// Classes of other shares that are looked at when an item ends, at most.
 const LOOKED_AT_MAX: usize = 16;
 
-/// Launches that leave for a share: for which one, and how many slots it will have by that.
+/// Launches that leave for a share, and those that don't.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Leaving(BTreeMap<LaunchKey, (usize, u64)>);
+pub(in super::super) struct Leaving {
+    /// For which one, and how many slots it will have by that.
+    to: BTreeMap<LaunchKey, (usize, u64)>,
+    /// For those their hosts were emptied.
+    stays: BTreeSet<LaunchKey>,
+}
 
 impl Leaving {
     /// Nothing is left of a launch.
     pub(in super::super) fn forget(&mut self, key: LaunchKey) {
-        self.0.remove(&key);
+        self.to.remove(&key);
+        self.stays.remove(&key);
+    }
+
+    /// A launch starts on a host that was emptied for it.
+    pub(in super::super) fn stays(&mut self, key: LaunchKey) {
+        self.stays.insert(key);
     }
 
     /// Counts the launches that leave for a share, and the slots that come to it.
     fn coming_to(&self, share: usize) -> (usize, u64) {
-        let all = self.0.values().filter(|(to, _)| *to == share);
+        let all = self.to.values().filter(|(to, _)| *to == share);
         all.fold((0, 0), |(count, slots), (_, more)| {
             (count + 1, slots + more)
         })
@@ -60,7 +74,7 @@ impl Engine {
         );
         let about = About::launch(key, launch.host);
         t.event(kind::INSTANCE_PREEMPTED, about, text);
-        self.leaving.0.insert(key, (share, slots));
+        self.leaving.to.insert(key, (share, slots));
         true
     }
 
@@ -71,6 +85,10 @@ impl Engine {
         let job = self.jobs.get(&key.job)?;
         let own = self.empties().stand_of(job, key.instance, host.traits());
         if own.share == OUTSIDE || !self.may_leave_by_policy(launch, host) {
+            return None;
+        }
+        // Nothing starts now; and that for which a host was emptied would have another one emptied when it comes back.
+        if self.is_farm_paced() || self.leaving.stays.contains(&key) {
             return None;
         }
         let waiting = self
@@ -119,26 +137,30 @@ impl Engine {
         });
         let (leaving, _) = self.leaving.coming_to(stand.share);
         let may = has_room
+            && self.has_room_beside(class, self.leaving.to.len() as u64)
             && self.more_wait(class, leaving)
             && self.planner.would_start(class, stand.place, host, &judge);
         may.then(|| host.part_of(&need, PROCESSORS))
     }
 
-    /// Says whether more instances of the first jobs of a class may start than so many, as far as limits and the farm's own resources go:
-    /// those for which room is made anyway left out.
+    /// Says whether more instances of the first jobs of a class wait than so many, and may start by the limits and rates of each job and
+    /// process group: those for which room is made anyway left out.
     fn more_wait(&self, class: usize, leaving: usize) -> bool {
-        let leaving = u64::try_from(leaving).unwrap_or(u64::MAX);
-        let mut global = self.planner.demands(class).global.iter();
-        let is_enough = |(name, amount): (&_, &u64)| {
-            self.globals.free(name) >= amount.saturating_mul(leaving.saturating_add(1))
-        };
+        let mut left_of: BTreeMap<JobId, u64> = BTreeMap::new();
         let places = self.planner.waiting_for_hosts(class).take(LOOKED_AT_MAX);
         let jobs = places.filter_map(|(.., id)| self.jobs.get(&id));
         let waiting = jobs.map(|job| {
             let waiting: u64 = Size::ALL.iter().map(|size| job.waiting_of(*size)).sum();
-            let waiting = waiting.min(self.instances_left(job.id).into());
-            waiting.saturating_sub(self.claims_of(job.id))
+            let paced = self.starts_left(&Paced::Job(job.id));
+            let waiting = waiting.min(paced.map_or(u64::MAX, |(left, _)| left));
+            // What the jobs of a group have left they have together.
+            let left = left_of
+                .entry(group_of(job))
+                .or_insert_with(|| self.instances_left(job.id).into());
+            let waiting = waiting.saturating_sub(self.claims_of(job.id)).min(*left);
+            *left -= waiting;
+            waiting
         });
-        global.all(is_enough) && waiting.sum::<u64>() > leaving
+        waiting.sum::<u64>() > u64::try_from(leaving).unwrap_or(u64::MAX)
     }
 }

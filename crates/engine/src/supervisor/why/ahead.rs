@@ -21,11 +21,11 @@ impl Engine {
         let ahead = (self.planner).before((class, place), host, AHEAD_MAX, can, fits);
         let Ahead {
             nearer,
-            is_by_share,
+            by_share,
             job: first,
         } = *ahead.first()?;
-        if is_by_share {
-            return self.why_of_share(job, &ahead, self.jobs.get(&first)?);
+        if let Some(share) = by_share {
+            return self.why_of_share(job, (&ahead, share), self.jobs.get(&first)?);
         }
         let names: Vec<String> = ahead.iter().map(|it| format!("job {}", it.job)).collect();
         let (id, names) = (job.id, names.join(", "));
@@ -55,8 +55,14 @@ impl Engine {
     }
 
     /// Answers that jobs of a share come first which has less for its weight.
-    fn why_of_share(&self, job: &Job, ahead: &[Ahead], first: &Job) -> Option<Reason> {
-        let of_share: Vec<&Ahead> = ahead.iter().filter(|it| it.is_by_share).collect();
+    fn why_of_share(
+        &self,
+        job: &Job,
+        (ahead, other): (&[Ahead], usize),
+        first: &Job,
+    ) -> Option<Reason> {
+        let of_share = ahead.iter().filter(|it| it.by_share == Some(other));
+        let of_share: Vec<&Ahead> = of_share.collect();
         let names: Vec<String> = of_share
             .iter()
             .map(|it| format!("job {}", it.job))

@@ -101,7 +101,7 @@ impl Empties<'_> {
         let distance = match self.algorithm {
             Algorithm::Queue | Algorithm::Priority => 0,
             Algorithm::Cluster if job.spec.flags.contains(&JobFlag::Elite) => 0,
-            Algorithm::Cluster => job.spec.cluster.distance(&host.cluster),
+            Algorithm::Cluster => self.weights.distance(&job.spec.cluster, &host.cluster),
         };
         Stand {
             distance,

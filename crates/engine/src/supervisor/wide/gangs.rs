@@ -3,7 +3,7 @@
 
 use super::{Candidate, Emptied, FARM_HOSTS_MAX, FIRST_MAX};
 use crate::supervisor::gang::{has_room, imagined};
-use crate::supervisor::plan::{Demands, Until};
+use crate::supervisor::plan::{Demands, OUTSIDE, Until};
 use crate::supervisor::{Engine, Host, Turn};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -58,7 +58,14 @@ impl Engine {
         // In their order; those that have hosts and stand too far behind to be looked at come last.
         let has = self.planner.kept().map(|(_, it)| it.class);
         let has: BTreeSet<usize> = has.filter(|it| !classes.contains(it)).collect();
-        for class in classes.iter().copied().chain(has) {
+        let mut classes: Vec<usize> = classes.iter().copied().chain(has).collect();
+        // Of those of shares first the one that has hosts, as what shares have moves with each start; then those whose share has least.
+        classes.sort_by_key(|class| {
+            let share = self.planner.share_of(*class);
+            let is_later = share != OUTSIDE && !self.has_emptied(*class);
+            (share != OUTSIDE, is_later, self.planner.part(share))
+        });
+        for class in classes {
             let Some((_, count)) = self.gathering(class) else {
                 continue;
             };
@@ -117,7 +124,7 @@ impl Engine {
                 break;
             }
             let host = self.hosts.get(&candidate.host)?;
-            if !self.is_first_on(class, host) {
+            if !self.is_first_on(class, host) || !self.has_its_turn(class, host) {
                 misses -= 1;
                 continue;
             }

@@ -15,7 +15,7 @@ mod why;
 
 use super::io::kind;
 use super::items::Size;
-use super::plan::{Demands, Emptied, Until};
+use super::plan::{Demands, Emptied, OUTSIDE, Until};
 use super::time::Timer;
 use super::{About, Credentials, Engine, Host, Job, Turn};
 use crate::Now;
@@ -365,7 +365,13 @@ impl Engine {
             let place = self.planner.first_place(it.class)?;
             Some((place, id, it))
         });
-        let behind = kept.filter(|(place, ..)| *place > own);
+        // Between shares that are as near no place says who is first.
+        let share = self.planner.share_of(class);
+        let is_alike = |other: usize| {
+            let other = self.planner.share_of(other);
+            other == share || [other, share].contains(&OUTSIDE)
+        };
+        let behind = kept.filter(|(place, _, it)| *place > own && is_alike(it.class));
         let last = behind.max_by_key(|(place, id, _)| (*place, *id));
         last.map(|(_, id, it)| (id, it))
     }
@@ -471,23 +477,38 @@ impl Engine {
                     .wanted_by(other)
                     .is_some_and(|(_, wanted)| has >= wanted)
         };
-        let takes = |other: usize| {
-            let demands = self.planner.demands(other);
-            let asks = demands.asks.as_ref();
-            let mut amounts = demands.amounts.iter();
-            // One that gathers takes no host for itself alone.
-            self.gathering(other).is_none()
-                && host.slots_for(demands) >= demands.slots
-                && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
-                && host.suits(demands)
-                && host.has_place_for(demands)
-                && is_admitted(&self.credentials, self.now, &demands.owner, host)
-                && asks.is_none_or(|asks| asks.met_now(host, &self.jobs))
-        };
         before.len() < BEFORE_MAX
             && !before
                 .into_iter()
-                .any(|it| takes(it) && !waits_elsewhere(it))
+                .any(|it| self.could_serve(it, host) && !waits_elsewhere(it))
+    }
+
+    /// Says whether a host could serve a class, whatever it has given away.
+    fn could_serve(&self, class: usize, host: &Host) -> bool {
+        let demands = self.planner.demands(class);
+        let asks = demands.asks.as_ref();
+        let mut amounts = demands.amounts.iter();
+        // One that gathers takes no host for itself alone.
+        self.gathering(class).is_none()
+            && host.slots_for(demands) >= demands.slots
+            && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
+            && host.suits(demands)
+            && host.has_place_for(demands)
+            && is_admitted(&self.credentials, self.now, &demands.owner, host)
+            && asks.is_none_or(|asks| asks.met_now(host, &self.jobs))
+    }
+
+    /// Says whether the share of a class has no more for its weight than another one that waits for the host: else it has had its turn, and
+    /// no host is begun to be emptied for it. One that is goes on: what shares have moves with each start.
+    fn has_its_turn(&self, class: usize, host: &Host) -> bool {
+        let Some(own) = self.stand_of(class, host) else {
+            return true;
+        };
+        let mut looked_at = 0;
+        let others = self
+            .planner
+            .of_other_shares(own, &host.traits, BEFORE_MAX, &mut looked_at);
+        own.share == OUTSIDE || !others.iter().any(|(_, it)| self.could_serve(*it, host))
     }
 
     /// Empties another host instead of one that takes longer than that is known to take.
@@ -543,7 +564,7 @@ impl Engine {
         let free = candidates.filter(|it| self.planner.kept_on(it.host).is_none());
         let first = free.take(FIRST_MAX).filter(|it| {
             let host = self.hosts.get(&it.host);
-            host.is_some_and(|host| self.is_first_on(class, host))
+            host.is_some_and(|host| self.is_first_on(class, host) && self.has_its_turn(class, host))
         });
         let chosen: Vec<Candidate> = first.take(more).copied().collect();
         let mut has_gone = false;
