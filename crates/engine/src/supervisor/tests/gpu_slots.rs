@@ -24,7 +24,7 @@ impl World {
     }
 
     /// A host says anew what it is, and which launches are there.
-    fn says(&mut self, number: u8, facts: HostFacts, there: &[LaunchKey]) {
+    pub(super) fn says(&mut self, number: u8, facts: HostFacts, there: &[LaunchKey]) {
         self.sessions += 1;
         self.step(Input::Connected {
             host: host(number),

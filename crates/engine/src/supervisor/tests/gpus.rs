@@ -79,7 +79,6 @@ fn a_restart_forgets_no_device() {
 
 /// A host says what it has, whatever it said before, and that these launches are there.
 fn lists(w: &mut World, devices: &str, there: &[LaunchKey]) {
-    w.sessions += 1;
     let number = Gpus::read(devices).expect("good").all().len();
     let facts = HostFacts {
         name: "rnd1".into(),
@@ -89,20 +88,7 @@ fn lists(w: &mut World, devices: &str, there: &[LaunchKey]) {
         properties: [(GPU_DEVICES.to_owned(), devices.to_owned())].into(),
         ..HostFacts::default()
     };
-    w.step(Input::Connected {
-        host: host(1),
-        session: w.sessions,
-        facts: Box::new(facts),
-    });
-    let found = there.iter().map(|key| tessera_model::msg::LaunchInventory {
-        key: *key,
-        current: w.engine.launch(*key).and_then(|it| it.current),
-        ahead: Vec::new(),
-        is_closing: false,
-        is_suspended: false,
-    });
-    let found = found.collect();
-    w.say(1, FromWorker::Inventory(found));
+    w.says(1, facts, there);
 }
 
 #[test]

@@ -17,6 +17,14 @@ fn world_of(weights: &[(&str, u32)], config: Config) -> World {
     w
 }
 
+/// Where instances leave at the end of their frame.
+fn passive() -> Config {
+    Config {
+        preempt_policy: PreemptPolicy::Passive,
+        ..Config::default()
+    }
+}
+
 fn world(weights: &[(&str, u32)]) -> World {
     world_of(weights, Config::default())
 }
@@ -113,11 +121,7 @@ fn left(w: &World) -> usize {
 
 #[test]
 fn at_the_end_of_a_frame_as_many_leave_as_another_share_lacks_and_no_more() {
-    let config = Config {
-        preempt_policy: PreemptPolicy::Passive,
-        ..Config::default()
-    };
-    let mut w = world_of(&[("/showA", 3), ("/showB", 1)], config);
+    let mut w = world_of(&[("/showA", 3), ("/showB", 1)], passive());
     for number in 1..=4 {
         w.connect(number, 5);
     }
@@ -166,11 +170,7 @@ fn where_nobody_is_preempted_nobody_leaves_for_a_share() {
 
 #[test]
 fn as_many_leave_as_wait_though_all_frames_end_at_once() {
-    let config = Config {
-        preempt_policy: PreemptPolicy::Passive,
-        ..Config::default()
-    };
-    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], passive());
     w.connect(1, 8);
     let mut hosts = Hosts::default();
     let one = w.submit(long("/a", 8));
@@ -191,12 +191,11 @@ fn no_more_leave_for_a_share_than_may_start_by_the_rates() {
         let mut w = world_of(
             &[("/a", 1), ("/b", 1)],
             Config {
-                preempt_policy: PreemptPolicy::Passive,
                 start_rates: FarmRates {
                     farm: farm.map(rate),
                     ..FarmRates::default()
                 },
-                ..Config::default()
+                ..passive()
             },
         );
         w.connect(1, 8);
@@ -236,12 +235,11 @@ fn no_more_leave_for_a_share_than_a_limit_of_its_owner_lets_start() {
     let mut w = world_of(
         &[("/a", 1), ("/b", 1)],
         Config {
-            preempt_policy: PreemptPolicy::Passive,
             user_limits: UserLimits {
                 default: None,
                 named: [(name("tom"), Some(1))].into(),
             },
-            ..Config::default()
+            ..passive()
         },
     );
     w.connect(1, 8);
@@ -261,11 +259,7 @@ fn no_more_leave_for_a_share_than_a_limit_of_its_owner_lets_start() {
 
 #[test]
 fn what_a_host_was_emptied_for_does_not_leave_for_a_share() {
-    let config = Config {
-        preempt_policy: PreemptPolicy::Passive,
-        ..Config::default()
-    };
-    let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
+    let mut w = world_of(&[("/a", 1), ("/b", 1)], passive());
     w.connect(1, 4);
     w.connect(2, 4);
     let mut hosts = Hosts::default();
@@ -376,12 +370,8 @@ fn why_says_of_no_elite_job_that_its_share_comes_first() {
 
 #[test]
 fn nobody_leaves_for_a_share_whose_slot_would_be_kept_for_gpus() {
-    let config = Config {
-        preempt_policy: PreemptPolicy::Passive,
-        ..Config::default()
-    };
     for (each, leaves) in [(1, 0), (0, 1)] {
-        let mut w = world_of(&[("/a", 1), ("/b", 1)], config.clone());
+        let mut w = world_of(&[("/a", 1), ("/b", 1)], passive());
         w.keeping(1, (2, 2, each), &[]);
         let mut hosts = Hosts::default();
         let mut with_gpus = long("/a", 2);
@@ -398,9 +388,8 @@ fn nobody_leaves_for_a_share_whose_slot_would_be_kept_for_gpus() {
 #[test]
 fn nobody_leaves_for_who_has_room_coming_from_what_is_secondary() {
     let config = Config {
-        preempt_policy: PreemptPolicy::Passive,
         smart_share: SmartShare::ASKED,
-        ..Config::default()
+        ..passive()
     };
     let mut w = world_of(&[("/a", 1), ("/b", 1)], config);
     w.connect(1, 4);

@@ -412,11 +412,8 @@ fn quickly(end: End) -> AttemptEnd {
     }
 }
 
-#[test]
-fn very_quick_items_are_given_several_ahead_and_all_come_back_when_one_is_slow() {
-    let mut w = World::new();
-    w.connect(1, 1);
-    let job = w.submit(spec(9));
+/// A worker that was given five quick items of a job of nine at once, whose first one is over.
+fn with_five(w: &mut World) -> (u8, LaunchKey, Vec<Run>) {
     let (number, key, run) = w.order();
     let elapsed = Duration::from_millis(1);
     let end = AttemptEnd {
@@ -424,7 +421,16 @@ fn very_quick_items_are_given_several_ahead_and_all_come_back_when_one_is_slow()
         ..ended(End::Exit(0))
     };
     w.report(number, Report::ItemEnded { key, run, end });
-    let given: Vec<Run> = (0..5).map(|_| w.order().2).collect();
+    let given = (0..5).map(|_| w.order().2).collect();
+    (number, key, given)
+}
+
+#[test]
+fn very_quick_items_are_given_several_ahead_and_all_come_back_when_one_is_slow() {
+    let mut w = World::new();
+    w.connect(1, 1);
+    let job = w.submit(spec(9));
+    let (number, key, given) = with_five(&mut w);
     let items: Vec<u32> = given.iter().map(|run| run.item.0).collect();
     assert_eq!(items, [1, 2, 3, 4, 5]);
     assert!(w.said.is_empty(), "{:?}", w.said);
@@ -447,17 +453,7 @@ fn very_quick_items_are_given_several_ahead_and_all_come_back_when_one_is_slow()
 
 /// A worker with five quick items of a job of nine, whose word about the first of them is late: the other four are taken back.
 fn with_four_taken_back(w: &mut World, job: JobId) -> (u8, LaunchKey, Vec<Run>) {
-    let (number, key, run) = w.order();
-    let elapsed = Duration::from_millis(1);
-    let end = AttemptEnd {
-        elapsed,
-        ..ended(End::Exit(0))
-    };
-    w.report(number, Report::ItemEnded { key, run, end });
-    let given: Vec<Run> = (0..5).map(|_| w.order().2).collect();
-    // The job has others to give out meanwhile.
-    w.wait(4);
-    assert!(w.said.is_empty(), "{:?}", w.said);
+    let (number, key, given) = with_five(w);
     w.wait(5);
     for &run in given[1..].iter().rev() {
         let grace = Duration::ZERO;
