@@ -174,7 +174,7 @@ fn the_page_needs_nothing_else() {
         "users",
     ] {
         let is_it = |title: &&str| title.to_lowercase().contains(&told.to_lowercase());
-        assert!(titles.iter().any(|it| is_it(it)), "{told}: {titles:?}");
+        assert!(titles.iter().any(is_it), "{told}: {titles:?}");
     }
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     let text = tessera_bench::text(&report);

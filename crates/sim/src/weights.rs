@@ -99,13 +99,13 @@ impl Judge {
         let events: Vec<&Event> = events.collect();
         let helped = events.iter().filter(|it| it.kind == kind::JOB_PREEMPTS);
         // Room that was made for one of a share is given up for another one of it: that one has it.
-        let instead = |it: &&Event| {
+        let instead = |it: &Event| {
             let (_, told) = it.text.split_once(": job ")?;
             let (id, _) = told.split_once(" comes before it")?;
             id.parse().ok().map(JobId)
         };
         self.helped
-            .extend(helped.clone().filter_map(|it| instead(&it)));
+            .extend(helped.clone().filter_map(|it| instead(it)));
         self.helped.extend(helped.filter_map(|it| it.job));
         let was_emptied = self.emptied.clone();
         let emptied = engine.hosts().map(|host| host.id);

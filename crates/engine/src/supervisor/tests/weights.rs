@@ -223,7 +223,10 @@ fn no_more_leave_for_a_share_than_may_start_by_the_rates() {
         hosts.round(&mut w);
         assert_eq!(
             (used(&w), left(&w)),
-            (vec![0, 8 - minute, minute], minute as usize)
+            (
+                vec![0, 8 - minute, minute],
+                usize::try_from(minute).unwrap_or(0)
+            )
         );
         w.wait(61);
         hosts.hear(&mut w);
