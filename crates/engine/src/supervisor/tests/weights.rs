@@ -112,6 +112,15 @@ fn long(cluster: &str, cpus: u32) -> JobSpec {
     }
 }
 
+/// Ends the frames of all that runs before anybody hears what follows.
+fn end_all_at_once(w: &mut World, hosts: &mut Hosts) {
+    let running: Vec<_> = hosts.0.iter().map(|(key, it)| (*key, *it)).collect();
+    for (key, (host, run)) in running {
+        w.end((host, key, run), End::Exit(0));
+    }
+    hosts.hear(w);
+}
+
 /// Counts who was told to leave.
 fn left(w: &World) -> usize {
     let told = w.told.iter();
@@ -176,11 +185,7 @@ fn as_many_leave_as_wait_though_all_frames_end_at_once() {
     let one = w.submit(long("/a", 8));
     hosts.hear(&mut w);
     w.submit(many("/b", 1));
-    let running: Vec<_> = hosts.0.iter().map(|(key, it)| (*key, *it)).collect();
-    for (key, (host, run)) in running {
-        w.end((host, key, run), End::Exit(0));
-    }
-    hosts.hear(&mut w);
+    end_all_at_once(&mut w, &mut hosts);
     assert_eq!((left(&w), hosts.of(one)), (1, 7));
 }
 
@@ -219,8 +224,8 @@ fn no_more_leave_for_a_share_than_may_start_by_the_rates() {
     slow.limits.start_rate = Some(rate("1/60s"));
     w.submit(slow);
     for minute in 1..=3 {
-        hosts.round(&mut w);
-        hosts.round(&mut w);
+        end_all_at_once(&mut w, &mut hosts);
+        end_all_at_once(&mut w, &mut hosts);
         assert_eq!(
             (used(&w), left(&w)),
             (
@@ -252,23 +257,20 @@ fn no_more_leave_for_a_share_than_a_limit_of_its_owner_lets_start() {
     for _ in 0..6 {
         w.try_submit("tom", many("/b", 1), None).expect("taken");
     }
-    let running: Vec<_> = hosts.0.iter().map(|(key, it)| (*key, *it)).collect();
-    for (key, (host, run)) in running {
-        w.end((host, key, run), End::Exit(0));
-    }
-    hosts.hear(&mut w);
+    end_all_at_once(&mut w, &mut hosts);
     assert_eq!((used(&w), left(&w)), (vec![0, 7, 1], 1));
 }
 
 #[test]
 fn what_a_host_was_emptied_for_does_not_leave_for_a_share() {
     let mut w = world_of(&[("/a", 1), ("/b", 1)], passive());
-    w.connect(1, 4);
-    w.connect(2, 4);
+    for number in 1..=3 {
+        w.connect(number, 4);
+    }
     let mut hosts = Hosts::default();
-    w.submit(long("/b", 8));
+    w.submit(long("/b", 12));
     hosts.hear(&mut w);
-    let mut wide = long("/a", 2);
+    let mut wide = long("/a", 1);
     wide.reservation.slots = 4;
     let wide = w.submit(wide);
     for _ in 0..60 {
@@ -278,15 +280,18 @@ fn what_a_host_was_emptied_for_does_not_leave_for_a_share() {
             break;
         }
     }
-    assert_eq!((hosts.of(wide), used(&w)), (1, vec![0, 4, 4]));
-    // However little the other one has.
+    assert_eq!((hosts.of(wide), used(&w)), (1, vec![0, 4, 8]));
+    w.submit(long("/a", 4));
+    hosts.round(&mut w);
+    hosts.round(&mut w);
+    assert_eq!(used(&w), [0, 6, 6]);
+    // However little the other one has: without it /a would have more even then.
     w.submit(long("/c", 4));
     let before = left(&w);
-    for _ in 0..6 {
-        hosts.round(&mut w);
-    }
-    assert_eq!(hosts.of(wide), 1);
-    assert!(left(&w) > before, "those of /b leave");
+    assert!(end_one(&mut w, &mut hosts, wide));
+    assert_eq!((hosts.of(wide), left(&w)), (1, before));
+    hosts.round(&mut w);
+    assert!(left(&w) > before, "others leave");
 }
 
 #[test]

@@ -87,8 +87,8 @@ impl Engine {
         if own.share == OUTSIDE || !self.may_leave_by_policy(launch, host) {
             return None;
         }
-        // Nothing starts now; and that for which a host was emptied would have another one emptied when it comes back.
-        if self.is_farm_paced() || self.leaving.stays.contains(&key) {
+        // That for which a host was emptied would have another one emptied when it comes back.
+        if self.leaving.stays.contains(&key) {
             return None;
         }
         let waiting = self
