@@ -95,15 +95,6 @@ impl Host {
         }
     }
 
-    /// Answers the same while none is locked.
-    pub(super) fn slots_unlocked_for(&self, demands: &Demands) -> u32 {
-        let all = self.facts.slots;
-        match demands.is_without_gpus() {
-            true => all.saturating_sub(self.gpu_slots_max()),
-            false => all,
-        }
-    }
-
     /// Answers the slots that are never kept for GPUs, whoever has some now.
     pub(super) fn slots_beside_gpus(&self) -> u32 {
         self.open_slots().saturating_sub(self.gpu_slots_max())

@@ -12,7 +12,7 @@ use super::{Engine, Host, Job};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tessera_model::gpu::{GPUS, free_gpus};
-use tessera_model::reservation::MEMORY;
+use tessera_model::reservation::{MEMORY, PROCESSORS};
 use tessera_model::{HostId, HostState, JobId, More, Taken};
 
 /// Each try after an attempt that ran out of memory asks for this part more than the one before: a half.
@@ -141,7 +141,7 @@ impl Engine {
             host.suits(demands)
                 && host.facts.admits(job.owner.as_str())
                 && host.state != HostState::Down
-                && host.slots_unlocked_for(demands) >= demands.slots
+                && host.total_for(demands, PROCESSORS) >= u64::from(demands.slots)
                 && amounts.all(|(name, amount)| host.total_of(name) >= *amount)
         };
         let least = demands.amounts.get(MEMORY).copied().unwrap_or(0);

@@ -501,14 +501,15 @@ impl Engine {
     /// Says whether the share of a class has no more for its weight than another one that waits for the host: else it has had its turn, and
     /// no host is begun to be emptied for it. One that is goes on: what shares have moves with each start.
     fn has_its_turn(&self, class: usize, host: &Host) -> bool {
-        let Some(own) = self.stand_of(class, host) else {
+        let own = self.stand_of(class, host);
+        let Some(own) = own.filter(|own| own.share != OUTSIDE) else {
             return true;
         };
         let mut looked_at = 0;
         let others = self
             .planner
             .of_other_shares(own, &host.traits, BEFORE_MAX, &mut looked_at);
-        own.share == OUTSIDE || !others.iter().any(|(_, it)| self.could_serve(*it, host))
+        !others.iter().any(|(_, it)| self.could_serve(*it, host))
     }
 
     /// Empties another host instead of one that takes longer than that is known to take.
